@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: MIT */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/pidfd.h>
+#include <sys/queue.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <linux/magic.h>
+#include "base/fs.h"
+#include "base/str.h"
+#include "agent/task_child.h"
+
+#define CGROUP_ROOT "/sys/fs/cgroup"
+#define CGROUP_BASE CGROUP_ROOT "/slicer"
+
+enum { DETACHED_GRACE_MS = 5000, SWEEP_EVERY = 64 };
+
+struct task {
+	struct task_factory *factory;
+	LIST_ENTRY(task) link;
+	struct child *child;
+	struct timer *grace;   /* detached: time left to end by itself */
+	child_fn *exited;
+	void *arg;
+	char *cgroup;          /* NULL: none */
+	pid_t pid;
+	bool tty, ended;
+	int slot;              /* in the table; -1: none */
+};
+
+struct task_factory {
+	struct loop *loop;
+	struct task_table *table;
+	LIST_HEAD(, task) tasks;
+	bool cgroups;
+	unsigned next;         /* names of cgroups */
+};
+
+struct task_factory *task_factory_new(struct loop *loop, struct task_table *table, bool cgroups)
+{
+	struct task_factory *f = NEW(struct task_factory);
+
+	f->loop = loop;
+	f->table = table;
+	f->cgroups = cgroups;
+	return f;
+}
+
+/* ---- cgroups ---- */
+
+static bool cgroup2_mounted(void)
+{
+	struct statfs st;
+
+	return statfs(CGROUP_ROOT, &st) == 0 && st.f_type == CGROUP2_SUPER_MAGIC;
+}
+
+/* Removes what earlier tasks left behind; one with survivors stays until they are gone. */
+static void sweep_cgroups(void)
+{
+	DIR *dir = opendir(CGROUP_BASE);
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir))) {
+		if (str_starts(e->d_name, "task-"))
+			unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR);
+	}
+	if (dir)
+		closedir(dir);
+}
+
+/* cgroup2 may be mounted by the guest's init long after the agent started: looked at each time. */
+static char *new_cgroup(struct task_factory *f)
+{
+	cleanup_free char *path = NULL;
+
+	if (!f->cgroups || !cgroup2_mounted() || (mkdir(CGROUP_BASE, 0755) < 0 && errno != EEXIST))
+		return NULL;
+	if (f->next % SWEEP_EVERY == 0)
+		sweep_cgroups();
+	path = str_fmt(CGROUP_BASE "/task-%d-%u", getpid(), f->next++);
+	return mkdir(path, 0755) < 0 ? NULL : TAKE_PTR(path);
+}
+
+static bool cgroup_kill(const char *cgroup)
+{
+	cleanup_free char *path = str_fmt("%s/cgroup.kill", cgroup);
+	cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	return fd >= 0 && write(fd, "1", 1) == 1;
+}
+
+/* ---- the table shared with the supervisor ---- */
+
+static int table_add(struct task_table *table, pid_t pid)
+{
+	for (int i = 0; table && i < TASK_TABLE_SIZE; i++) {
+		if (table->pids[i] == 0) {
+			table->pids[i] = pid;
+			return i;
+		}
+	}
+	return -1;
+}
+
+void task_table_kill(struct task_table *table)
+{
+	for (int i = 0; i < TASK_TABLE_SIZE; i++) {
+		if (table->pids[i] > 0)
+			task_kill_session(table->pids[i]);
+		table->pids[i] = 0;
+	}
+}
+
+/* ---- start and end ---- */
+
+static void destroy(struct task *t)
+{
+	LIST_REMOVE(t, link);
+	child_free(&t->child);
+	timer_free(&t->grace);
+	if (t->cgroup)
+		rmdir(t->cgroup);
+	free(t->cgroup);
+	free(t);
+}
+
+static void on_exit_of_child(void *arg, int status)
+{
+	struct task *t = arg;
+
+	t->ended = true;
+	if (t->slot >= 0)
+		t->factory->table->pids[t->slot] = 0;
+	t->slot = -1;
+	if (t->exited)
+		t->exited(t->arg, status);
+	else
+		destroy(t);
+}
+
+static pid_t fork_child(struct task *t, const struct task_spec *spec, struct error **err)
+{
+	cleanup_free char *procs = t->cgroup ? str_fmt("%s/cgroup.procs", t->cgroup) : NULL;
+	struct task_failure failure = {0};
+	int report[2];
+	pid_t pid;
+	ssize_t n;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "cannot make a pipe");
+	pid = fork();
+	if (pid == 0)
+		task_child_run(spec, procs, report[1]);
+	close(report[1]);
+	if (pid < 0) {
+		close(report[0]);
+		return error_errno(err, errno, "cannot fork");
+	}
+	do {
+		n = read(report[0], &failure, sizeof(failure));
+	} while (n < 0 && errno == EINTR);
+	close(report[0]);
+	if (n <= 0)
+		return pid;
+	waitpid(pid, NULL, 0);
+	return error_errno(err, failure.number, "%s", task_failure_text(&failure, spec));
+}
+
+struct task *task_start(struct task_factory *f, const struct task_spec *spec, child_fn *exited, void *arg,
+			struct error **err)
+{
+	struct task *t = NEW(struct task);
+	int pidfd;
+
+	t->factory = f;
+	t->exited = exited;
+	t->arg = arg;
+	t->tty = spec->tty;
+	t->slot = -1;
+	t->cgroup = new_cgroup(f);
+	LIST_INSERT_HEAD(&f->tasks, t, link);
+	t->pid = fork_child(t, spec, err);
+	if (t->pid < 0) {
+		destroy(t);
+		return NULL;
+	}
+	pidfd = pidfd_open(t->pid, 0);
+	if (pidfd < 0) {
+		error_errno(err, errno, "cannot watch process %d", t->pid);
+		kill(-t->pid, SIGKILL);
+		waitpid(t->pid, NULL, 0);
+		destroy(t);
+		return NULL;
+	}
+	t->slot = table_add(f->table, t->pid);
+	t->child = child_new(f->loop, pidfd, on_exit_of_child, t);
+	return t;
+}
+
+pid_t task_pid(const struct task *t)
+{
+	return t->pid;
+}
+
+void task_kill(struct task *t)
+{
+	if (t->cgroup && cgroup_kill(t->cgroup))
+		return;
+	/* A shell gives its jobs process groups of their own: the session is what they share. */
+	if (t->tty)
+		task_kill_session(t->pid);
+	else
+		kill(-t->pid, SIGKILL);
+}
+
+static void on_grace_over(void *arg)
+{
+	task_kill(arg);
+}
+
+void task_free(struct task **t)
+{
+	struct task *task = TAKE_PTR(*t);
+
+	if (!task)
+		return;
+	if (task->ended) {
+		destroy(task);
+		return;
+	}
+	task->exited = NULL;
+	task->grace = timer_new(task->factory->loop, on_grace_over, task);
+	timer_set(task->grace, DETACHED_GRACE_MS);
+}
+
+void task_factory_free(struct task_factory **f)
+{
+	struct task *t;
+
+	if (!*f)
+		return;
+	while ((t = LIST_FIRST(&(*f)->tasks))) {
+		task_kill(t);
+		kill(t->pid, SIGKILL);
+		waitpid(t->pid, NULL, 0);
+		if (t->slot >= 0)
+			(*f)->table->pids[t->slot] = 0;
+		destroy(t);
+	}
+	free(TAKE_PTR(*f));
+}
+
+/* The session of a process: field 6 of /proc/PID/stat, after the name in parentheses. */
+static pid_t session_of(const char *pid)
+{
+	cleanup_free char *path = str_fmt("/proc/%s/stat", pid);
+	cleanup_free char *text = NULL;
+	const char *p;
+	size_t n;
+	int session = -1;
+
+	if (fs_read_file(path, 4096, &text, &n, NULL) < 0)
+		return -1;
+	p = strrchr(text, ')');
+	if (!p || sscanf(p + 1, " %*c %*d %*d %d", &session) != 1)
+		return -1;
+	return session;
+}
+
+void task_kill_session(pid_t leader)
+{
+	DIR *dir;
+	struct dirent *e;
+
+	kill(-leader, SIGKILL);
+	dir = opendir("/proc");
+	while (dir && (e = readdir(dir))) {
+		if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && session_of(e->d_name) == leader)
+			kill((pid_t)atoi(e->d_name), SIGKILL);
+	}
+	if (dir)
+		closedir(dir);
+}

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: MIT */
+/* What the agent answers: exec, cp, health. The daemon only looks whether the VM can be asked. */
+#include "api/call.h"
+#include "api/gateway.h"
+#include "api/shell.h"
+#include "base/str.h"
+#include "io/ws.h"
+
+enum {
+	AGENT_WAIT_MS = 30 * 1000,  /* for a VM that is still booting */
+	HEALTH_LIMIT_MS = 4500,     /* a hung guest is told within 5 s */
+};
+
+static void agent_pass_now(struct call *call, struct vm *vm)
+{
+	const struct http_head *request = http_exchange_request(call->x);
+
+	gateway_start(vm, TAKE_PTR(call->x), gateway_request(request, request->method), 0);
+	call_free(&call);
+}
+
+static void agent_waited(void *arg, const struct error *error)
+{
+	struct call *call = arg;
+	struct vm *vm = manager_find(call->api->manager, call->vm);
+
+	vm_waiter_free(&call->waiter);
+	if (error || !vm)
+		call_reply_error(call, error);
+	else
+		agent_pass_now(call, vm);
+}
+
+static void agent_shell_ready(void *arg, const struct error *error)
+{
+	struct call *call = arg;
+	struct vm *vm = manager_find(call->api->manager, call->vm);
+
+	vm_waiter_free(&call->waiter);
+	if (error || !vm) {
+		call_reply_error(call, error);
+		return;
+	}
+	shell_start(vm, TAKE_PTR(call->x));
+	call_free(&call);
+}
+
+static void agent_client_left(struct call *call)
+{
+	call_free(&call);
+}
+
+/* Calls `then` when the agent is there; has answered already when it returns -1. */
+static int agent_await(struct call *call, struct vm *vm, vm_done_fn *then)
+{
+	cleanup_error struct error *error = NULL;
+
+	if (vm_state_check(vm->hostname, vm->state, VM_REQUEST_AGENT, &error)) {
+		call_reply_error(call, error);
+		return -1;
+	}
+	call->waiter = vm_wait(vm, VM_WAIT_AGENT, AGENT_WAIT_MS, then, call);
+	call_watch_end(call, agent_client_left);
+	return 0;
+}
+
+void agent_pass(struct call *call)
+{
+	struct vm *vm = call_vm(call);
+
+	if (vm && vm->state == VM_STATE_RUNNING && session_is_ready(vm->session))
+		agent_pass_now(call, vm);
+	else if (vm)
+		agent_await(call, vm, agent_waited);
+}
+
+void agent_shell(struct call *call)
+{
+	struct vm *vm = call_vm(call);
+	cleanup_error struct error *error = NULL;
+	struct http_head *accept;
+
+	if (!vm)
+		return;
+	accept = ws_accept_head(http_exchange_request(call->x), &error);
+	if (!accept) {
+		http_reply_error_status(&call->x, ws_refusal_status(http_exchange_request(call->x)), error);
+		call_free(&call);
+		return;
+	}
+	http_head_free(&accept);
+	agent_await(call, vm, agent_shell_ready);
+}
+
+void vm_health(struct call *call)
+{
+	struct vm *vm = call_vm(call);
+	const struct http_head *request = http_exchange_request(call->x);
+	cleanup_error struct error *error = NULL;
+
+	if (!vm)
+		return;
+	if (vm->state != VM_STATE_RUNNING || !session_is_ready(vm->session)) {
+		error_set(&error, ERR_INTERNAL, "the agent in VM \"%s\" is not reachable: the VM is %s%s", vm->hostname,
+			  vm_state_name(vm->state), vm->state == VM_STATE_RUNNING ? ", its agent not connected" : "");
+		call_reply_error(call, error);
+		return;
+	}
+	gateway_start(vm, TAKE_PTR(call->x), gateway_request(request, request->method), HEALTH_LIMIT_MS);
+	call_free(&call);
+}

@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT */
+/* Routes, authentication, and what all handlers share. */
+#include "api/call.h"
+#include "base/json.h"
+#include "base/str.h"
+
+struct route {
+	const char *method;
+	const char *path;      /* {vm}, {group}, {node} are parameters */
+	call_fn *run;
+	bool open;             /* without authentication */
+};
+
+static const struct route routes[] = {
+	{"GET", "/healthz", server_healthz, .open = true},
+	{"HEAD", "/healthz", server_healthz, .open = true},
+	{"GET", "/info", server_info},
+	{"GET", "/hostgroup", server_hostgroups},
+	{"GET", "/nodes", nodes_list},
+	{"GET", "/hostgroup/{group}/nodes", nodes_list},
+	{"POST", "/hostgroup/{group}/nodes", nodes_create},
+	{"DELETE", "/hostgroup/{group}/nodes/{node}", nodes_delete},
+	{"GET", "/vm/{vm}", vm_describe},
+	{"GET", "/vm/{vm}/tags", vm_get_tags},
+	{"GET", "/vm/{vm}/logs", vm_logs},
+	{"GET", "/vm/{vm}/health", vm_health},
+	{"HEAD", "/vm/{vm}/health", vm_health},
+	{"POST", "/vm/{vm}/shutdown", vm_post_shutdown},
+	{"POST", "/vm/{vm}/pause", vm_post_pause},
+	{"POST", "/vm/{vm}/resume", vm_post_resume},
+	{"POST", "/vm/{vm}/relaunch", vm_post_relaunch},
+	{"POST", "/vm/{vm}/exec", agent_pass},
+	{"GET", "/vm/{vm}/cp", agent_pass},
+	{"POST", "/vm/{vm}/cp", agent_pass},
+	{"GET", "/vm/{vm}/shell", agent_shell},
+};
+
+struct api *api_new(struct loop *loop, struct manager *manager, const struct api_options *options)
+{
+	struct api *api = NEW(struct api);
+
+	api->loop = loop;
+	api->manager = manager;
+	api->options = options;
+	return api;
+}
+
+void api_free(struct api **api)
+{
+	free(*api);
+	*api = NULL;
+}
+
+/* Takes the parameters over on a match. */
+static bool route_matches(const char *pattern, char *const *segments, struct call *call)
+{
+	cleanup_strv char **wanted = strv_split(pattern + 1, '/');
+	size_t n = strv_len(wanted);
+
+	if (n != strv_len(segments))
+		return false;
+	for (size_t i = 0; i < n; i++)
+		if (wanted[i][0] != '{' && !str_eq(wanted[i], segments[i]))
+			return false;
+	for (size_t i = 0; i < n; i++) {
+		char **ret = str_eq(wanted[i], "{vm}")      ? &call->vm
+			     : str_eq(wanted[i], "{group}") ? &call->group
+			     : str_eq(wanted[i], "{node}")  ? &call->node
+							    : NULL;
+		if (ret && !*ret)
+			*ret = str_dup(segments[i]);
+	}
+	return true;
+}
+
+/* NULL: no such path; *ret_allow then lists the methods that it would have, or is NULL. */
+static const struct route *route_find(struct call *call, char **ret_allow)
+{
+	char *const *segments = http_query_segments(call->query);
+	const char *method = http_exchange_request(call->x)->method;
+	cleanup_strv char **allow = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(routes); i++) {
+		if (!route_matches(routes[i].path, segments, call))
+			continue;
+		if (str_eq(routes[i].method, method))
+			return &routes[i];
+		strv_append(&allow, routes[i].method);
+	}
+	*ret_allow = allow ? strv_join(allow, ", ") : NULL;
+	return NULL;
+}
+
+static int api_authorize(const struct api *api, const struct http_head *request, struct error **err)
+{
+	const char *given = http_head_get(request, "authorization");
+	unsigned char want[32], have[32];
+
+	if (!api->options->token)
+		return 0;
+	if (!given || strncasecmp(given, "Bearer ", 7) != 0)
+		return error_set(err, ERR_UNAUTHORIZED, "this API needs a token: send \"Authorization: Bearer TOKEN\"");
+	/* Digests have one length, so that the comparison tells nothing about the token's. */
+	sha256(api->options->token, strlen(api->options->token), want);
+	sha256(given + 7, strlen(given + 7), have);
+	if (!bytes_equal_ct(want, have, sizeof(want)))
+		return error_set(err, ERR_UNAUTHORIZED, "the token is not right");
+	return 0;
+}
+
+static void api_reply_not_found(struct call *call, const char *allow)
+{
+	static const char body[] = "{\"error\":\"this path does not have that method\"}";
+	const struct http_head *request = http_exchange_request(call->x);
+	cleanup_free char *path = str_escape(request->target, strcspn(request->target, "?"));
+	cleanup_error struct error *error = NULL;
+	struct http_head *head;
+
+	if (!allow) {
+		error_set(&error, ERR_NOT_FOUND, "there is no %s in this API", path);
+		call_reply_error(call, error);
+		return;
+	}
+	head = http_head_new_response(405);
+	http_head_add(head, "allow", allow);
+	http_head_add(head, "content-type", "application/json");
+	http_reply_head(&call->x, head, body, sizeof(body) - 1);
+	call_free(&call);
+}
+
+void api_handle(void *arg, struct http_exchange *take)
+{
+	struct api *api = arg;
+	struct call *call = NEW(struct call);
+	const struct route *route;
+	cleanup_free char *allow = NULL;
+	cleanup_error struct error *error = NULL;
+
+	call->api = api;
+	call->x = take;
+	call->query = http_query_parse(http_exchange_request(take)->target, &error);
+	if (!call->query) {
+		call_reply_error(call, error);
+		return;
+	}
+	route = route_find(call, &allow);
+	if ((!route || !route->open) && api_authorize(api, http_exchange_request(take), &error))
+		call_reply_error(call, error);
+	else if (route)
+		route->run(call);
+	else
+		api_reply_not_found(call, allow);
+}
+
+void call_free(struct call **cp)
+{
+	struct call *call = *cp;
+
+	if (!call)
+		return;
+	*cp = NULL;
+	http_exchange_free(&call->x);
+	http_query_free(&call->query);
+	vm_waiter_free(&call->waiter);
+	timer_free(&call->timer);
+	free(call->vm);
+	free(call->group);
+	free(call->node);
+	free(call->hostname);
+	free(call);
+}
+
+void call_reply_json(struct call *take, int status, struct json_object *take_obj)
+{
+	cleanup_free char *text = js_to_string(take_obj);
+
+	js_put(&take_obj);
+	http_reply(&take->x, status, "application/json", text, strlen(text));
+	call_free(&take);
+}
+
+void call_reply_text(struct call *take, int status, const char *text)
+{
+	http_reply(&take->x, status, "text/plain; charset=utf-8", text, strlen(text));
+	call_free(&take);
+}
+
+void call_reply_error(struct call *take, const struct error *error)
+{
+	http_reply_error(&take->x, error);
+	call_free(&take);
+}
+
+struct vm *call_vm(struct call *call)
+{
+	struct vm *vm = manager_find(call->api->manager, call->vm ? call->vm : call->node);
+	cleanup_error struct error *error = NULL;
+
+	if (vm && (!call->group || str_eq(call->group, vm->group)))
+		return vm;
+	error_set(&error, ERR_NOT_FOUND, "there is no VM \"%s\"", call->vm ? call->vm : call->node);
+	call_reply_error(call, error);
+	return NULL;
+}
+
+struct body_call {
+	struct call *call;
+	call_body_fn *fn;
+};
+
+static void call_body_read(void *arg, struct http_exchange *x, const char *body, size_t n, const struct error *error)
+{
+	struct body_call *b = arg;
+	struct call *call = b->call;
+	call_body_fn *fn = b->fn;
+
+	free(b);
+	call->x = x;
+	if (error)
+		call_reply_error(call, error);
+	else
+		fn(call, body, n);
+}
+
+void call_read_body(struct call *call, call_body_fn *fn)
+{
+	struct body_call *b = NEW(struct body_call);
+
+	b->call = call;
+	b->fn = fn;
+	http_read_body(TAKE_PTR(call->x), REQUEST_BODY_MAX, call_body_read, b);
+}
+
+static void call_client_readable(void *arg)
+{
+	struct call *call = arg;
+	struct evbuffer *in = stream_input(http_exchange_stream(call->x));
+
+	evbuffer_drain(in, evbuffer_get_length(in)); /* of no use, but its end is to be seen */
+	stream_resume(http_exchange_stream(call->x));
+}
+
+static void call_client_closed(void *arg, const struct error *error)
+{
+	struct call *call = arg;
+
+	call->left(call);
+}
+
+void call_watch_client(struct call *call, call_fn *left)
+{
+	static const struct stream_events events = {
+		.on_readable = call_client_readable,
+		.on_closed = call_client_closed,
+	};
+
+	call->left = left;
+	stream_set_events(http_exchange_stream(call->x), &events, call);
+}
+
+/* The body stays untouched, for whoever gets the exchange next: only the end of the connection is of interest. */
+void call_watch_end(struct call *call, call_fn *left)
+{
+	static const struct stream_events events = {.on_closed = call_client_closed};
+
+	call->left = left;
+	stream_set_events(http_exchange_stream(call->x), &events, call);
+}

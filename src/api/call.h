@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: MIT */
+/* One API request on its way through a handler. */
+#ifndef SLICER_API_CALL_H
+#define SLICER_API_CALL_H
+
+#include <json-c/json.h>
+#include "api/api.h"
+#include "vm/vm.h"
+
+struct api {
+	struct loop *loop;
+	struct manager *manager;
+	const struct api_options *options;
+};
+
+struct call;
+typedef void call_fn(struct call *call);
+
+/* A handler owns the call: it answers by one of the call_reply functions or hands the exchange on, and the call is freed. */
+struct call {
+	struct api *api;
+	struct http_exchange *x;
+	struct http_query *query;
+	char *vm, *group, *node;   /* path parameters; NULL where the route has none */
+	/* For handlers that wait. */
+	struct vm_waiter *waiter;
+	struct timer *timer;
+	char *hostname;            /* of the VM that was created */
+	bool undo;                 /* delete that VM when the client leaves */
+	call_fn *left;             /* see call_watch_client */
+};
+
+/* With the whole body, at most REQUEST_BODY_MAX. */
+typedef void call_body_fn(struct call *call, const char *body, size_t n);
+
+void call_reply_json(struct call *take, int status, struct json_object *take_obj);
+void call_reply_text(struct call *take, int status, const char *text);
+void call_reply_error(struct call *take, const struct error *error);
+void call_free(struct call **call);
+/* The VM of the path; NULL after answering 404. */
+struct vm *call_vm(struct call *call);
+void call_read_body(struct call *call, call_body_fn *fn);
+/* From now on a client that leaves ends the call: left() is called, then must free it. Nothing is sent meanwhile. */
+void call_watch_client(struct call *call, call_fn *left); /* drops what is left of the request's body */
+void call_watch_end(struct call *call, call_fn *left);    /* leaves the body alone */
+
+/* handlers */
+call_fn server_info, server_healthz, server_hostgroups;
+call_fn nodes_list, nodes_create, nodes_delete;
+call_fn vm_describe, vm_logs, vm_health, vm_post_shutdown, vm_post_pause, vm_post_resume, vm_post_relaunch, vm_get_tags;
+call_fn agent_pass, agent_shell;
+
+/* views.c */
+struct json_object *view_node(const struct vm *vm);
+struct json_object *view_created(const struct vm *vm);
+struct json_object *view_describe(const struct vm *vm);
+const char *view_arch(void); /* as uname -m */
+
+#endif

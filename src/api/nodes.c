@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: MIT */
+/* Lists of VMs, create and delete. */
+#include "api/call.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/units.h"
+
+enum {
+	LAUNCH_LIMIT_MS = 60 * 1000,      /* until the VMM runs */
+	WAIT_DEFAULT_MS = 5 * 60 * 1000,  /* of wait= without timeout= */
+	DELETE_LIMIT_MS = 60 * 1000,
+};
+
+static bool nodes_tag_matches(const struct vm *vm, const char *tag, const char *prefix)
+{
+	if (tag)
+		return strv_contains(vm->tags, tag);
+	for (char *const *t = vm->tags; prefix && t && *t; t++)
+		if (str_starts(*t, prefix))
+			return true;
+	return !prefix;
+}
+
+void nodes_list(struct call *call)
+{
+	const struct config *cfg = manager_config(call->api->manager);
+	const char *tag = http_query_get(call->query, "tag"), *prefix = http_query_get(call->query, "tag_prefix");
+	cleanup_error struct error *error = NULL;
+	struct json_object *list;
+
+	if (tag && prefix)
+		error_set(&error, ERR_INVALID, "tag and tag_prefix exclude each other");
+	else if (call->group && !config_group_find(cfg, call->group))
+		error_set(&error, ERR_NOT_FOUND, "there is no host group \"%s\"", call->group);
+	if (error) {
+		call_reply_error(call, error);
+		return;
+	}
+	list = json_object_new_array();
+	for (struct vm *vm = manager_vms(call->api->manager); vm; vm = vm->next)
+		if ((!call->group || str_eq(vm->group, call->group)) && nodes_tag_matches(vm, tag, prefix))
+			json_object_array_add(list, view_node(vm));
+	call_reply_json(call, 200, list);
+}
+
+static int create_wait_for(struct call *call, enum vm_wait_for *ret, int64_t *ret_ms, struct error **err)
+{
+	const char *wait = http_query_get(call->query, "wait"), *timeout = http_query_get(call->query, "timeout");
+	int64_t ns;
+
+	*ret = VM_WAIT_SCHEDULED;
+	*ret_ms = LAUNCH_LIMIT_MS;
+	if (timeout && timeout[0]) {
+		if (duration_parse(timeout, &ns, err))
+			return error_wrap(err, "timeout");
+		if (ns < 1000000 || ns > 24LL * 3600 * 1000000000)
+			return error_set(err, ERR_INVALID, "timeout: allowed are 1ms to 24h");
+	}
+	if (!wait || !wait[0] || str_eq(wait, "none"))
+		return 0;
+	if (str_eq(wait, "agent"))
+		*ret = VM_WAIT_AGENT;
+	else if (str_eq(wait, "userdata"))
+		*ret = VM_WAIT_USERDATA;
+	else
+		return error_set(err, ERR_INVALID, "wait: allowed are agent and userdata, not \"%s\"", wait);
+	*ret_ms = timeout && timeout[0] ? ns / 1000000 : WAIT_DEFAULT_MS;
+	return 0;
+}
+
+static void create_undo(struct call *call)
+{
+	struct vm *vm = manager_find(call->api->manager, call->hostname);
+	cleanup_error struct error *error = NULL;
+
+	if (vm && vm->state != VM_STATE_DELETING && vm_delete(vm, &error))
+		log_error("[%s] %s", call->hostname, error_message(error));
+}
+
+static void create_client_left(struct call *call)
+{
+	if (call->undo)
+		create_undo(call);
+	call_free(&call);
+}
+
+static void create_timed_out(void *arg, const struct error *ignored)
+{
+	struct call *call = arg;
+	cleanup_error struct error *error = NULL;
+
+	error_set(&error, ERR_TIMEOUT, "VM \"%s\" was not ready in time; it has been deleted", call->hostname);
+	call_reply_error(call, error);
+}
+
+static void create_waited(void *arg, const struct error *error)
+{
+	struct call *call = arg;
+	struct vm *vm = manager_find(call->api->manager, call->hostname);
+
+	vm_waiter_free(&call->waiter);
+	if (!error && vm) {
+		call_reply_json(call, 201, view_created(vm));
+		return;
+	}
+	if (vm && error && error->code == ERR_TIMEOUT) {
+		create_undo(call);
+		call->undo = false;
+		call->waiter = vm_wait(vm, VM_WAIT_GONE, DELETE_LIMIT_MS, create_timed_out, call);
+		return;
+	}
+	call_reply_error(call, error);
+}
+
+static void create_with_body(struct call *call, const char *body, size_t n)
+{
+	cleanup_node_request struct node_request request = {0};
+	cleanup_error struct error *error = NULL;
+	enum vm_wait_for what;
+	struct vm *vm = NULL;
+	int64_t timeout;
+
+	if (create_wait_for(call, &what, &timeout, &error) == 0 && node_request_parse(body, n, &request, &error) == 0)
+		vm = manager_create(call->api->manager, call->group, &request, &error);
+	if (!vm) {
+		call_reply_error(call, error);
+		return;
+	}
+	call->hostname = str_dup(vm->hostname);
+	call->undo = what != VM_WAIT_SCHEDULED;
+	call->waiter = vm_wait(vm, what, timeout, create_waited, call);
+	call_watch_client(call, create_client_left);
+}
+
+void nodes_create(struct call *call)
+{
+	call_read_body(call, create_with_body);
+}
+
+static void delete_done(void *arg, const struct error *error)
+{
+	struct call *call = arg;
+	struct json_object *obj;
+
+	if (error) {
+		call_reply_error(call, error);
+		return;
+	}
+	obj = json_object_new_object();
+	js_add_string(obj, "message", "VM deleted successfully");
+	js_add_string(obj, "disk_removed", "true");
+	js_add_string(obj, "error", "");
+	call_reply_json(call, 200, obj);
+}
+
+static void delete_client_left(struct call *call)
+{
+	call_free(&call); /* the deletion goes on */
+}
+
+void nodes_delete(struct call *call)
+{
+	struct vm *vm = call_vm(call);
+	cleanup_error struct error *error = NULL;
+
+	if (!vm)
+		return;
+	/* A second request joins the first. */
+	if (vm->state != VM_STATE_DELETING && vm_delete(vm, &error)) {
+		call_reply_error(call, error);
+		return;
+	}
+	call->waiter = vm_wait(vm, VM_WAIT_GONE, DELETE_LIMIT_MS, delete_done, call);
+	call_watch_client(call, delete_client_left);
+}

@@ -1,0 +1,195 @@
+/* SPDX-License-Identifier: MIT */
+#include "api/shell.h"
+
+#include "api/gateway.h"
+#include "base/str.h"
+#include "io/ws.h"
+
+enum {
+	FRAME_HEADER = 5,
+	FRAME_MAX = 32 * 1024,          /* with its header: what clients' libraries take */
+	MESSAGE_MAX = 1024 * 1024,      /* from a client */
+	ANSWER_LIMIT_MS = 10 * 1000,
+	REFUSAL_MAX = 16 * 1024,
+};
+
+struct shell {
+	struct loop *loop;
+	struct http_exchange *client, *agent;
+	struct ws *ws;
+	struct timer *limit;
+};
+
+static void shell_free(struct shell *s)
+{
+	http_exchange_free(&s->client);
+	http_exchange_free(&s->agent);
+	ws_free(&s->ws);
+	timer_free(&s->limit);
+	free(s);
+}
+
+static uint32_t shell_frame_length(const unsigned char *header)
+{
+	return (uint32_t)header[1] << 24 | (uint32_t)header[2] << 16 | (uint32_t)header[3] << 8 | header[4];
+}
+
+/* A short message is dropped, and what trails a frame is cut off: behind the frame's end the agent would read a new one. */
+static void shell_on_message(void *arg, bool binary, const void *data, size_t n)
+{
+	struct shell *s = arg;
+	struct stream *to = http_exchange_stream(s->agent);
+	uint32_t length;
+
+	if (!binary || n < FRAME_HEADER)
+		return;
+	length = shell_frame_length(data);
+	if (length > n - FRAME_HEADER)
+		return;
+	stream_write(to, data, FRAME_HEADER + length);
+	if (stream_full(to))
+		ws_pause(s->ws, true);
+}
+
+static void shell_agent_writable(void *arg)
+{
+	struct shell *s = arg;
+
+	ws_pause(s->ws, false);
+}
+
+static void shell_end(struct shell *s)
+{
+	http_exchange_free(&s->agent);
+	ws_close(s->ws, 1000, "session ended");
+}
+
+static void shell_agent_readable(void *arg)
+{
+	struct shell *s = arg;
+	struct stream *from = http_exchange_stream(s->agent);
+	struct evbuffer *in = stream_input(from);
+	unsigned char header[FRAME_HEADER];
+
+	while (!ws_full(s->ws) && evbuffer_copyout(in, header, FRAME_HEADER) == FRAME_HEADER) {
+		uint32_t length = shell_frame_length(header);
+
+		if (length > FRAME_MAX - FRAME_HEADER) {
+			http_exchange_free(&s->agent);
+			ws_close(s->ws, 1011, "the agent sent a frame that is too long");
+			return;
+		}
+		if (evbuffer_get_length(in) < FRAME_HEADER + length)
+			break;
+		ws_send(s->ws, evbuffer_pullup(in, FRAME_HEADER + (ev_ssize_t)length), FRAME_HEADER + length);
+		evbuffer_drain(in, FRAME_HEADER + length);
+	}
+	if (stream_eof(from) && !ws_full(s->ws))
+		shell_end(s);
+	else
+		stream_resume(from);
+}
+
+static void shell_agent_closed(void *arg, const struct error *error)
+{
+	struct shell *s = arg;
+
+	http_exchange_free(&s->agent);
+	if (error)
+		ws_close(s->ws, 1011, "the connection to the VM was lost");
+	else
+		ws_close(s->ws, 1000, "session ended");
+}
+
+static void shell_ws_writable(void *arg)
+{
+	struct shell *s = arg;
+
+	if (s->agent)
+		shell_agent_readable(s);
+}
+
+static void shell_ws_closed(void *arg, unsigned code, const struct error *error)
+{
+	shell_free(arg);
+}
+
+static const struct stream_events shell_agent_events = {
+	.on_readable = shell_agent_readable,
+	.on_writable = shell_agent_writable,
+	.on_closed = shell_agent_closed,
+};
+
+static const struct ws_events shell_ws_events = {
+	.on_message = shell_on_message,
+	.on_writable = shell_ws_writable,
+	.on_closed = shell_ws_closed,
+};
+
+static void shell_refused(void *arg, struct http_exchange *x, const char *body, size_t n, const struct error *error)
+{
+	struct shell *s = arg;
+
+	s->agent = x;
+	if (error)
+		http_reply_error(&s->client, error);
+	else
+		http_reply(&s->client, http_exchange_response(x)->status, "application/json", body, n);
+	shell_free(s);
+}
+
+static void shell_answered(void *arg, struct http_exchange *x, const struct error *error)
+{
+	struct shell *s = arg;
+
+	timer_cancel(s->limit);
+	if (error) {
+		http_reply_error(&s->client, error);
+		shell_free(s);
+		return;
+	}
+	if (http_exchange_response(x)->status != 200) {
+		http_read_body(TAKE_PTR(s->agent), REFUSAL_MAX, shell_refused, s);
+		return;
+	}
+	s->ws = ws_new(s->loop, http1_upgrade(&s->client, ws_accept_head(http_exchange_request(s->client), NULL)), false,
+		       MESSAGE_MAX, &shell_ws_events, s);
+	stream_set_events(http_exchange_stream(s->agent), &shell_agent_events, s);
+}
+
+static void shell_expired(void *arg)
+{
+	struct shell *s = arg;
+	cleanup_error struct error *error = NULL;
+
+	error_set(&error, ERR_INTERNAL, "the agent in the VM does not answer");
+	http_reply_error(&s->client, error);
+	shell_free(s);
+}
+
+static void shell_client_closed(void *arg, const struct error *error)
+{
+	shell_free(arg);
+}
+
+void shell_start(struct vm *vm, struct http_exchange *take_client)
+{
+	static const struct stream_events client_events = {.on_closed = shell_client_closed};
+	struct shell *s = NEW(struct shell);
+	struct http_head *request = gateway_request(http_exchange_request(take_client), "GET");
+	cleanup_error struct error *error = NULL;
+
+	s->loop = vm_loop(vm);
+	s->client = take_client;
+	request->content_length = -1;
+	s->agent = session_open(vm->session, request, &error);
+	if (!s->agent) {
+		http_reply_error(&s->client, error);
+		shell_free(s);
+		return;
+	}
+	s->limit = timer_new(s->loop, shell_expired, s);
+	timer_set(s->limit, ANSWER_LIMIT_MS);
+	http_exchange_on_response(s->agent, shell_answered, s);
+	stream_set_events(http_exchange_stream(s->client), &client_events, s);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/* One VM: describe, logs, and the changes of its state. */
+#include "api/call.h"
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "base/utf8.h"
+
+enum {
+	LOG_DEFAULT_LINES = 20,
+	LOG_LIMIT = 16 * 1024 * 1024,  /* bytes; the monitor rotates at half of it */
+	STOP_LIMIT_MS = 90 * 1000,     /* the stop operation kills after 60 s */
+	RELAUNCH_LIMIT_MS = 60 * 1000,
+};
+
+void vm_describe(struct call *call)
+{
+	struct vm *vm = call_vm(call);
+
+	if (vm)
+		call_reply_json(call, 200, view_describe(vm));
+}
+
+void vm_get_tags(struct call *call)
+{
+	struct vm *vm = call_vm(call);
+	struct json_object *obj;
+
+	if (!vm)
+		return;
+	obj = json_object_new_object();
+	js_add_string(obj, "hostname", vm->hostname);
+	js_add_strv(obj, "tags", vm->tags);
+	call_reply_json(call, 200, obj);
+}
+
+/* Where the last `lines` lines begin; 0 lines: all. */
+static const char *logs_tail(const char *text, size_t n, uint64_t lines)
+{
+	const char *at = text + n;
+
+	if (lines == 0)
+		return text;
+	if (at > text && at[-1] == '\n')
+		at--;
+	while (at > text) {
+		if (at[-1] == '\n' && --lines == 0)
+			return at;
+		at--;
+	}
+	return text;
+}
+
+static uint64_t logs_count(const char *text, const char *end)
+{
+	uint64_t lines = 0;
+
+	for (const char *at = text; at < end; at++)
+		lines += *at == '\n';
+	return lines + (end > text && end[-1] != '\n');
+}
+
+static void logs_reply(struct call *call, char *text, size_t n, uint64_t lines)
+{
+	struct json_object *obj = json_object_new_object();
+	const char *tail = logs_tail(text, n, lines);
+	cleanup_free char *clean = NULL;
+
+	for (char *at = text; at < text + n; at++)
+		if (*at == '\0')
+			*at = ' ';
+	clean = utf8_sanitize(tail);
+	js_add_string(obj, "hostname", call->vm);
+	js_add_u64(obj, "lines", logs_count(tail, text + n));
+	js_add_string(obj, "content", clean);
+	call_reply_json(call, 200, obj);
+}
+
+void vm_logs(struct call *call)
+{
+	struct vm *vm = call_vm(call);
+	const char *given = http_query_get(call->query, "lines");
+	cleanup_error struct error *error = NULL;
+	cleanup_free char *path = NULL, *text = NULL;
+	uint64_t lines = LOG_DEFAULT_LINES;
+	size_t n;
+
+	if (!vm)
+		return;
+	path = vm_log_path(vm);
+	if ((given && str_to_u64(given, 0, UINT32_MAX, "lines", &lines, &error)) ||
+	    fs_read_file(path, LOG_LIMIT, &text, &n, &error))
+		call_reply_error(call, error);
+	else
+		logs_reply(call, text, n, lines);
+}
+
+static void change_client_left(struct call *call)
+{
+	call_free(&call); /* what it asked for goes on */
+}
+
+static void change_done(void *arg, const struct error *error)
+{
+	struct call *call = arg;
+
+	if (error)
+		call_reply_error(call, error);
+	else
+		call_reply_text(call, 200, "OK\n");
+}
+
+static void shutdown_with_body(struct call *call, const char *body, size_t n)
+{
+	struct vm *vm = call_vm(call);
+	const char *action = http_query_get(call->query, "action");
+	struct shutdown_request request = {0};
+	cleanup_error struct error *error = NULL;
+	int r;
+
+	if (!vm)
+		return;
+	r = action && action[0] ? shutdown_action_parse(action, &request.action, &error)
+				: shutdown_request_parse(body, n, &request, &error);
+	/* Whatever the action: "reboot" is how existing clients ask a hypervisor to stop that only ends on a reboot. */
+	if (r || vm_shutdown(vm, &error)) {
+		call_reply_error(call, error);
+		return;
+	}
+	call->waiter = vm_wait(vm, VM_WAIT_STOPPED, STOP_LIMIT_MS, change_done, call);
+	call_watch_client(call, change_client_left);
+}
+
+void vm_post_shutdown(struct call *call)
+{
+	call_read_body(call, shutdown_with_body);
+}
+
+static void pause_with_body(struct call *call, const char *body, size_t n)
+{
+	struct vm *vm = call_vm(call);
+
+	if (vm)
+		vm_pause(vm, change_done, call);
+}
+
+void vm_post_pause(struct call *call)
+{
+	call_read_body(call, pause_with_body);
+}
+
+static void resume_with_body(struct call *call, const char *body, size_t n)
+{
+	struct vm *vm = call_vm(call);
+
+	if (vm)
+		vm_resume(vm, change_done, call);
+}
+
+void vm_post_resume(struct call *call)
+{
+	call_read_body(call, resume_with_body);
+}
+
+static void relaunch_done(void *arg, const struct error *error)
+{
+	struct call *call = arg;
+	struct vm *vm = manager_find(call->api->manager, call->vm);
+
+	if (error || !vm)
+		call_reply_error(call, error);
+	else
+		call_reply_json(call, 200, view_created(vm));
+}
+
+static void relaunch_with_body(struct call *call, const char *body, size_t n)
+{
+	struct vm *vm = call_vm(call);
+	cleanup_error struct error *error = NULL;
+
+	if (!vm)
+		return;
+	if (vm_relaunch(vm, &error)) {
+		call_reply_error(call, error);
+		return;
+	}
+	call->waiter = vm_wait(vm, VM_WAIT_SCHEDULED, RELAUNCH_LIMIT_MS, relaunch_done, call);
+	call_watch_client(call, change_client_left);
+}
+
+void vm_post_relaunch(struct call *call)
+{
+	call_read_body(call, relaunch_with_body);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* Files and fds. All fds that these functions open are O_CLOEXEC; fds returned are the caller's. */
+#ifndef SLICER_BASE_FS_H
+#define SLICER_BASE_FS_H
+
+#include <sys/stat.h>
+#include "base/error.h"
+
+int fd_set_nonblock(int fd, bool on, struct error **err);
+int fd_set_cloexec(int fd, bool on, struct error **err);
+int fd_write_all(int fd, const void *data, size_t n, struct error **err); /* blocking fds; resumes after EINTR */
+/* Reads to the end; ERR_TOO_LARGE beyond `limit` bytes. *ret has a NUL behind its last byte. */
+int fd_read_all(int fd, size_t limit, char **ret, size_t *ret_len, struct error **err);
+/* An anonymous file of that content, at offset 0; sealed against writing, growing and shrinking when `sealed`. */
+int fd_memfile(const char *name, const void *data, size_t n, bool sealed, struct error **err);
+/* Guest memory: an empty memfd of `size` bytes with F_SEAL_WRITE|SHRINK|GROW|SEAL (memfd_create(2)). */
+int fd_guest_memory(const char *name, uint64_t size, struct error **err);
+/* A pair of connected close-on-exec Unix stream sockets. */
+int fd_socketpair(int ret[2], struct error **err);
+/* Listens on a Unix stream socket; the path is created with `mode`. ERR_CONFLICT when somebody answers there already,
+ * a stale socket is replaced. Paths over 107 bytes are refused with ERR_INVALID. The fd is non-blocking. */
+int fd_listen_unix(const char *path, mode_t mode, struct error **err);
+/* Connects, non-blocking fd; the connect itself is immediate for Unix sockets. ERR_UNAVAILABLE when nobody listens. */
+int fd_connect_unix(const char *path, struct error **err);
+size_t fd_count_open(void); /* of this process, from /proc/self/fd */
+
+int fs_read_file(const char *path, size_t limit, char **ret, size_t *ret_len, struct error **err);
+/* temp file in the same directory + fsync + rename + fsync of the directory: the old or the new content, never a mix. */
+int fs_write_atomic(const char *path, const void *data, size_t n, mode_t mode, struct error **err);
+int fs_mkdir_p(const char *path, mode_t mode, struct error **err);
+/* Does not follow symlinks; ERR_CONFLICT at a mount point; success when there is nothing. */
+int fs_remove_tree(const char *path, struct error **err);
+int fs_unlink(const char *path, struct error **err); /* success when there is nothing */
+bool fs_exists(const char *path);
+int fs_copy_file(const char *from, const char *to, mode_t mode, struct error **err); /* reflink, else sparse; no fsync */
+/* flock(2) on a file created 0600 that holds the owner's pid; ERR_CONFLICT names that pid. Returns the fd that holds it. */
+int fs_lock(const char *path, struct error **err);
+char *fs_self_exe(void);                     /* of this program; NULL if unknown */
+char *fs_dirname(const char *path);
+char *fs_basename(const char *path);
+char *fs_join(const char *dir, const char *name);
+char *fs_absolute(const char *path);         /* against the working directory; lexical, symlinks stay */
+
+#endif

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: MIT */
+/* Where the daemon is and with which token to speak to it: options before environment before defaults. */
+#ifndef SLICER_CLI_ENDPOINT_H
+#define SLICER_CLI_ENDPOINT_H
+
+#include "cli/options.h"
+
+struct endpoint {
+	char *socket_path; /* a Unix socket; NULL: TCP */
+	char *host;
+	uint16_t port;
+	char *shown;       /* for messages: "http://127.0.0.1:8080" or the socket's path */
+	char *token;       /* NULL: none */
+	char *token_from;  /* for messages: where the token came from, or why there is none */
+};
+void endpoint_clear(struct endpoint *e);
+#define cleanup_endpoint __attribute__((cleanup(endpoint_clear)))
+
+/* A base URL. "unix://PATH", and what begins with /, ./, ../ or ~/ or ends in .sock, is a Unix socket; the rest is
+ * http://HOST[:PORT][/ignored], "http://" may be missing. Fills socket_path or host and port, and shown. ERR_INVALID. */
+int endpoint_parse_url(const char *url, struct endpoint *ret, struct error **err);
+
+/* --url, SLICER_URL, ./slicer.sock if there is one, http://127.0.0.1:8080; --token, --token-file, SLICER_TOKEN,
+ * SLICER_TOKEN_FILE, /var/lib/slicer/auth/token if it can be read. */
+int endpoint_find(const struct parsed *args, struct endpoint *ret, struct error **err);
+
+#endif

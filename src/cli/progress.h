@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* One line on stderr that says how far a copy is; only when that is a terminal. */
+#ifndef SLICER_CLI_PROGRESS_H
+#define SLICER_CLI_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+	const char *what;    /* borrowed */
+	uint64_t total;      /* 0: not known */
+	uint64_t done;
+	int64_t began_ms, shown_ms;
+	bool on;
+};
+void progress_begin(struct progress *p, const char *what, uint64_t total);
+void progress_add(struct progress *p, uint64_t n);
+void progress_end(struct progress *p); /* removes the line */
+
+#endif

@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* vm health, vm ready, vm describe */
+#include <time.h>
+
+#include "base/units.h"
+#include "cli/output.h"
+#include "cli/verbs.h"
+
+enum { HEALTH_TIMEOUT_MS = 10 * 1000 }; /* the daemon itself gives a guest 5 s */
+
+static void print_health(struct json_object *health, const char *vm)
+{
+	static const char *const header[] = {"HOSTNAME", "AGENT UPTIME", "SYSTEM UPTIME", "AGENT VERSION",
+					     "USERDATA RAN", NULL};
+	cleanup_table struct table *t = table_new(header);
+	const char *hostname = show_string(health, "hostname");
+
+	table_add(t, *hostname ? hostname : vm);
+	table_add_take(t, show_uptime(show_u64(health, "agent_uptime")));
+	table_add_take(t, show_uptime(show_u64(health, "system_uptime")));
+	table_add(t, show_string(health, "agent_version"));
+	table_add(t, show_bool(health, "userdata_ran") ? "1" : "0");
+	table_print(t, stdout);
+}
+
+static int run_show(struct cli *cli, const struct parsed *args, struct error **err)
+{
+	cleanup_client struct client c = {0};
+	cleanup_free char *vm = NULL;
+	cleanup_json struct json_object *answer = NULL;
+	bool health = str_eq(cli->command->name, "health");
+
+	if (client_open(&c, args, err))
+		return -1;
+	vm = vm_or_only(&c, args->nargs ? args->args[0] : NULL, err);
+	if (!vm)
+		return -1;
+	answer = vm_json(&c, &vm, "GET", health ? "/health" : "", NULL, CLIENT_TIMEOUT_MS, err);
+	if (!answer)
+		return -1;
+	if (health && !parsed_bool(args, "json", false))
+		print_health(answer, vm);
+	else
+		print_json(answer, stdout);
+	return 0;
+}
+
+/* 1: ready, 0: not yet, -1: never. */
+static int check_ready(struct client *c, char **vm, bool userdata, struct error **ret_why, struct error **err)
+{
+	cleanup_error struct error *why = NULL;
+	cleanup_json struct json_object *health = vm_json(c, vm, "GET", "/health", NULL, HEALTH_TIMEOUT_MS, &why);
+
+	error_free(ret_why);
+	if (!health) {
+		if (why->code == ERR_NOT_FOUND || why->code == ERR_UNAUTHORIZED || why->sys_errno)
+			return error_move(err, &why);
+		*ret_why = TAKE_PTR(why);
+		return 0;
+	}
+	if (!userdata)
+		return 1;
+	if (!show_bool(health, "userdata_ran")) {
+		error_set(ret_why, ERR_TIMEOUT, "its userdata has not run to its end");
+		return 0;
+	}
+	if (show_u64(health, "userdata_exit_code"))
+		fprintf(stderr, "slicer: warning: the userdata of %s ended with exit code %llu\n", *vm,
+			(unsigned long long)show_u64(health, "userdata_exit_code"));
+	return 1;
+}
+
+static void sleep_ns(int64_t ns)
+{
+	struct timespec t = {.tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000};
+
+	nanosleep(&t, NULL);
+}
+
+static int run_ready(struct cli *cli, const struct parsed *args, struct error **err)
+{
+	cleanup_client struct client c = {0};
+	cleanup_free char *vm = NULL, *shown = NULL;
+	cleanup_error struct error *why = NULL;
+	bool userdata = parsed_bool(args, "userdata", false);
+	int64_t timeout = parsed_duration(args, "timeout", 300LL * 1000000000);
+	int64_t interval = parsed_duration(args, "interval", 100 * 1000000);
+	int64_t deadline = clock_ns() + timeout;
+	int rc;
+
+	if (client_open(&c, args, err))
+		return -1;
+	vm = vm_or_only(&c, args->nargs ? args->args[0] : NULL, err);
+	if (!vm)
+		return -1;
+	while ((rc = check_ready(&c, &vm, userdata, &why, err)) == 0 && clock_ns() + interval < deadline)
+		sleep_ns(interval);
+	if (rc < 0)
+		return -1;
+	shown = duration_format(timeout);
+	if (rc == 0)
+		return error_set(err, ERR_TIMEOUT, "%s was not ready after %s: %s; see: slicer vm logs %s", vm, shown,
+				 error_message(why), vm);
+	printf("%s is ready\n", vm);
+	return 0;
+}
+
+static const struct option_spec show_options[] = {
+	{"json", 0, OPTION_BOOL, NULL, "Print the API's JSON"},
+	{0},
+};
+
+static const struct option_spec ready_options[] = {
+	{"agent", 0, OPTION_BOOL, NULL, "Wait for the guest's agent (default)"},
+	{"userdata", 0, OPTION_BOOL, NULL, "Wait until the userdata has run"},
+	{"timeout", 0, OPTION_DURATION, "TIME", "How long to wait (default 5m)"},
+	{"interval", 0, OPTION_DURATION, "TIME", "How often to ask (default 100ms)"},
+	{0},
+};
+
+const struct command command_vm_health = {
+	.name = "health", .summary = "Show how a VM's agent does", .usage = "[VM]", .options = show_options,
+	.run = run_show, .max_args = 1,
+};
+
+const struct command command_vm_describe = {
+	.name = "describe", .aliases = "show get", .summary = "Show all about a VM, as JSON", .usage = "[VM]",
+	.options = show_options, .run = run_show, .max_args = 1,
+};
+
+const struct command command_vm_ready = {
+	.name = "ready", .summary = "Wait until a VM is ready", .usage = "[VM]", .options = ready_options,
+	.run = run_ready, .max_args = 1,
+};

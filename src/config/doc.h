@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Reference documentation from the field tables, as Markdown. */
+#ifndef SLICER_CONFIG_DOC_H
+#define SLICER_CONFIG_DOC_H
+
+#include <stdio.h>
+#include "config/field.h"
+
+void doc_print_config(FILE *out);  /* every object of the configuration file */
+void doc_print_request(FILE *out); /* the body that creates a VM */
+
+#endif

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: MIT */
+/* The images of a configuration, made ready to boot: built when missing and ours to build, with an initramfs for their kernel
+ * and the present agent. */
+#ifndef SLICER_HOST_BOOT_IMAGES_H
+#define SLICER_HOST_BOOT_IMAGES_H
+
+#include "config/config.h"
+#include "vm/vm.h"
+
+struct boot_images {
+	struct manager_image *images; /* their strings are owned here */
+	size_t n;
+	char *templates;              /* directory of empty disks, in the store */
+};
+
+/* Blocking; says on stderr what takes long. ERR_NOT_FOUND names an image that is not in the store and how to get it. */
+int boot_images_prepare(const struct config *config, struct boot_images *ret, struct error **err);
+void boot_images_clear(struct boot_images *b);
+
+#endif

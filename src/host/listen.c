@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: MIT */
+#include "host/listen.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <grp.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/str.h"
+
+/* "127.0.0.1:" is how some configurations write it. */
+static int listen_address(const struct config_api *api, struct sockaddr_in *ret, struct error **err)
+{
+	cleanup_free char *host = str_dup(api->bind_address ? api->bind_address : "127.0.0.1");
+	size_t n = strlen(host);
+
+	if (n > 0 && host[n - 1] == ':')
+		host[n - 1] = '\0';
+	if (str_eq(host, "localhost")) {
+		free(host);
+		host = str_dup("127.0.0.1");
+	}
+	*ret = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)api->port)};
+	if (inet_pton(AF_INET, host, &ret->sin_addr) != 1)
+		return error_set(err, ERR_INVALID, "api.bind_address: \"%s\" is not an IPv4 address", host);
+	return 0;
+}
+
+static int listen_tcp(const struct config_api *api, char **ret_shown, struct error **err)
+{
+	struct sockaddr_in addr;
+	char text[INET_ADDRSTRLEN];
+	cleanup_close int fd = -1;
+	int on = 1;
+
+	if (listen_address(api, &addr, err))
+		return -1;
+	inet_ntop(AF_INET, &addr.sin_addr, text, sizeof(text));
+	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)))
+		return error_errno(err, errno, "make a socket for the API");
+	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) || listen(fd, SOMAXCONN)) {
+		if (errno != EADDRINUSE)
+			return error_errno(err, errno, "listen on %s:%u", text, api->port);
+		return error_set(err, ERR_CONFLICT,
+				 "port %u on %s is in use: end what listens there (ss -ltnp), or set another api.port",
+				 api->port, text);
+	}
+	*ret_shown = str_fmt("API listening on: %s:%u", text, api->port);
+	return TAKE_FD(fd);
+}
+
+static int listen_unix(const char *path, char **ret_shown, struct error **err)
+{
+	const struct group *g = geteuid() == 0 ? getgrnam("slicer") : NULL;
+	cleanup_free char *dir = fs_dirname(path);
+	cleanup_close int fd = -1;
+
+	if (fs_mkdir_p(dir, 0755, err))
+		return -1;
+	fd = fd_listen_unix(path, 0660, err);
+	if (fd < 0 || fd_set_nonblock(fd, true, err))
+		return error_wrap(err, "API socket");
+	if (g && chown(path, 0, g->gr_gid))
+		return error_errno(err, errno, "give %s to the group slicer", path);
+	*ret_shown = str_fmt("API listening on Unix socket: %s", path);
+	return TAKE_FD(fd);
+}
+
+int listen_api(const struct config *config, char **ret_shown, struct error **err)
+{
+	const char *socket_path = config_api_socket(config);
+
+	return socket_path ? listen_unix(socket_path, ret_shown, err) : listen_tcp(&config->api, ret_shown, err);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include "host/paths.h"
+
+#include <errno.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/str.h"
+
+enum { ID_NAME_MAX = 32 };
+
+/* $var/rest, or $HOME/otherwise/rest. */
+static char *paths_xdg(const char *var, const char *otherwise, const char *rest)
+{
+	const char *dir = getenv(var), *home = getenv("HOME");
+
+	if (dir && dir[0] == '/')
+		return str_fmt("%s/%s", dir, rest);
+	return str_fmt("%s/%s/%s", home ? home : "/tmp", otherwise, rest);
+}
+
+static char *paths_id(const char *config)
+{
+	cleanup_free char *base = fs_basename(config);
+	cleanup_free char *digest = sha256_hex(config, strlen(config));
+	char *dot = strrchr(base, '.');
+
+	if (dot && dot != base)
+		*dot = '\0';
+	for (char *at = base; *at; at++)
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-", *at))
+			*at = '_';
+	return str_fmt("%.*s-%.6s", ID_NAME_MAX, base, digest);
+}
+
+static char *paths_run(const char *id, bool root)
+{
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+
+	if (root)
+		return str_fmt("/run/slicer/%s", id);
+	if (dir && dir[0] == '/')
+		return str_fmt("%s/slicer/%s", dir, id);
+	return str_fmt("/tmp/slicer-%u/%s", (unsigned)getuid(), id);
+}
+
+int daemon_paths_find(const char *config_file, struct daemon_paths *ret, struct error **err)
+{
+	char *real = realpath(config_file, NULL);
+	cleanup_free char *cwd = getcwd(NULL, 0);
+	bool root = geteuid() == 0;
+
+	memset(ret, 0, sizeof(*ret));
+	if (!real || !cwd) {
+		free(real);
+		return error_errno(err, errno, "%s", config_file);
+	}
+	ret->config = real;
+	ret->id = paths_id(real);
+	ret->state = str_fmt("%s/.slicer/%s", cwd, ret->id);
+	ret->run = paths_run(ret->id, root);
+	ret->log = root ? str_dup("/var/log/slicer") : paths_xdg("XDG_STATE_HOME", ".local/state", "slicer/log");
+	ret->token = root ? str_dup("/var/lib/slicer/auth/token")
+			  : paths_xdg("XDG_STATE_HOME", ".local/state", "slicer/token");
+	return 0;
+}
+
+int daemon_paths_create(const struct daemon_paths *p, struct error **err)
+{
+	if (fs_mkdir_p(p->state, 0700, err) || fs_mkdir_p(p->run, 0700, err))
+		return -1;
+	return fs_mkdir_p(p->log, 0750, err);
+}
+
+void daemon_paths_clear(struct daemon_paths *p)
+{
+	free(p->config);
+	free(p->id);
+	free(p->state);
+	free(p->run);
+	free(p->log);
+	free(p->token);
+	memset(p, 0, sizeof(*p));
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: MIT */
+/* Where a daemon keeps what is its own: under the system's directories for root, under XDG's for a user. */
+#ifndef SLICER_HOST_PATHS_H
+#define SLICER_HOST_PATHS_H
+
+#include "base/error.h"
+
+struct daemon_paths {
+	char *config;    /* the configuration, absolute, symlinks resolved */
+	char *id;        /* its base name (at most 32 characters) and 6 hex digits of sha256 of that path */
+	char *state;     /* WORKDIR/.slicer/<id> */
+	char *run;       /* /run/slicer/<id>, or $XDG_RUNTIME_DIR/slicer/<id> */
+	char *log;       /* /var/log/slicer, or $XDG_STATE_HOME/slicer/log */
+	char *token;     /* /var/lib/slicer/auth/token, or $XDG_STATE_HOME/slicer/token */
+};
+
+/* Only computes; the file must exist (ERR_NOT_FOUND). */
+int daemon_paths_find(const char *config_file, struct daemon_paths *ret, struct error **err);
+/* Creates the directories, 0700 but for the log's 0750. */
+int daemon_paths_create(const struct daemon_paths *p, struct error **err);
+void daemon_paths_clear(struct daemon_paths *p);
+
+#endif

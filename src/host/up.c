@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/* slicer up: everything that can be wrong is found before anything is created; then the loop. */
+#include "host/up.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "base/fs.h"
+#include "base/helper.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "host/boot_images.h"
+#include "host/listen.h"
+#include "host/paths.h"
+#include "host/token.h"
+#include "io/worker.h"
+#include "vmm/vmm.h"
+
+enum { WORKERS = 4 };
+
+struct daemon {
+	struct config *config;
+	struct daemon_paths paths;
+	int lock_fd, listen_fd;
+	char *listening, *token, *monitor_exe;
+	const struct vmm_ops *ops;
+	struct vmm_probe probe;
+	struct boot_images images;
+	struct manager_options manager_options;
+	struct api_options api_options;
+	struct loop *loop;
+	struct worker_pool *pool;
+	struct manager *manager;
+	struct api *api;
+	struct http1_server *server;
+	struct loop_signal *sigint, *sigterm;
+	unsigned stop_signals;
+};
+
+static int up_check_supported(const struct config *cfg, struct error **err)
+{
+	cleanup_strv char **later = config_not_yet(cfg);
+
+	if (cfg->hypervisor != HYPERVISOR_QEMU && cfg->hypervisor != HYPERVISOR_FAKE)
+		return error_set(err, ERR_UNSUPPORTED, "%s: hypervisor \"%s\" is not in this version yet; use hypervisor: qemu",
+				 cfg->name, config_hypervisor_name(cfg->hypervisor));
+	for (size_t i = 0; i < cfg->ngroups; i++) {
+		const struct config_group *g = &cfg->groups[i];
+
+		if (g->network.mode != NET_USER)
+			return error_set(err, ERR_UNSUPPORTED,
+					 "%s: host group \"%s\": network mode \"%s\" is not in this version yet; "
+					 "use network: {mode: user} (slicer new %s --net user)",
+					 cfg->name, g->name, config_net_mode_name(g->network.mode), g->name);
+		if (g->storage != STORAGE_OVERLAY)
+			return error_set(err, ERR_UNSUPPORTED, "%s: host group \"%s\": storage \"%s\" is not in this version yet; "
+					 "use storage: overlay", cfg->name, g->name, config_storage_name(g->storage));
+	}
+	for (char **key = later; key && *key; key++)
+		log_warn("%s: %s has no effect in this version yet", cfg->name, *key);
+	return 0;
+}
+
+static int up_probe(struct daemon *d, struct error **err)
+{
+	static const enum vmm_accel accels[] = {
+		[ACCEL_AUTO] = VMM_ACCEL_AUTO, [ACCEL_KVM] = VMM_ACCEL_KVM, [ACCEL_TCG] = VMM_ACCEL_TCG};
+
+	d->ops = vmm_by_name(config_hypervisor_name(d->config->hypervisor), err);
+	if (!d->ops || vmm_probe(d->ops, accels[d->config->accel], &d->probe, err))
+		return -1;
+	log_info("Hypervisor: %s %s, %s: %s", d->ops->name, d->probe.version ? d->probe.version : "",
+		 vmm_accel_name(d->probe.accel), d->probe.reason ? d->probe.reason : "");
+	return 0;
+}
+
+static int up_authentication(struct daemon *d, struct error **err)
+{
+	const struct config_api *api = &d->config->api;
+
+	if (!api->auth.enabled)
+		return 0;
+	d->token = api->auth.token ? str_dup(api->auth.token) : token_load(d->paths.token, err);
+	return d->token ? 0 : -1;
+}
+
+/* In the order of what costs least and says most; the lock before anything that a second daemon could disturb. */
+static int up_prepare(struct daemon *d, const char *file, struct error **err)
+{
+	if (config_load_file(file, &d->config, err) || up_check_supported(d->config, err))
+		return -1;
+	if (daemon_paths_find(file, &d->paths, err) || up_probe(d, err))
+		return -1;
+	d->monitor_exe = helper_path("slicer-monitor", err);
+	if (!d->monitor_exe || daemon_paths_create(&d->paths, err))
+		return -1;
+	cleanup_free char *lock = fs_join(d->paths.state, "daemon.lock");
+	d->lock_fd = fs_lock(lock, err);
+	if (d->lock_fd < 0)
+		return error_wrap(err, "%s is up already", file);
+	if (d->config->api.enabled) {
+		d->listen_fd = listen_api(d->config, &d->listening, err);
+		if (d->listen_fd < 0 || up_authentication(d, err))
+			return -1;
+	}
+	return boot_images_prepare(d->config, &d->images, err);
+}
+
+static void up_stopped(void *arg)
+{
+	struct daemon *d = arg;
+
+	loop_stop(d->loop);
+}
+
+static void up_on_signal(void *arg)
+{
+	struct daemon *d = arg;
+	bool graceful = d->config->graceful_shutdown && d->stop_signals++ == 0;
+
+	log_info("Stopping%s", graceful ? " (once more: at once)" : " at once");
+	manager_stop(d->manager, graceful, up_stopped, d);
+}
+
+static int up_build(struct daemon *d, struct error **err)
+{
+	d->manager_options = (struct manager_options){
+		.config = d->config,
+		.daemon_id = d->paths.id,
+		.state_dir = d->paths.state,
+		.run_dir = d->paths.run,
+		.log_dir = d->paths.log,
+		.templates_dir = d->images.templates,
+		.images = d->images.images,
+		.nimages = d->images.n,
+		.ops = d->ops,
+		.probe = &d->probe,
+		.monitor_exe = d->monitor_exe,
+	};
+	d->api_options = (struct api_options){.token = d->token};
+	d->loop = loop_new(err);
+	if (!d->loop)
+		return -1;
+	d->pool = worker_pool_new(d->loop, WORKERS, err);
+	if (!d->pool)
+		return -1;
+	d->manager = manager_new(d->loop, d->pool, &d->manager_options, err);
+	if (!d->manager)
+		return -1;
+	d->api = api_new(d->loop, d->manager, &d->api_options);
+	if (d->listen_fd >= 0)
+		d->server = http1_server_new(d->loop, TAKE_FD(d->listen_fd), NULL, api_handle, d->api);
+	d->sigint = loop_signal_new(d->loop, SIGINT, up_on_signal, d);
+	d->sigterm = loop_signal_new(d->loop, SIGTERM, up_on_signal, d);
+	return 0;
+}
+
+static void up_greet(const struct daemon *d)
+{
+	if (d->listening)
+		log_info("%s", d->listening);
+	if (d->token && !d->config->api.auth.token)
+		log_info("API authentication is on; the token is in %s\n"
+			 "  curl -H \"Authorization: Bearer $(sudo cat %s)\" http://127.0.0.1:%u/nodes",
+			 d->paths.token, d->paths.token, d->config->api.port);
+}
+
+static void up_teardown(struct daemon *d)
+{
+	const char *socket_path = d->config && d->listening ? config_api_socket(d->config) : NULL;
+
+	/* The calls of open connections hang on VMs: connections go first. */
+	http1_server_free(&d->server);
+	worker_pool_free(&d->pool);
+	manager_free(&d->manager);
+	api_free(&d->api);
+	loop_signal_free(&d->sigint);
+	loop_signal_free(&d->sigterm);
+	loop_free(&d->loop);
+	if (socket_path)
+		unlink(socket_path);
+	boot_images_clear(&d->images);
+	vmm_probe_clear(&d->probe);
+	free(d->monitor_exe);
+	free(d->listening);
+	if (d->token)
+		mem_wipe(d->token, strlen(d->token));
+	free(d->token);
+	fd_closep(&d->listen_fd);
+	if (d->lock_fd >= 0)
+		rmdir(d->paths.run); /* stays while VMs run */
+	fd_closep(&d->lock_fd);
+	daemon_paths_clear(&d->paths);
+	config_free(&d->config);
+}
+
+static int up_serve(struct daemon *d, const char *file, struct error **err)
+{
+	if (up_prepare(d, file, err) || up_build(d, err) || manager_start(d->manager, err))
+		return -1;
+	up_greet(d);
+	return loop_run(d->loop, err);
+}
+
+static int up_run(struct cli *cli, const struct parsed *args, struct error **err)
+{
+	const char *given = parsed_string(args, "file");
+	const char *file = args->nargs ? args->args[0] : given ? given : CONFIG_DEFAULT_FILE;
+	struct daemon d = {.lock_fd = -1, .listen_fd = -1};
+	int r;
+
+	if (args->nargs && given)
+		return error_set(err, ERR_INVALID, "the configuration is given twice: %s and -f %s", file, given);
+	umask(077);
+	r = up_serve(&d, file, err);
+	up_teardown(&d);
+	return r ? -1 : 0;
+}
+
+static const struct option_spec up_options[] = {
+	{.name = "file", .letter = 'f', .type = OPTION_STRING, .metavar = "FILE",
+	 .help = "the configuration (default " CONFIG_DEFAULT_FILE ")"},
+	{0},
+};
+
+const struct command command_up = {
+	.name = "up",
+	.summary = "Start the VMs of a configuration and serve the API",
+	.usage = "[FILE]",
+	.details = "Runs in the foreground until it gets SIGINT or SIGTERM; a second signal stops the VMs at once.\n"
+		   "VMs that a killed daemon left running are taken over by the next one.\n",
+	.options = up_options,
+	.run = up_run,
+	.max_args = 1,
+	.local = true,
+};

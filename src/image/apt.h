@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Debian packages by the host's apt, which checks signatures and hashes. Nothing gets installed. */
+#ifndef SLICER_IMAGE_APT_H
+#define SLICER_IMAGE_APT_H
+
+#include "base/error.h"
+
+struct apt_package {
+	char *name;
+	char *hash; /* as apt prints it, "SHA256:…": the identity of the .deb */
+};
+void apt_package_clear(struct apt_package *package);
+
+/* The version that `apt-get download` would take. ERR_NOT_FOUND says to run `apt-get update`. */
+int apt_resolve(const char *name, struct apt_package *ret, struct error **err);
+/* The real package behind a meta-package: its first dependency whose name begins with `prefix`. The caller's. */
+char *apt_dependency(const char *meta, const char *prefix, struct error **err);
+/* Downloads into the empty directory `dir`; the path of the .deb, the caller's. */
+char *apt_download(const char *name, const char *dir, struct error **err);
+
+/* The parsers of apt's output (apt-get(8) --print-uris, apt-cache(8) depends), for tests. */
+int apt_parse_uri(const char *text, struct apt_package *ret, struct error **err);
+char *apt_parse_depends(const char *text, const char *prefix, struct error **err);
+
+#endif

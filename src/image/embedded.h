@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* The files of src/image/micro/, as the build puts them into the program (embed.py). */
+#ifndef SLICER_IMAGE_EMBEDDED_H
+#define SLICER_IMAGE_EMBEDDED_H
+
+#include <stddef.h>
+
+struct embedded_file {
+	const char *name;
+	const unsigned char *data;
+	size_t size;
+};
+extern const struct embedded_file micro_files[]; /* ends with a NULL name */
+const struct embedded_file *embedded_find(const char *name); /* NULL if absent */
+
+#endif

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: MIT */
+#include "image/kernel_build.h"
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "image/apt.h"
+#include "image/modules.h"
+#include "image/report.h"
+#include "image/source.h"
+#include "image/squash.h"
+#include "image/tool.h"
+#include "image/unpack.h"
+#include "image/vmlinux.h"
+
+#define PACKAGE_PREFIX "linux-image-"
+#define FILE_LIMIT ((uint64_t)256 << 20)
+#define DEPMOD_TIMEOUT_MS (2 * 60 * 1000)
+
+/* Where the parts of a kernel lie before they are packed. */
+struct unpacked {
+	char *release;
+	char *vmlinuz;
+	char *root;    /* NULL: the modules are the host's own */
+	char *modules; /* directory lib/modules/RELEASE */
+};
+
+static void unpacked_clear(struct unpacked *u)
+{
+	free(u->release);
+	free(u->vmlinuz);
+	free(u->root);
+	free(u->modules);
+}
+
+static int take_kernel_file(struct archive *a, const char *path, void *arg, struct error **err)
+{
+	const struct unpacked *u = arg;
+	cleanup_free char *image = str_fmt("boot/vmlinuz-%s", u->release);
+	cleanup_free char *modules = str_fmt("lib/modules/%s/", u->release);
+	const char *plain = str_starts(path, "usr/lib/") ? path + strlen("usr/") : path;
+
+	if (str_eq(path, image))
+		return unpack_to_file(a, u->vmlinuz, FILE_LIMIT, err);
+	if (!str_starts(plain, modules))
+		return 0;
+	cleanup_free char *to = fs_join(u->modules, plain + strlen(modules));
+	return unpack_to_file(a, to, FILE_LIMIT, err);
+}
+
+/* A package's modules.dep is made when it is installed; the guest's modprobe needs the binary
+ * indexes as well. */
+static int run_depmod(const struct writer *w, const struct unpacked *u, struct error **err)
+{
+	const char *const argv[] = {"depmod", "-b", u->root, u->release, NULL};
+	struct source package = {.id = NULL};
+	struct tool tool = {
+	    .argv = argv, .package = "kmod", .input = -1, .timeout_ms = DEPMOD_TIMEOUT_MS};
+	cleanup_error struct error *missing = NULL;
+
+	if (tool_run(&tool, NULL, &missing) == 0)
+		return 0;
+	if (!missing || missing->code != ERR_UNSUPPORTED)
+		return error_move(err, &missing);
+	/* Its libraries are those that libarchive needs, so the bare program runs. */
+	cleanup_free char *kmod = source_fetch(&program_depmod, &package, w, err);
+	if (!kmod)
+		return error_wrap(err, "%s", error_message(missing));
+	tool.exe = kmod;
+	return tool_run(&tool, NULL, err);
+}
+
+static int unpack_package(const struct writer *w, const char *meta, struct unpacked *u,
+			  struct error **err)
+{
+	cleanup_free char *package = apt_dependency(meta, PACKAGE_PREFIX, err);
+	if (!package)
+		return -1;
+	cleanup_free char *dir = writer_temp(w, "kernel.deb.d");
+	report_progress("kernel", "downloading package %s", package);
+	cleanup_free char *deb = apt_download(package, dir, err);
+	if (!deb)
+		return -1;
+
+	report_progress("kernel", "unpacking the kernel and its modules");
+	u->release = str_dup(package + strlen(PACKAGE_PREFIX));
+	u->vmlinuz = writer_temp(w, "vmlinuz");
+	u->root = writer_temp(w, "kernel.root");
+	u->modules = str_fmt("%s/lib/modules/%s", u->root, u->release);
+	if (deb_each_file(deb, take_kernel_file, u, err) < 0 || fs_remove_tree(dir, err) < 0)
+		return -1;
+	if (!fs_exists(u->vmlinuz) || !fs_exists(u->modules))
+		return error_set(err, ERR_INVALID,
+				 "package %s lacks /boot/vmlinuz-%s or its modules", package,
+				 u->release);
+	return run_depmod(w, u, err);
+}
+
+static void use_host_kernel(const char *release, struct unpacked *u)
+{
+	report_progress("kernel", "taking kernel %s from /boot", release);
+	u->release = str_dup(release);
+	u->vmlinuz = str_fmt("/boot/vmlinuz-%s", release);
+	u->modules = str_fmt("/lib/modules/%s", release);
+}
+
+/* The modules of the initramfs, uncompressed, with their directories. Returns their plain paths in
+ * load order. */
+static char **copy_boot_modules(const char *modules, const char *to, struct error **err)
+{
+	cleanup_strv char **order = NULL;
+	cleanup_strv char **plain_order = NULL;
+
+	if (modules_boot_order_dir(modules, &order, err) < 0)
+		return NULL;
+	for (size_t i = 0; order && order[i]; i++) {
+		cleanup_free char *from = fs_join(modules, order[i]);
+		cleanup_free char *plain = modules_plain_path(order[i]);
+		cleanup_free char *path = fs_join(to, plain);
+		cleanup_free char *dir = fs_dirname(path);
+		if (fs_mkdir_p(dir, 0755, err) < 0 ||
+		    unpack_compressed_file(from, path, FILE_LIMIT, err) < 0)
+			return NULL;
+		strv_append_take(&plain_order, TAKE_PTR(plain));
+	}
+	if (!plain_order)
+		plain_order = mem_alloc_array(1, sizeof(char *));
+	return TAKE_PTR(plain_order);
+}
+
+static int write_record(const char *dir, const struct kernel_source *source, const char *release,
+			char *const *modules, struct error **err)
+{
+	cleanup_json struct json_object *record = json_object_new_object();
+	cleanup_free char *path = fs_join(dir, "kernel.json");
+
+	js_add_u64(record, "version", 1);
+	js_add_string(record, "release", release);
+	js_add_string(record, "key", source->key);
+	js_add_string(record, "source", source->id);
+	js_add_strv(record, "modules", modules);
+	cleanup_free char *text = js_to_string_pretty(record);
+	return fs_write_atomic(path, text, strlen(text), 0644, err);
+}
+
+static int pack(const struct unpacked *u, const struct kernel_source *source, const char *dir,
+		struct error **err)
+{
+	cleanup_free char *vmlinux = fs_join(dir, "vmlinux");
+	cleanup_free char *squashfs = fs_join(dir, "modules.squashfs");
+	cleanup_free char *boot_modules = fs_join(dir, "modules");
+
+	if (fs_mkdir_p(boot_modules, 0755, err) < 0 ||
+	    vmlinux_extract(u->vmlinuz, vmlinux, err) < 0)
+		return -1;
+	cleanup_strv char **order = copy_boot_modules(u->modules, boot_modules, err);
+	if (!order)
+		return -1;
+	report_progress("kernel", "packing the modules of %s", u->release);
+	if (squash_dir(u->modules, squashfs, err) < 0)
+		return -1;
+	return write_record(dir, source, u->release, order, err);
+}
+
+static int unpack_pack_publish(const struct writer *w, const struct kernel_source *source,
+			       struct unpacked *u, struct kernel *ret, struct error **err)
+{
+	cleanup_free char *dir = writer_temp(w, "kernel");
+
+	if (source->release)
+		use_host_kernel(source->release, u);
+	else if (unpack_package(w, source->package, u, err) < 0)
+		return -1;
+	if (pack(u, source, dir, err) < 0)
+		return error_wrap(err, "kernel %s", u->release);
+	ret->release = str_dup(u->release);
+	ret->key = str_dup(source->key);
+	ret->path = str_fmt("kernels/%s-%s", u->release, source->key);
+	return writer_publish(w, dir, ret->path, err);
+}
+
+int kernel_build(const struct writer *w, const struct kernel_source *source, struct kernel *ret,
+		 struct error **err)
+{
+	struct unpacked u = {0};
+	int r = unpack_pack_publish(w, source, &u, ret, err);
+
+	if (u.root)
+		fs_remove_tree(u.root, NULL);
+	unpacked_clear(&u);
+	return r;
+}

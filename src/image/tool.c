@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: MIT */
+#include "image/tool.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "base/units.h"
+
+#define OUTPUT_LIMIT (1024 * 1024)
+#define NO_SPACE_TEXT "No space left on device"
+
+static char **english_environment(void)
+{
+	char **env = NULL;
+
+	for (char **e = environ; *e; e++)
+		if (!str_starts(*e, "LC_") && !str_starts(*e, "LANG"))
+			strv_append(&env, *e);
+	strv_append(&env, "LC_ALL=C");
+	return env;
+}
+
+static int output_file(const char *name, struct error **err)
+{
+	int fd = memfd_create(name, MFD_CLOEXEC);
+
+	return fd < 0 ? error_errno(err, errno, "memfd_create") : fd;
+}
+
+/* What a program wrote to a memfd: its beginning, or its end when that is cut. */
+static char *read_output(int fd, bool tail)
+{
+	off_t size = lseek(fd, 0, SEEK_END);
+	size_t want = size < 0 ? 0 : size > OUTPUT_LIMIT ? OUTPUT_LIMIT : (size_t)size;
+	char *text = mem_alloc(want + 1);
+	ssize_t n = pread(fd, text, want, tail && size > OUTPUT_LIMIT ? size - OUTPUT_LIMIT : 0);
+
+	text[n < 0 ? 0 : n] = '\0';
+	return text;
+}
+
+static char *last_line(char *text)
+{
+	char *line = str_trim(text);
+	char *newline = strrchr(line, '\n');
+
+	return str_escape(newline ? newline + 1 : line, strlen(newline ? newline + 1 : line));
+}
+
+/* Waits for the end of a child, and kills it at the deadline. Returns its wait status. */
+static int wait_child(pid_t pid, int pidfd, int64_t timeout_ms, int *ret_status, struct error **err)
+{
+	int64_t deadline = clock_ms() + timeout_ms;
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	bool late = false;
+	int n;
+
+	do {
+		int64_t left = deadline - clock_ms();
+		n = poll(&p, 1, left > 0 ? (int)left : 0);
+	} while (n < 0 && errno == EINTR);
+	if (n <= 0) {
+		late = true;
+		kill(pid, SIGKILL);
+	}
+	while (waitpid(pid, ret_status, 0) < 0)
+		if (errno != EINTR)
+			return error_errno(err, errno, "waitpid");
+	if (late)
+		return error_set(err, ERR_TIMEOUT, "it did not end within %lld s",
+				 (long long)(timeout_ms / 1000));
+	return 0;
+}
+
+static int judge(int status, int errors, struct error **err)
+{
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 0)
+		return 0;
+	cleanup_free char *text = read_output(errors, true);
+	if (strstr(text, NO_SPACE_TEXT))
+		return error_set(err, ERR_NO_SPACE, "%s", NO_SPACE_TEXT);
+	cleanup_free char *line = last_line(text);
+	if (WIFSIGNALED(status))
+		return error_set(err, ERR_IO, "it was killed by signal %d%s%s", WTERMSIG(status),
+				 *line ? ": " : "", line);
+	return error_set(err, ERR_IO, "it ended with status %d%s%s", WEXITSTATUS(status),
+			 *line ? ": " : "", line);
+}
+
+static int spawn_and_wait(const struct tool *tool, const char *exe, int out, int errors,
+			  struct error **err)
+{
+	cleanup_strv char **env = english_environment();
+	struct proc_fd fds[3] = {
+		{.from = out, .to = 1}, {.from = errors, .to = 2}, {.from = tool->input, .to = 0}};
+	struct proc_spec spec = {
+	    .exe = exe,
+	    .argv = (char *const *)tool->argv, /* execve(2) does not change them */
+	    .env = env,
+	    .fds = fds,
+	    .nfds = tool->input >= 0 ? 3 : 2,
+	    .cwd = tool->cwd,
+	    .die_with_parent = true,
+	};
+	cleanup_close int pidfd = -1;
+	int status = 0;
+	pid_t pid = proc_spawn(&spec, &pidfd, err);
+
+	if (pid < 0 || wait_child(pid, pidfd, tool->timeout_ms, &status, err) < 0)
+		return -1;
+	return judge(status, errors, err);
+}
+
+int tool_missing(const char *program, const char *package, struct error **err)
+{
+	return error_set(err, ERR_UNSUPPORTED, "%s is not installed: run `apt-get install %s`",
+			 program, package);
+}
+
+int tool_run(const struct tool *tool, char **ret_out, struct error **err)
+{
+	const char *name = tool->argv[0];
+	cleanup_free char *exe = tool->exe ? str_dup(tool->exe) : proc_find_program(name);
+
+	if (!exe)
+		return tool_missing(name, tool->package, err);
+	cleanup_close int out = output_file("stdout", err);
+	if (out < 0)
+		return -1;
+	cleanup_close int errors = output_file("stderr", err);
+	if (errors < 0)
+		return -1;
+	if (spawn_and_wait(tool, exe, out, errors, err) < 0)
+		return error_wrap(err, "%s", name);
+	if (ret_out)
+		*ret_out = read_output(out, false);
+	return 0;
+}

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/* The listening side: accepting, limits, deadlines. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <sys/socket.h>
+
+#include "base/units.h"
+#include "io/http1_server.h"
+
+enum {
+	ACCEPT_BATCH = 16,
+	ACCEPT_PAUSE_MS = 100,
+	MAX_REFUSED = 64, /* connections that are being told 503 */
+};
+
+static void start_tick(struct http1_server *s)
+{
+	if (!timer_pending(s->tick))
+		timer_set(s->tick, s->tick_ms);
+}
+
+static void on_tick(void *arg)
+{
+	struct http1_server *s = arg;
+	int64_t now = clock_ms();
+	struct http1_conn *c, *next;
+
+	for (c = s->conns; c; c = next) {
+		next = c->next;
+		http1_conn_tick(c, now);
+	}
+	if (s->conns)
+		start_tick(s);
+}
+
+static void on_accept_again(void *arg)
+{
+	struct http1_server *s = arg;
+
+	if (s->watch)
+		watch_set(s->watch, WATCH_IN);
+}
+
+static void add_connection(struct http1_server *s, int take_fd)
+{
+	bool refused = s->nconns >= s->limits.max_connections;
+	struct http1_conn *c;
+
+	if (refused && s->nrefused >= MAX_REFUSED) {
+		close(take_fd);
+		return;
+	}
+	c = http1_conn_new(s, take_fd);
+	c->refused = refused;
+	if (refused) {
+		s->nrefused++;
+		http1_conn_reject(c, 503, "too many connections; try again later");
+	} else {
+		s->nconns++;
+	}
+	start_tick(s);
+}
+
+static void on_connection(void *arg, int what)
+{
+	struct http1_server *s = arg;
+
+	for (int i = 0; i < ACCEPT_BATCH; i++) {
+		int fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+		if (fd >= 0) {
+			add_connection(s, fd);
+			continue;
+		}
+		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+			/* The connection stays in the backlog: asking again at once would spin. */
+			watch_set(s->watch, 0);
+			timer_set(s->accept_again, ACCEPT_PAUSE_MS);
+			return;
+		}
+		if (errno == EAGAIN)
+			return;
+	}
+}
+
+static void set_limits(struct http1_server *s, const struct http1_limits *given)
+{
+	static const struct http1_limits defaults = {
+		.max_connections = 1024,
+		.head_timeout_ms = 10 * 1000,
+		.idle_timeout_ms = 120 * 1000,
+		.write_timeout_ms = 120 * 1000,
+	};
+	struct http1_limits *l = &s->limits;
+	int64_t least;
+
+	*l = given ? *given : defaults;
+	if (!l->max_connections)
+		l->max_connections = defaults.max_connections;
+	if (!l->head_timeout_ms)
+		l->head_timeout_ms = defaults.head_timeout_ms;
+	if (!l->idle_timeout_ms)
+		l->idle_timeout_ms = defaults.idle_timeout_ms;
+	if (!l->write_timeout_ms)
+		l->write_timeout_ms = defaults.write_timeout_ms;
+	least = l->head_timeout_ms;
+	if (l->idle_timeout_ms < least)
+		least = l->idle_timeout_ms;
+	if (l->write_timeout_ms < least)
+		least = l->write_timeout_ms;
+	s->tick_ms = least / 4;
+	if (s->tick_ms < 10)
+		s->tick_ms = 10;
+	if (s->tick_ms > 250)
+		s->tick_ms = 250;
+}
+
+struct http1_server *http1_server_new(struct loop *loop, int take_listen_fd,
+				      const struct http1_limits *limits, http_request_fn *request,
+				      void *arg)
+{
+	struct http1_server *s = NEW(struct http1_server);
+	struct sockaddr_storage addr = {};
+	socklen_t size = sizeof(addr);
+
+	s->loop = loop;
+	s->listen_fd = take_listen_fd;
+	s->request = request;
+	s->arg = arg;
+	set_limits(s, limits);
+	getsockname(take_listen_fd, (struct sockaddr *)&addr, &size);
+	s->local = addr.ss_family == AF_UNIX;
+	/* Of two loops on one socket, or after a connection was taken back, accept must not block. */
+	fcntl(take_listen_fd, F_SETFL, fcntl(take_listen_fd, F_GETFL) | O_NONBLOCK);
+	s->tick = timer_new(loop, on_tick, s);
+	s->accept_again = timer_new(loop, on_accept_again, s);
+	s->watch = watch_new(loop, take_listen_fd, on_connection, s);
+	watch_set(s->watch, WATCH_IN);
+	return s;
+}
+
+void http1_server_stop_listening(struct http1_server *s)
+{
+	struct http1_conn *c, *next;
+
+	watch_free(&s->watch);
+	timer_cancel(s->accept_again);
+	fd_closep(&s->listen_fd);
+	for (c = s->conns; c; c = next) {
+		next = c->next;
+		if (c->state == HTTP1_CONN_HEAD)
+			http1_conn_linger(c);
+	}
+}
+
+void http1_server_free(struct http1_server **ps)
+{
+	struct http1_server *s = TAKE_PTR(*ps);
+
+	if (!s)
+		return;
+	while (s->conns) {
+		struct error *e = NULL;
+
+		error_set(&e, ERR_CANCELLED, "the server is closing");
+		http1_conn_fail(s->conns, e);
+	}
+	watch_free(&s->watch);
+	timer_free(&s->accept_again);
+	timer_free(&s->tick);
+	fd_closep(&s->listen_fd);
+	free(s);
+}
+
+unsigned http1_server_connections(const struct http1_server *s)
+{
+	return s->nconns;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/str.h"
+#include "net/mac.h"
+
+void mac_from_hostname(const char *hostname, unsigned char ret[6])
+{
+	cleanup_free char *text = str_fmt("slicer-mac:%s", hostname);
+	unsigned char hash[32];
+
+	sha256(text, strlen(text), hash);
+	memcpy(ret, hash, 6);
+	ret[0] = (unsigned char)((ret[0] & 0xfc) | 0x02);
+}
+
+void mac_format(const unsigned char mac[6], char ret[MAC_TEXT_SIZE])
+{
+	snprintf(ret, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}

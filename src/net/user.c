@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/fs.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "net/user.h"
+
+#define USER_ADDRESS "10.0.2.15"
+#define USER_GATEWAY "10.0.2.2"
+#define USER_DNS "10.0.2.3"
+#define USER_MTU 1500
+
+/* Reads one of the kernel's switches; absent means that this kernel does not have it. */
+static bool switch_is_zero(const char *path)
+{
+	cleanup_free char *text = NULL;
+
+	return fs_read_file(path, 64, &text, NULL, NULL) == 0 && str_eq(str_trim(text), "0");
+}
+
+/* /proc/net/route: columns Iface Destination Gateway Flags … Mask in hexadecimal; the default route has 0 and 0. */
+bool net_user_has_default_route(const char *table)
+{
+	cleanup_strv char **lines = strv_split(table, '\n');
+
+	for (char **l = lines; *l; l++) {
+		char destination[9], mask[9];
+
+		if (sscanf(*l, "%*31s %8[0-9A-Fa-f] %*s %*s %*s %*s %*s %8[0-9A-Fa-f]", destination, mask) == 2 &&
+		    str_eq(destination, "00000000") && str_eq(mask, "00000000"))
+			return true;
+	}
+	return false;
+}
+
+void net_user_probe(struct net_user_host *ret)
+{
+	cleanup_free char *table = NULL;
+
+	*ret = (struct net_user_host){.passt = proc_find_program("passt")};
+	ret->namespaces = !switch_is_zero("/proc/sys/kernel/unprivileged_userns_clone") &&
+			  !switch_is_zero("/proc/sys/user/max_user_namespaces");
+	ret->default_route = fs_read_file("/proc/net/route", 1024 * 1024, &table, NULL, NULL) == 0 &&
+			     net_user_has_default_route(table);
+}
+
+void net_user_host_clear(struct net_user_host *h)
+{
+	mem_freep(&h->passt);
+	*h = (struct net_user_host){0};
+}
+
+/* Why passt cannot be used, with the remedy; NULL when it can. */
+static const char *net_user_obstacle(const struct net_user_host *host)
+{
+	if (!host->passt)
+		return "passt is not installed (apt-get install passt)";
+	if (!host->namespaces)
+		return "passt needs user namespaces, which are switched off (set the sysctls "
+		       "kernel.unprivileged_userns_clone=1 and "
+		       "user.max_user_namespaces above 0)";
+	if (!host->default_route)
+		return "this host has no IPv4 default route";
+	return NULL;
+}
+
+/* No ports are forwarded into the guest by passt, and nothing in the guest leads to the host's loopback: --no-map-gw. The
+ * address is told by the config disk, not by DHCP. */
+static char **net_user_passt(const char *passt)
+{
+	static const char *const options[] = {"-f",	      "-q",	      "-4",	   "-F",	   "@FD@",
+					      "-a",	      USER_ADDRESS,   "-n",	   "24",	   "-g",
+					      USER_GATEWAY,   "--no-map-gw",  "--no-dhcp", "--dns-forward", USER_DNS,
+					      "-t",	      "none",	      "-u",	   "none"};
+	char **argv = NULL;
+
+	strv_append(&argv, passt);
+	for (size_t i = 0; i < ARRAY_LEN(options); i++)
+		strv_append(&argv, options[i]);
+	return argv;
+}
+
+void net_user_plan(const struct net_user_host *host, char *const *dns, struct net_user_plan *ret)
+{
+	const char *obstacle = net_user_obstacle(host);
+
+	*ret = (struct net_user_plan){.address = USER_ADDRESS "/24", .gateway = USER_GATEWAY, .mtu = USER_MTU};
+	if (obstacle) {
+		ret->kind = NET_USER_RESTRICTED;
+		ret->note = str_fmt("no network in the guest: %s; exec, cp, shell and forward work", obstacle);
+		return;
+	}
+	ret->kind = NET_USER_PASST;
+	ret->helper_argv = net_user_passt(host->passt);
+	if (dns && *dns)
+		ret->dns = strv_copy(dns);
+	else
+		strv_append(&ret->dns, USER_DNS);
+}
+
+void net_user_plan_clear(struct net_user_plan *p)
+{
+	strv_free(&p->helper_argv);
+	strv_free(&p->dns);
+	mem_freep(&p->note);
+	*p = (struct net_user_plan){0};
+}

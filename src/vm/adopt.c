@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* The start of a daemon: what the records of the last one say is compared with what exists, then finished or undone. */
+#include <dirent.h>
+#include <errno.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "vm/manager_impl.h"
+
+static bool adopt_runs(const struct vm *vm)
+{
+	const struct vm_processes *p = &vm->processes;
+
+	return p->vmm_pid && proc_is_alive(p->vmm_pid, p->vmm_start) && proc_is_alive(p->monitor_pid, p->monitor_start);
+}
+
+static void adopt_status(void *arg, bool running, const char *status, const struct error *error)
+{
+	struct vm *vm = arg;
+
+	if (!error && !running && str_eq(status, "paused") && vm->state == VM_STATE_RUNNING)
+		vm_set_state(vm, VM_STATE_PAUSED);
+}
+
+static void adopt_running(struct vm *vm)
+{
+	bool paused = vm->state == VM_STATE_PAUSED;
+
+	log_info("[%s] found running (pid %d)", vm->hostname, (int)vm->processes.vmm_pid);
+	vm_attach(vm);
+	vm_set_state(vm, paused ? VM_STATE_PAUSED : VM_STATE_RUNNING);
+	if (vm->vmm)
+		vmm_query_status(vm->vmm, adopt_status, vm);
+}
+
+/* The table of what a record and the processes say together:
+ *   operation   VMM runs   then
+ *   none        yes        re-adopted
+ *   none        no         it ended while nobody looked: Stopped, or removed when it is not kept
+ *   launch      any        kept: launched again from its first step; else removed (its client never got an answer)
+ *   stop        any        stopped
+ *   delete      any        deleted */
+static void adopt_decide(struct vm *vm, const struct record_op *under_way)
+{
+	const char *op = under_way->op;
+	bool kept = vm_is_kept(vm);
+
+	if (str_eq(op, "delete") || (str_eq(op, "launch") && !kept))
+		vm_delete_start(vm);
+	else if (str_eq(op, "launch"))
+		vm_launch_start(vm, false);
+	else if (str_eq(op, "stop"))
+		vm_stop_start(vm, false, true);
+	else if (vm->state == VM_STATE_STOPPED)
+		return;
+	else if (adopt_runs(vm))
+		adopt_running(vm);
+	else if (kept)
+		vm_stop_start(vm, false, true);
+	else
+		vm_delete_start(vm);
+}
+
+static int adopt_record(struct manager *m, const char *hostname, struct error **err)
+{
+	cleanup_free char *path = str_fmt("%s/vms/%s/record.json", m->options->state_dir, hostname);
+	cleanup_free char *text = NULL;
+	struct record_op under_way = {0};
+	struct vm *vm;
+	size_t n;
+
+	if (fs_read_file(path, RECORD_LIMIT, &text, &n, err))
+		return -1;
+	vm = record_parse(m, text, n, &under_way, err);
+	if (!vm)
+		return error_wrap(err, "%s", path);
+	vm_insert(vm);
+	adopt_decide(vm, &under_way);
+	free(under_way.op);
+	free(under_way.step);
+	return 0;
+}
+
+/* A directory without a record is of a launch that ended before its first record was durable: nothing else was made. */
+static void adopt_directory(struct manager *m, const char *hostname)
+{
+	cleanup_free char *dir = str_fmt("%s/vms/%s", m->options->state_dir, hostname);
+	cleanup_error struct error *error = NULL;
+
+	if (adopt_record(m, hostname, &error) == 0)
+		return;
+	if (error->code == ERR_NOT_FOUND) {
+		error_free(&error);
+		if (fs_remove_tree(dir, &error) == 0)
+			return;
+	}
+	/* A record that cannot be read is kept for its owner: it may be all that is left of a disk. */
+	log_error("%s; its VM is left alone", error_message(error));
+}
+
+static int adopt_compare(const struct dirent **a, const struct dirent **b)
+{
+	return strverscmp((*a)->d_name, (*b)->d_name);
+}
+
+static int adopt_select(const struct dirent *e)
+{
+	return e->d_name[0] != '.';
+}
+
+static int adopt_all(struct manager *m, struct error **err)
+{
+	cleanup_free char *dir = str_fmt("%s/vms", m->options->state_dir);
+	struct dirent **names = NULL;
+	int n = scandir(dir, &names, adopt_select, adopt_compare);
+
+	if (n < 0)
+		return errno == ENOENT ? 0 : error_errno(err, errno, "read %s", dir);
+	for (int i = 0; i < n; i++) {
+		adopt_directory(m, names[i]->d_name);
+		free(names[i]);
+	}
+	free(names);
+	return 0;
+}
+
+int manager_start(struct manager *m, struct error **err)
+{
+	if (adopt_all(m, err))
+		return -1;
+	return manager_start_services(m, err);
+}

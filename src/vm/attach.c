@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: MIT */
+/* The daemon's connections to a VM that runs, and what follows from its end. */
+#include "base/log.h"
+#include "base/str.h"
+#include "vm/manager_impl.h"
+
+static void attach_on_ready(void *arg)
+{
+	struct vm *vm = arg;
+
+	vm->guest_said_bye = false;
+	vm->silent_resets = 0;
+	timer_cancel(vm->boot_timer);
+	log_info("[%s] agent %s is ready", vm->hostname, session_facts(vm->session)->agent_version);
+	vm_changed(vm);
+}
+
+static void attach_on_lost(void *arg)
+{
+	vm_changed(arg);
+}
+
+static void attach_on_event(void *arg)
+{
+	vm_changed(arg);
+}
+
+static void attach_on_bye(void *arg, bool reboot)
+{
+	struct vm *vm = arg;
+
+	vm->guest_said_bye = true;
+	log_info("[%s] the guest %s", vm->hostname, reboot ? "reboots" : "powers off");
+}
+
+static const struct session_events session_events = {
+	.on_ready = attach_on_ready,
+	.on_lost = attach_on_lost,
+	.on_event = attach_on_event,
+	.on_bye = attach_on_bye,
+};
+
+/* A guest that has not said a word is started once more: under emulation a boot may hang in the kernel's calibration. */
+static void attach_boot_expired(void *arg)
+{
+	struct vm *vm = arg;
+
+	if (vm->op || vm->state != VM_STATE_RUNNING || session_was_heard(vm->session))
+		return;
+	if (vm->boot_retries >= BOOT_MAX_RETRIES) {
+		vm_note_error(vm, "no sign of life from its agent after %u boots; see slicer vm logs %s", vm->boot_retries + 1,
+			      vm->hostname);
+		log_error("[%s] %s", vm->hostname, vm->last_error);
+		return;
+	}
+	vm->boot_retries++;
+	log_warn("[%s] no sign of life from its agent: starting it once more", vm->hostname);
+	vm_detach(vm);
+	vm_launch_start(vm, false);
+}
+
+static void attach_on_vmm_exit(void *arg, const struct vmm_exit *ended)
+{
+	struct vm *vm = arg;
+	cleanup_free char *why = ended->signalled ? str_fmt("its VMM was killed by %s", ended->signal)
+					      : str_fmt("its VMM ended with status %d", ended->exit_code);
+	cleanup_free char *words = str_escape(ended->vmm_message ? ended->vmm_message : "",
+					      ended->vmm_message ? strlen(ended->vmm_message) : 0);
+	bool clean = !ended->signalled && ended->exit_code == 0;
+
+	if (!clean && words[0]) {
+		char *full = str_fmt("%s: %s", why, words);
+
+		free(why);
+		why = full;
+	}
+	vm_ended(vm, why, clean);
+}
+
+static void attach_on_monitor_down(void *arg, const struct error *error)
+{
+	struct vm *vm = arg;
+
+	monitor_client_free(&vm->monitor);
+	if (error)
+		vm_ended(vm, "its monitor was killed", false);
+}
+
+static const struct monitor_client_events monitor_events = {
+	.on_exit = attach_on_vmm_exit,
+	.on_down = attach_on_monitor_down,
+};
+
+/* A kernel that panics resets the machine (panic=-1). What it said last tells a panic from a reboot that nobody announced, and
+ * a machine that never gets as far as its agent would go round for ever. */
+static void attach_look_at_reset(void *arg)
+{
+	struct vm *vm = arg;
+	cleanup_free char *path = vm_log_path(vm);
+	cleanup_free char *last = console_find_last(path, "Kernel panic - not syncing");
+	cleanup_error struct error *error = NULL;
+
+	if (vm->op || vm->guest_said_bye)
+		return;
+	if (!last && ++vm->silent_resets < MAX_SILENT_RESETS)
+		return;
+	vm_note_error(vm, "%s; see slicer vm logs %s", last ? last : "it resets again and again", vm->hostname);
+	log_error("[%s] %s", vm->hostname, vm->last_error);
+	vm->vmm_gone = true; /* as good as: the operation that follows kills it */
+	vm_op_ended(vm);
+}
+
+static void attach_on_vmm_event(void *arg, enum vmm_event event)
+{
+	struct vm *vm = arg;
+
+	if (event == VMM_EVENT_STOP && vm->state == VM_STATE_RUNNING && !vm->op)
+		vm_set_state(vm, VM_STATE_PAUSED);
+	else if (event == VMM_EVENT_RESUME && vm->state == VM_STATE_PAUSED && !vm->op)
+		vm_set_state(vm, VM_STATE_RUNNING);
+	else if (event == VMM_EVENT_RESET && !vm->guest_said_bye)
+		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
+}
+
+static void attach_on_vmm_down(void *arg, const struct error *error)
+{
+	struct vm *vm = arg;
+
+	vmm_client_free(&vm->vmm);
+}
+
+static const struct vmm_client_events vmm_events = {
+	.on_event = attach_on_vmm_event,
+	.on_down = attach_on_vmm_down,
+};
+
+void vm_attach(struct vm *vm)
+{
+	struct manager *m = vm->manager;
+	cleanup_free char *run = vm_run_path(vm, NULL);
+	cleanup_free char *control = vm_run_path(vm, "control.sock");
+	cleanup_free char *agent = vm_run_path(vm, "agent.sock");
+	cleanup_error struct error *error = NULL;
+	bool kvm = m->options->probe->accel == VMM_ACCEL_KVM;
+
+	vm_detach(vm);
+	vm->guest_said_bye = vm->vmm_gone = false;
+	vm->silent_resets = 0;
+	vm->boot_timer = timer_new(m->loop, attach_boot_expired, vm);
+	timer_set(vm->boot_timer, kvm ? BOOT_SIGN_KVM_MS : BOOT_SIGN_TCG_MS);
+	vm->reset_timer = timer_new(m->loop, attach_look_at_reset, vm);
+	vm->session = session_new(m->loop, control, agent, &session_events, vm);
+	vm->vmm = vmm_client_new(m->loop, m->options->ops, run, &vmm_events, vm, &error);
+	if (error)
+		log_warn("[%s] %s", vm->hostname, error_message(error));
+	error_free(&error);
+	vm->monitor = monitor_client_new(m->loop, run, &monitor_events, vm, &error);
+	if (error)
+		log_warn("[%s] %s", vm->hostname, error_message(error));
+}
+
+void vm_detach(struct vm *vm)
+{
+	session_free(&vm->session);
+	vmm_client_free(&vm->vmm);
+	monitor_client_free(&vm->monitor);
+	timer_free(&vm->boot_timer);
+	timer_free(&vm->reset_timer);
+}
+
+void vm_ended(struct vm *vm, const char *why, bool expected)
+{
+	struct error *error = NULL;
+
+	if (!expected) {
+		vm_note_error(vm, "%s", why);
+		log_error("[%s] %s", vm->hostname, why);
+	} else {
+		log_info("[%s] stopped", vm->hostname);
+	}
+	vm->vmm_gone = true;
+	if (!vm->op) {
+		vm_op_ended(vm);
+	} else if (str_eq(op_name(vm->op), "stop")) {
+		op_continue(vm->op, NULL);
+	} else if (str_eq(op_name(vm->op), "launch")) {
+		error_set(&error, ERR_INTERNAL, "%s", why);
+		op_cancel(vm->op, error);
+	}
+}
+
+struct pause_call {
+	struct vm *vm;
+	char *hostname;
+	enum vm_state then;
+	vm_done_fn *done;
+	void *arg;
+};
+
+static void pause_done(void *arg, const struct error *error)
+{
+	struct pause_call *call = arg;
+	struct manager *m = call->vm->manager;
+	struct vm *vm = manager_find(m, call->hostname);
+
+	if (!error && vm == call->vm && !vm->op)
+		vm_settle_start(vm, call->then);
+	call->done(call->arg, error);
+	free(call->hostname);
+	free(call);
+}
+
+static void pause_or_resume(struct vm *vm, enum vm_request request, vm_done_fn *done, void *arg)
+{
+	cleanup_error struct error *error = NULL;
+	struct pause_call *call;
+
+	vm_state_check(vm->hostname, vm->state, request, &error);
+	if (!error && vm->op)
+		error_set(&error, ERR_CONFLICT, "VM \"%s\" is busy with its %s", vm->hostname, op_name(vm->op));
+	if (!error && !vm->vmm)
+		error_set(&error, ERR_UNAVAILABLE, "the hypervisor of VM \"%s\" is not connected", vm->hostname);
+	if (error) {
+		done(arg, error);
+		return;
+	}
+	call = NEW(struct pause_call);
+	call->vm = vm;
+	call->hostname = str_dup(vm->hostname);
+	call->then = request == VM_REQUEST_PAUSE ? VM_STATE_PAUSED : VM_STATE_RUNNING;
+	call->done = done;
+	call->arg = arg;
+	(request == VM_REQUEST_PAUSE ? vmm_pause : vmm_resume)(vm->vmm, pause_done, call);
+}
+
+void vm_pause(struct vm *vm, vm_done_fn *done, void *arg)
+{
+	pause_or_resume(vm, VM_REQUEST_PAUSE, done, arg);
+}
+
+void vm_resume(struct vm *vm, vm_done_fn *done, void *arg)
+{
+	pause_or_resume(vm, VM_REQUEST_RESUME, done, arg);
+}

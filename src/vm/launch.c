@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: MIT */
+/* Launch: from a record to a running VMM. Also the way back up of a VM that was stopped, whose first boot hung, or whose
+ * launch a crash interrupted: every step stands on what is there already. */
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "base/units.h"
+#include "disk/disk.h"
+#include "net/mac.h"
+#include "vm/manager_impl.h"
+
+struct launch {
+	struct vm *vm;              /* for the loop's steps only */
+	bool fresh;                 /* a failed launch removes it */
+	/* Copies for the workers. */
+	const struct vmm_ops *ops;
+	char *state_dir, *run_dir, *data_disk, *config_disk, *console, *exit_record, *name, *guest_config;
+	const char *templates_dir;  /* the manager's options outlive all operations */
+	uint64_t disk_bytes;
+	struct net_user_plan net;
+	struct vmm_spec spec;
+	struct vmm_process process; /* as recorded before; then the new one */
+};
+
+static int launch_dirs(void *ctx, struct op *op, struct error **err)
+{
+	struct launch *l = ctx;
+
+	if (fs_mkdir_p(l->state_dir, 0700, err))
+		return -1;
+	return fs_mkdir_p(l->run_dir, 0700, err);
+}
+
+static int launch_dirs_undo(void *ctx, struct error **err)
+{
+	struct launch *l = ctx;
+
+	if (fs_remove_tree(l->run_dir, err))
+		return -1;
+	if (!l->fresh)
+		return 0;
+	if (fs_unlink(l->console, err))
+		return -1;
+	return fs_remove_tree(l->state_dir, err);
+}
+
+static int launch_disk(void *ctx, struct op *op, struct error **err)
+{
+	struct launch *l = ctx;
+
+	if (!l->disk_bytes || fs_exists(l->data_disk))
+		return 0;
+	return disk_create(l->templates_dir, l->data_disk, l->disk_bytes, l->spec.uid, l->spec.gid, err);
+}
+
+static int launch_disk_undo(void *ctx, struct error **err)
+{
+	struct launch *l = ctx;
+
+	return l->fresh ? disk_remove(l->data_disk, err) : 0;
+}
+
+static int launch_config(void *ctx, struct op *op, struct error **err)
+{
+	struct launch *l = ctx;
+
+	return disk_write_config(l->config_disk, l->guest_config, strlen(l->guest_config), l->spec.uid, l->spec.gid, err);
+}
+
+static int launch_vmm(void *ctx, struct op *op, struct error **err)
+{
+	struct launch *l = ctx;
+
+	/* Of a boot that hung, or of a launch that a crash interrupted: its record may not have had the pids yet. */
+	if (vmm_destroy(l->run_dir, l->process.monitor_pid ? &l->process : NULL, err))
+		return -1;
+	memset(&l->process, 0, sizeof(l->process));
+	if (fs_unlink(l->exit_record, err))
+		return -1;
+	return vmm_launch(l->ops, &l->spec, &l->process, err);
+}
+
+static void launch_vmm_finish(void *ctx)
+{
+	struct launch *l = ctx;
+
+	l->vm->processes = (struct vm_processes){
+		.monitor_pid = l->process.monitor_pid,
+		.monitor_start = l->process.monitor_start,
+		.vmm_pid = l->process.vmm_pid,
+		.vmm_start = l->process.vmm_start,
+	};
+}
+
+static int launch_vmm_undo(void *ctx, struct error **err)
+{
+	struct launch *l = ctx;
+
+	return vmm_destroy(l->run_dir, l->process.monitor_pid ? &l->process : NULL, err);
+}
+
+static int launch_connect(void *ctx, struct op *op, struct error **err)
+{
+	struct launch *l = ctx;
+
+	/* From here on the agent may be used: what is left is the record. */
+	vm_attach(l->vm);
+	vm_set_state(l->vm, VM_STATE_RUNNING);
+	return 0;
+}
+
+static int launch_commit(void *ctx, struct op *op, struct error **err)
+{
+	return 0; /* the record of this step is the commit */
+}
+
+static const struct op_step launch_steps[] = {
+	{.name = "dirs", .kind = OP_STEP_WORKER, .run = launch_dirs, .undo = launch_dirs_undo},
+	{.name = "disk", .kind = OP_STEP_WORKER, .run = launch_disk, .undo = launch_disk_undo},
+	{.name = "config", .kind = OP_STEP_WORKER, .run = launch_config},
+	{.name = "vmm", .kind = OP_STEP_WORKER, .run = launch_vmm, .finish = launch_vmm_finish, .undo = launch_vmm_undo},
+	{.name = "connect", .kind = OP_STEP_LOOP, .run = launch_connect},
+	{.name = "commit", .kind = OP_STEP_WORKER, .run = launch_commit},
+};
+
+static char *launch_record(void *ctx, const char *step)
+{
+	struct launch *l = ctx;
+
+	return str_eq(step, "commit") ? record_format(l->vm, NULL, NULL) : record_format(l->vm, "launch", step);
+}
+
+static int launch_save(void *ctx, const char *record, struct error **err)
+{
+	return record_save(((struct launch *)ctx)->state_dir, record, err);
+}
+
+static void launch_free(struct launch *l)
+{
+	free(l->state_dir);
+	free(l->run_dir);
+	free(l->data_disk);
+	free(l->config_disk);
+	free(l->console);
+	free(l->exit_record);
+	free(l->name);
+	free(l->guest_config);
+	net_user_plan_clear(&l->net);
+	free(l);
+}
+
+static void launch_failed(struct vm *vm, bool fresh, const struct error *error)
+{
+	log_error("[%s] launch failed: %s", vm->hostname, error_message(error));
+	vm_note_error(vm, "%s", error_message(error));
+	vm_detach(vm);
+	memset(&vm->processes, 0, sizeof(vm->processes));
+	if (fresh)
+		vm_forget(vm);
+	else
+		vm_settle_start(vm, VM_STATE_STOPPED);
+}
+
+static void launch_done(void *ctx, const struct error *error)
+{
+	struct launch *l = ctx;
+	struct vm *vm = l->vm;
+	bool fresh = l->fresh;
+
+	vm->op = NULL;
+	launch_free(l);
+	if (error) {
+		launch_failed(vm, fresh, error);
+		return;
+	}
+	log_info("[%s] IP: %s", vm->hostname, vm->ip && vm->ip[0] ? vm->ip : "not known yet");
+	vm_op_ended(vm);
+}
+
+static const struct op_table launch_table = {
+	.name = "launch",
+	.steps = launch_steps,
+	.nsteps = ARRAY_LEN(launch_steps),
+	.record = launch_record,
+	.save = launch_save,
+	.done = launch_done,
+};
+
+static void launch_plan_net(struct launch *l)
+{
+	net_user_plan(&l->vm->manager->net_host, l->vm->dns, &l->net);
+	mac_from_hostname(l->name, l->spec.net.mac);
+	l->spec.net.kind = l->net.kind == NET_USER_PASST ? VMM_NET_HELPER : VMM_NET_SLIRP;
+	l->spec.net.helper_argv = l->net.helper_argv;
+	l->spec.net.helper_uid = l->spec.uid;
+	l->spec.net.helper_gid = l->spec.gid;
+	l->spec.net.tap_fd = -1;
+}
+
+static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager_image *image)
+{
+	const struct manager_options *o = vm->manager->options;
+	struct launch *l = NEW(struct launch);
+
+	l->vm = vm;
+	l->fresh = fresh;
+	l->ops = o->ops;
+	l->templates_dir = o->templates_dir;
+	l->name = str_dup(vm->hostname);
+	l->state_dir = vm_state_path(vm, NULL);
+	l->run_dir = vm_run_path(vm, NULL);
+	l->data_disk = vm_state_path(vm, "disk.qcow2");
+	l->config_disk = vm_state_path(vm, "config.raw");
+	l->exit_record = vm_state_path(vm, "exit.json");
+	l->console = vm_log_path(vm);
+	l->guest_config = guest_config(vm);
+	l->disk_bytes = vm->disk_bytes;
+	l->process = (struct vmm_process){
+		.monitor_pid = vm->processes.monitor_pid,
+		.monitor_start = vm->processes.monitor_start,
+		.vmm_pid = vm->processes.vmm_pid,
+		.vmm_start = vm->processes.vmm_start,
+	};
+	l->spec = (struct vmm_spec){
+		.name = l->name,
+		.probe = o->probe,
+		.vcpus = vm->vcpus,
+		.ram_bytes = vm->ram_bytes,
+		.kernel = image->kernel,
+		.initrd = image->initrd,
+		.root_image = image->rootfs,
+		.data_disk = vm->disk_bytes ? l->data_disk : NULL,
+		.config_disk = l->config_disk,
+		.uid = UID_BASE + vm->uid_slot,
+		.gid = UID_BASE + vm->uid_slot,
+		.run_dir = l->run_dir,
+		.console_path = l->console,
+		.console_limit = CONSOLE_LIMIT,
+		.exit_record = l->exit_record,
+		.monitor_exe = o->monitor_exe,
+	};
+	launch_plan_net(l);
+	return l;
+}
+
+void vm_launch_start(struct vm *vm, bool fresh)
+{
+	struct manager *m = vm->manager;
+	const struct manager_image *image = manager_image(m, vm->image);
+
+	vm_set_state(vm, VM_STATE_STARTING);
+	if (!image) {
+		vm_note_error(vm, "its image \"%s\" is not in the configuration any more", vm->image);
+		log_error("[%s] %s", vm->hostname, vm->last_error);
+		vm_settle_start(vm, VM_STATE_STOPPED);
+		return;
+	}
+	vm->op = op_start(m->loop, m->pool, &launch_table, launch_new(vm, fresh, image), 0);
+}

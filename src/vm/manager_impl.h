@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside of src/vm: the manager's own state and what its files offer each other. */
+#ifndef SLICER_VM_MANAGER_IMPL_H
+#define SLICER_VM_MANAGER_IMPL_H
+
+#include "io/control.h"
+#include "net/user.h"
+#include "vm/op.h"
+#include "vm/vm.h"
+#include "vmm/monitor_client.h"
+#include "vmm/vmm_client.h"
+
+enum {
+	UID_BASE = 300000,             /* of the VMMs; above what distributions and subuid ranges hand out by default */
+	MAX_VMS = 4096,                /* per daemon */
+	CONSOLE_LIMIT = 8 * 1024 * 1024,
+	RECORD_LIMIT = 1024 * 1024,    /* bytes of a record; userdata is most of it */
+	GRACEFUL_STOP_MS = 60 * 1000,  /* for a guest to power off */
+	BOOT_SIGN_KVM_MS = 20 * 1000,  /* to the agent's first word; then the boot counts as hung */
+	BOOT_SIGN_TCG_MS = 90 * 1000,
+	BOOT_MAX_RETRIES = 1,
+	MAX_SILENT_RESETS = 3,
+	CONSOLE_SETTLE_MS = 200,       /* for what the guest said last to pass through the monitor */
+};
+
+struct manager {
+	struct loop *loop;
+	struct worker_pool *pool;
+	const struct manager_options *options;
+	struct net_user_host net_host;
+	char *boot_id;                /* of the host */
+	struct vm *vms;
+	struct timer *wake;           /* waiters are looked at in the next round */
+	bool stopping, graceful;
+	loop_fn *stopped;
+	void *stopped_arg;
+};
+
+/* A name's files. Strings are the caller's. */
+char *vm_state_path(const struct vm *vm, const char *file); /* STATE/vms/<host>[/file]; file may be NULL */
+char *vm_run_path(const struct vm *vm, const char *file);
+
+/* manager.c */
+struct vm *vm_new(struct manager *m, const char *group, unsigned number);
+void vm_insert(struct vm *vm);          /* into the manager's list */
+void vm_forget(struct vm *vm);          /* out of the list, and frees it */
+void vm_set_state(struct vm *vm, enum vm_state state);
+void vm_changed(struct vm *vm);         /* waiters are told in the next round */
+bool vm_is_kept(const struct vm *vm);   /* when it ends: as Stopped, not removed */
+void vm_note_error(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
+const struct manager_image *manager_image(const struct manager *m, const char *name); /* NULL if unknown */
+void manager_check_stopped(struct manager *m);
+
+/* record.c: what is written durably of a VM, and back. */
+char *record_format(const struct vm *vm, const char *op, const char *step);
+struct record_op { char *op, *step; };  /* what was under way; NULL members when nothing was */
+struct vm *record_parse(struct manager *m, const char *text, size_t n, struct record_op *ret, struct error **err);
+int record_save(const char *dir, const char *text, struct error **err); /* blocking */
+
+/* guestconfig.c: the JSON of the config disk. */
+char *guest_config(const struct vm *vm);
+
+/* attach.c: connections to a running VM */
+void vm_attach(struct vm *vm);
+void vm_detach(struct vm *vm);
+void vm_ended(struct vm *vm, const char *why, bool expected); /* its VMM is gone; decides what follows */
+
+/* launch.c, stop.c: begin the operation; none may be under way. */
+void vm_launch_start(struct vm *vm, bool fresh);
+void vm_stop_start(struct vm *vm, bool ask, bool already_dead);
+void vm_delete_start(struct vm *vm);
+void vm_settle_start(struct vm *vm, enum vm_state state); /* only writes the record */
+void vm_op_ended(struct vm *vm); /* after done(): acts on delete_wanted and a stopping manager */
+
+/* console.c: the last line of a console log's end that holds `text`, from there on and escaped; NULL if there is none */
+char *console_find_last(const char *path, const char *text);
+
+/* wait.c */
+void waiters_check(struct vm *vm);
+void waiters_gone(struct vm *vm, const char *why);
+
+/* create.c */
+int manager_start_services(struct manager *m, struct error **err);
+int tags_check(struct manager *m, const char *group, char *const *tags, struct error **err);
+
+#endif

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* The parts of a session, shared by session.c (connections and handshake) and session_events.c (the event stream). */
+#ifndef SLICER_VM_SESSION_IMPL_H
+#define SLICER_VM_SESSION_IMPL_H
+
+#include "io/control.h"
+#include "vm/session.h"
+
+enum {
+	SESSION_HANDSHAKE_MS = 5000,
+	SESSION_RETRY_MIN_MS = 100,
+	SESSION_RETRY_MAX_MS = 2000,
+	SESSION_CONNECT_RETRY_MS = 20, /* the VMM listens from its start; this covers a relaunch */
+	SESSION_PING_MS = 10000,
+	SESSION_PING_DEADLINE_MS = 5000,
+	SESSION_MAX_EVENT = 64 * 1024,
+};
+
+/*  CLOSED ──both sockets connected──▶ QUIET ──hello──▶ RESET ──await──▶ ECHO ──echo──▶ MUX ──ready event──▶ READY
+ *    ▲                                  ▲                │               │            │                      │
+ *    │                                  └──new hello, or deadline (then a new nonce)──┴──────────────────────┘
+ *    └──────────────── a socket ends (the VMM is gone or restarts) ─────────────────────────────────────────── */
+enum session_phase { SESSION_CLOSED, SESSION_QUIET, SESSION_RESET, SESSION_ECHO, SESSION_MUX, SESSION_READY };
+
+struct session {
+	struct loop *loop;
+	char *control_path, *agent_path;
+	const struct session_events *events;
+	void *arg;
+	enum session_phase phase;
+	bool heard;
+	struct timer *timer;          /* connect retry (CLOSED), handshake deadline (RESET..MUX) or retry (QUIET) */
+	int64_t backoff_ms;
+	struct stream *control;
+	struct control_reader reader;
+	struct stream *agent;         /* until the HTTP/2 session owns it */
+	bool agent_used;              /* the HTTP/2 session took it: a new handshake needs a new connection */
+	char instance[33];            /* of the guest's server that we are in session with; "" for none */
+	char nonce[CONTROL_NONCE_LEN + 1];
+	struct control_scan scan;
+	struct http2_session *mux;
+	struct http_exchange *event_exchange;
+	struct session_facts facts;
+};
+
+/* session_events.c: opens the event stream on s->mux; calls back session_event_* below. */
+void session_events_open(struct session *s);
+void session_events_close(struct session *s);
+/* session.c */
+void session_event_ready(struct session *s);
+void session_restart(struct session *s, const char *why); /* drops the HTTP/2 session and begins a new handshake */
+
+#endif

@@ -1,0 +1,246 @@
+/* SPDX-License-Identifier: MIT */
+/* Stop and delete, and the one-step operation that only writes the record. */
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "vm/manager_impl.h"
+
+struct stop {
+	struct vm *vm;                 /* for the loop's steps only */
+	bool ask;                      /* the guest first */
+	struct http_exchange *request; /* to its agent */
+	enum vm_state then;
+	/* Copies for the workers. */
+	char *state_dir, *run_dir, *console;
+	struct vmm_process process;
+};
+
+static struct stop *stop_new(struct vm *vm)
+{
+	struct stop *s = NEW(struct stop);
+
+	s->vm = vm;
+	s->state_dir = vm_state_path(vm, NULL);
+	s->run_dir = vm_run_path(vm, NULL);
+	s->console = vm_log_path(vm);
+	s->process = (struct vmm_process){
+		.monitor_pid = vm->processes.monitor_pid,
+		.monitor_start = vm->processes.monitor_start,
+		.vmm_pid = vm->processes.vmm_pid,
+		.vmm_start = vm->processes.vmm_start,
+	};
+	return s;
+}
+
+static void stop_free(struct stop *s)
+{
+	http_exchange_free(&s->request);
+	free(s->state_dir);
+	free(s->run_dir);
+	free(s->console);
+	free(s);
+}
+
+/* The answer says only that the agent heard; the end of the VMM ends the step (vm_ended). */
+static void stop_answered(void *arg, struct http_exchange *x, const struct error *error)
+{
+	struct stop *s = arg;
+	struct op *op = s->vm->op;
+
+	if (error || http_exchange_response(x)->status != 200)
+		op_continue(op, NULL);
+}
+
+static int stop_ask(void *ctx, struct op *op, struct error **err)
+{
+	static const char body[] = "{\"action\":\"poweroff\"}";
+	struct stop *s = ctx;
+	struct http_head *head;
+
+	if (!s->ask || !session_is_ready(s->vm->session)) {
+		op_continue(op, NULL);
+		return 0;
+	}
+	head = http_head_new_request("POST", "/shutdown");
+	http_head_add(head, "content-type", "application/json");
+	head->content_length = sizeof(body) - 1;
+	s->request = session_open(s->vm->session, head, err);
+	if (!s->request)
+		return -1;
+	http_exchange_on_response(s->request, stop_answered, s);
+	stream_write(http_exchange_stream(s->request), body, sizeof(body) - 1);
+	stream_end(http_exchange_stream(s->request));
+	return 0;
+}
+
+static int stop_ask_expired(void *ctx, struct error **err)
+{
+	struct stop *s = ctx;
+
+	log_warn("[%s] did not power off within %d s: killing it", s->vm->hostname, GRACEFUL_STOP_MS / 1000);
+	return 0;
+}
+
+static int stop_detach(void *ctx, struct op *op, struct error **err)
+{
+	struct stop *s = ctx;
+
+	http_exchange_free(&s->request);
+	vm_detach(s->vm);
+	return 0;
+}
+
+static int stop_kill(void *ctx, struct op *op, struct error **err)
+{
+	struct stop *s = ctx;
+
+	if (vmm_destroy(s->run_dir, s->process.monitor_pid ? &s->process : NULL, err))
+		return -1;
+	return fs_remove_tree(s->run_dir, err);
+}
+
+static int stop_commit(void *ctx, struct op *op, struct error **err)
+{
+	return 0; /* the record of this step is the commit */
+}
+
+static const struct op_step stop_steps[] = {
+	{.name = "ask", .kind = OP_STEP_WAIT, .deadline_ms = GRACEFUL_STOP_MS, .run = stop_ask, .expire = stop_ask_expired},
+	{.name = "detach", .kind = OP_STEP_LOOP, .run = stop_detach},
+	{.name = "kill", .kind = OP_STEP_WORKER, .run = stop_kill},
+	{.name = "commit", .kind = OP_STEP_WORKER, .run = stop_commit},
+};
+
+static char *stop_record(void *ctx, const char *step)
+{
+	struct stop *s = ctx;
+
+	if (str_eq(step, "kill"))
+		return record_format(s->vm, "stop", step);
+	s->vm->state = s->then;
+	if (s->then == VM_STATE_STOPPED)
+		memset(&s->vm->processes, 0, sizeof(s->vm->processes));
+	return record_format(s->vm, NULL, NULL);
+}
+
+static int stop_save(void *ctx, const char *record, struct error **err)
+{
+	return record_save(((struct stop *)ctx)->state_dir, record, err);
+}
+
+static void stop_done(void *ctx, const struct error *error)
+{
+	struct stop *s = ctx;
+	struct vm *vm = s->vm;
+
+	vm->op = NULL;
+	if (error) {
+		vm_note_error(vm, "%s", error_message(error));
+		log_error("[%s] %s", vm->hostname, error_message(error));
+	}
+	vm_set_state(vm, s->then);
+	stop_free(s);
+	vm_op_ended(vm);
+}
+
+static const struct op_table stop_table = {
+	.name = "stop",
+	.steps = stop_steps,
+	.nsteps = ARRAY_LEN(stop_steps),
+	.record = stop_record,
+	.save = stop_save,
+	.done = stop_done,
+};
+
+void vm_stop_start(struct vm *vm, bool ask, bool already_dead)
+{
+	struct manager *m = vm->manager;
+	struct stop *s = stop_new(vm);
+
+	s->ask = ask && !already_dead && vm->state == VM_STATE_RUNNING;
+	s->then = VM_STATE_STOPPED;
+	vm_set_state(vm, VM_STATE_STOPPING);
+	vm->op = op_start(m->loop, m->pool, &stop_table, s, 0);
+}
+
+static const struct op_table settle_table = {
+	.name = "settle",
+	.steps = &stop_steps[ARRAY_LEN(stop_steps) - 1],
+	.nsteps = 1,
+	.record = stop_record,
+	.save = stop_save,
+	.done = stop_done,
+};
+
+void vm_settle_start(struct vm *vm, enum vm_state state)
+{
+	struct manager *m = vm->manager;
+	struct stop *s = stop_new(vm);
+
+	s->then = state;
+	vm->op = op_start(m->loop, m->pool, &settle_table, s, 0);
+}
+
+static int delete_files(void *ctx, struct op *op, struct error **err)
+{
+	struct stop *s = ctx;
+	cleanup_free char *rotated = str_fmt("%s.1", s->console);
+
+	if (fs_unlink(s->console, err))
+		return -1;
+	return fs_unlink(rotated, err);
+}
+
+/* Last, because it takes the record along. */
+static int delete_state(void *ctx, struct op *op, struct error **err)
+{
+	return fs_remove_tree(((struct stop *)ctx)->state_dir, err);
+}
+
+static const struct op_step delete_steps[] = {
+	{.name = "detach", .kind = OP_STEP_LOOP, .run = stop_detach},
+	{.name = "kill", .kind = OP_STEP_WORKER, .run = stop_kill},
+	{.name = "files", .kind = OP_STEP_WORKER, .run = delete_files},
+	{.name = "state", .kind = OP_STEP_WORKER, .run = delete_state},
+};
+
+static char *delete_record(void *ctx, const char *step)
+{
+	return record_format(((struct stop *)ctx)->vm, "delete", step);
+}
+
+static void delete_done(void *ctx, const struct error *error)
+{
+	struct stop *s = ctx;
+	struct vm *vm = s->vm;
+
+	vm->op = NULL;
+	stop_free(s);
+	if (!error) {
+		log_info("[%s] deleted", vm->hostname);
+		vm_forget(vm);
+		return;
+	}
+	/* What is left stays listed, so that it can be deleted again. */
+	vm_note_error(vm, "delete: %s", error_message(error));
+	log_error("[%s] %s", vm->hostname, vm->last_error);
+	vm->delete_wanted = false;
+	vm_set_state(vm, VM_STATE_STOPPED);
+}
+
+static const struct op_table delete_table = {
+	.name = "delete",
+	.steps = delete_steps,
+	.nsteps = ARRAY_LEN(delete_steps),
+	.record = delete_record,
+	.save = stop_save,
+	.done = delete_done,
+};
+
+void vm_delete_start(struct vm *vm)
+{
+	struct manager *m = vm->manager;
+
+	vm_set_state(vm, VM_STATE_DELETING);
+	vm->op = op_start(m->loop, m->pool, &delete_table, stop_new(vm), 0);
+}

@@ -1,0 +1,121 @@
+/* SPDX-License-Identifier: MIT */
+/* VMs and the manager that owns them. Everything here runs on the loop; all strings are the object's own and are only changed
+ * by src/vm. Other layers read the fields and call the functions. */
+#ifndef SLICER_VM_VM_H
+#define SLICER_VM_VM_H
+
+#include "config/config.h"
+#include "config/request.h"
+#include "io/worker.h"
+#include "vm/session.h"
+#include "vm/state.h"
+
+struct manager;
+struct op;
+struct monitor_client;
+struct vmm_client;
+
+struct vm_processes {
+	pid_t monitor_pid, vmm_pid;
+	uint64_t monitor_start, vmm_start; /* field 22 of /proc/PID/stat */
+};
+
+struct vm {
+	/* Identity and specification: fixed once created. */
+	char *hostname, *group;     /* "<group>-<number>" */
+	unsigned number;
+	bool service;               /* from `count:`; protected */
+	bool persistent;            /* kept as Stopped when it ends */
+	unsigned vcpus;
+	uint64_t ram_bytes;
+	uint64_t disk_bytes;        /* of the writable disk; 0: none (fake hypervisor) */
+	char *ip;                   /* CIDR; "" while not known */
+	char **tags, **ssh_keys, **dns;
+	char *userdata, *image, *image_digest;
+	char *machine_id;           /* 32 hex digits, made once */
+	int64_t created_at;         /* ns since the epoch */
+	unsigned uid_slot;          /* its VMM runs as UID_BASE + uid_slot */
+	bool has_override;          /* network lists of this launch instead of the group's */
+	char **allow, **drop;
+	bool override_allow, override_drop; /* which of the two was given */
+
+	/* Present. */
+	enum vm_state state;
+	struct vm_processes processes; /* all 0 when none runs */
+	char *last_error;           /* why the last launch failed or the VMM ended unasked; may be NULL */
+	unsigned boot_retries;
+
+	/* Connections and the operation under way; NULL when there is none. */
+	struct manager *manager;
+	struct session *session;
+	struct monitor_client *monitor;
+	struct vmm_client *vmm;
+	struct op *op;
+	bool delete_wanted;         /* what comes after the operation under way */
+	bool vmm_gone;              /* its VMM ended while an operation was under way */
+	bool guest_said_bye;        /* since the last boot */
+	unsigned silent_resets;     /* of the guest, unannounced, since its agent was last ready */
+	struct timer *boot_timer;   /* a boot without a sign of life */
+	struct timer *reset_timer;  /* a reset that is to be looked into */
+	struct vm_waiter *waiters;
+	struct vm *next;
+};
+
+/* What the manager needs from outside; all paths absolute, borrowed for its life. */
+struct manager_image {
+	const char *name, *digest, *rootfs, *kernel, *initrd;
+};
+struct manager_options {
+	const struct config *config;
+	const char *daemon_id;      /* "<config base name>-<6 hex>" */
+	const char *state_dir;      /* WORKDIR/.slicer/<id> */
+	const char *run_dir;        /* /run/slicer/<id> */
+	const char *log_dir;        /* /var/log/slicer */
+	const char *templates_dir;  /* of empty disks, in the store */
+	const struct manager_image *images; /* of all groups */
+	size_t nimages;
+	const struct vmm_ops *ops;
+	const struct vmm_probe *probe;
+	const char *monitor_exe;    /* slicer-monitor */
+};
+
+struct manager *manager_new(struct loop *loop, struct worker_pool *pool, const struct manager_options *options,
+			    struct error **err);
+/* Reads the records, re-adopts what runs, finishes or undoes what was interrupted, starts the services. */
+int manager_start(struct manager *m, struct error **err);
+/* Stops VMs as they are configured: graceful ones are asked first. done when none runs. A second call forces. */
+void manager_stop(struct manager *m, bool graceful, loop_fn *done, void *arg);
+void manager_free(struct manager **m); /* lets VMs run */
+
+const struct config *manager_config(const struct manager *m);
+struct vm *manager_vms(const struct manager *m);            /* first of a list in order of creation (vm.next) */
+struct vm *manager_find(const struct manager *m, const char *hostname); /* NULL if unknown */
+unsigned manager_count(const struct manager *m, const char *group);     /* VMs of that group */
+
+/* Begins to launch a VM of a group; the VM is STARTING and listed at once. ERR_NOT_FOUND (group), ERR_INVALID (limits, tags),
+ * ERR_CONFLICT (name taken), ERR_UNAVAILABLE (stopping). */
+struct vm *manager_create(struct manager *m, const char *group, const struct node_request *request, struct error **err);
+/* These begin what they say; ERR_CONFLICT when the state forbids it. Wait for the end with vm_wait. */
+int vm_shutdown(struct vm *vm, struct error **err);
+int vm_relaunch(struct vm *vm, struct error **err);
+int vm_delete(struct vm *vm, struct error **err);
+typedef void vm_done_fn(void *arg, const struct error *error);
+void vm_pause(struct vm *vm, vm_done_fn *done, void *arg);  /* done may come from within the call */
+void vm_resume(struct vm *vm, vm_done_fn *done, void *arg);
+char *vm_log_path(const struct vm *vm);                      /* of its console; the caller's */
+struct loop *vm_loop(const struct vm *vm);
+
+enum vm_wait_for {
+	VM_WAIT_SCHEDULED, /* its VMM runs */
+	VM_WAIT_AGENT,     /* its agent answers */
+	VM_WAIT_USERDATA,  /* and userdata has ended */
+	VM_WAIT_STOPPED,   /* Stopped, or gone */
+	VM_WAIT_GONE,
+};
+/* fn is called once: with NULL when it is so (also if it was already; never from within the call), ERR_TIMEOUT, or what made it
+ * impossible (the launch failed, the VM is being deleted). `vm` may be gone by then: do not keep it. */
+struct vm_waiter;
+struct vm_waiter *vm_wait(struct vm *vm, enum vm_wait_for what, int64_t timeout_ms, vm_done_fn *fn, void *arg);
+void vm_waiter_free(struct vm_waiter **w); /* cancels, unless it was called */
+
+#endif

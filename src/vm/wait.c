@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: MIT */
+/* Waiters: API requests that hang on something that is to become true of a VM. */
+#include "base/units.h"
+#include "vm/manager_impl.h"
+
+struct vm_waiter {
+	struct vm *vm;          /* NULL once it was called */
+	enum vm_wait_for what;
+	struct timer *timer;
+	vm_done_fn *fn;
+	void *arg;
+	struct vm_waiter *next;
+};
+
+static void waiter_unlink(struct vm_waiter *w)
+{
+	struct vm_waiter **at = &w->vm->waiters;
+
+	while (*at != w)
+		at = &(*at)->next;
+	*at = w->next;
+	w->vm = NULL;
+}
+
+static void waiter_call(struct vm_waiter *w, const struct error *error)
+{
+	waiter_unlink(w);
+	timer_cancel(w->timer);
+	w->fn(w->arg, error);
+}
+
+static void waiter_expired(void *arg)
+{
+	static const char *const for_what[] = {
+		[VM_WAIT_SCHEDULED] = "to start", [VM_WAIT_AGENT] = "to be reached by its agent",
+		[VM_WAIT_USERDATA] = "to finish its userdata", [VM_WAIT_STOPPED] = "to stop",
+		[VM_WAIT_GONE] = "to be gone",
+	};
+	struct vm_waiter *w = arg;
+	cleanup_error struct error *error = NULL;
+
+	error_set(&error, ERR_TIMEOUT, "timed out waiting for VM \"%s\" %s", w->vm->hostname, for_what[w->what]);
+	waiter_call(w, error);
+}
+
+static bool waiter_is_satisfied(const struct vm *vm, enum vm_wait_for what)
+{
+	switch (what) {
+	case VM_WAIT_SCHEDULED:
+		return vm->state == VM_STATE_RUNNING || vm->state == VM_STATE_PAUSED;
+	case VM_WAIT_AGENT:
+		return vm->state == VM_STATE_RUNNING && session_is_ready(vm->session);
+	case VM_WAIT_USERDATA:
+		return vm->state == VM_STATE_RUNNING && session_is_ready(vm->session) &&
+		       session_facts(vm->session)->userdata_done;
+	case VM_WAIT_STOPPED:
+		return vm->state == VM_STATE_STOPPED;
+	case VM_WAIT_GONE:
+		return false;
+	}
+	return false;
+}
+
+/* What was to start and is on its way out will not come up any more. */
+static bool waiter_is_hopeless(const struct vm *vm, enum vm_wait_for what)
+{
+	return what <= VM_WAIT_USERDATA &&
+	       (vm->state == VM_STATE_STOPPING || vm->state == VM_STATE_STOPPED || vm->state == VM_STATE_DELETING);
+}
+
+void waiters_check(struct vm *vm)
+{
+	struct vm_waiter *w = vm->waiters;
+
+	while (w) {
+		cleanup_error struct error *error = NULL;
+
+		if (waiter_is_satisfied(vm, w->what)) {
+			waiter_call(w, NULL);
+			w = vm->waiters; /* the callee may have freed others */
+		} else if (waiter_is_hopeless(vm, w->what)) {
+			error_set(&error, ERR_INTERNAL, "VM \"%s\" is %s: %s", vm->hostname, vm_state_name(vm->state),
+				  vm->last_error ? vm->last_error : "it was stopped meanwhile");
+			waiter_call(w, error);
+			w = vm->waiters;
+		} else {
+			w = w->next;
+		}
+	}
+}
+
+void waiters_gone(struct vm *vm, const char *why)
+{
+	while (vm->waiters) {
+		struct vm_waiter *w = vm->waiters;
+		cleanup_error struct error *error = NULL;
+
+		if (w->what < VM_WAIT_STOPPED)
+			error_set(&error, ERR_INTERNAL, "VM \"%s\" is gone: %s", vm->hostname,
+				  why ? why : "it was deleted meanwhile");
+		waiter_call(w, error);
+	}
+}
+
+struct vm_waiter *vm_wait(struct vm *vm, enum vm_wait_for what, int64_t timeout_ms, vm_done_fn *fn, void *arg)
+{
+	struct vm_waiter *w = NEW(struct vm_waiter);
+
+	w->vm = vm;
+	w->what = what;
+	w->fn = fn;
+	w->arg = arg;
+	w->timer = timer_new(vm->manager->loop, waiter_expired, w);
+	timer_set(w->timer, timeout_ms);
+	w->next = vm->waiters;
+	vm->waiters = w;
+	vm_changed(vm);
+	return w;
+}
+
+void vm_waiter_free(struct vm_waiter **wp)
+{
+	struct vm_waiter *w = *wp;
+
+	if (!w)
+		return;
+	*wp = NULL;
+	if (w->vm)
+		waiter_unlink(w);
+	timer_free(&w->timer);
+	free(w);
+}

@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+#include <unistd.h>
+#include "base/fs.h"
+#include "base/str.h"
+#include "vmm/launch_spec.h"
+
+static void launch_add_ids(struct json_object *obj, uid_t uid, gid_t gid)
+{
+	bool root = geteuid() == 0;
+
+	js_add_u64(obj, "uid", root ? uid : geteuid());
+	js_add_u64(obj, "gid", root ? gid : getegid());
+}
+
+static struct json_object *launch_vmm_json(const struct vmm_spec *spec, const struct vmm_command *command,
+					   const struct launch_fds *fds)
+{
+	struct json_object *obj = json_object_new_object(), *numbers = json_object_new_array();
+
+	for (size_t i = 0; i < fds->n; i++) {
+		if (fds->fds[i].to >= LAUNCH_FD_FIRST && fds->fds[i].to != fds->helper)
+			json_object_array_add(numbers, json_object_new_int(fds->fds[i].to));
+	}
+	js_add_strv(obj, "argv", command->argv);
+	js_add_strv(obj, "env", command->env);
+	launch_add_ids(obj, spec->uid, spec->gid);
+	js_add(obj, "fds", numbers);
+	js_add_bool(obj, "kvm", command->kvm);
+	js_add_bool(obj, "privileged", command->privileged);
+	return obj;
+}
+
+static struct json_object *launch_helper_json(const struct vmm_net *net, int fd)
+{
+	struct json_object *obj = json_object_new_object(), *numbers = json_object_new_array();
+	cleanup_strv char **argv = NULL;
+
+	for (char *const *a = net->helper_argv; a && *a; a++) {
+		if (str_eq(*a, "@FD@"))
+			strv_append_fmt(&argv, "%d", fd);
+		else
+			strv_append(&argv, *a);
+	}
+	json_object_array_add(numbers, json_object_new_int(fd));
+	js_add_strv(obj, "argv", argv);
+	launch_add_ids(obj, net->helper_uid, net->helper_gid);
+	js_add(obj, "fds", numbers);
+	return obj;
+}
+
+struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct vmm_command *command,
+				     const struct launch_fds *fds)
+{
+	struct json_object *obj = json_object_new_object(), *console = json_object_new_object();
+	struct json_object *helpers = json_object_new_array();
+
+	js_add_u64(obj, "version", 1);
+	js_add_string(obj, "vm", spec->name);
+	js_add(obj, "vmm", launch_vmm_json(spec, command, fds));
+	if (fds->helper >= 0)
+		json_object_array_add(helpers, launch_helper_json(&spec->net, fds->helper));
+	js_add(obj, "helpers", helpers);
+	js_add_u64(console, "pipe_fd", LAUNCH_FD_CONSOLE);
+	js_add_string(console, "path", spec->console_path);
+	js_add_u64(console, "limit", spec->console_limit);
+	js_add(obj, "console", console);
+	js_add_string(obj, "exit_record", spec->exit_record);
+	js_add_u64(obj, "control_fd", LAUNCH_FD_CONTROL);
+	js_add_u64(obj, "ready_fd", LAUNCH_FD_READY);
+	return obj;
+}
+
+int launch_add_spec(const struct vmm_spec *spec, const struct vmm_command *command, struct launch_fds *fds,
+		    struct error **err)
+{
+	cleanup_json struct json_object *obj = launch_spec_json(spec, command, fds);
+	cleanup_free char *text = js_to_string(obj);
+	int fd = fd_memfile("slicer-monitor-spec", text, strlen(text), true, err);
+
+	if (fd < 0)
+		return -1;
+	launch_fds_add(fds, fd, LAUNCH_FD_SPEC);
+	return 0;
+}

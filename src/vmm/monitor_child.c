@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <limits.h>
+#include <linux/capability.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+#include "base/fs.h"
+#include "base/str.h"
+#include "vmm/monitor_child.h"
+#include "vmm/monitor_kvm.h"
+
+/* What the child says through the pipe when it cannot start the program. */
+struct child_failure {
+	int errnum;
+	char step[32];
+};
+
+static void child_fail(int report, const char *step)
+{
+	struct child_failure f = {.errnum = errno};
+
+	snprintf(f.step, sizeof(f.step), "%s", step);
+	if (write(report, &f, sizeof(f)) < 0)
+		_exit(126);
+	_exit(127);
+}
+
+void monitor_close_others(const int *keep, size_t n)
+{
+	unsigned from = 3;
+
+	for (size_t i = 0; i < n; i++) {
+		unsigned fd = (unsigned)keep[i];
+
+		if (fd > from)
+			syscall(SYS_close_range, from, fd - 1, 0);
+		if (fd >= from)
+			from = fd + 1;
+	}
+	syscall(SYS_close_range, from, UINT_MAX, 0);
+}
+
+static int compare_fds(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+static void child_set_fds(const struct monitor_program *p, int message_fd, int report)
+{
+	int keep[MONITOR_FDS_MAX + 1];
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null < 0 || dup2(null, 0) < 0 || dup2(message_fd, 1) < 0 || dup2(message_fd, 2) < 0)
+		child_fail(report, "standard streams");
+	memcpy(keep, p->fds, p->nfds * sizeof(keep[0]));
+	keep[p->nfds] = report;
+	qsort(keep, p->nfds + 1, sizeof(keep[0]), compare_fds);
+	monitor_close_others(keep, p->nfds + 1);
+	for (size_t i = 0; i < p->nfds; i++) {
+		if (fcntl(p->fds[i], F_SETFD, 0) < 0)
+			child_fail(report, "its open files");
+	}
+}
+
+/* The bounding set must go while CAP_SETPCAP is there; the rest goes with the uid, and explicitly should the uid stay 0. */
+static void child_drop_rights(const struct monitor_program *p, const gid_t *groups, size_t ngroups, int report)
+{
+	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+
+	if (getuid() == 0) {
+		for (unsigned long cap = 0; prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++)
+			;
+		if (setgroups(ngroups, groups) < 0 || setresgid(p->gid, p->gid, p->gid) < 0 ||
+		    setresuid(p->uid, p->uid, p->uid) < 0)
+			child_fail(report, "changing its user");
+	}
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 || syscall(SYS_capset, &head, none) < 0)
+		child_fail(report, "dropping capabilities");
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+		child_fail(report, "no_new_privs");
+}
+
+static void child_set_limits(int report)
+{
+	const struct rlimit no_core = {0, 0};
+	sigset_t none;
+
+	sigemptyset(&none);
+	for (int s = 1; s < NSIG; s++)
+		signal(s, SIG_DFL);
+	if (sigprocmask(SIG_SETMASK, &none, NULL) < 0 || setrlimit(RLIMIT_CORE, &no_core) < 0)
+		child_fail(report, "limits");
+	umask(077);
+}
+
+static void child_run(const struct monitor_program *p, int message_fd, int report, pid_t parent)
+{
+	char *const no_env[] = {NULL};
+	gid_t groups[MONITOR_GROUPS_MAX + 1];
+	size_t ngroups = p->ngroups;
+	int oom = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+
+	/* The monitor's own score must not protect the VMM. */
+	if (oom >= 0 && write(oom, "0", 1) < 0)
+		child_fail(report, "its OOM score");
+	memcpy(groups, p->groups, ngroups * sizeof(groups[0]));
+	if (p->kvm && getuid() == 0 && monitor_kvm_allow(p->uid, groups, &ngroups) < 0)
+		child_fail(report, "access to /dev/kvm");
+	child_set_limits(report);
+	child_set_fds(p, message_fd, report);
+	if (!p->privileged)
+		child_drop_rights(p, groups, ngroups, report);
+	/* After the change of user, which clears it. The parent may have died before. */
+	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
+		child_fail(report, "binding to its monitor");
+	if (getppid() != parent)
+		_exit(127);
+	execve(p->argv[0], p->argv, p->env ? p->env : no_env);
+	child_fail(report, "execve");
+}
+
+static int child_await_exec(int report, const char *program, struct error **err)
+{
+	struct child_failure f;
+	ssize_t n;
+
+	do
+		n = read(report, &f, sizeof(f));
+	while (n < 0 && errno == EINTR);
+	if (n == 0)
+		return 0;
+	if (n != sizeof(f))
+		return error_set(err, ERR_INTERNAL, "%s did not start", program);
+	f.step[sizeof(f.step) - 1] = '\0';
+	return error_errno(err, f.errnum, "cannot start %s: %s", program, f.step);
+}
+
+pid_t monitor_child_start(const struct monitor_program *p, int message_fd, struct error **err)
+{
+	pid_t pid, parent = getpid();
+	int report[2];
+	cleanup_close int theirs = -1, ours = -1;
+
+	if (pipe2(report, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "pipe");
+	ours = report[0];
+	theirs = report[1];
+	pid = fork();
+	if (pid < 0)
+		return error_errno(err, errno, "fork");
+	if (pid == 0)
+		child_run(p, message_fd, theirs, parent);
+	fd_closep(&theirs);
+	return child_await_exec(ours, p->argv[0], err) < 0 ? -1 : pid;
+}

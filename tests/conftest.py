@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: MIT
+"""Fixtures of all suites: the image store that they share, daemons, and the look at what a test has left behind."""
+import contextlib
+import os
+import pathlib
+import subprocess
+
+import pytest
+from slicertest import AGENT, IMAGE, Daemon, leaks, reaper
+
+HERE = pathlib.Path(__file__).parent
+NEEDS_ROOT = ("host", "guest", "nested")
+
+
+def allowed_skips():
+    lines = (HERE / "skips.txt").read_text().splitlines()
+    return {line.partition(" # ")[0].strip() for line in lines if line.strip() and not line.startswith("#")}
+
+
+def pytest_configure(config):
+    reaper.start()
+    config.allowed_skips = allowed_skips()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.skipped and not hasattr(report, "wasxfail") and item.nodeid not in item.config.allowed_skips:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and not listed in tests/skips.txt: {report.longrepr}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_make_collect_report(collector):
+    report = (yield).get_result()
+    if report.skipped and collector.nodeid not in collector.config.allowed_skips:
+        report.outcome = "failed"
+        report.longrepr = f"skipped, and not listed in tests/skips.txt: {report.longrepr}"
+
+
+def watched(request):
+    return pathlib.Path(str(request.fspath)).parent.name in NEEDS_ROOT
+
+
+def check_leaks(before):
+    found = leaks.compare(before)
+    assert not found, "left behind:\n" + "\n".join(found)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def nothing_left_by_module(request):
+    before = leaks.snapshot() if watched(request) else None
+    yield
+    if before:
+        check_leaks(before)
+
+
+@pytest.fixture(autouse=True)
+def nothing_left_by_test(request):
+    """Set up after the daemons that several tests share, so that those count as there before."""
+    before = leaks.snapshot() if watched(request) else None
+    yield
+    if before:
+        check_leaks(before)
+
+
+@pytest.fixture(scope="session")
+def store(tmp_path_factory):
+    """With image micro, built once."""
+    path = tmp_path_factory.mktemp("store") / "store"
+    os.environ["SLICER_STORE"] = str(path)
+    for directory in ("/run/slicer", "/var/log/slicer"):
+        os.makedirs(directory, mode=0o750, exist_ok=True)
+    done = subprocess.run([IMAGE, "build", "micro", "--store", path, "--agent", AGENT], capture_output=True, timeout=300)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return path
+
+
+@pytest.fixture(scope="module")
+def fake(store, tmp_path_factory):
+    """A daemon of the module: fake hypervisor, Unix socket, no authentication."""
+    with Daemon(tmp_path_factory.mktemp("fake")) as daemon:
+        yield daemon
+
+
+@pytest.fixture(scope="module")
+def api(fake):
+    return fake.client
+
+
+@pytest.fixture(scope="module")
+def vm(fake):
+    """The name of a running VM of that daemon."""
+    return fake.client.create(fake.group)["hostname"]
+
+
+@pytest.fixture
+def daemon(store, tmp_path):
+    """Makes daemons that end with the test: daemon(tcp=True, …), started unless start=False."""
+    made = []
+
+    def make(start=True, **kwargs):
+        one = Daemon(tmp_path / f"d{len(made)}", **kwargs)
+        made.append(one)
+        return one.start() if start else one
+    yield make
+    with contextlib.ExitStack() as stack:
+        for one in made:
+            stack.push(one)

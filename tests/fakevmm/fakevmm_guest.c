@@ -1,0 +1,129 @@
+/* SPDX-License-Identifier: MIT */
+/* The fake guest: process 1 of a pid namespace, which reaps, and below it the agent. When process 1 ends, the kernel ends all
+ * that ran there. */
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <sched.h>
+#include <signal.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "fakevmm.h"
+
+enum { EXIT_NOT_STARTED = 127, EXIT_CRASHED = 126 };
+
+static void agent_exec(const struct fake_guest *g, const sigset_t *mask)
+{
+	const char *const argv[] = {g->agent_program, "fake",	   "--root",	   "/",		"--control",
+				    g->control_path,  "--agent",   g->agent_path,  "--config", g->config_path,
+				    "--state",	      g->state_dir, NULL};
+
+	sigprocmask(SIG_SETMASK, mask, NULL);
+	execv(g->agent_program, (char *const *)argv);
+	_exit(EXIT_NOT_STARTED);
+}
+
+/* Reaps; returns true and how the agent ended when it did. */
+static bool init_reap(pid_t agent, int *ret_status)
+{
+	bool ended = false;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid != agent)
+			continue;
+		ended = true;
+		*ret_status = WIFEXITED(status) ? WEXITSTATUS(status) : EXIT_CRASHED;
+	}
+	return ended;
+}
+
+static void init_loop(pid_t agent, int signals, int commands)
+{
+	struct pollfd p[] = {{.fd = signals, .events = POLLIN}, {.fd = commands, .events = POLLIN}};
+	struct signalfd_siginfo info;
+	int status = EXIT_CRASHED;
+	char c;
+
+	for (;;) {
+		if (poll(p, 2, -1) < 0)
+			continue;
+		if (p[1].revents) {
+			if (read(commands, &c, 1) != 1)
+				_exit(EXIT_CRASHED); /* the hypervisor is gone */
+			kill(-1, c == 's' ? SIGSTOP : SIGCONT);
+		}
+		if (p[0].revents && read(signals, &info, sizeof(info)) > 0 && init_reap(agent, &status))
+			_exit(status);
+	}
+}
+
+/* Keeps the console as stdout and stderr and the pipe as fd 3: a listening socket or a connection of the hypervisor that stayed
+ * open here would not be seen to close. */
+static int init_close_fds(const struct fake_guest *g, int commands)
+{
+	if (dup2(g->console, 1) < 0 || dup2(g->console, 2) < 0 || (commands != 3 && dup3(commands, 3, O_CLOEXEC) < 0))
+		_exit(EXIT_NOT_STARTED);
+	syscall(SYS_close_range, 4U, UINT_MAX, 0);
+	return 3;
+}
+
+static void init_main(const struct fake_guest *g, int commands)
+{
+	sigset_t chld, old;
+	int signals;
+	pid_t agent;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	commands = init_close_fds(g, commands);
+	sigemptyset(&chld);
+	sigaddset(&chld, SIGCHLD);
+	sigprocmask(SIG_SETMASK, &chld, &old);
+	sigdelset(&old, SIGCHLD);
+	sigdelset(&old, SIGTERM);
+	signals = signalfd(-1, &chld, SFD_CLOEXEC);
+	if (signals < 0 || mount("proc", "/proc", "proc", 0, NULL) < 0)
+		_exit(EXIT_NOT_STARTED);
+	agent = fork();
+	if (agent == 0)
+		agent_exec(g, &old);
+	if (agent < 0)
+		_exit(EXIT_NOT_STARTED);
+	init_loop(agent, signals, commands);
+}
+
+int guest_start(struct fake_guest *g, struct error **err)
+{
+	int fds[2];
+	long pid;
+
+	fd_closep(&g->commands);
+	if (pipe2(fds, O_CLOEXEC) < 0)
+		return error_errno(err, errno, "pipe");
+	pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | SIGCHLD, NULL, NULL, NULL, NULL);
+	if (pid < 0) {
+		error_errno(err, errno, "cannot make the guest's namespaces (root is needed)");
+		close(fds[0]);
+		close(fds[1]);
+		return -1;
+	}
+	if (pid == 0) {
+		close(fds[1]);
+		init_main(g, fds[0]);
+	}
+	close(fds[0]);
+	g->commands = fds[1];
+	g->init = (pid_t)pid;
+	return 0;
+}
+
+void guest_command(struct fake_guest *g, char command)
+{
+	if (write(g->commands, &command, 1) != 1)
+		return; /* it is about to be restarted */
+}

@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* Launches one VM through src/vmm without a daemon, for tests: vmmrun KEY=VALUE…, prints what vmm_launch() answered as JSON.
+ *   vmmrun launch name=vm-1 dir=/tmp/x kernel=… initrd=… [root=…] [data=…] [config=…] [ram=MiB] [vcpus=N] [net=none|user|slirp]
+ *          [uid=N] [hypervisor=qemu] [cmdline=…] [console=PATH] [limit=BYTES]
+ *   vmmrun destroy dir=/tmp/x
+ * Sockets, console.txt and exit.json are made in `dir`. */
+#include <inttypes.h>
+#include <unistd.h>
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/str.h"
+#include "net/mac.h"
+#include "net/user.h"
+#include "vmm/vmm.h"
+
+static const char *option(char **argv, const char *key, const char *fallback)
+{
+	size_t n = strlen(key);
+
+	for (char **a = argv; *a; a++) {
+		if (str_starts(*a, key) && (*a)[n] == '=')
+			return *a + n + 1;
+	}
+	return fallback;
+}
+
+static uint64_t number(char **argv, const char *key, uint64_t fallback)
+{
+	const char *s = option(argv, key, NULL);
+
+	return s ? strtoull(s, NULL, 10) : fallback;
+}
+
+static void choose_net(char **argv, struct vmm_net *net, struct net_user_plan *plan)
+{
+	const char *kind = option(argv, "net", "none");
+	struct net_user_host host;
+
+	mac_from_hostname(option(argv, "name", "vm-1"), net->mac);
+	net->helper_uid = net->helper_gid = (uid_t)number(argv, "helper_uid", 399999);
+	if (str_eq(kind, "none"))
+		return;
+	net->kind = VMM_NET_SLIRP;
+	if (!str_eq(kind, "user"))
+		return;
+	net_user_probe(&host);
+	net_user_plan(&host, NULL, plan);
+	net_user_host_clear(&host);
+	if (plan->kind == NET_USER_PASST) {
+		net->kind = VMM_NET_HELPER;
+		net->helper_argv = plan->helper_argv;
+	} else {
+		fprintf(stderr, "vmmrun: %s\n", plan->note);
+	}
+}
+
+static void print_process(const struct vmm_process *p, const struct vmm_probe *probe)
+{
+	cleanup_json struct json_object *obj = json_object_new_object();
+	cleanup_free char *text = NULL;
+
+	js_add_u64(obj, "monitor_pid", (uint64_t)p->monitor_pid);
+	js_add_u64(obj, "monitor_start", p->monitor_start);
+	js_add_u64(obj, "vmm_pid", (uint64_t)p->vmm_pid);
+	js_add_u64(obj, "vmm_start", p->vmm_start);
+	js_add_string(obj, "accel", vmm_accel_name(probe->accel));
+	js_add_string(obj, "reason", probe->reason);
+	js_add_string(obj, "version", probe->version);
+	js_add_u64(obj, "tsc_khz", probe->tsc_khz);
+	text = js_to_string(obj);
+	puts(text);
+}
+
+static int launch(char **argv, const char *dir, struct error **err)
+{
+	const struct vmm_ops *ops = vmm_by_name(option(argv, "hypervisor", "qemu"), err);
+	cleanup_free char *console = fs_join(dir, "console.txt"), *record = fs_join(dir, "exit.json");
+	struct net_user_plan plan = {0};
+	struct vmm_probe probe = {0};
+	struct vmm_process process;
+	struct vmm_spec spec = {
+		.name = option(argv, "name", "vm-1"),
+		.probe = &probe,
+		.vcpus = (unsigned)number(argv, "vcpus", 1),
+		.ram_bytes = number(argv, "ram", 256) << 20,
+		.kernel = option(argv, "kernel", NULL),
+		.initrd = option(argv, "initrd", NULL),
+		.cmdline = option(argv, "cmdline", NULL),
+		.root_image = option(argv, "root", NULL),
+		.data_disk = option(argv, "data", NULL),
+		.config_disk = option(argv, "config", NULL),
+		.uid = (uid_t)number(argv, "uid", 300001),
+		.gid = (gid_t)number(argv, "uid", 300001),
+		.run_dir = dir,
+		.console_path = option(argv, "console", console),
+		.console_limit = number(argv, "limit", 8 << 20),
+		.exit_record = record,
+	};
+	int rc;
+
+	if (!ops || vmm_probe(ops, VMM_ACCEL_AUTO, &probe, err) < 0)
+		return -1;
+	choose_net(argv, &spec.net, &plan);
+	rc = vmm_launch(ops, &spec, &process, err);
+	if (rc == 0)
+		print_process(&process, &probe);
+	net_user_plan_clear(&plan);
+	vmm_probe_clear(&probe);
+	return rc;
+}
+
+int main(int argc, char **argv)
+{
+	cleanup_error struct error *error = NULL;
+	const char *dir = option(argv, "dir", NULL);
+	int rc = -1;
+
+	if (argc < 3 || !dir)
+		error_set(&error, ERR_INVALID, "usage: vmmrun launch|destroy dir=DIR KEY=VALUE...");
+	else if (str_eq(argv[1], "launch"))
+		rc = launch(argv, dir, &error);
+	else
+		rc = vmm_destroy(dir, NULL, &error);
+	if (rc < 0)
+		fprintf(stderr, "vmmrun: %s\n", error_message(error));
+	return rc < 0 ? error_exit_code(error) : 0;
+}

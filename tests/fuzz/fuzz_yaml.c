@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/* Configuration files, and the body that creates a VM. A refusal must say why, with a place; what
+ * is accepted must print, and print the same when it is read twice. */
+#include <stdint.h>
+
+#include "base/json.h"
+#include "base/str.h"
+#include "config/request.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void require(bool ok)
+{
+	if (!ok)
+		abort();
+}
+
+static char *print_config(const struct config *cfg)
+{
+	cleanup_json struct json_object *json = config_to_json(cfg);
+
+	return js_to_string(json);
+}
+
+static void try_config(const char *text, size_t size)
+{
+	cleanup_config struct config *cfg = NULL, *again = NULL;
+	cleanup_error struct error *err = NULL, *check = NULL;
+
+	if (config_parse(text, size, "fuzz.yaml", &cfg, &err) < 0) {
+		require(!cfg && err && (err->code == ERR_INVALID || err->code == ERR_TOO_LARGE));
+		require(err->code == ERR_TOO_LARGE || str_starts(err->message, "fuzz.yaml:"));
+		return;
+	}
+	require(!err && cfg->ngroups > 0);
+	if (config_check(cfg, &check) < 0)
+		require(check->code == ERR_INVALID && str_starts(check->message, "fuzz.yaml:"));
+	require(config_parse(text, size, "fuzz.yaml", &again, NULL) == 0);
+	cleanup_free char *first = print_config(cfg), *second = print_config(again);
+	require(str_eq(first, second));
+	cleanup_strv char **not_yet = config_not_yet(cfg);
+}
+
+static void try_request(const char *text, size_t size)
+{
+	cleanup_error struct error *err = NULL, *check = NULL;
+	cleanup_node_request struct node_request r;
+	const struct config_group group = {.name = (char *)"g", .vcpu = 2, .ram_bytes = 1 << 30};
+
+	if (node_request_parse(text, size, &r, &err) < 0) {
+		require(err && *err->message);
+		return;
+	}
+	if (node_request_check(&r, &group, &check) < 0)
+		require(check->code == ERR_INVALID);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	try_config((const char *)data, size);
+	try_request((const char *)data, size);
+	return 0;
+}

@@ -1,0 +1,385 @@
+# SPDX-License-Identifier: MIT
+"""slicer-monitor with shell scripts in place of a VMM, looked at from outside (docs/protocol.md §5)."""
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+BUILD = pathlib.Path(os.environ.get("SLICER_BUILD", HERE.parent.parent / "build"))
+MONITOR = BUILD / "src/vmm/slicer-monitor"
+UID = 64901
+MIB = 1 << 20
+ROOT = os.geteuid() == 0
+
+
+def high(fd):
+    """The same file under a number that the harness does not need."""
+    new = fcntl.fcntl(fd, fcntl.F_DUPFD, 20)
+    os.close(fd)
+    return new
+
+
+def wait_for(condition, seconds=10, what="condition"):
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError(f"{what} did not come true within {seconds} s")
+
+
+def alive(pid):
+    try:
+        return pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+
+
+def proc_status(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return {k: v.strip() for k, v in re.findall(r"^(\w+):(.*)$", text, re.M)}
+
+
+class Monitor:
+    """Starts a monitor as vmm_launch() does; `script` runs as the VMM, its console is the fd $CONSOLE."""
+
+    def __init__(self, directory, script, **options):
+        directory.chmod(0o755)
+        self.dir, self.log, self.record = directory, directory / "console.txt", directory / "exit.json"
+        self.log = options.pop("log", self.log)
+        self.sock = directory / "monitor.sock"
+        listener = socket.socket(socket.AF_UNIX)
+        listener.bind(str(self.sock))
+        listener.listen(16)
+        control = high(os.dup(listener.fileno()))
+        listener.close()
+        console_r, console_w = map(high, os.pipe())
+        self.ready_r, ready_w = map(high, os.pipe())
+        spec = {
+            "version": 1, "vm": "vm-1",
+            "vmm": self.program(script, options.pop("fds", []) + [console_w], console_w),
+            "helpers": [self.program(h, [], 0) for h in options.pop("helpers", [])],
+            "console": {"pipe_fd": console_r, "path": str(self.log), "limit": options.pop("limit", MIB)},
+            "exit_record": str(self.record), "control_fd": control, "ready_fd": ready_w,
+        }
+        extra = spec["vmm"]["fds"]
+        spec["vmm"].update(options.pop("vmm", {}))
+        spec.update(options)
+        text = json.dumps(spec).encode()
+        memfd = high(os.memfd_create("spec"))
+        os.write(memfd, text)
+        given = (control, console_r, console_w, ready_w)
+        self.run = dict(args=[MONITOR, "vm-1"], preexec_fn=lambda: os.dup2(memfd, 3), stderr=subprocess.PIPE,
+                        pass_fds=(3, *given, *extra))
+        self.first = subprocess.run(**self.run, check=False, timeout=20)
+        for fd in (*given, memfd):
+            os.close(fd)
+        self.ready = self.read_ready()
+        self.pid, self.vmm = self.ready.get("monitor_pid"), self.ready.get("vmm_pid")
+
+    @staticmethod
+    def program(script, fds, console):
+        return {"argv": script if isinstance(script, list) else ["/bin/bash", "-c", script], "env": [f"CONSOLE={console}",
+                "PATH=/usr/bin:/bin:/usr/sbin"], "uid": UID if ROOT else os.geteuid(), "gid": UID if ROOT else os.getegid(),
+                "fds": fds}
+
+    def read_ready(self):
+        with os.fdopen(self.ready_r) as f:
+            text = f.read()
+        return json.loads(text) if text else {}
+
+    def connect(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(10)
+        s.connect(str(self.sock))
+        return s
+
+    def ask(self, line):
+        with self.connect() as s:
+            s.sendall(line if isinstance(line, bytes) else json.dumps(line).encode() + b"\n")
+            return read_line(s)
+
+    def ended(self, seconds=10):
+        """Waits for the end of the monitor; its exit record."""
+        wait_for(lambda: not alive(self.pid), seconds, "the end of the monitor")
+        assert not alive(self.vmm)
+        return json.loads(self.record.read_text())
+
+
+def read_line(s):
+    data = b""
+    while not data.endswith(b"\n"):
+        chunk = s.recv(65536)
+        if not chunk:
+            return None
+        data += chunk
+    return json.loads(data)
+
+
+@pytest.fixture
+def start(tmp_path):
+    for parent in tmp_path.parents:  # the VMM's user must get here
+        with contextlib.suppress(PermissionError):
+            if parent.is_relative_to("/tmp") and str(parent) != "/tmp":
+                parent.chmod(0o755)
+    monitors = []
+
+    def run(script, **options):
+        monitors.append(Monitor(tmp_path, script, **options))
+        return monitors[-1]
+
+    yield run
+    for m in monitors:
+        for pid in (m.vmm, m.pid):
+            if pid and alive(pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("script,expected", [
+    ("exit 0", {"exit_code": 0}), ("exit 3", {"exit_code": 3}), ("kill -SEGV $$", {"signal": "SIGSEGV"}),
+    ("kill -KILL $$", {"signal": "SIGKILL"})])
+def test_exit_record(start, script, expected):
+    m = start("echo last words >&$CONSOLE; echo why >&2; sleep 0.3; " + script)
+    assert m.ready["monitor_pid"] > 0 and m.ready["vmm_start"] >= m.ready["monitor_start"] > 0
+    with m.connect() as s:
+        event = read_line(s)
+        assert m.record.exists(), "the record is there before the event"
+    record = m.ended()
+    assert {k: event[k] for k in expected} == expected
+    assert {k: record.get(k) for k in ("exit_code", "signal")} == {"exit_code": None, "signal": None} | expected
+    assert event.pop("event") == "exit" and event == record
+    assert record["vm"] == "vm-1" and record["vmm_pid"] == m.vmm
+    assert record["boot_id"] == pathlib.Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", record["ended_at"])
+    assert record["console_tail"] == "last words\n" and record["vmm_message"] == "why"
+    assert m.log.read_text() == "last words\n"
+    assert m.record.stat().st_mode & 0o777 == 0o600 and m.log.stat().st_mode & 0o777 == 0o640
+
+
+def test_status_and_kill(start):
+    m = start("sleep 60")
+    assert m.ask({"cmd": "status"}) == {"ok": True, "state": "running", "helper_failed": False} | m.ready
+    with m.connect() as s:
+        s.sendall(b'{"cmd":"kill"}\n')
+        assert read_line(s) == {"ok": True}
+        assert read_line(s)["signal"] == "SIGKILL"
+        assert s.recv(1) == b""
+    assert m.ended()["signal"] == "SIGKILL"
+
+
+def test_console_flood(start):
+    m = start("head -c 104857600 /dev/zero | tr '\\0' x >&$CONSOLE; printf END >&$CONSOLE", limit=MIB)
+    peak = 0
+    while alive(m.pid):
+        sizes = [p.stat().st_size for p in m.dir.glob("console.txt*") if p.exists()]
+        assert max(sizes, default=0) <= MIB and len(sizes) <= 2
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError, KeyError):
+            peak = max(peak, int(proc_status(m.pid)["VmRSS"].split()[0]))
+        time.sleep(0.02)
+    record = m.ended(60)
+    assert record["exit_code"] == 0
+    assert record["console_tail"].endswith("xEND") and len(record["console_tail"]) == 2048
+    assert m.log.read_bytes() == b"END"  # 100 times the limit, and then that
+    assert (m.dir / "console.txt.1").stat().st_size == MIB
+    assert 0 < peak < 2048, f"{peak} KiB"
+
+
+def test_console_without_a_directory(start, tmp_path):
+    """The VMM never waits for the log; once it can be written, it is."""
+    late = tmp_path / "late"
+    m = start("head -c 3000000 /dev/zero >&$CONSOLE; while :; do echo tick >&$CONSOLE; sleep 0.1; done",
+              log=late / "console.txt")
+    wait_for(lambda: m.ask({"cmd": "status"})["ok"])
+    time.sleep(0.3)
+    late.mkdir()
+    wait_for(lambda: m.log.exists() and b"tick" in m.log.read_bytes(), 5, "log")
+    m.ask({"cmd": "kill"})
+    assert m.ended()["console_tail"].endswith("tick\n")
+
+
+@pytest.mark.skipif(not ROOT, reason="mounts a tmpfs")
+def test_console_on_a_full_disk(start, tmp_path):
+    full = tmp_path / "full"
+    full.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", full], check=True)
+    try:
+        m = start("head -c 20000000 /dev/zero | tr '\\0' x >&$CONSOLE; printf END >&$CONSOLE; exit 5",
+                  log=full / "console.txt")
+        record = m.ended(30)
+        assert record["exit_code"] == 5 and record["console_tail"].endswith("xEND")
+        assert m.log.stat().st_size <= 65536
+    finally:
+        subprocess.run(["umount", full], check=True)
+
+
+STARTER = """
+import pathlib, sys, time
+sys.path.insert(0, {here!r})
+from test_monitor import Monitor
+m = Monitor(pathlib.Path({dir!r}), {script!r}, limit=65536)
+print(m.pid, m.vmm, flush=True)
+time.sleep(60)
+"""
+
+
+def test_starter_is_killed(start, tmp_path):
+    tmp_path.chmod(0o755)
+    script = "trap 'exit 7' TERM; while :; do printf '%04000d\\n' 0 >&$CONSOLE; sleep 0.02; done"
+    starter = subprocess.Popen([sys.executable, "-c", STARTER.format(here=str(HERE), dir=str(tmp_path), script=script)],
+                               stdout=subprocess.PIPE, text=True)
+    pid, vmm = map(int, starter.stdout.readline().split())
+    starter.kill()
+    starter.wait()
+    assert starter.stdout.read() == "", "nobody keeps the starter's streams open"
+    log = tmp_path / "console.txt"
+    wait_for(lambda: (tmp_path / "console.txt.1").exists(), 10, "rotation")
+    assert alive(pid) and alive(vmm)
+    assert os.getsid(pid) == pid and proc_status(pid)["PPid"] != str(starter.pid)
+    assert log.stat().st_size <= 65536
+    os.kill(vmm, signal.SIGTERM)
+    wait_for(lambda: not alive(pid), 10, "end")
+    assert json.loads((tmp_path / "exit.json").read_text())["exit_code"] == 7
+
+
+def test_helpers(start):
+    m = start("sleep 60", helpers=["exec sleep 61", "exec sleep 62"])
+    children = pathlib.Path(f"/proc/{m.pid}/task/{m.pid}/children").read_text().split()
+    assert len(children) == 3 and int(children[-1]) == m.vmm, "helpers are started first"
+    m.ask({"cmd": "kill"})
+    record = m.ended()
+    assert not any(alive(int(c)) for c in children)
+    assert "has ended" not in record["console_tail"]
+
+
+def test_helper_dies(start):
+    m = start("sleep 60", helpers=["sleep 0.2; echo no route >&2; exit 1"])
+    wait_for(lambda: m.ask({"cmd": "status"})["helper_failed"], 5, "notice")
+    assert "/bin/bash has ended" in m.log.read_text()
+    m.ask({"cmd": "kill"})
+    assert m.ended()["vmm_message"] == "no route"
+
+
+@pytest.mark.parametrize("options", [{}, {"helpers": [["/nonexistent/helper"]]}])
+def test_cannot_start(start, options):
+    m = start(["/nonexistent/vmm"] if not options else "sleep 60", helpers=["exec sleep 63"] + options.get("helpers", []))
+    assert list(m.ready) == ["error"]
+    assert "/nonexistent/" in m.ready["error"] and "No such file" in m.ready["error"]
+    assert not m.record.exists()
+    left = subprocess.run(["pgrep", "-u", str(UID if ROOT else os.geteuid()), "-fx", "sleep 63"], stdout=subprocess.PIPE)
+    assert left.stdout == b""
+
+
+def protected_oom_score():
+    """What a root process of this host may set itself to: containers may forbid it."""
+    return subprocess.run(["sh", "-c", "echo -900 >/proc/self/oom_score_adj; exec cat /proc/self/oom_score_adj"],
+                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True, check=True).stdout
+
+
+def test_rights(start):
+    secret, passed = os.open("/etc/passwd", os.O_RDONLY), high(os.open("/etc/hostname", os.O_RDONLY))
+    os.set_inheritable(secret, True)
+    m = start("ulimit -c; umask; exec sleep 60", fds=[passed], vmm={"groups": [64905]} if ROOT else {})
+    os.close(secret)
+    os.close(passed)
+    s = proc_status(m.vmm)
+    assert s["NoNewPrivs"] == "1" and s["Umask"] == "0077"
+    for cap in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        assert int(s[cap], 16) == 0, cap
+    if ROOT:
+        assert s["Uid"].split() == s["Gid"].split() == [str(UID)] * 4
+        assert s["Groups"].split() == ["64905"] and int(s["CapBnd"], 16) == 0
+        assert pathlib.Path(f"/proc/{m.pid}/oom_score_adj").read_text() == protected_oom_score()
+    assert pathlib.Path(f"/proc/{m.vmm}/oom_score_adj").read_text() == "0\n"
+    fds = {int(p.name): os.readlink(p) for p in pathlib.Path(f"/proc/{m.vmm}/fd").iterdir()}
+    named = {n: t for n, t in fds.items() if n > 2}
+    assert len(named) == 2 and named[passed] == "/etc/hostname", named
+    assert fds[0] == "/dev/null" and all(fds[n].startswith("pipe:") for n in (2,))
+    # The monitor keeps nothing of the VMM's, and next to no memory.
+    mine = [os.readlink(p) for p in pathlib.Path(f"/proc/{m.pid}/fd").iterdir()]
+    assert "/etc/hostname" not in mine and "/etc/passwd" not in mine and len(mine) <= 8, mine
+    assert int(proc_status(m.pid)["VmRSS"].split()[0]) < 2048
+    m.ask({"cmd": "kill"})
+    assert m.ended()["vmm_message"] == "0\n0077"
+
+
+def test_kvm_access(start):
+    """Its user can use /dev/kvm whatever the host's mode says; without the device that is an error."""
+    m = start("test -r /dev/kvm && test -w /dev/kvm && echo usable >&$CONSOLE; ls /run >&2", vmm={"kvm": True})
+    if not pathlib.Path("/dev/kvm").exists():
+        assert "/dev/kvm" in m.ready["error"]
+        return
+    before = os.stat("/dev/kvm")
+    record = m.ended()
+    assert record["console_tail"] == "usable\n"
+    assert "kvm" not in record["vmm_message"].split(), "the scratch mount is gone"
+    assert os.stat("/dev/kvm").st_uid == before.st_uid and os.stat("/dev/kvm").st_mode == before.st_mode
+
+
+def test_monitor_is_killed(start):
+    m = start("exec sleep 60", helpers=["exec sleep 64"])
+    children = [int(c) for c in pathlib.Path(f"/proc/{m.pid}/task/{m.pid}/children").read_text().split()]
+    os.kill(m.pid, signal.SIGKILL)
+    wait_for(lambda: not any(alive(c) for c in children), 5, "the end of VMM and helper")
+
+
+def test_monitor_is_terminated(start):
+    m = start("sleep 60")
+    for s in (signal.SIGHUP, signal.SIGINT):
+        os.kill(m.pid, s)
+    assert m.ask({"cmd": "status"})["state"] == "running"
+    os.kill(m.pid, signal.SIGTERM)
+    assert m.ended()["signal"] == "SIGKILL"
+
+
+@pytest.mark.parametrize("line", [
+    b"x\n", b"\n", b"[]\n", b"{}\n", b'{"cmd":5}\n', b'{"cmd":"reboot"}\n', b"\xff\xfe\n", b"\0\0\0\n",
+    b'{"cmd":"status","cmd":"kill"}\n', b"{" * 4000 + b"\n", b"y" * 4097])
+def test_garbage(start, line):
+    m = start("sleep 60")
+    answer = m.ask(line)
+    assert answer["ok"] is False and answer["error"]
+    assert m.ask({"cmd": "status"})["state"] == "running"
+
+
+def test_many_and_slow_clients(start):
+    m = start("sleep 60")
+    clients = [m.connect() for _ in range(8)]
+    with m.connect() as ninth:
+        assert read_line(ninth) == {"ok": False, "error": "too many clients"}
+        assert ninth.recv(1) == b""
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError, BlockingIOError):
+        clients[0].setblocking(False)  # asks on and on, and never reads
+        while True:
+            clients[0].send(b'{"cmd":"status"}\n' * 64)
+    clients[1].sendall(b'{"cmd":"sta')
+    time.sleep(0.1)
+    clients[1].sendall(b'tus"}\n')
+    assert read_line(clients[1])["ok"]
+    for c in clients:
+        c.close()
+    wait_for(lambda: m.ask({"cmd": "status"})["ok"])
+    assert len(os.listdir(f"/proc/{m.pid}/fd")) <= 8
+
+
+@pytest.mark.parametrize("options,words", [
+    ({"version": 2}, "version 2"), ({"exit_record": "relative"}, "exit_record"), ({"vm": 5}, "vm")])
+def test_bad_specification(start, options, words):
+    m = start("sleep 60", **options)
+    assert m.first.returncode == 2 and words in m.first.stderr.decode() and m.ready == {}
+
+
+def test_started_by_hand():
+    done = subprocess.run([MONITOR], stderr=subprocess.PIPE, text=True, timeout=10)
+    assert done.returncode == 2 and "slicer-monitor:" in done.stderr

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""What a test may leave behind on the host, by kind."""
+import os
+import pathlib
+import subprocess
+import time
+
+from . import proc
+
+
+def _files(top):
+    found = set()
+    for path, dirs, files in os.walk(top):
+        found |= {os.path.join(path, name) for name in dirs + files}
+    return found
+
+
+def _netns():
+    path = pathlib.Path("/run/netns")
+    return set(os.listdir(path)) if path.is_dir() else set()
+
+
+def _nft_tables():
+    done = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True)
+    return {line for line in done.stdout.splitlines() if "slicer" in line}
+
+
+def _cgroups():
+    top = pathlib.Path("/sys/fs/cgroup")
+    return {str(p) for depth in ("*", "*/*", "*/*/*") for p in top.glob(depth) if "slicer" in p.name}
+
+
+def _mounts():
+    with open("/proc/self/mountinfo", encoding="utf-8") as f:
+        return {line.split()[4] for line in f}
+
+
+def _processes():
+    """All below this process: it is the subreaper of what daemons leave."""
+    found = set()
+    for pid in proc.descendants(os.getpid()):
+        if proc.alive(pid):
+            found.add((pid, proc.start_time(pid), proc.name_of(pid)))
+    return found
+
+
+KINDS = {
+    "links": lambda: set(os.listdir("/sys/class/net")),
+    "namespaces": _netns,
+    "nft tables": _nft_tables,
+    "cgroups": _cgroups,
+    "mounts": _mounts,
+    "files in /run/slicer": lambda: _files("/run/slicer"),
+    "files in /var/log/slicer": lambda: _files("/var/log/slicer"),
+    "processes": _processes,
+}
+
+
+def snapshot():
+    return {kind: look() for kind, look in KINDS.items()}
+
+
+def compare(before, seconds=5):
+    """What is there now and was not before, or the reverse; empty when all is as it was. Ends take a moment."""
+    deadline = time.monotonic() + seconds
+    while True:
+        now = snapshot()
+        found = []
+        for kind in KINDS:
+            # The run and log directories themselves stay.
+            more, less = now[kind] - before[kind], before[kind] - now[kind]
+            if kind == "processes":
+                less = set()  # ends of shared VMs are the business of the test that ended them
+            found += [f"{kind}: new {sorted(map(str, more))}"] if more else []
+            found += [f"{kind}: missing {sorted(map(str, less))}"] if less else []
+        if not found or time.monotonic() > deadline:
+            return found
+        time.sleep(0.05)

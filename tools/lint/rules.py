@@ -1,0 +1,147 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""The conventions of HACKING.md that a tool can check. Each rule takes a path and its text and yields (line, message)."""
+import os
+import re
+import subprocess
+import sys
+
+MAX_FILE_LINES = 450
+MAX_FUNCTION_LINES = 120
+LONG_FUNCTION_LINES = 60
+LONG_FUNCTIONS_ALLOWED = 0.10
+
+BANNED = {
+    "strcpy": "str_fmt or memcpy with a checked size",
+    "strcat": "str_fmt",
+    "sprintf": "str_fmt",
+    "vsprintf": "str_vfmt",
+    "gets": "fgets",
+    "atoi": "str_to_u64",
+    "atol": "str_to_u64",
+    "strtok": "strv_split",
+    "system": "proc_run",
+    "popen": "proc_run",
+    "malloc": "mem_alloc",
+    "calloc": "mem_alloc_array",
+    "realloc": "mem_realloc",
+    "strdup": "str_dup",
+    "strndup": "str_ndup",
+    "asprintf": "str_fmt",
+}
+# Static glibc loads the guest's NSS modules for these, and its libc with them.
+BANNED_IN_AGENT = re.compile(r"\b(getpw\w*|getgr(?:nam|gid|ent)\w*|getaddrinfo|gethostby\w*|getservby\w*)\s*\(")
+AGENT_FOLDERS = ("src/base/", "src/io/", "src/agent/")
+ALLOWED = {  # (file, function): why is said in the file
+    ("src/base/mem.c", "malloc"), ("src/base/mem.c", "calloc"), ("src/base/mem.c", "realloc"),
+    ("src/io/http1_client_tcp.c", "getaddrinfo"),
+}
+FUNCTION_START = re.compile(r"^[a-zA-Z_][^;=]*\)\s*$")
+CALL = re.compile(r"\b([a-z_]+)\s*\(")
+OPEN = re.compile(r"\b(?:open|openat|socket|accept4|memfd_create|eventfd|epoll_create1|timerfd_create|pipe2|signalfd)\(")
+CLOEXEC = re.compile(r"CLOEXEC|O_PATH\b.*CLOEXEC")
+
+
+def strip_comments(text):
+    """Comments and strings become blanks of the same shape, so that line numbers stay."""
+    pattern = re.compile(r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'', re.S)
+    return pattern.sub(lambda m: re.sub(r"[^\n]", " ", m.group(0)), text)
+
+
+def functions(text):
+    """Yields (first line, lines) of each function body, by the style's braces in column 1."""
+    start = None
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.startswith("{"):
+            start = number
+        elif line.startswith("}") and start:
+            yield start, number - start
+            start = None
+
+
+def rule_license(path, text):
+    first = "\n".join(text.split("\n", 2)[:2])
+    if "SPDX-License-Identifier: MIT" not in first:
+        yield 1, "the first line must hold the licence: SPDX-License-Identifier: MIT"
+
+
+def rule_file_size(path, text):
+    lines = text.count("\n")
+    if path.endswith((".c", ".h")) and lines > MAX_FILE_LINES:
+        yield lines, f"{lines} lines; more than {MAX_FILE_LINES} are two files"
+
+
+def rule_function_size(path, text):
+    if path.endswith(".c"):
+        for start, lines in functions(strip_comments(text)):
+            if lines > MAX_FUNCTION_LINES:
+                yield start, f"a function of {lines} lines; the limit is {MAX_FUNCTION_LINES}"
+
+
+def rule_banned_calls(path, text):
+    if not path.startswith("src/"):
+        return
+    for number, line in enumerate(strip_comments(text).split("\n"), 1):
+        for name in CALL.findall(line):
+            if name in BANNED and (path, name) not in ALLOWED:
+                yield number, f"{name}: use {BANNED[name]}"
+        found = BANNED_IN_AGENT.search(line)
+        if found and path.startswith(AGENT_FOLDERS) and (path, found.group(1)) not in ALLOWED:
+            yield number, f"{found.group(1)}: not in code that the static agent links (it would load the guest's NSS)"
+
+
+def rule_cloexec(path, text):
+    if not path.startswith("src/") or not path.endswith(".c"):
+        return
+    code = strip_comments(text)
+    for found in OPEN.finditer(code):
+        end = code.find(";", found.start())
+        if "CLOEXEC" not in code[found.start():end]:
+            yield code.count("\n", 0, found.start()) + 1, f"{found.group(0)}…): without CLOEXEC it leaks into children"
+
+
+def rule_unfinished(path, text):
+    for number, line in enumerate(text.split("\n"), 1):
+        if re.search(r"\b(TO" + r"DO|FIX" + r"ME|X" + r"XX)\b", line):
+            yield number, "unfinished work is an issue, not a comment"
+
+
+def rule_header_guard(path, text):
+    if path.startswith("src/") and path.endswith(".h"):
+        guard = "SLICER_" + re.sub(r"[^A-Z0-9]", "_", path[len("src/"):].upper())
+        if f"#ifndef {guard}\n#define {guard}\n" not in text:
+            yield 1, f"the guard must be {guard}"
+
+
+RULES = [rule_license, rule_file_size, rule_function_size, rule_banned_calls, rule_cloexec, rule_unfinished, rule_header_guard]
+
+
+def source_files(root):
+    """What git knows or would add, of the kinds that the rules are about."""
+    listed = subprocess.run(["git", "-C", root, "ls-files", "-co", "--exclude-standard"], capture_output=True, text=True,
+                            check=True).stdout.split("\n")
+    for path in listed:
+        if path.endswith((".c", ".h", ".py", ".sh")) and os.path.exists(os.path.join(root, path)):
+            yield path
+
+
+def check(root):
+    sizes = []
+    for path in source_files(root):
+        with open(os.path.join(root, path), encoding="utf-8") as file:
+            text = file.read()
+        for rule in RULES:
+            for line, message in rule(path, text):
+                yield path, line, message
+        if path.startswith("src/") and path.endswith(".c"):
+            sizes += [lines for _, lines in functions(strip_comments(text))]
+    long = sum(1 for lines in sizes if lines > LONG_FUNCTION_LINES)
+    if sizes and long / len(sizes) > LONG_FUNCTIONS_ALLOWED:
+        yield "src", 0, f"{long} of {len(sizes)} functions have more than {LONG_FUNCTION_LINES} lines; the limit is 10 %"
+
+
+if __name__ == "__main__":
+    problems = list(check(sys.argv[1] if len(sys.argv) > 1 else "."))
+    for path, line, message in problems:
+        print(f"{path}:{line}: {message}")
+    sys.exit(1 if problems else 0)
