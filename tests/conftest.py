@@ -20,6 +20,7 @@ def allowed_skips():
 def pytest_configure(config):
     reaper.start()
     config.allowed_skips = allowed_skips()
+    config.module_before = None
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -38,8 +39,8 @@ def pytest_make_collect_report(collector):
         report.longrepr = f"skipped, and not listed in tests/skips.txt: {report.longrepr}"
 
 
-def watched(request):
-    return pathlib.Path(str(request.fspath)).parent.name in NEEDS_ROOT
+def watched(item):
+    return pathlib.Path(str(item.fspath)).parent.name in NEEDS_ROOT
 
 
 def check_leaks(before):
@@ -47,12 +48,21 @@ def check_leaks(before):
     assert not found, "left behind:\n" + "\n".join(found)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def nothing_left_by_module(request):
-    before = leaks.snapshot() if watched(request) else None
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_setup(item):
+    """Hooks rather than a fixture: a module's fixtures end in an order that does not put this one last."""
+    if watched(item) and item.config.module_before is None:
+        item.config.module_before = leaks.snapshot()
     yield
-    if before:
-        check_leaks(before)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_teardown(item, nextitem):
+    yield
+    if nextitem is None or nextitem.fspath != item.fspath:
+        before, item.config.module_before = item.config.module_before, None
+        if before:
+            check_leaks(before)
 
 
 @pytest.fixture(autouse=True)

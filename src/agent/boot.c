@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/prctl.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -153,6 +154,7 @@ static void run_beside(const struct server_options *options, int argc, char **ar
 	if (pid == 0) {
 		setsid();
 		name[0] = '@'; /* systemd spares such processes until the end (systemd's "root storage daemons") */
+		prctl(PR_SET_NAME, "slicer-agent");
 		protect_from_oom();
 		start_userdata(options->init);
 		supervisor_run(options);

@@ -78,10 +78,11 @@ static int start_dhcp(const char *name, struct error **err)
 {
 	const char *const argv[] = {"udhcpc", "-f", "-S", "-i", name, "-s", "/etc/udhcpc/default.script",
 				    "-t", "5", "-T", "1", "-A", "2", NULL};
-	cleanup_close int fd = open("/etc/resolv.conf", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+	int mount_point = open("/etc/resolv.conf", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 	struct stat st;
 	pid_t pid;
 
+	fd_closep(&mount_point);
 	if (lstat("/newroot/etc/resolv.conf", &st) < 0 || !S_ISREG(st.st_mode)) {
 		if (fs_write_atomic("/newroot/etc/resolv.conf", "", 0, 0644, err) < 0)
 			return -1;

@@ -155,7 +155,7 @@ static int walk_one(struct walk *w, int dir, const char *name, struct error **er
 
 	if (before + n + 1 > TAR_MAX_PATH)
 		return error_set(err, ERR_INVALID, "%s/%s: the path is over %d bytes", w->path, name, TAR_MAX_PATH);
-	w->len = before + (size_t)sprintf(w->path + before, "%s%s", before > 0 ? "/" : "", name);
+	w->len += (size_t)snprintf(w->path + before, sizeof(w->path) - before, "%s%s", before > 0 ? "/" : "", name);
 	if (is_wanted(w, dir, name))
 		rc = send_entry(w, dir, name, err);
 	w->len = before;

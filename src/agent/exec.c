@@ -101,8 +101,10 @@ static void finish(struct exec *e)
 		reply_buffered(e);
 		return;
 	}
-	output_flush(e->out[0]);
-	output_flush(e->out[1]);
+	for (int i = 0; i < 2; i++) { /* others may go on writing: nobody hears them */
+		output_flush(e->out[i]);
+		output_free(&e->out[i]);
+	}
 	write_line(e, frame_exit(e->status, e->ended_at));
 	feed_free(&e->stdin_feed);
 	e->stdin_feed = feed_new(e->server->loop, s, -1, NULL, NULL);

@@ -2,6 +2,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <sys/pidfd.h>
 #include <sys/queue.h>
@@ -38,6 +39,7 @@ struct task_factory {
 	LIST_HEAD(, task) tasks;
 	bool cgroups;
 	unsigned next;         /* names of cgroups */
+	bool moved;            /* we are in a cgroup of our own */
 };
 
 struct task_factory *task_factory_new(struct loop *loop, struct task_table *table, bool cgroups)
@@ -73,6 +75,22 @@ static void sweep_cgroups(void)
 		closedir(dir);
 }
 
+/* Out of the init's cgroup, so that what is done to that one spares us. PID 1 itself stays where it is. */
+static void move_agent(struct task_factory *f)
+{
+	const pid_t pids[] = {getpid(), getppid()};
+
+	f->moved = true;
+	if (mkdir(CGROUP_BASE "/agent", 0755) < 0 && errno != EEXIST)
+		return;
+	for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
+		cleanup_close int fd = open(CGROUP_BASE "/agent/cgroup.procs", O_WRONLY | O_CLOEXEC);
+
+		if (pids[i] > 1 && fd >= 0)
+			dprintf(fd, "%d", pids[i]);
+	}
+}
+
 /* cgroup2 may be mounted by the guest's init long after the agent started: looked at each time. */
 static char *new_cgroup(struct task_factory *f)
 {
@@ -80,6 +98,8 @@ static char *new_cgroup(struct task_factory *f)
 
 	if (!f->cgroups || !cgroup2_mounted() || (mkdir(CGROUP_BASE, 0755) < 0 && errno != EEXIST))
 		return NULL;
+	if (!f->moved)
+		move_agent(f);
 	if (f->next % SWEEP_EVERY == 0)
 		sweep_cgroups();
 	path = str_fmt(CGROUP_BASE "/task-%d-%u", getpid(), f->next++);
@@ -276,12 +296,13 @@ void task_kill_session(pid_t leader)
 {
 	DIR *dir;
 	struct dirent *e;
+	uint64_t pid;
 
 	kill(-leader, SIGKILL);
 	dir = opendir("/proc");
 	while (dir && (e = readdir(dir))) {
-		if (e->d_name[0] >= '1' && e->d_name[0] <= '9' && session_of(e->d_name) == leader)
-			kill((pid_t)atoi(e->d_name), SIGKILL);
+		if (str_to_u64(e->d_name, 1, INT_MAX, "pid", &pid, NULL) == 0 && session_of(e->d_name) == leader)
+			kill((pid_t)pid, SIGKILL);
 	}
 	if (dir)
 		closedir(dir);

@@ -95,11 +95,12 @@ void agent_shell(struct call *call)
 void vm_health(struct call *call)
 {
 	struct vm *vm = call_vm(call);
-	const struct http_head *request = http_exchange_request(call->x);
 	cleanup_error struct error *error = NULL;
+	const struct http_head *request;
 
 	if (!vm)
 		return;
+	request = http_exchange_request(call->x);
 	if (vm->state != VM_STATE_RUNNING || !session_is_ready(vm->session)) {
 		error_set(&error, ERR_INTERNAL, "the agent in VM \"%s\" is not reachable: the VM is %s%s", vm->hostname,
 			  vm_state_name(vm->state), vm->state == VM_STATE_RUNNING ? ", its agent not connected" : "");

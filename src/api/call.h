@@ -37,7 +37,7 @@ void call_reply_json(struct call *take, int status, struct json_object *take_obj
 void call_reply_text(struct call *take, int status, const char *text);
 void call_reply_error(struct call *take, const struct error *error);
 void call_free(struct call **call);
-/* The VM of the path; NULL after answering 404. */
+/* The VM of the path; NULL after answering 404: the call is freed then. */
 struct vm *call_vm(struct call *call);
 void call_read_body(struct call *call, call_body_fn *fn);
 /* From now on a client that leaves ends the call: left() is called, then must free it. Nothing is sent meanwhile. */

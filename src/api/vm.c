@@ -79,14 +79,15 @@ static void logs_reply(struct call *call, char *text, size_t n, uint64_t lines)
 void vm_logs(struct call *call)
 {
 	struct vm *vm = call_vm(call);
-	const char *given = http_query_get(call->query, "lines");
 	cleanup_error struct error *error = NULL;
 	cleanup_free char *path = NULL, *text = NULL;
 	uint64_t lines = LOG_DEFAULT_LINES;
+	const char *given;
 	size_t n;
 
 	if (!vm)
 		return;
+	given = http_query_get(call->query, "lines");
 	path = vm_log_path(vm);
 	if ((given && str_to_u64(given, 0, UINT32_MAX, "lines", &lines, &error)) ||
 	    fs_read_file(path, LOG_LIMIT, &text, &n, &error))
@@ -113,13 +114,14 @@ static void change_done(void *arg, const struct error *error)
 static void shutdown_with_body(struct call *call, const char *body, size_t n)
 {
 	struct vm *vm = call_vm(call);
-	const char *action = http_query_get(call->query, "action");
 	struct shutdown_request request = {0};
 	cleanup_error struct error *error = NULL;
+	const char *action;
 	int r;
 
 	if (!vm)
 		return;
+	action = http_query_get(call->query, "action");
 	r = action && action[0] ? shutdown_action_parse(action, &request.action, &error)
 				: shutdown_request_parse(body, n, &request, &error);
 	/* Whatever the action: "reboot" is how existing clients ask a hypervisor to stop that only ends on a reboot. */

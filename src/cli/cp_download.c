@@ -132,6 +132,12 @@ static int attempt(struct client *c, const char *vm, struct download *d, struct 
 	return rc;
 }
 
+static bool says_directory(const struct transfer_result *result)
+{
+	return result->status == 400 && result->refusal &&
+	       strstr(result->refusal, "must specify a file not a directory");
+}
+
 /* Old agents know "binary" and "tar" only, and have to be asked which of them it is. */
 static int attempt_modes(struct client *c, const char *vm, struct download *d, struct transfer_result *ret,
 			 struct error **err)
@@ -145,13 +151,14 @@ static int attempt_modes(struct client *c, const char *vm, struct download *d, s
 		error_free(&why);
 		d->mode = "binary";
 		rc = attempt(c, vm, d, ret, &why);
-		if (rc && d->spec->recursive && ret->status == 400 && ret->refusal &&
-		    strstr(ret->refusal, "must specify a file not a directory")) {
+		if (rc && d->spec->recursive && says_directory(ret)) {
 			error_free(&why);
 			d->mode = "tar";
 			rc = attempt(c, vm, d, ret, &why);
 		}
 	}
+	if (rc && !d->spec->recursive && says_directory(ret))
+		return error_set(err, ERR_CONFLICT, "%s is a directory; add --recursive", d->spec->remote);
 	return why ? error_move(err, &why) : rc;
 }
 

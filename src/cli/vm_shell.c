@@ -15,6 +15,7 @@ enum {
 	HEARTBEAT_MS = 30 * 1000,
 	DETACH_KEY = 0x1d,      /* Ctrl+] */
 	END_OF_FILE_KEY = 0x04, /* Ctrl+D */
+	END_OF_FILE_MS = 500,   /* between presses of it */
 	REFUSAL_MAX = 64 * 1024,
 	MESSAGE_MAX = 1024 * 1024, /* what a server may send at once */
 };
@@ -28,6 +29,7 @@ struct shell {
 	struct input *input;
 	struct output *output;
 	struct timer *heartbeat;
+	struct timer *end_of_file;
 	struct signals *signals;
 	struct loop_signal *resized;
 	struct tty tty;
@@ -110,17 +112,28 @@ static void detach(struct shell *s)
 		finish(s);
 }
 
+/* A script on standard input ends as if its typist pressed Ctrl+D until the shell is gone: a shell that just starts, or a
+ * program in between, loses one. */
+static void press_end_of_file(void *arg)
+{
+	static const char key = END_OF_FILE_KEY;
+	struct shell *s = arg;
+
+	if (s->over)
+		return;
+	send_data(s, &key, 1);
+	timer_set(s->end_of_file, END_OF_FILE_MS);
+}
+
 static void on_input(void *arg, const void *data, size_t n)
 {
-	static const char end_of_file = END_OF_FILE_KEY;
 	struct shell *s = arg;
 	const char *key = s->is_tty && n ? memchr(data, DETACH_KEY, n) : NULL;
 
 	if (s->over)
 		return;
-	/* A script on standard input ends as if its typist had pressed Ctrl+D. */
 	if (n == 0) {
-		send_data(s, &end_of_file, 1);
+		press_end_of_file(s);
 		return;
 	}
 	send_data(s, data, key ? (size_t)(key - (const char *)data) : n);
@@ -304,6 +317,7 @@ static void shell_clear(struct shell *s)
 	input_free(&s->input);
 	output_free(&s->output);
 	timer_free(&s->heartbeat);
+	timer_free(&s->end_of_file);
 	signals_free(&s->signals);
 	loop_signal_free(&s->resized);
 	free(s->key);
@@ -319,6 +333,7 @@ static int attempt(struct client *c, const char *vm, const struct shell_options 
 	s.input = input_new(c->loop, STDIN_FILENO, on_input, &s);
 	s.output = output_new(c->loop, STDOUT_FILENO, on_output_written, &s);
 	s.heartbeat = timer_new(c->loop, on_heartbeat, &s);
+	s.end_of_file = timer_new(c->loop, press_end_of_file, &s);
 	s.signals = signals_new(c->loop, on_signal, &s);
 	s.resized = loop_signal_new(c->loop, SIGWINCH, send_size, &s);
 	open_request(&s, vm);

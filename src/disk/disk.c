@@ -15,7 +15,8 @@ static int disk_run(const char *program, const char *package, char **argv, struc
 	cleanup_free char *path = proc_find_program(program);
 
 	if (!path)
-		return error_set(err, ERR_NOT_FOUND, "%s is not installed: apt-get install %s", program, package);
+		return error_set(err, ERR_NOT_FOUND, "%s is not installed: apt-get install %s",
+				 program, package);
 	free(argv[0]);
 	argv[0] = TAKE_PTR(path);
 	return proc_run(argv, NULL, 64 * 1024, DISK_TOOL_MS, NULL, err);
@@ -23,20 +24,23 @@ static int disk_run(const char *program, const char *package, char **argv, struc
 
 static int disk_make_sparse(const char *path, uint64_t size, struct error **err)
 {
-	cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	cleanup_close int fd =
+	    open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
 		return error_errno(err, errno, "%s", path);
 	return 0;
 }
 
-/* Nothing is zeroed or discarded by mkfs: the file is all holes. No reserved blocks: they are root's, and so is the overlay.
- * The tables are left to be initialised by the guest's kernel. */
+/* Nothing is zeroed or discarded by mkfs: the file is all holes. No reserved blocks: they are
+ * root's, and so is the overlay. The tables are left to be initialised by the guest's kernel. */
 static int disk_mkfs(const char *path, struct error **err)
 {
 	cleanup_strv char **argv = NULL;
-	static const char *const args[] = {"mkfs.ext4", "-q", "-F", "-m", "0", "-L", "slicer-data",
-					   "-E",	"nodiscard,lazy_itable_init=1,lazy_journal_init=1"};
+	static const char *const args[] = {
+	    "mkfs.ext4",   "-q", "-F",
+	    "-m",	   "0",	 "-L",
+	    "slicer-data", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"};
 
 	for (size_t i = 0; i < ARRAY_LEN(args); i++)
 		strv_append(&argv, args[i]);
@@ -47,7 +51,8 @@ static int disk_mkfs(const char *path, struct error **err)
 static int disk_to_qcow2(const char *raw, const char *qcow2, struct error **err)
 {
 	cleanup_strv char **argv = NULL;
-	static const char *const args[] = {"qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", "-o", "compat=1.1"};
+	static const char *const args[] = {"qemu-img", "convert", "-q", "-f",	     "raw",
+					   "-O",       "qcow2",	  "-o", "compat=1.1"};
 
 	for (size_t i = 0; i < ARRAY_LEN(args); i++)
 		strv_append(&argv, args[i]);
@@ -56,12 +61,14 @@ static int disk_to_qcow2(const char *raw, const char *qcow2, struct error **err)
 	return disk_run("qemu-img", "qemu-utils", argv, err);
 }
 
-/* Tools tell of a full disk in their own words only. With what they have written still there, a megabyte more does not fit. */
+/* Tools tell of a full disk in their own words only. With what they have written still there, a
+ * megabyte more does not fit. */
 static int disk_check_space(const char *dir, struct error **err)
 {
 	cleanup_free char *probe = str_fmt("%s/.space-%d", dir, (int)gettid());
 	static const char block[64 * 1024] = {1};
-	cleanup_close int fd = open(probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	cleanup_close int fd =
+	    open(probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int rc = fd < 0 ? error_errno(err, errno, "%s", dir) : 0;
 
 	for (int i = 0; rc == 0 && i < 16; i++)
@@ -70,7 +77,8 @@ static int disk_check_space(const char *dir, struct error **err)
 	return rc < 0 ? error_wrap(err, "no room in %s", dir) : 0;
 }
 
-/* Both files under names of this thread, then renamed: two of them at once both succeed, and a crash leaves no half. */
+/* Both files under names of this thread, then renamed: two of them at once both succeed, and a
+ * crash leaves no half. */
 static int disk_make_template(const char *dir, const char *path, uint64_t size, struct error **err)
 {
 	cleanup_free char *raw = str_fmt("%s.%d.raw", path, (int)gettid());
@@ -109,12 +117,15 @@ static int disk_own(const char *path, uid_t uid, gid_t gid, struct error **err)
 static int disk_check_size(uint64_t size, struct error **err)
 {
 	if (size < DISK_SIZE_MIN || size > DISK_SIZE_MAX || size % (1 << 20))
-		return error_set(err, ERR_INVALID, "disk size %" PRIu64 " must be whole MiB, 64 MiB to 16 TiB", size);
+		return error_set(err, ERR_INVALID,
+				 "disk size %" PRIu64 " must be whole MiB, 64 MiB to 16 TiB", size);
 	return 0;
 }
 
-/* Through a temporary name in the same directory: under its own name a disk is whole or not there. */
-static int disk_copy_template(const char *template, const char *path, uid_t uid, gid_t gid, struct error **err)
+/* Through a temporary name in the same directory: under its own name a disk is whole or not there.
+ */
+static int disk_copy_template(const char *template, const char *path, uid_t uid, gid_t gid,
+			      struct error **err)
 {
 	cleanup_free char *tmp = str_fmt("%s.new", path);
 	int rc = fs_unlink(tmp, err);
@@ -125,13 +136,15 @@ static int disk_copy_template(const char *template, const char *path, uid_t uid,
 		rc = disk_own(tmp, uid, gid, err);
 	/* link, unlike rename, never replaces a disk that is there. */
 	if (rc == 0 && link(tmp, path) < 0)
-		rc = errno == EEXIST ? error_set(err, ERR_CONFLICT, "disk %s is there already", path)
-				     : error_errno(err, errno, "%s", path);
+		rc = errno == EEXIST
+			 ? error_set(err, ERR_CONFLICT, "disk %s is there already", path)
+			 : error_errno(err, errno, "%s", path);
 	unlink(tmp);
 	return rc;
 }
 
-int disk_create(const char *templates, const char *path, uint64_t size, uid_t uid, gid_t gid, struct error **err)
+int disk_create(const char *templates, const char *path, uint64_t size, uid_t uid, gid_t gid,
+		struct error **err)
 {
 	cleanup_free char *template = str_fmt("%s/ext4-%" PRIu64 ".qcow2", templates, size >> 20);
 
@@ -151,19 +164,22 @@ int disk_remove(const char *path, struct error **err)
 	return fs_unlink(path, err);
 }
 
-int disk_write_config(const char *path, const char *json, size_t n, uid_t uid, gid_t gid, struct error **err)
+int disk_write_config(const char *path, const char *json, size_t n, uid_t uid, gid_t gid,
+		      struct error **err)
 {
 	size_t padded = (n + CONFIG_BLOCK - 1) / CONFIG_BLOCK * CONFIG_BLOCK;
 	cleanup_free char *block = NULL;
 
 	if (n > DISK_CONFIG_MAX)
-		return error_set(err, ERR_TOO_LARGE, "the VM's configuration has %zu bytes, at most %d are possible", n,
+		return error_set(err, ERR_TOO_LARGE,
+				 "the VM's configuration has %zu bytes, at most %d are possible", n,
 				 DISK_CONFIG_MAX);
 	if (n == 0)
 		return error_set(err, ERR_INVALID, "an empty config disk");
 	block = mem_alloc(padded);
 	memcpy(block, json, n);
-	if (fs_write_atomic(path, block, padded, 0600, err) < 0 || disk_own(path, uid, gid, err) < 0)
+	if (fs_write_atomic(path, block, padded, 0600, err) < 0 ||
+	    disk_own(path, uid, gid, err) < 0)
 		return error_wrap(err, "cannot write config disk %s", path);
 	return 0;
 }

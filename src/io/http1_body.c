@@ -4,7 +4,7 @@
 #include "io/http1_impl.h"
 
 enum {
-	MAX_CHUNK_LINE = 256,   /* size and extensions */
+	MAX_CHUNK_LINE = 256, /* size and extensions */
 	MAX_TRAILER_LINE = 1024,
 	MAX_TRAILERS = 8 * 1024,
 };
@@ -27,8 +27,8 @@ void http1_body_init_request(struct http1_body *b, const struct http1_framing *f
 	}
 }
 
-void http1_body_init_response(struct http1_body *b, const struct http1_framing *f, const char *method,
-			      int status)
+void http1_body_init_response(struct http1_body *b, const struct http1_framing *f,
+			      const char *method, int status)
 {
 	*b = (struct http1_body){};
 	if (str_eq(method, "HEAD") || status < 200 || status == 204 || status == 304)
@@ -55,7 +55,8 @@ static enum http1_result take_line(struct evbuffer *in, char *line, size_t size,
 			return bad(why, "control character in a chunk line or trailer");
 	}
 	if (!lf)
-		return (size_t)got == size ? bad(why, "chunk line or trailer too long") : HTTP1_MORE;
+		return (size_t)got == size ? bad(why, "chunk line or trailer too long")
+					   : HTTP1_MORE;
 	if (lf == line || lf[-1] != '\r')
 		return bad(why, "a line ends without CR");
 	lf[-1] = '\0';
@@ -64,7 +65,8 @@ static enum http1_result take_line(struct evbuffer *in, char *line, size_t size,
 	return HTTP1_DONE;
 }
 
-static enum http1_result chunk_size(struct http1_body *b, struct evbuffer *in, struct http1_reject *why)
+static enum http1_result chunk_size(struct http1_body *b, struct evbuffer *in,
+				    struct http1_reject *why)
 {
 	char line[MAX_CHUNK_LINE];
 	size_t taken, digits;
@@ -84,7 +86,8 @@ static enum http1_result chunk_size(struct http1_body *b, struct evbuffer *in, s
 	return HTTP1_DONE;
 }
 
-static enum http1_result chunk_end(struct http1_body *b, struct evbuffer *in, struct http1_reject *why)
+static enum http1_result chunk_end(struct http1_body *b, struct evbuffer *in,
+				   struct http1_reject *why)
 {
 	char end[2];
 	ssize_t got = evbuffer_copyout(in, end, sizeof(end));
@@ -99,7 +102,8 @@ static enum http1_result chunk_end(struct http1_body *b, struct evbuffer *in, st
 }
 
 /* Trailer fields are checked and dropped: nothing here uses them. */
-static enum http1_result trailer(struct http1_body *b, struct evbuffer *in, struct http1_reject *why)
+static enum http1_result trailer(struct http1_body *b, struct evbuffer *in,
+				 struct http1_reject *why)
 {
 	char line[MAX_TRAILER_LINE];
 	char *colon;
@@ -122,7 +126,8 @@ static enum http1_result trailer(struct http1_body *b, struct evbuffer *in, stru
 	return HTTP1_DONE;
 }
 
-static size_t move_data(struct http1_body *b, struct evbuffer *in, struct evbuffer *out, size_t room)
+static size_t move_data(struct http1_body *b, struct evbuffer *in, struct evbuffer *out,
+			size_t room)
 {
 	size_t n = evbuffer_get_length(in);
 
@@ -141,8 +146,8 @@ static size_t move_data(struct http1_body *b, struct evbuffer *in, struct evbuff
 }
 
 /* One step of a chunked body. HTTP1_MORE: needs bytes, or room. */
-static enum http1_result step_chunked(struct http1_body *b, struct evbuffer *in, struct evbuffer *out,
-				      size_t *room, struct http1_reject *why)
+static enum http1_result step_chunked(struct http1_body *b, struct evbuffer *in,
+				      struct evbuffer *out, size_t *room, struct http1_reject *why)
 {
 	switch (b->state) {
 	case HTTP1_CHUNK_SIZE:

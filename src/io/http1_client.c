@@ -49,9 +49,9 @@ static void call_destroy(struct stream *s)
 }
 
 static const struct stream_ops call_stream_ops = {
-	.resume = call_resume,
-	.flush = call_flush,
-	.destroy = call_destroy,
+    .resume = call_resume,
+    .flush = call_flush,
+    .destroy = call_destroy,
 };
 
 static const struct http_exchange_ops call_ops = {};
@@ -85,9 +85,11 @@ static void init_encoder(struct http1_call *c)
 	int64_t n = c->x.request->content_length;
 
 	c->encoder = (struct http1_encoder){
-		.kind = n < 0 ? HTTP1_BODY_CHUNKED : n > 0 ? HTTP1_BODY_LENGTH : HTTP1_BODY_NONE,
-		.left = n > 0 ? (uint64_t)n : 0,
-		.done = n == 0,
+	    .kind = n < 0   ? HTTP1_BODY_CHUNKED
+		    : n > 0 ? HTTP1_BODY_LENGTH
+			    : HTTP1_BODY_NONE,
+	    .left = n > 0 ? (uint64_t)n : 0,
+	    .done = n == 0,
 	};
 }
 

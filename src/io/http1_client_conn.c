@@ -43,7 +43,8 @@ static void on_writable(void *arg)
 		http1_link_output(l);
 }
 
-/* The server closed a kept connection just when it was used again: RFC 9112 §9.3.1 allows a second try. */
+/* The server closed a kept connection just when it was used again: RFC 9112 §9.3.1 allows a second
+ * try. */
 static bool retry_stale(struct http1_link *l)
 {
 	return l->call && l->reused && !l->received && http1_call_retry(l->call);
@@ -65,9 +66,9 @@ static void on_closed(void *arg, const struct error *error)
 }
 
 static const struct stream_events io_events = {
-	.on_readable = on_readable,
-	.on_writable = on_writable,
-	.on_closed = on_closed,
+    .on_readable = on_readable,
+    .on_writable = on_writable,
+    .on_closed = on_closed,
 };
 
 static void connect_next(struct http1_link *l);
@@ -119,7 +120,8 @@ static void on_timeout(void *arg)
 	fail(l, e);
 }
 
-/* The dialer's next address. When there is none, l->connecting stays NULL and the error of the last one stands. */
+/* The dialer's next address. When there is none, l->connecting stays NULL and the error of the last
+ * one stands. */
 static void connect_next(struct http1_link *l)
 {
 	for (;;) {
@@ -221,7 +223,8 @@ static void did_end_early(struct http1_link *l)
 	if (retry_stale(l))
 		return;
 	error_set(&e, l->received ? ERR_PROTOCOL : ERR_UNAVAILABLE, "%s closed the connection %s",
-		  l->client->name, l->received ? "in the middle of a response" : "without a response");
+		  l->client->name,
+		  l->received ? "in the middle of a response" : "without a response");
 	fail(l, e);
 }
 
@@ -263,7 +266,8 @@ static void read_head(struct http1_link *l)
 
 	l->received |= evbuffer_get_length(stream_input(l->io)) > 0;
 	do {
-		switch (http1_parse_response(stream_input(l->io), &l->scan, &head, &framing, &why)) {
+		switch (
+		    http1_parse_response(stream_input(l->io), &l->scan, &head, &framing, &why)) {
 		case HTTP1_MORE:
 			if (stream_eof(l->io))
 				did_end_early(l);

@@ -11,9 +11,9 @@
 static struct addrinfo *resolve(struct http1_client *client, struct error **err)
 {
 	const struct addrinfo hints = {
-		.ai_family = AF_UNSPEC,
-		.ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_NUMERICSERV,
+	    .ai_family = AF_UNSPEC,
+	    .ai_socktype = SOCK_STREAM,
+	    .ai_flags = AI_NUMERICSERV,
 	};
 	char port[8];
 	struct addrinfo *list = NULL;

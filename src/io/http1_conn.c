@@ -38,9 +38,9 @@ static void on_closed(void *arg, const struct error *error)
 }
 
 static const struct stream_events io_events = {
-	.on_readable = on_readable,
-	.on_writable = on_writable,
-	.on_closed = on_closed,
+    .on_readable = on_readable,
+    .on_writable = on_writable,
+    .on_closed = on_closed,
 };
 
 static void set_socket_options(struct http1_conn *c, int fd)
@@ -168,8 +168,8 @@ static void drain(struct http1_conn *c)
 {
 	struct http1_reject why;
 	size_t moved;
-	enum http1_result rc = http1_body_decode(&c->body, stream_input(c->io), NULL, c->drain_left,
-						 &moved, &why);
+	enum http1_result rc =
+	    http1_body_decode(&c->body, stream_input(c->io), NULL, c->drain_left, &moved, &why);
 
 	c->drain_left -= moved;
 	if (rc == HTTP1_DONE)
@@ -225,8 +225,9 @@ static void read_head(struct http1_conn *c)
 	c->body_done = c->body.kind == HTTP1_BODY_NONE;
 	x = http1_exchange_new(c, head, &framing);
 	c->x = x;
-	if (stream_eof(c->io))
-		timer_set(c->kick, 0); /* half-closed behind this request */
+	/* The body's first bytes may be here, or the client has half-closed behind this request. */
+	if (stream_eof(c->io) || (!c->body_done && evbuffer_get_length(stream_input(c->io)) > 0))
+		timer_set(c->kick, 0);
 	stream_resume(c->io);
 	s->request(s->arg, &x->x); /* may free all of these */
 }

@@ -22,7 +22,8 @@ static void send_continue(struct http1_exchange *x)
 	stream_write(x->conn->io, line, sizeof(line) - 1);
 }
 
-/* The request's body cannot be understood: what follows is lost, and the owner has nobody to answer. */
+/* The request's body cannot be understood: what follows is lost, and the owner has nobody to
+ * answer. */
 static void reject_body(struct http1_exchange *x, const struct http1_reject *why)
 {
 	struct http1_conn *c = TAKE_PTR(x->conn);
@@ -37,7 +38,8 @@ static void reject_body(struct http1_exchange *x, const struct http1_reject *why
 	stream_did_fail(&x->x.stream, e);
 }
 
-/* The client has ended its side. Behind a whole request that may be all it does, so the answer gets a moment. */
+/* The client has ended its side. Behind a whole request that may be all it does, so the answer gets
+ * a moment. */
 static void did_half_close(struct http1_exchange *x)
 {
 	struct http1_conn *c = x->conn;
@@ -56,7 +58,8 @@ static void did_half_close(struct http1_exchange *x)
 	stream_did_fail(&x->x.stream, e);
 }
 
-/* Nothing more will come: is the rest of the body there? A complete chunked one ends with an empty line. */
+/* Nothing more will come: is the rest of the body there? A complete chunked one ends with an empty
+ * line. */
 static bool is_cut_off(const struct http1_conn *c)
 {
 	struct evbuffer *in = stream_input(c->io);
@@ -191,13 +194,13 @@ static void exchange_respond(struct http_exchange *base)
 }
 
 static const struct stream_ops exchange_stream_ops = {
-	.resume = exchange_resume,
-	.flush = exchange_flush,
-	.destroy = exchange_destroy,
+    .resume = exchange_resume,
+    .flush = exchange_flush,
+    .destroy = exchange_destroy,
 };
 
 static const struct http_exchange_ops exchange_ops = {
-	.respond = exchange_respond,
+    .respond = exchange_respond,
 };
 
 struct http1_exchange *http1_exchange_new(struct http1_conn *c, struct http_head *take_head,

@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: MIT */
-/* Heads of HTTP/1.1 messages, strictly by RFC 9112: what two implementations could read in two ways is refused. */
+/* Heads of HTTP/1.1 messages, strictly by RFC 9112: what two implementations could read in two ways
+ * is refused. */
 #include <strings.h>
 
 #include "base/str.h"
 #include "io/http1_impl.h"
 
-enum { MAX_METHOD = 32, MAX_REQUEST_LINE = HTTP_MAX_TARGET + MAX_METHOD + sizeof(" http://  HTTP/1.1\r\n") + 256 };
+enum {
+	MAX_METHOD = 32,
+	MAX_REQUEST_LINE = HTTP_MAX_TARGET + MAX_METHOD + sizeof(" http://  HTTP/1.1\r\n") + 256
+};
 
 static enum http1_result bad(struct http1_reject *why, int status, const char *reason)
 {
@@ -76,7 +80,8 @@ static enum http1_result find_head(struct evbuffer *in, struct http1_scan *scan,
 	return HTTP1_MORE;
 }
 
-static enum http1_result on_length(struct http1_framing *f, const char *value, struct http1_reject *why)
+static enum http1_result on_length(struct http1_framing *f, const char *value,
+				   struct http1_reject *why)
 {
 	uint64_t n;
 
@@ -88,7 +93,8 @@ static enum http1_result on_length(struct http1_framing *f, const char *value, s
 	return HTTP1_DONE;
 }
 
-static enum http1_result on_coding(struct http1_framing *f, const char *value, struct http1_reject *why)
+static enum http1_result on_coding(struct http1_framing *f, const char *value,
+				   struct http1_reject *why)
 {
 	if (f->chunked)
 		return bad(why, 400, "more than one Transfer-Encoding");
@@ -124,7 +130,8 @@ static enum http1_result on_connection(struct http1_framing *f, const char *valu
 	return HTTP1_DONE;
 }
 
-static enum http1_result on_expect(struct http1_framing *f, const char *value, struct http1_reject *why)
+static enum http1_result on_expect(struct http1_framing *f, const char *value,
+				   struct http1_reject *why)
 {
 	if (strcasecmp(value, "100-continue") != 0)
 		return bad(why, 417, "an Expect other than 100-continue");
@@ -132,7 +139,8 @@ static enum http1_result on_expect(struct http1_framing *f, const char *value, s
 	return HTTP1_DONE;
 }
 
-static enum http1_result on_hop_field(struct http1_framing *f, const char *value, struct http1_reject *why)
+static enum http1_result on_hop_field(struct http1_framing *f, const char *value,
+				      struct http1_reject *why)
 {
 	return HTTP1_DONE;
 }
@@ -140,14 +148,12 @@ static enum http1_result on_hop_field(struct http1_framing *f, const char *value
 /* Fields of the connection, not of the message: handled here and left out of the head. */
 static const struct framing_field {
 	const char *name;
-	enum http1_result (*fn)(struct http1_framing *f, const char *value, struct http1_reject *why);
+	enum http1_result (*fn)(struct http1_framing *f, const char *value,
+				struct http1_reject *why);
 } framing_fields[] = {
-	{"content-length", on_length},
-	{"transfer-encoding", on_coding},
-	{"connection", on_connection},
-	{"expect", on_expect},
-	{"keep-alive", on_hop_field},
-	{"proxy-connection", on_hop_field},
+    {"content-length", on_length}, {"transfer-encoding", on_coding},
+    {"connection", on_connection}, {"expect", on_expect},
+    {"keep-alive", on_hop_field},  {"proxy-connection", on_hop_field},
 };
 
 static enum http1_result parse_field(char *line, struct http_head *h, struct http1_framing *f,
@@ -213,7 +219,8 @@ static enum http1_result parse_fields(char *line, char *end, struct http_head *h
 		return bad(why, 400, "both Content-Length and Transfer-Encoding");
 	if (f->chunked && f->minor == 0)
 		return bad(why, 400, "Transfer-Encoding in HTTP/1.0");
-	/* RFC 9110 §7.8: Upgrade counts only with that connection option; with a body it is ignored. */
+	/* RFC 9110 §7.8: Upgrade counts only with that connection option; with a body it is
+	 * ignored. */
 	if (!f->upgrade || f->minor == 0 || f->chunked || f->length > 0)
 		drop_field(h, "upgrade");
 	return HTTP1_DONE;
@@ -228,7 +235,8 @@ static void split_lines(char *head, size_t n)
 		*cr = '\0';
 }
 
-static enum http1_result parse_version(const char *s, struct http1_framing *f, struct http1_reject *why)
+static enum http1_result parse_version(const char *s, struct http1_framing *f,
+				       struct http1_reject *why)
 {
 	if (!str_starts(s, "HTTP/"))
 		return bad(why, 400, "bad version");
@@ -236,14 +244,16 @@ static enum http1_result parse_version(const char *s, struct http1_framing *f, s
 		f->minor = 1;
 	else if (str_eq(s, "HTTP/1.0"))
 		f->minor = 0;
-	else if (strlen(s) == 8 && s[5] >= '0' && s[5] <= '9' && s[6] == '.' && s[7] >= '0' && s[7] <= '9')
+	else if (strlen(s) == 8 && s[5] >= '0' && s[5] <= '9' && s[6] == '.' && s[7] >= '0' &&
+		 s[7] <= '9')
 		return bad(why, 505, "only HTTP/1.1 and HTTP/1.0 are served");
 	else
 		return bad(why, 400, "bad version");
 	return HTTP1_DONE;
 }
 
-/* Absolute form (RFC 9112 §3.2.2) is what clients send to proxies: the authority is of no interest here. */
+/* Absolute form (RFC 9112 §3.2.2) is what clients send to proxies: the authority is of no interest
+ * here. */
 static const char *strip_authority(const char *target)
 {
 	const char *rest;
@@ -332,14 +342,16 @@ static enum http1_result parse_head(struct evbuffer *in, struct http1_scan *scan
 	return HTTP1_DONE;
 }
 
-enum http1_result http1_parse_request(struct evbuffer *in, struct http1_scan *scan, struct http_head **ret,
-				      struct http1_framing *framing, struct http1_reject *why)
+enum http1_result http1_parse_request(struct evbuffer *in, struct http1_scan *scan,
+				      struct http_head **ret, struct http1_framing *framing,
+				      struct http1_reject *why)
 {
 	return parse_head(in, scan, true, ret, framing, why);
 }
 
-enum http1_result http1_parse_response(struct evbuffer *in, struct http1_scan *scan, struct http_head **ret,
-				       struct http1_framing *framing, struct http1_reject *why)
+enum http1_result http1_parse_response(struct evbuffer *in, struct http1_scan *scan,
+				       struct http_head **ret, struct http1_framing *framing,
+				       struct http1_reject *why)
 {
 	return parse_head(in, scan, false, ret, framing, why);
 }

@@ -87,10 +87,10 @@ static void on_connection(void *arg, int what)
 static void set_limits(struct http1_server *s, const struct http1_limits *given)
 {
 	static const struct http1_limits defaults = {
-		.max_connections = 1024,
-		.head_timeout_ms = 10 * 1000,
-		.idle_timeout_ms = 120 * 1000,
-		.write_timeout_ms = 120 * 1000,
+	    .max_connections = 1024,
+	    .head_timeout_ms = 10 * 1000,
+	    .idle_timeout_ms = 120 * 1000,
+	    .write_timeout_ms = 120 * 1000,
 	};
 	struct http1_limits *l = &s->limits;
 	int64_t least;
@@ -131,7 +131,8 @@ struct http1_server *http1_server_new(struct loop *loop, int take_listen_fd,
 	set_limits(s, limits);
 	getsockname(take_listen_fd, (struct sockaddr *)&addr, &size);
 	s->local = addr.ss_family == AF_UNIX;
-	/* Of two loops on one socket, or after a connection was taken back, accept must not block. */
+	/* Of two loops on one socket, or after a connection was taken back, accept must not block.
+	 */
 	fcntl(take_listen_fd, F_SETFL, fcntl(take_listen_fd, F_GETFL) | O_NONBLOCK);
 	s->tick = timer_new(loop, on_tick, s);
 	s->accept_again = timer_new(loop, on_accept_again, s);

@@ -32,12 +32,13 @@ static void on_reply_closed(void *arg, const struct error *error)
 	http_exchange_free(&x);
 }
 
-void http_reply_head(struct http_exchange **px, struct http_head *take_head, const void *body, size_t n)
+void http_reply_head(struct http_exchange **px, struct http_head *take_head, const void *body,
+		     size_t n)
 {
 	static const struct stream_events events = {
-		.on_readable = on_reply_readable,
-		.on_writable = on_reply_writable,
-		.on_closed = on_reply_closed,
+	    .on_readable = on_reply_readable,
+	    .on_writable = on_reply_writable,
+	    .on_closed = on_reply_closed,
 	};
 	struct http_exchange *x = TAKE_PTR(*px);
 
@@ -53,7 +54,8 @@ void http_reply_head(struct http_exchange **px, struct http_head *take_head, con
 	stream_set_events(&x->stream, &events, x);
 }
 
-void http_reply(struct http_exchange **x, int status, const char *content_type, const void *body, size_t n)
+void http_reply(struct http_exchange **x, int status, const char *content_type, const void *body,
+		size_t n)
 {
 	struct http_head *head = http_head_new_response(status);
 
@@ -135,11 +137,11 @@ static void on_body_closed(void *arg, const struct error *error)
 void http_read_body(struct http_exchange *take, size_t limit, http_body_fn *fn, void *arg)
 {
 	static const struct stream_events events = {
-		.on_readable = on_body_readable,
-		.on_closed = on_body_closed,
+	    .on_readable = on_body_readable,
+	    .on_closed = on_body_closed,
 	};
 	static const struct stream_events refused = {
-		.on_closed = on_body_closed,
+	    .on_closed = on_body_closed,
 	};
 	struct body_reader *r = NEW(struct body_reader);
 	int64_t length = take->request->content_length;

@@ -26,7 +26,8 @@ static int hex_digit(char c)
 	return -1;
 }
 
-/* RFC 3986 §2.1; with `form` also '+' as a space (WHATWG URL, application/x-www-form-urlencoded). */
+/* RFC 3986 §2.1; with `form` also '+' as a space (WHATWG URL, application/x-www-form-urlencoded).
+ */
 static char *decode(const char *s, size_t n, bool form, struct error **err)
 {
 	char *ret = mem_alloc(n + 1);
@@ -96,7 +97,8 @@ static int parse_parameters(struct http_query *q, const char *s, struct error **
 
 		if (n > 0) {
 			if (q->nparameters == MAX_PARAMETERS)
-				return error_set(err, ERR_INVALID, "the URL has more than %d parameters",
+				return error_set(err, ERR_INVALID,
+						 "the URL has more than %d parameters",
 						 MAX_PARAMETERS);
 			if ((q->nparameters & (q->nparameters + 1)) == 0)
 				q->parameters = mem_realloc(q->parameters,
@@ -193,7 +195,8 @@ int http_query_bool(const struct http_query *q, const char *key, bool *ret, stru
 			return 0;
 		}
 	}
-	return error_set(err, ERR_INVALID, "parameter '%s' is '%s'; it takes true or false", key, text);
+	return error_set(err, ERR_INVALID, "parameter '%s' is '%s'; it takes true or false", key,
+			 text);
 }
 
 char *http_encode(const char *s)

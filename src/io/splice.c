@@ -62,9 +62,9 @@ static void on_closed(void *arg, const struct error *error)
 }
 
 static const struct stream_events side_events = {
-	.on_readable = on_readable,
-	.on_writable = on_writable,
-	.on_closed = on_closed,
+    .on_readable = on_readable,
+    .on_writable = on_writable,
+    .on_closed = on_closed,
 };
 
 static void on_finish(void *arg)

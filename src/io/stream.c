@@ -15,7 +15,8 @@ static void defer(struct stream *s)
 		timer_set(s->defer, 0);
 }
 
-/* Within a call of the owner nothing is reported at once: the owner is not prepared to be called, or freed, there. */
+/* Within a call of the owner nothing is reported at once: the owner is not prepared to be called,
+ * or freed, there. */
 static bool must_defer(const struct stream *s)
 {
 	return !s->events || s->busy > 0;

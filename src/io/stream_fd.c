@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* Streams on fds. The fds are registered edge-triggered: a paused stream then still hears of the peer's reset or close,
- * once, where level-triggered notification of an error would spin (libevent passes EPOLLERR only to those who read or
- * write). `readable` and `write_blocked` remember what the last edge said. */
+/* Streams on fds. The fds are registered edge-triggered: a paused stream then still hears of the
+ * peer's reset or close, once, where level-triggered notification of an error would spin (libevent
+ * passes EPOLLERR only to those who read or write). `readable` and `write_blocked` remember what
+ * the last edge said. */
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -22,19 +23,19 @@ enum {
 
 struct fd_stream {
 	struct stream stream;
-	int fd;        /* -1: write only */
-	int fd_write;  /* -1: fd is also the writing side */
+	int fd;	      /* -1: write only */
+	int fd_write; /* -1: fd is also the writing side */
 	struct event read_event, write_event;
 	struct timer *pump;
 	struct error *write_error; /* reported when the input has ended */
-	bool *gone;                /* set when the owner frees the stream in a callback */
+	bool *gone;		   /* set when the owner frees the stream in a callback */
 	size_t read_size;
 	uint64_t sent;
 	bool socket;
 	bool read_blocks, write_blocks; /* not O_NONBLOCK: poll first */
-	bool readable;       /* the last edge is not used up */
-	bool hangup;         /* the peer's end is behind the input: read up to it */
-	bool write_blocked;  /* until the next edge */
+	bool readable;			/* the last edge is not used up */
+	bool hangup;			/* the peer's end is behind the input: read up to it */
+	bool write_blocked;		/* until the next edge */
 	bool fail_on_hangup;
 };
 
@@ -57,7 +58,8 @@ static void pump(struct fd_stream *f)
 static bool wants_read(const struct fd_stream *f)
 {
 	const struct stream *s = &f->stream;
-	/* A server wants to know whether the client has sent all before it ended its side, or has left. */
+	/* A server wants to know whether the client has sent all before it ended its side, or has
+	 * left. */
 	size_t window = f->hangup && f->fail_on_hangup ? HANGUP_WINDOW : STREAM_WINDOW;
 
 	return f->readable && !s->eof && !s->closed && evbuffer_get_length(s->in) < window;
@@ -278,7 +280,8 @@ static void check_paused(struct fd_stream *f)
 	if (!f->socket || f->stream.closed || (f->stream.eof && !f->fail_on_hangup))
 		return;
 	got = poll_now(f->fd, 0);
-	if ((got & POLLERR) && getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &errnum, &size) == 0 && errnum) {
+	if ((got & POLLERR) && getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &errnum, &size) == 0 &&
+	    errnum) {
 		error_errno(&e, errnum, "the connection failed");
 		stream_did_fail(&f->stream, e);
 	} else if ((got & POLLHUP) && f->fail_on_hangup) {
@@ -344,9 +347,9 @@ static void fd_stream_destroy(struct stream *s)
 }
 
 static const struct stream_ops fd_stream_ops = {
-	.resume = fd_stream_resume,
-	.flush = fd_stream_flush,
-	.destroy = fd_stream_destroy,
+    .resume = fd_stream_resume,
+    .flush = fd_stream_flush,
+    .destroy = fd_stream_destroy,
 };
 
 static void start_reading(struct fd_stream *f, int flags)

@@ -24,9 +24,9 @@ struct worker_pool {
 	pthread_cond_t wake;
 	struct queue todo, finished;
 	bool stop;
-	int eventfd;          /* readable: jobs have finished */
+	int eventfd; /* readable: jobs have finished */
 	struct watch *watch;
-	bool *freed;          /* set when a done callback frees the pool */
+	bool *freed; /* set when a done callback frees the pool */
 	unsigned nthreads;
 	pthread_t threads[];
 };

@@ -14,5 +14,6 @@ void mac_from_hostname(const char *hostname, unsigned char ret[6])
 
 void mac_format(const unsigned char mac[6], char ret[MAC_TEXT_SIZE])
 {
-	snprintf(ret, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+	snprintf(ret, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+		 mac[3], mac[4], mac[5]);
 }

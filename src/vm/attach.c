@@ -40,6 +40,13 @@ static const struct session_events session_events = {
 	.on_bye = attach_on_bye,
 };
 
+static void attach_arm_boot_timer(struct vm *vm)
+{
+	bool kvm = vm->manager->options->probe->accel == VMM_ACCEL_KVM;
+
+	timer_set(vm->boot_timer, kvm ? BOOT_SIGN_KVM_MS : BOOT_SIGN_TCG_MS);
+}
+
 /* A guest that has not said a word is started once more: under emulation a boot may hang in the kernel's calibration. */
 static void attach_boot_expired(void *arg)
 {
@@ -110,6 +117,15 @@ static void attach_look_at_reset(void *arg)
 	vm_op_ended(vm);
 }
 
+/* In place: the VMM and our connections to it go on. The new boot may hang like the first. */
+static void attach_on_reset(struct vm *vm)
+{
+	session_expect_boot(vm->session);
+	attach_arm_boot_timer(vm);
+	if (!vm->guest_said_bye)
+		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
+}
+
 static void attach_on_vmm_event(void *arg, enum vmm_event event)
 {
 	struct vm *vm = arg;
@@ -118,8 +134,8 @@ static void attach_on_vmm_event(void *arg, enum vmm_event event)
 		vm_set_state(vm, VM_STATE_PAUSED);
 	else if (event == VMM_EVENT_RESUME && vm->state == VM_STATE_PAUSED && !vm->op)
 		vm_set_state(vm, VM_STATE_RUNNING);
-	else if (event == VMM_EVENT_RESET && !vm->guest_said_bye)
-		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
+	else if (event == VMM_EVENT_RESET)
+		attach_on_reset(vm);
 }
 
 static void attach_on_vmm_down(void *arg, const struct error *error)
@@ -141,13 +157,12 @@ void vm_attach(struct vm *vm)
 	cleanup_free char *control = vm_run_path(vm, "control.sock");
 	cleanup_free char *agent = vm_run_path(vm, "agent.sock");
 	cleanup_error struct error *error = NULL;
-	bool kvm = m->options->probe->accel == VMM_ACCEL_KVM;
 
 	vm_detach(vm);
 	vm->guest_said_bye = vm->vmm_gone = false;
 	vm->silent_resets = 0;
 	vm->boot_timer = timer_new(m->loop, attach_boot_expired, vm);
-	timer_set(vm->boot_timer, kvm ? BOOT_SIGN_KVM_MS : BOOT_SIGN_TCG_MS);
+	attach_arm_boot_timer(vm);
 	vm->reset_timer = timer_new(m->loop, attach_look_at_reset, vm);
 	vm->session = session_new(m->loop, control, agent, &session_events, vm);
 	vm->vmm = vmm_client_new(m->loop, m->options->ops, run, &vmm_events, vm, &error);
@@ -175,8 +190,6 @@ void vm_ended(struct vm *vm, const char *why, bool expected)
 	if (!expected) {
 		vm_note_error(vm, "%s", why);
 		log_error("[%s] %s", vm->hostname, why);
-	} else {
-		log_info("[%s] stopped", vm->hostname);
 	}
 	vm->vmm_gone = true;
 	if (!vm->op) {

@@ -167,6 +167,7 @@ void vm_forget(struct vm *vm)
 void vm_set_state(struct vm *vm, enum vm_state state)
 {
 	vm->state = state;
+	session_set_paused(vm->session, state == VM_STATE_PAUSED);
 	vm_changed(vm);
 }
 

@@ -65,7 +65,8 @@ static void session_start_mux(struct session *s)
 {
 	s->phase = SESSION_MUX;
 	s->mux = http2_client_new(s->loop, TAKE_PTR(s->agent), session_mux_done, s);
-	http2_session_keepalive(s->mux, SESSION_PING_MS, SESSION_PING_DEADLINE_MS);
+	if (!s->paused)
+		http2_session_keepalive(s->mux, SESSION_PING_MS, SESSION_PING_DEADLINE_MS);
 	session_events_open(s);
 }
 
@@ -217,6 +218,8 @@ static void session_on_timer(void *arg)
 	struct session *s = arg;
 	const struct control_line hello = {.verb = CONTROL_HELLO_HOST, .protocol = CONTROL_PROTOCOL};
 
+	if (s->paused)
+		return;
 	if (s->phase == SESSION_CLOSED)
 		session_connect(s);
 	else if (s->phase == SESSION_QUIET)
@@ -262,9 +265,25 @@ bool session_is_ready(const struct session *s)
 	return s && s->phase == SESSION_READY;
 }
 
+void session_set_paused(struct session *s, bool paused)
+{
+	if (!s || s->paused == paused)
+		return;
+	s->paused = paused;
+	if (s->mux)
+		http2_session_keepalive(s->mux, paused ? 0 : SESSION_PING_MS, paused ? 0 : SESSION_PING_DEADLINE_MS);
+	if (!paused && s->phase != SESSION_READY)
+		timer_set(s->timer, 0); /* what was under way starts over */
+}
+
 bool session_was_heard(const struct session *s)
 {
 	return s->heard;
+}
+
+void session_expect_boot(struct session *s)
+{
+	s->heard = false;
 }
 
 const struct session_facts *session_facts(const struct session *s)

@@ -31,8 +31,11 @@ struct session *session_new(struct loop *loop, const char *control_path, const c
 			    const struct session_events *events, void *arg);
 void session_free(struct session **s); /* open exchanges fail with ERR_UNAVAILABLE; no callback */
 bool session_is_ready(const struct session *s);
-bool session_was_heard(const struct session *s); /* a hello came since session_new: the guest lives */
+bool session_was_heard(const struct session *s); /* a hello came since session_new or session_expect_boot: the guest lives */
+void session_expect_boot(struct session *s);     /* the guest was reset: its next hello is of a new boot */
 const struct session_facts *session_facts(const struct session *s);
+/* While its VM is paused a guest is not expected to answer: nothing times out, and open exchanges stand still. */
+void session_set_paused(struct session *s, bool paused);
 /* Opens an exchange with the agent; NULL with ERR_UNAVAILABLE when there is no session now. Owns the head. */
 struct http_exchange *session_open(struct session *s, struct http_head *take_request, struct error **err);
 unsigned session_streams(const struct session *s); /* open exchanges, the event stream not counted */

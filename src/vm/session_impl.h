@@ -28,7 +28,7 @@ struct session {
 	const struct session_events *events;
 	void *arg;
 	enum session_phase phase;
-	bool heard;
+	bool heard, paused;
 	struct timer *timer;          /* connect retry (CLOSED), handshake deadline (RESET..MUX) or retry (QUIET) */
 	int64_t backoff_ms;
 	struct stream *control;

@@ -138,6 +138,8 @@ static void stop_done(void *ctx, const struct error *error)
 		vm_note_error(vm, "%s", error_message(error));
 		log_error("[%s] %s", vm->hostname, error_message(error));
 	}
+	if (s->then == VM_STATE_STOPPED && !error)
+		log_info("[%s] stopped", vm->hostname);
 	vm_set_state(vm, s->then);
 	stop_free(s);
 	vm_op_ended(vm);

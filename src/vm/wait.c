@@ -43,16 +43,18 @@ static void waiter_expired(void *arg)
 	waiter_call(w, error);
 }
 
+/* Not before its record says so durably: a client that was told of a VM finds it after a crash, too. */
 static bool waiter_is_satisfied(const struct vm *vm, enum vm_wait_for what)
 {
+	bool ready = vm->state == VM_STATE_RUNNING && !vm->op && session_is_ready(vm->session);
+
 	switch (what) {
 	case VM_WAIT_SCHEDULED:
-		return vm->state == VM_STATE_RUNNING || vm->state == VM_STATE_PAUSED;
+		return (vm->state == VM_STATE_RUNNING || vm->state == VM_STATE_PAUSED) && !vm->op;
 	case VM_WAIT_AGENT:
-		return vm->state == VM_STATE_RUNNING && session_is_ready(vm->session);
+		return ready;
 	case VM_WAIT_USERDATA:
-		return vm->state == VM_STATE_RUNNING && session_is_ready(vm->session) &&
-		       session_facts(vm->session)->userdata_done;
+		return ready && (!vm->userdata || session_facts(vm->session)->userdata_done);
 	case VM_WAIT_STOPPED:
 		return vm->state == VM_STATE_STOPPED;
 	case VM_WAIT_GONE:

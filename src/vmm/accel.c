@@ -7,8 +7,8 @@
 #include "base/units.h"
 #include "vmm/accel.h"
 
-/* Modules that back /dev/kvm by hardware. A device that merely opens proves nothing: under kvm_pvm a stock kernel hangs
- * early in its boot. */
+/* Modules that back /dev/kvm by hardware. A device that merely opens proves nothing: under kvm_pvm
+ * a stock kernel hangs early in its boot. */
 static const char *const hardware_modules[] = {"kvm_intel", "kvm_amd"};
 
 static const char *accel_hardware(const struct accel_host *host)
@@ -31,8 +31,8 @@ static int accel_open_errno(const struct accel_host *host)
 	return fd < 0 ? errno : 0;
 }
 
-int accel_choose(const struct accel_host *host, enum vmm_accel wanted, enum vmm_accel *ret, char **ret_reason,
-		 struct error **err)
+int accel_choose(const struct accel_host *host, enum vmm_accel wanted, enum vmm_accel *ret,
+		 char **ret_reason, struct error **err)
 {
 	const char *hardware = accel_hardware(host);
 	int open_errno = wanted == VMM_ACCEL_TCG ? 0 : accel_open_errno(host);
@@ -45,7 +45,8 @@ int accel_choose(const struct accel_host *host, enum vmm_accel wanted, enum vmm_
 	if (wanted == VMM_ACCEL_KVM) {
 		if (open_errno)
 			return error_errno(err, open_errno,
-					   "accel is 'kvm', but %s cannot be opened; load the kvm module, join the "
+					   "accel is 'kvm', but %s cannot be opened; load the kvm "
+					   "module, join the "
 					   "device's group, or use 'accel: tcg'",
 					   host->kvm_device);
 		*ret = VMM_ACCEL_KVM;
@@ -55,9 +56,11 @@ int accel_choose(const struct accel_host *host, enum vmm_accel wanted, enum vmm_
 	if (open_errno == ENOENT)
 		*ret_reason = str_fmt("emulation (slow): this host has no %s", host->kvm_device);
 	else if (open_errno)
-		*ret_reason = str_fmt("emulation (slow): %s cannot be opened: %s", host->kvm_device, strerror(open_errno));
+		*ret_reason = str_fmt("emulation (slow): %s cannot be opened: %s", host->kvm_device,
+				      strerror(open_errno));
 	else if (!hardware)
-		*ret_reason = str_fmt("emulation (slow): %s is not backed by hardware (no kvm_intel or kvm_amd), so a "
+		*ret_reason = str_fmt("emulation (slow): %s is not backed by hardware (no "
+				      "kvm_intel or kvm_amd), so a "
 				      "stock kernel may hang under it; SLICER_ACCEL=kvm insists",
 				      host->kvm_device);
 	else
@@ -73,7 +76,8 @@ struct tsc_sample {
 	int64_t ns;
 };
 
-/* The clock between two readings of the counter; of many tries the tightest, because a scheduler may sit in between. */
+/* The clock between two readings of the counter; of many tries the tightest, because a scheduler
+ * may sit in between. */
 static struct tsc_sample tsc_sample(void)
 {
 	struct tsc_sample best = {0};

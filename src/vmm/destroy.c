@@ -80,7 +80,8 @@ static int destroy_processes(const struct vmm_process *p, struct error **err)
 {
 	if (p->vmm_pid && destroy_process(p->vmm_pid, p->vmm_start, "VMM", err) < 0)
 		return -1;
-	return p->monitor_pid ? destroy_process(p->monitor_pid, p->monitor_start, "monitor", err) : 0;
+	return p->monitor_pid ? destroy_process(p->monitor_pid, p->monitor_start, "monitor", err)
+			      : 0;
 }
 
 int vmm_destroy(const char *run_dir, const struct vmm_process *process, struct error **err)

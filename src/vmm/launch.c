@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Starting a VM: its fds are opened, its monitor is started with them, and the VMM's answer is awaited. All in a worker
- * thread. */
+/* Starting a VM: its fds are opened, its monitor is started with them, and the VMM's answer is
+ * awaited. All in a worker thread. */
 #include <errno.h>
 #include <poll.h>
 #include <sys/wait.h>
@@ -25,13 +25,19 @@ static char *launch_monitor_exe(const struct vmm_spec *spec)
 }
 
 /* The monitor detaches itself: what is started here ends at once. */
-static int launch_monitor(const struct vmm_spec *spec, const struct launch_fds *fds, struct error **err)
+static int launch_monitor(const struct vmm_spec *spec, const struct launch_fds *fds,
+			  struct error **err)
 {
 	cleanup_free char *exe = launch_monitor_exe(spec);
 	char *const argv[] = {exe, (char *)spec->name, NULL};
 	char *const env[] = {NULL};
-	const struct proc_spec child = {
-		.exe = exe, .argv = argv, .env = env, .fds = fds->fds, .nfds = fds->n, .cwd = "/", .new_session = true};
+	const struct proc_spec child = {.exe = exe,
+					.argv = argv,
+					.env = env,
+					.fds = fds->fds,
+					.nfds = fds->n,
+					.cwd = "/",
+					.new_session = true};
 	pid_t pid = proc_spawn(&child, NULL, err);
 
 	if (pid < 0)
@@ -90,8 +96,10 @@ static int launch_parse_ready(const char *line, struct vmm_process *ret, struct 
 	return 0;
 }
 
-/* A VMM that ends while it starts says why on its stderr; the monitor keeps that in the exit record. */
-static void launch_add_last_words(const struct vmm_spec *spec, const struct vmm_process *process, struct error **err)
+/* A VMM that ends while it starts says why on its stderr; the monitor keeps that in the exit
+ * record. */
+static void launch_add_last_words(const struct vmm_spec *spec, const struct vmm_process *process,
+				  struct error **err)
 {
 	struct vmm_exit record;
 	cleanup_error struct error *old = NULL;
@@ -109,16 +117,18 @@ static void launch_add_last_words(const struct vmm_spec *spec, const struct vmm_
 	else if (record.signalled)
 		error_set(err, ERR_IO, "it ended while starting, by %s", record.signal);
 	else
-		error_set(err, ERR_IO, "it ended while starting, with exit code %d", record.exit_code);
+		error_set(err, ERR_IO, "it ended while starting, with exit code %d",
+			  record.exit_code);
 	vmm_exit_clear(&record);
 }
 
-static int launch_await(const struct vmm_ops *ops, const struct vmm_spec *spec, int64_t deadline, int ready,
-			struct vmm_process *ret, struct error **err)
+static int launch_await(const struct vmm_ops *ops, const struct vmm_spec *spec, int64_t deadline,
+			int ready, struct vmm_process *ret, struct error **err)
 {
 	char line[READY_LINE_MAX] = "";
 
-	if (launch_read_ready(ready, deadline, line, sizeof(line), err) < 0 || launch_parse_ready(line, ret, err) < 0)
+	if (launch_read_ready(ready, deadline, line, sizeof(line), err) < 0 ||
+	    launch_parse_ready(line, ret, err) < 0)
 		return -1;
 	if (ops->await_up(spec->run_dir, deadline, err) == 0)
 		return 0;
@@ -126,8 +136,8 @@ static int launch_await(const struct vmm_ops *ops, const struct vmm_spec *spec, 
 	return -1;
 }
 
-static int launch_start(const struct vmm_ops *ops, const struct vmm_spec *spec, struct launch_fds *fds,
-			struct error **err)
+static int launch_start(const struct vmm_ops *ops, const struct vmm_spec *spec,
+			struct launch_fds *fds, struct error **err)
 {
 	struct vmm_command command = {0};
 	int rc = ops->prepare(spec, &fds->vmm, &command, err);
@@ -141,7 +151,8 @@ static int launch_start(const struct vmm_ops *ops, const struct vmm_spec *spec, 
 	return rc;
 }
 
-int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *spec, struct vmm_process *ret, struct error **err)
+int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *spec, struct vmm_process *ret,
+	       struct error **err)
 {
 	int64_t deadline = clock_ms() + LAUNCH_DEADLINE_MS;
 	struct launch_fds fds;

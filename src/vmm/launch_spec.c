@@ -12,13 +12,19 @@ static void launch_add_ids(struct json_object *obj, uid_t uid, gid_t gid)
 	js_add_u64(obj, "gid", root ? gid : getegid());
 }
 
-static struct json_object *launch_vmm_json(const struct vmm_spec *spec, const struct vmm_command *command,
+static bool launch_is_helpers(const struct launch_fds *fds, int number)
+{
+	return number == fds->helper || number == fds->frames[0] || number == fds->frames[1];
+}
+
+static struct json_object *launch_vmm_json(const struct vmm_spec *spec,
+					   const struct vmm_command *command,
 					   const struct launch_fds *fds)
 {
 	struct json_object *obj = json_object_new_object(), *numbers = json_object_new_array();
 
 	for (size_t i = 0; i < fds->n; i++) {
-		if (fds->fds[i].to >= LAUNCH_FD_FIRST && fds->fds[i].to != fds->helper)
+		if (fds->fds[i].to >= LAUNCH_FD_FIRST && !launch_is_helpers(fds, fds->fds[i].to))
 			json_object_array_add(numbers, json_object_new_int(fds->fds[i].to));
 	}
 	js_add_strv(obj, "argv", command->argv);
@@ -30,22 +36,37 @@ static struct json_object *launch_vmm_json(const struct vmm_spec *spec, const st
 	return obj;
 }
 
-static struct json_object *launch_helper_json(const struct vmm_net *net, int fd)
+static struct json_object *launch_helper_json(const struct vmm_net *net, char *const *argv,
+					      const int *fds, size_t nfds)
 {
 	struct json_object *obj = json_object_new_object(), *numbers = json_object_new_array();
-	cleanup_strv char **argv = NULL;
 
-	for (char *const *a = net->helper_argv; a && *a; a++) {
-		if (str_eq(*a, "@FD@"))
-			strv_append_fmt(&argv, "%d", fd);
-		else
-			strv_append(&argv, *a);
-	}
-	json_object_array_add(numbers, json_object_new_int(fd));
+	for (size_t i = 0; i < nfds; i++)
+		json_object_array_add(numbers, json_object_new_int(fds[i]));
 	js_add_strv(obj, "argv", argv);
 	launch_add_ids(obj, net->helper_uid, net->helper_gid);
 	js_add(obj, "fds", numbers);
 	return obj;
+}
+
+/* The network helper, and the filter of frames between it and the VMM (monitor_frames.h). */
+static void launch_add_helpers(struct json_object *helpers, const struct vmm_net *net,
+			       const struct launch_fds *fds)
+{
+	cleanup_strv char **argv = NULL, **filter = NULL;
+
+	for (char *const *a = net->helper_argv; a && *a; a++) {
+		if (str_eq(*a, "@FD@"))
+			strv_append_fmt(&argv, "%d", fds->helper);
+		else
+			strv_append(&argv, *a);
+	}
+	json_object_array_add(helpers, launch_helper_json(net, argv, &fds->helper, 1));
+	strv_append(&filter, "/proc/self/exe"); /* the monitor's, wherever it is */
+	strv_append(&filter, "--frames");
+	strv_append_fmt(&filter, "%d", fds->frames[0]);
+	strv_append_fmt(&filter, "%d", fds->frames[1]);
+	json_object_array_add(helpers, launch_helper_json(net, filter, fds->frames, 2));
 }
 
 struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct vmm_command *command,
@@ -58,7 +79,7 @@ struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct v
 	js_add_string(obj, "vm", spec->name);
 	js_add(obj, "vmm", launch_vmm_json(spec, command, fds));
 	if (fds->helper >= 0)
-		json_object_array_add(helpers, launch_helper_json(&spec->net, fds->helper));
+		launch_add_helpers(helpers, &spec->net, fds);
 	js_add(obj, "helpers", helpers);
 	js_add_u64(console, "pipe_fd", LAUNCH_FD_CONSOLE);
 	js_add_string(console, "path", spec->console_path);
@@ -70,8 +91,8 @@ struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct v
 	return obj;
 }
 
-int launch_add_spec(const struct vmm_spec *spec, const struct vmm_command *command, struct launch_fds *fds,
-		    struct error **err)
+int launch_add_spec(const struct vmm_spec *spec, const struct vmm_command *command,
+		    struct launch_fds *fds, struct error **err)
 {
 	cleanup_json struct json_object *obj = launch_spec_json(spec, command, fds);
 	cleanup_free char *text = js_to_string(obj);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* slicer-monitor: the parent of one VMM (docs/protocol.md §5). It outlives the daemon, bounds the console, reaps the VMM and
- * writes its exit record. It never waits for anybody but the VMM. */
+/* slicer-monitor: the parent of one VMM (docs/protocol.md §5). It outlives the daemon, bounds the
+ * console, reaps the VMM and writes its exit record. It never waits for anybody but the VMM. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -14,11 +14,13 @@
 #include "base/str.h"
 #include "base/units.h"
 #include "vmm/monitor_child.h"
+#include "vmm/monitor_frames.h"
 #include "vmm/monitor_impl.h"
 
 enum { SPEC_FD = 3, HELPER_END_MS = 2000, HELPER_TELL_MS = 1000, DRAIN_CHUNKS = 256 };
 
-/* Away from whoever started it: a child of init, in a session of its own. The first process ends at once. */
+/* Away from whoever started it: a child of init, in a session of its own. The first process ends at
+ * once. */
 static int monitor_detach(struct error **err)
 {
 	pid_t pid = fork();
@@ -55,8 +57,8 @@ static int compare_fds(const void *a, const void *b)
 	return *(const int *)a - *(const int *)b;
 }
 
-/* Everything that the specification does not name is closed, also the starter's stderr: a pipe there would stay open as
- * long as the VM runs. */
+/* Everything that the specification does not name is closed, also the starter's stderr: a pipe
+ * there would stay open as long as the VM runs. */
 static int monitor_close_unnamed(const struct monitor_spec *s, struct error **err)
 {
 	int keep[(MONITOR_HELPERS_MAX + 1) * MONITOR_FDS_MAX + 3];
@@ -89,7 +91,8 @@ static void monitor_close_given(const struct monitor_program *p)
 		close(p->fds[i]);
 }
 
-/* The OOM killer must not take a VM's supervisor for the sake of its VM. Without the right to ask so, so be it. */
+/* The OOM killer must not take a VM's supervisor for the sake of its VM. Without the right to ask
+ * so, so be it. */
 static void monitor_protect(void)
 {
 	cleanup_close int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
@@ -167,9 +170,10 @@ static void monitor_helper_ended(struct monitor *m, size_t i)
 
 static void monitor_tell_helper(struct monitor *m)
 {
-	cleanup_free char *line = str_fmt("\r\n[slicer] %s has ended: what it served (the network) is gone until the VM "
-					  "is started anew\r\n",
-					  m->lost_helper);
+	cleanup_free char *line =
+	    str_fmt("\r\n[slicer] %s has ended: what it served (the network) is gone until the VM "
+		    "is started anew\r\n",
+		    m->lost_helper);
 
 	m->tell_at = 0;
 	m->helper_failed = true;
@@ -227,10 +231,10 @@ static void monitor_kill_helpers(struct monitor *m)
 static void monitor_poll(struct monitor *m)
 {
 	struct pollfd p[4 + MONITOR_CLIENTS_MAX] = {
-		{.fd = m->signals, .events = POLLIN},
-		{.fd = m->console.pipe, .events = POLLIN},
-		{.fd = m->message, .events = POLLIN},
-		{.fd = m->control, .events = POLLIN},
+	    {.fd = m->signals, .events = POLLIN},
+	    {.fd = m->console.pipe, .events = POLLIN},
+	    {.fd = m->message, .events = POLLIN},
+	    {.fd = m->control, .events = POLLIN},
 	};
 
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
@@ -259,7 +263,8 @@ static void monitor_finish(struct monitor *m)
 	cleanup_json struct json_object *record = NULL;
 	cleanup_free char *text = NULL, *event = NULL, *line = NULL;
 
-	/* What the VMM wrote last; bounded, because a process that it left behind may write for ever. */
+	/* What the VMM wrote last; bounded, because a process that it left behind may write for
+	 * ever. */
 	for (int i = 0; i < DRAIN_CHUNKS && console_read(&m->console); i++)
 		;
 	if (m->message >= 0)
@@ -279,9 +284,12 @@ static int monitor_load(struct monitor *m, struct error **err)
 	cleanup_free char *text = NULL;
 	size_t n;
 
-	if (lseek(SPEC_FD, 0, SEEK_SET) < 0 || fd_read_all(SPEC_FD, MONITOR_SPEC_MAX, &text, &n, err) < 0) {
+	if (lseek(SPEC_FD, 0, SEEK_SET) < 0 ||
+	    fd_read_all(SPEC_FD, MONITOR_SPEC_MAX, &text, &n, err) < 0) {
 		if (err && !*err)
-			error_errno(err, errno, "fd 3 holds no specification: slicer starts this program, not you");
+			error_errno(
+			    err, errno,
+			    "fd 3 holds no specification: slicer starts this program, not you");
 		return -1;
 	}
 	return monitor_spec_parse(text, n, &m->spec, err);
@@ -289,21 +297,37 @@ static int monitor_load(struct monitor *m, struct error **err)
 
 static int monitor_start(struct monitor *m, struct error **err)
 {
-	if (monitor_detach(err) < 0 || monitor_close_unnamed(&m->spec, err) < 0 || monitor_take_signals(m, err) < 0)
+	if (monitor_detach(err) < 0 || monitor_close_unnamed(&m->spec, err) < 0 ||
+	    monitor_take_signals(m, err) < 0)
 		return -1;
 	monitor_protect();
 	m->control = m->spec.control_fd;
 	console_init(&m->console, m->spec.console_fd, m->spec.console_path, m->spec.console_limit);
-	if (fd_set_nonblock(m->console.pipe, true, err) < 0 || fd_set_nonblock(m->control, true, err) < 0)
+	if (fd_set_nonblock(m->console.pipe, true, err) < 0 ||
+	    fd_set_nonblock(m->control, true, err) < 0)
 		return -1;
 	return monitor_start_programs(m, err);
 }
 
-int main(void)
+/* Not a monitor, but one of its helpers; the same program, so that there is one less to install. */
+static int frames(char **argv)
 {
-	struct monitor *m = NEW(struct monitor);
-	cleanup_error struct error *error = NULL;
+	uint64_t guest, network;
 
+	if (str_to_u64(argv[2], SPEC_FD, INT32_MAX, "fd", &guest, NULL) < 0 ||
+	    str_to_u64(argv[3], SPEC_FD, INT32_MAX, "fd", &network, NULL) < 0)
+		return 2;
+	return frames_main((int)guest, (int)network);
+}
+
+int main(int argc, char **argv)
+{
+	cleanup_error struct error *error = NULL;
+	struct monitor *m;
+
+	if (argc == 4 && str_eq(argv[1], "--frames"))
+		return frames(argv);
+	m = NEW(struct monitor);
 	m->message = m->signals = m->console.pipe = m->console.file = -1;
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
 		m->peers[i].fd = -1;

@@ -26,12 +26,13 @@ struct monitor_client {
 	struct timer *timer;
 	const struct monitor_client_events *events;
 	void *arg;
-	bool exited;           /* the exit event was seen */
+	bool exited; /* the exit event was seen */
 	struct error *down;
-	bool *freed;           /* set when the client is freed within a callback */
+	bool *freed; /* set when the client is freed within a callback */
 };
 
-static void monitor_answer(struct monitor_request *r, const struct monitor_status *status, const struct error *error)
+static void monitor_answer(struct monitor_request *r, const struct monitor_status *status,
+			   const struct error *error)
 {
 	if (r->on_status)
 		r->on_status(r->arg, error ? NULL : status, error);
@@ -50,7 +51,8 @@ static void monitor_fail_requests(struct monitor_request *list, const struct err
 	}
 }
 
-/* An answer that does not come makes every later one ambiguous: the connection ends with it. True: the client is gone. */
+/* An answer that does not come makes every later one ambiguous: the connection ends with it. True:
+ * the client is gone. */
 static bool monitor_go_down(struct monitor_client *c, enum error_code code, const char *why)
 {
 	struct monitor_request *list = TAKE_PTR(c->requests);
@@ -103,15 +105,16 @@ static bool monitor_on_exit(struct monitor_client *c, struct json_object *obj)
 	return freed;
 }
 
-static int monitor_read_answer(struct json_object *obj, struct monitor_status *status, const char **refused,
-			       struct error **err)
+static int monitor_read_answer(struct json_object *obj, struct monitor_status *status,
+			       const char **refused, struct error **err)
 {
 	const char *state = "", *why = "no reason given";
 	uint64_t pid = 0;
 	bool ok = false;
 
 	if (js_get_bool(obj, "ok", &ok, err) < 0 || js_get_string(obj, "error", &why, err) < 0 ||
-	    js_get_string(obj, "state", &state, err) < 0 || js_get_u64(obj, "vmm_pid", INT32_MAX, &pid, err) < 0 ||
+	    js_get_string(obj, "state", &state, err) < 0 ||
+	    js_get_u64(obj, "vmm_pid", INT32_MAX, &pid, err) < 0 ||
 	    js_get_u64(obj, "vmm_start", INT64_MAX, &status->vmm_start, err) < 0)
 		return -1;
 	status->running = str_eq(state, "running");
@@ -170,8 +173,10 @@ static int monitor_next_line(struct monitor_client *c)
 		return 0;
 	if (rc > 0)
 		obj = js_parse(line, n, &error);
-	if (!obj || !json_object_is_type(obj, json_type_object) || js_get_string(obj, "event", &event, &error) < 0) {
-		monitor_go_down(c, ERR_PROTOCOL, error ? error->message : "it sent what is not an object");
+	if (!obj || !json_object_is_type(obj, json_type_object) ||
+	    js_get_string(obj, "event", &event, &error) < 0) {
+		monitor_go_down(c, ERR_PROTOCOL,
+				error ? error->message : "it sent what is not an object");
 		return -1;
 	}
 	if (!event)
@@ -204,7 +209,8 @@ static void monitor_on_closed(void *arg, const struct error *error)
 }
 
 struct monitor_client *monitor_client_new(struct loop *loop, const char *run_dir,
-					  const struct monitor_client_events *events, void *arg, struct error **err)
+					  const struct monitor_client_events *events, void *arg,
+					  struct error **err)
 {
 	static const struct stream_events stream_events = {.on_readable = monitor_on_readable,
 							   .on_closed = monitor_on_closed};
@@ -229,7 +235,8 @@ struct monitor_client *monitor_client_new(struct loop *loop, const char *run_dir
 
 void monitor_client_free(struct monitor_client **cp)
 {
-	static const struct error cancelled = {.code = ERR_CANCELLED, .message = (char *)"cancelled"};
+	static const struct error cancelled = {.code = ERR_CANCELLED,
+					       .message = (char *)"cancelled"};
 	struct monitor_client *c = TAKE_PTR(*cp);
 	struct monitor_request *list;
 
@@ -246,7 +253,8 @@ void monitor_client_free(struct monitor_client **cp)
 	monitor_fail_requests(list, &cancelled);
 }
 
-static void monitor_submit(struct monitor_client *c, const char *line, struct monitor_request request)
+static void monitor_submit(struct monitor_client *c, const char *line,
+			   struct monitor_request request)
 {
 	struct monitor_request *r = NEW(struct monitor_request), **end = &c->requests;
 
@@ -265,10 +273,12 @@ static void monitor_submit(struct monitor_client *c, const char *line, struct mo
 
 void monitor_client_status(struct monitor_client *c, monitor_status_fn *done, void *arg)
 {
-	monitor_submit(c, "{\"cmd\":\"status\"}\n", (struct monitor_request){.on_status = done, .arg = arg});
+	monitor_submit(c, "{\"cmd\":\"status\"}\n",
+		       (struct monitor_request){.on_status = done, .arg = arg});
 }
 
 void monitor_client_kill(struct monitor_client *c, vmm_done_fn *done, void *arg)
 {
-	monitor_submit(c, "{\"cmd\":\"kill\"}\n", (struct monitor_request){.done = done, .arg = arg});
+	monitor_submit(c, "{\"cmd\":\"kill\"}\n",
+		       (struct monitor_request){.done = done, .arg = arg});
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The connection to a VM's monitor (docs/protocol.md §5), on the loop. It lives as long as the monitor; its end without an
- * exit event means that the monitor was killed, and the VMM with it. */
+/* The connection to a VM's monitor (docs/protocol.md §5), on the loop. It lives as long as the
+ * monitor; its end without an exit event means that the monitor was killed, and the VMM with it. */
 #ifndef SLICER_VMM_MONITOR_CLIENT_H
 #define SLICER_VMM_MONITOR_CLIENT_H
 
@@ -10,12 +10,12 @@
 /* How a VMM ended; members are owned by the record. */
 struct vmm_exit {
 	char *vm;
-	char *boot_id;     /* of the host */
+	char *boot_id; /* of the host */
 	pid_t vmm_pid;
 	bool signalled;
-	int exit_code;     /* when not signalled */
-	char *signal;      /* "SIGKILL" when signalled */
-	char *ended_at;    /* RFC 3339 */
+	int exit_code;	/* when not signalled */
+	char *signal;	/* "SIGKILL" when signalled */
+	char *ended_at; /* RFC 3339 */
 	char *console_tail;
 	char *vmm_message; /* the VMM's own last words on stderr; may be empty */
 };
@@ -32,16 +32,20 @@ struct monitor_status {
 struct monitor_client;
 struct monitor_client_events {
 	void (*on_exit)(void *arg, const struct vmm_exit *exit); /* borrowed; on_down follows */
-	void (*on_down)(void *arg, const struct error *error);   /* once; NULL after on_exit */
+	void (*on_down)(void *arg, const struct error *error);	 /* once; NULL after on_exit */
 };
-/* Connects to RUN/<vm>/monitor.sock; ERR_UNAVAILABLE when nobody is there. `events` must outlive it. */
+/* Connects to RUN/<vm>/monitor.sock; ERR_UNAVAILABLE when nobody is there. `events` must outlive
+ * it. */
 struct monitor_client *monitor_client_new(struct loop *loop, const char *run_dir,
-					  const struct monitor_client_events *events, void *arg, struct error **err);
+					  const struct monitor_client_events *events, void *arg,
+					  struct error **err);
 void monitor_client_free(struct monitor_client **c); /* pending requests get ERR_CANCELLED */
 
 /* Answers within 5 s, never from within the call; errors as in vmm_client.h. */
-typedef void monitor_status_fn(void *arg, const struct monitor_status *status, const struct error *error);
+typedef void monitor_status_fn(void *arg, const struct monitor_status *status,
+			       const struct error *error);
 void monitor_client_status(struct monitor_client *c, monitor_status_fn *done, void *arg);
-void monitor_client_kill(struct monitor_client *c, vmm_done_fn *done, void *arg); /* done: signalled, not yet ended */
+void monitor_client_kill(struct monitor_client *c, vmm_done_fn *done,
+			 void *arg); /* done: signalled, not yet ended */
 
 #endif

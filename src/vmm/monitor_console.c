@@ -43,8 +43,8 @@ void console_init(struct console *c, int take_pipe, const char *path, uint64_t l
 	*c = (struct console){.pipe = take_pipe, .path = path, .limit = limit, .file = -1};
 }
 
-/* O_NOFOLLOW and the check for a regular file: whoever may write to the log directory must not turn the log into a write
- * to somewhere else, or into a pipe that blocks. */
+/* O_NOFOLLOW and the check for a regular file: whoever may write to the log directory must not turn
+ * the log into a write to somewhere else, or into a pipe that blocks. */
 static bool console_open(struct console *c)
 {
 	struct stat st;
@@ -53,8 +53,10 @@ static bool console_open(struct console *c)
 		return true;
 	if (clock_ms() < c->retry)
 		return false;
-	c->file = open(c->path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
-	if (c->file >= 0 && fstat(c->file, &st) == 0 && S_ISREG(st.st_mode) && fchmod(c->file, 0640) == 0) {
+	c->file = open(c->path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
+		       0640);
+	if (c->file >= 0 && fstat(c->file, &st) == 0 && S_ISREG(st.st_mode) &&
+	    fchmod(c->file, 0640) == 0) {
 		c->size = (uint64_t)st.st_size;
 		return true;
 	}

@@ -7,7 +7,8 @@
 #include "vmm/monitor_kvm.h"
 
 #define KVM_DEVICE "/dev/kvm"
-/* Hidden by a tmpfs for the moment that the node is made; any directory that every system has would do. */
+/* Hidden by a tmpfs for the moment that the node is made; any directory that every system has would
+ * do. */
 #define SCRATCH_DIR "/run"
 
 static int kvm_own_node(uid_t uid, dev_t device)

@@ -5,8 +5,9 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/* In the child, as root, before it becomes `uid`: makes /dev/kvm usable for it, by its group where that may use it (added to
- * `groups`, which has room for one more), otherwise by a node of its own in a private mount namespace. -1 with errno. */
+/* In the child, as root, before it becomes `uid`: makes /dev/kvm usable for it, by its group where
+ * that may use it (added to `groups`, which has room for one more), otherwise by a node of its own
+ * in a private mount namespace. -1 with errno. */
 int monitor_kvm_allow(uid_t uid, gid_t *groups, size_t *ngroups);
 
 #endif

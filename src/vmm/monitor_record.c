@@ -17,7 +17,8 @@ struct json_object *record_make(const struct monitor *m)
 {
 	struct json_object *obj = json_object_new_object();
 	cleanup_free char *boot_id = host_boot_id(NULL), *ended = time_rfc3339(clock_realtime_ns());
-	cleanup_free char *console = tail_text(&m->console.tail), *words = tail_text(&m->last_words);
+	cleanup_free char *console = tail_text(&m->console.tail),
+			  *words = tail_text(&m->last_words);
 
 	js_add_u64(obj, "version", 1);
 	js_add_string(obj, "vm", m->spec.vm);

@@ -6,10 +6,15 @@
 #include <sys/types.h>
 #include "base/error.h"
 
-enum { MONITOR_FDS_MAX = 64, MONITOR_GROUPS_MAX = 32, MONITOR_HELPERS_MAX = 4, MONITOR_SPEC_MAX = 256 * 1024 };
+enum {
+	MONITOR_FDS_MAX = 64,
+	MONITOR_GROUPS_MAX = 32,
+	MONITOR_HELPERS_MAX = 4,
+	MONITOR_SPEC_MAX = 256 * 1024
+};
 
 struct monitor_program {
-	char **argv;      /* argv[0] is its absolute path */
+	char **argv; /* argv[0] is its absolute path */
 	char **env;
 	uid_t uid;
 	gid_t gid;
@@ -17,8 +22,8 @@ struct monitor_program {
 	size_t ngroups;
 	int fds[MONITOR_FDS_MAX]; /* ascending */
 	size_t nfds;
-	bool kvm;         /* gets access to /dev/kvm */
-	bool privileged;  /* keeps root's rights (the fake hypervisor of the tests) */
+	bool kvm;	 /* gets access to /dev/kvm */
+	bool privileged; /* keeps root's rights (the fake hypervisor of the tests) */
 };
 
 struct monitor_spec {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* QEMU: from a spec to its command line. Every VM starts so that it can be forked later: private memory on a sealed memfd,
- * no balloon, nothing by path. Verified with QEMU 7.2. */
+/* QEMU: from a spec to its command line. Every VM starts so that it can be forked later: private
+ * memory on a sealed memfd, no balloon, nothing by path. Verified with QEMU 7.2. */
 #include <inttypes.h>
 #include "base/str.h"
 #include "vmm/qemu.h"
@@ -8,15 +8,15 @@
 
 struct qemu_machine {
 	const char *name;
-	const char *options;      /* of -M, behind the name */
-	const char *console;      /* the guest's name of the first serial port */
-	const char *kernel_line;  /* what this machine needs on it */
+	const char *options;	 /* of -M, behind the name */
+	const char *console;	 /* the guest's name of the first serial port */
+	const char *kernel_line; /* what this machine needs on it */
 	bool x86;
 };
 
 static const struct qemu_machine machines[] = {
-	{"microvm", ",x-option-roms=off,rtc=on", "ttyS0", " reboot=t", true},
-	{"virt", ",gic-version=max", "ttyAMA0", "", false},
+    {"microvm", ",x-option-roms=off,rtc=on", "ttyS0", " reboot=t", true},
+    {"virt", ",gic-version=max", "ttyAMA0", "", false},
 };
 
 static const struct qemu_machine *qemu_machine(const char *name, struct error **err)
@@ -27,7 +27,8 @@ static const struct qemu_machine *qemu_machine(const char *name, struct error **
 		if (str_eq(name, machines[i].name))
 			return &machines[i];
 	}
-	error_set(err, ERR_UNSUPPORTED, "QEMU machine '%s' is not supported: use microvm or virt", name);
+	error_set(err, ERR_UNSUPPORTED, "QEMU machine '%s' is not supported: use microvm or virt",
+		  name);
 	return NULL;
 }
 
@@ -38,7 +39,8 @@ static void add(char ***argv, const char *option, const char *value)
 		strv_append(argv, value);
 }
 
-static void add_fmt(char ***argv, const char *option, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+static void add_fmt(char ***argv, const char *option, const char *fmt, ...)
+    __attribute__((format(printf, 3, 4)));
 static void add_fmt(char ***argv, const char *option, const char *fmt, ...)
 {
 	va_list ap;
@@ -49,8 +51,8 @@ static void add_fmt(char ***argv, const char *option, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void qemu_add_machine(char ***argv, const struct vmm_spec *spec, const struct qemu_machine *m,
-			     const struct vmm_fds *fds)
+static void qemu_add_machine(char ***argv, const struct vmm_spec *spec,
+			     const struct qemu_machine *m, const struct vmm_fds *fds)
 {
 	bool kvm = spec->probe->accel == VMM_ACCEL_KVM;
 
@@ -58,14 +60,16 @@ static void qemu_add_machine(char ***argv, const struct vmm_spec *spec, const st
 	add(argv, "-nodefaults", NULL);
 	add(argv, "-no-user-config", NULL);
 	add(argv, "-display", "none");
-	add(argv, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	add(argv, "-sandbox",
+	    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	add_fmt(argv, "-M", "%s%s,memory-backend=mem,suppress-vmdesc=on", m->name, m->options);
 	add(argv, "-accel", kvm ? "kvm" : "tcg");
 	add(argv, "-cpu", kvm ? "host" : "max");
 	add_fmt(argv, "-smp", "%u", spec->vcpus);
 	add_fmt(argv, "-m", "size=%" PRIu64 "M", spec->ram_bytes >> 20);
 	/* share=off: the guest's writes are private pages, the file stays as it was given. */
-	add_fmt(argv, "-object", "memory-backend-file,id=mem,size=%" PRIu64 ",mem-path=/proc/self/fd/%d,share=off",
+	add_fmt(argv, "-object",
+		"memory-backend-file,id=mem,size=%" PRIu64 ",mem-path=/proc/self/fd/%d,share=off",
 		spec->ram_bytes, fds->memory);
 	add(argv, "-global", "migration.send-configuration=off");
 }
@@ -97,8 +101,9 @@ static void qemu_add_raw_disk(char ***argv, const char *id, int fd)
 	if (fd < 0)
 		return;
 	qemu_add_fdset(argv, fd);
-	add_fmt(argv, "-blockdev", "driver=file,node-name=%s,filename=/dev/fdset/%d,read-only=on,auto-read-only=off", id,
-		fd);
+	add_fmt(argv, "-blockdev",
+		"driver=file,node-name=%s,filename=/dev/fdset/%d,read-only=on,auto-read-only=off",
+		id, fd);
 	add_fmt(argv, "-device", "virtio-blk-device,drive=%s,serial=slicer-%s", id, id);
 }
 
@@ -107,7 +112,8 @@ static void qemu_add_disks(char ***argv, const struct vmm_fds *fds)
 	qemu_add_raw_disk(argv, "root", fds->root);
 	if (fds->data >= 0) {
 		qemu_add_fdset(argv, fds->data);
-		add_fmt(argv, "-blockdev", "driver=file,node-name=data-file,filename=/dev/fdset/%d", fds->data);
+		add_fmt(argv, "-blockdev", "driver=file,node-name=data-file,filename=/dev/fdset/%d",
+			fds->data);
 		add(argv, "-blockdev", "driver=qcow2,node-name=data,file=data-file");
 		/* A discarded cluster would be written anew in each frozen layer. */
 		add(argv, "-device", "virtio-blk-device,drive=data,serial=slicer-data,discard=off");
@@ -115,7 +121,8 @@ static void qemu_add_disks(char ***argv, const struct vmm_fds *fds)
 	qemu_add_raw_disk(argv, "config", fds->config);
 }
 
-static int qemu_add_net(char ***argv, const struct vmm_net *net, const struct vmm_fds *fds, struct error **err)
+static int qemu_add_net(char ***argv, const struct vmm_net *net, const struct vmm_fds *fds,
+			struct error **err)
 {
 	const unsigned char *m = net->mac;
 
@@ -127,7 +134,8 @@ static int qemu_add_net(char ***argv, const struct vmm_net *net, const struct vm
 		add(argv, "-netdev", "user,id=net,restrict=on,ipv6=off");
 		break;
 	case VMM_NET_HELPER:
-		add_fmt(argv, "-netdev", "stream,id=net,server=off,addr.type=fd,addr.str=%d", fds->net);
+		add_fmt(argv, "-netdev", "stream,id=net,server=off,addr.type=fd,addr.str=%d",
+			fds->net);
 		break;
 	case VMM_NET_TAP:
 		add_fmt(argv, "-netdev", "tap,id=net,fd=%d", fds->net);
@@ -135,27 +143,31 @@ static int qemu_add_net(char ***argv, const struct vmm_net *net, const struct vm
 	default:
 		return error_set(err, ERR_INTERNAL, "unknown kind of network %d", net->kind);
 	}
-	add_fmt(argv, "-device", "virtio-net-device,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3],
-		m[4], m[5]);
+	add_fmt(argv, "-device", "virtio-net-device,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x",
+		m[0], m[1], m[2], m[3], m[4], m[5]);
 	return 0;
 }
 
-/* panic=-1: a panicked guest resets at once, which the host sees as a reset without a `bye`. fstab=no: an image's fstab may
- * name disks that are not there. net.ifnames=0: interface names that no network manager of the image matches.
- * disable_ipv6 and not ipv6.disable: programs that bind to [::] still start. */
+/* panic=-1: a panicked guest resets at once, which the host sees as a reset without a `bye`.
+ * fstab=no: an image's fstab may name disks that are not there. net.ifnames=0: interface names that
+ * no network manager of the image matches. disable_ipv6 and not ipv6.disable: programs that bind to
+ * [::] still start. */
 static char *qemu_kernel_line(const struct vmm_spec *spec, const struct qemu_machine *m)
 {
 	cleanup_free char *clock = NULL;
 	uint64_t khz = spec->probe->tsc_khz;
 
-	/* Emulated guests that boot at the same time cannot calibrate their TSC against the PIT, and hang; they see the
-	 * host's counter, so the host can tell them. lpj is for 250 Hz, as in Debian's and Ubuntu's kernels. Never under KVM:
-	 * there the guest has a better clock, and a wrong value makes its time run wrong. */
+	/* Emulated guests that boot at the same time cannot calibrate their TSC against the PIT,
+	 * and hang; they see the host's counter, so the host can tell them. lpj is for 250 Hz, as
+	 * in Debian's and Ubuntu's kernels. Never under KVM: there the guest has a better clock,
+	 * and a wrong value makes its time run wrong. */
 	if (m->x86 && spec->probe->accel == VMM_ACCEL_TCG && khz)
-		clock = str_fmt(" tsc_early_khz=%" PRIu64 " no_timer_check lpj=%" PRIu64, khz, khz * 1000 / 250);
-	return str_fmt("console=%s%s panic=-1 quiet fstab=no net.ifnames=0 ipv6.disable_ipv6=1%s%s%s", m->console,
-		       m->kernel_line, clock ? clock : "", spec->cmdline && *spec->cmdline ? " " : "",
-		       spec->cmdline ? spec->cmdline : "");
+		clock = str_fmt(" tsc_early_khz=%" PRIu64 " no_timer_check lpj=%" PRIu64, khz,
+				khz * 1000 / 250);
+	return str_fmt(
+	    "console=%s%s panic=-1 quiet fstab=no net.ifnames=0 ipv6.disable_ipv6=1%s%s%s",
+	    m->console, m->kernel_line, clock ? clock : "",
+	    spec->cmdline && *spec->cmdline ? " " : "", spec->cmdline ? spec->cmdline : "");
 }
 
 static int qemu_check(const struct vmm_spec *spec, struct error **err)
@@ -166,15 +178,17 @@ static int qemu_check(const struct vmm_spec *spec, struct error **err)
 	if (strchr(spec->name, ','))
 		return error_set(err, ERR_INVALID, "VM name '%s' contains a comma", spec->name);
 	if (spec->vcpus < 1 || spec->vcpus > QEMU_VCPUS_MAX)
-		return error_set(err, ERR_INVALID, "%u vCPUs: must be 1 to %d", spec->vcpus, QEMU_VCPUS_MAX);
+		return error_set(err, ERR_INVALID, "%u vCPUs: must be 1 to %d", spec->vcpus,
+				 QEMU_VCPUS_MAX);
 	if (!spec->ram_bytes || spec->ram_bytes % (1 << 20))
-		return error_set(err, ERR_INVALID, "%" PRIu64 " bytes of memory: must be a multiple of 1 MiB",
+		return error_set(err, ERR_INVALID,
+				 "%" PRIu64 " bytes of memory: must be a multiple of 1 MiB",
 				 spec->ram_bytes);
 	return 0;
 }
 
-static int qemu_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds, struct vmm_command *ret,
-			struct error **err)
+static int qemu_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds,
+			struct vmm_command *ret, struct error **err)
 {
 	const struct qemu_machine *m = qemu_machine(spec->machine, err);
 	bool kvm = spec->probe->accel == VMM_ACCEL_KVM;
@@ -184,8 +198,9 @@ static int qemu_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds, 
 	if (!m || qemu_check(spec, err) < 0)
 		return -1;
 	/* The smaller binary knows only KVM, the machine microvm, and no user network. */
-	strv_append(argv, kvm && m->x86 && spec->net.kind != VMM_NET_SLIRP ? spec->probe->binary
-									   : spec->probe->binary_full);
+	strv_append(argv, kvm && m->x86 && spec->net.kind != VMM_NET_SLIRP
+			      ? spec->probe->binary
+			      : spec->probe->binary_full);
 	qemu_add_machine(argv, spec, m, fds);
 	qemu_add_channels(argv, fds);
 	qemu_add_disks(argv, fds);
@@ -204,14 +219,14 @@ static int qemu_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds, 
 }
 
 const struct vmm_ops vmm_qemu = {
-	.name = "qemu",
-	.capabilities = VMM_CAN_PAUSE | VMM_CAN_REBOOT | VMM_CAN_USER_NET,
-	.probe = qemu_probe,
-	.prepare = qemu_prepare,
-	.await_up = qmp_await_up,
-	.attach = qmp_attach,
-	.pause = qmp_pause,
-	.resume = qmp_resume,
-	.stop = qmp_stop,
-	.kill = qmp_kill,
+    .name = "qemu",
+    .capabilities = VMM_CAN_PAUSE | VMM_CAN_REBOOT | VMM_CAN_USER_NET,
+    .probe = qemu_probe,
+    .prepare = qemu_prepare,
+    .await_up = qmp_await_up,
+    .attach = qmp_attach,
+    .pause = qmp_pause,
+    .resume = qmp_resume,
+    .stop = qmp_stop,
+    .kill = qmp_kill,
 };

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* QMP (QEMU's docs/interop/qmp-spec): the control channel of QEMU and of the fake hypervisor. For src/vmm only. */
+/* QMP (QEMU's docs/interop/qmp-spec): the control channel of QEMU and of the fake hypervisor. For
+ * src/vmm only. */
 #ifndef SLICER_VMM_QMP_H
 #define SLICER_VMM_QMP_H
 

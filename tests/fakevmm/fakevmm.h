@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The fake hypervisor (docs/protocol.md §6): a poll loop over a fixed state, so that a thousand of them fit on a small host. */
+/* The fake hypervisor (docs/protocol.md §6): a poll loop over a fixed state, so that a thousand of
+ * them fit on a small host. */
 #ifndef SLICER_TESTS_FAKEVMM_H
 #define SLICER_TESTS_FAKEVMM_H
 
@@ -15,7 +16,7 @@ struct fake_buffer {
 
 /* One virtio-serial port: a listening socket on each side, one connection at a time on each. */
 struct fake_port {
-	int host_listen, host;   /* -1: none */
+	int host_listen, host; /* -1: none */
 	int guest_listen, guest;
 	struct fake_buffer to_guest, to_host;
 };
@@ -30,7 +31,8 @@ struct fake_qmp {
 	char line[FAKE_QMP_LINE];
 };
 void qmp_accept(struct fake_qmp *q);
-enum fake_request qmp_read(struct fake_qmp *q); /* one request at most; what it asks for is answered already */
+enum fake_request qmp_read(
+    struct fake_qmp *q); /* one request at most; what it asks for is answered already */
 bool qmp_has_line(const struct fake_qmp *q);
 void qmp_event(struct fake_qmp *q, const char *name, const char *data); /* data: a JSON object */
 
@@ -39,7 +41,7 @@ struct fake_guest {
 	const char *agent_program, *control_path, *agent_path, *config_path, *state_dir;
 	int console;
 	pid_t init;
-	int commands;       /* pipe to init: 's' stops all, 'c' continues */
+	int commands;	    /* pipe to init: 's' stops all, 'c' continues */
 	int64_t restart_at; /* clock_ms; 0: not waiting for it */
 };
 int guest_start(struct fake_guest *g, struct error **err);

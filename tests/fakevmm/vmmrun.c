@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Launches one VM through src/vmm without a daemon, for tests: vmmrun KEY=VALUE…, prints what vmm_launch() answered as JSON.
- *   vmmrun launch name=vm-1 dir=/tmp/x kernel=… initrd=… [root=…] [data=…] [config=…] [ram=MiB] [vcpus=N] [net=none|user|slirp]
- *          [uid=N] [hypervisor=qemu] [cmdline=…] [console=PATH] [limit=BYTES]
- *   vmmrun destroy dir=/tmp/x
- * Sockets, console.txt and exit.json are made in `dir`. */
+/* Launches one VM through src/vmm without a daemon, for tests: vmmrun KEY=VALUE…, prints what
+ * vmm_launch() answered as JSON. vmmrun launch name=vm-1 dir=/tmp/x kernel=… initrd=… [root=…]
+ * [data=…] [config=…] [ram=MiB] [vcpus=N] [net=none|user|slirp] [uid=N] [hypervisor=qemu]
+ * [cmdline=…] [console=PATH] [limit=BYTES] vmmrun destroy dir=/tmp/x Sockets, console.txt and
+ * exit.json are made in `dir`. */
 #include <inttypes.h>
 #include <unistd.h>
 #include "base/fs.h"
@@ -74,27 +74,28 @@ static void print_process(const struct vmm_process *p, const struct vmm_probe *p
 static int launch(char **argv, const char *dir, struct error **err)
 {
 	const struct vmm_ops *ops = vmm_by_name(option(argv, "hypervisor", "qemu"), err);
-	cleanup_free char *console = fs_join(dir, "console.txt"), *record = fs_join(dir, "exit.json");
+	cleanup_free char *console = fs_join(dir, "console.txt"),
+			  *record = fs_join(dir, "exit.json");
 	struct net_user_plan plan = {0};
 	struct vmm_probe probe = {0};
 	struct vmm_process process;
 	struct vmm_spec spec = {
-		.name = option(argv, "name", "vm-1"),
-		.probe = &probe,
-		.vcpus = (unsigned)number(argv, "vcpus", 1),
-		.ram_bytes = number(argv, "ram", 256) << 20,
-		.kernel = option(argv, "kernel", NULL),
-		.initrd = option(argv, "initrd", NULL),
-		.cmdline = option(argv, "cmdline", NULL),
-		.root_image = option(argv, "root", NULL),
-		.data_disk = option(argv, "data", NULL),
-		.config_disk = option(argv, "config", NULL),
-		.uid = (uid_t)number(argv, "uid", 300001),
-		.gid = (gid_t)number(argv, "uid", 300001),
-		.run_dir = dir,
-		.console_path = option(argv, "console", console),
-		.console_limit = number(argv, "limit", 8 << 20),
-		.exit_record = record,
+	    .name = option(argv, "name", "vm-1"),
+	    .probe = &probe,
+	    .vcpus = (unsigned)number(argv, "vcpus", 1),
+	    .ram_bytes = number(argv, "ram", 256) << 20,
+	    .kernel = option(argv, "kernel", NULL),
+	    .initrd = option(argv, "initrd", NULL),
+	    .cmdline = option(argv, "cmdline", NULL),
+	    .root_image = option(argv, "root", NULL),
+	    .data_disk = option(argv, "data", NULL),
+	    .config_disk = option(argv, "config", NULL),
+	    .uid = (uid_t)number(argv, "uid", 300001),
+	    .gid = (gid_t)number(argv, "uid", 300001),
+	    .run_dir = dir,
+	    .console_path = option(argv, "console", console),
+	    .console_limit = number(argv, "limit", 8 << 20),
+	    .exit_record = record,
 	};
 	int rc;
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The HTTP/1.1 parser, fed with the same bytes as a server's and as a client's. The first byte says how they are cut into
- * pieces: what comes out must not depend on it. */
+/* The HTTP/1.1 parser, fed with the same bytes as a server's and as a client's. The first byte says
+ * how they are cut into pieces: what comes out must not depend on it. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -9,10 +9,10 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
-#define CHECK(condition) \
-	do { \
-		if (!(condition)) \
-			abort(); \
+#define CHECK(condition)                                                                           \
+	do {                                                                                       \
+		if (!(condition))                                                                  \
+			abort();                                                                   \
 	} while (0)
 
 struct outcome {

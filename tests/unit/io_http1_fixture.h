@@ -270,7 +270,8 @@ static inline void raw_expect(struct raw *r, const char *what)
 	while (!evbuffer_get_length(stream_input(r->s)) ||
 	       evbuffer_search(stream_input(r->s), what, strlen(what), NULL).pos < 0) {
 		if (now_s() > until || r->over) {
-			struct evbuffer_ptr p = evbuffer_search(stream_input(r->s), what, strlen(what), NULL);
+			struct evbuffer_ptr p =
+			    evbuffer_search(stream_input(r->s), what, strlen(what), NULL);
 
 			if (p.pos >= 0)
 				return;

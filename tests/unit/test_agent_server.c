@@ -236,7 +236,25 @@ static void test_exec_grandchild(void **state)
 	agent_call_free(&c);
 }
 
-/* 64 MiB both ways at once, base64 in frames; more than any buffer on the way. */
+/* What it writes after the end goes nowhere. */
+static void test_exec_late_output(void **state)
+{
+	struct fixture *f = *state;
+	struct agent_call c;
+
+	agent_call_open(&c, &f->host, "POST", "/exec?stdin=1&uid=0&cmd=sh&args=-c&args=(sleep+.4;echo+late)+%26+echo+early");
+	for (int i = 0; i < 400 && evbuffer_search(c.body, "\"exit\"", 6, NULL).pos < 0; i++)
+		pass_time(f, 10);
+	pass_time(f, 600); /* the request's body is still open */
+	assert_non_null(strstr(agent_call_text(&c), "early"));
+	assert_null(strstr(agent_call_text(&c), "late"));
+	agent_call_free(&c);
+	agent_call_get(&c, &f->host, "GET", "/health");
+	assert_int_equal(c.status, 200);
+	agent_call_free(&c);
+}
+
+/* Both ways at once, base64 in frames; more than any buffer on the way. */
 static void test_exec_cat(void **state)
 {
 	struct fixture *f = *state;
@@ -616,7 +634,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		T(test_health), T(test_unknown), T(test_exec_frames), T(test_exec_killed), T(test_exec_not_there),
-		T(test_exec_binary), T(test_exec_identity), T(test_exec_shell_and_cwd), T(test_exec_grandchild),
+		T(test_exec_binary), T(test_exec_identity), T(test_exec_shell_and_cwd), T(test_exec_grandchild), T(test_exec_late_output),
 		T(test_exec_cat), T(test_exec_large_end), T(test_exec_buffered_limit), T(test_exec_reset),
 		T(test_many_resets), T(test_reset_of_session), T(test_events), T(test_shell), T(test_shell_bad),
 		T(test_cp_binary), T(test_cp_errors), T(test_cp_credentials), T(test_cp_abort), T(test_cp_tar),

@@ -71,8 +71,8 @@ def exec_stream(client, vm, cmd, *args, body=None, timeout=60, **params):
         if status != 200:
             raise AssertionError(f"exec: {status} {raw.read_to_end()!r}")
         assert headers["content-type"].startswith("application/x-ndjson"), headers
-        rest = b""
-        for chunk in raw.body_chunks():
+        rest, length = b"", headers.get("content-length")
+        for chunk in [raw.read_exact(int(length))] if length else raw.body_chunks():
             lines = (rest + chunk).split(b"\n")
             rest = lines.pop()
             for line in lines:
