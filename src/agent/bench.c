@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include <assert.h>
 #include <stdio.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -25,6 +26,8 @@ static int spawn_once(void)
 static int bench_spawn(uint64_t n)
 {
 	int64_t min = INT64_MAX, max = 0, total = 0;
+
+	assert(n > 0);
 
 	for (uint64_t i = 0; i < n; i++) {
 		int64_t before = clock_ns(), took;

@@ -91,6 +91,18 @@ static int open_directory(const char *path, struct error **err)
 	return fd < 0 ? error_errno(err, errno, "%s", path) : fd;
 }
 
+/* A file in the way is the request's mistake. */
+static int make_directory(const char *path, struct error **err)
+{
+	cleanup_error struct error *error = NULL;
+
+	if (fs_mkdir_p(path, 0755, &error) == 0)
+		return 0;
+	if (error->sys_errno == ENOTDIR || error->sys_errno == EEXIST)
+		error->code = ERR_INVALID;
+	return error_move(err, &error);
+}
+
 static int put_file(const struct cp_request *r, struct error **err)
 {
 	cleanup_free char *target = file_target(r, err), *parent = NULL, *name = NULL;
@@ -101,7 +113,7 @@ static int put_file(const struct cp_request *r, struct error **err)
 		return -1;
 	parent = fs_dirname(target);
 	name = fs_basename(target);
-	if (fs_mkdir_p(parent, 0755, err) < 0)
+	if (make_directory(parent, err) < 0)
 		return -1;
 	dir = open_directory(parent, err);
 	if (dir < 0 || check_space(dir, r->unpacked_size, err) < 0)
@@ -132,7 +144,7 @@ static int directory_target(const struct cp_request *r, struct error **err)
 		free(path);
 		path = fs_join(r->path, r->source_name);
 	}
-	if (fs_mkdir_p(path, 0755, err) < 0)
+	if (make_directory(path, err) < 0)
 		return -1;
 	return open_directory(path, err);
 }

@@ -94,7 +94,7 @@ char *frame_failed(const struct error *error, const char *now)
 static bool is_utf8(const char *s, size_t n)
 {
 	while (n > 0) {
-		size_t len = utf8_char(s, n, NULL);
+		size_t len = (unsigned char)*s < 0x80 ? 1 : utf8_char(s, n, NULL);
 
 		if (len == 0)
 			return false;

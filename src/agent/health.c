@@ -12,7 +12,6 @@
 #include "agent/userdata.h"
 
 
-
 enum { SHUTDOWN_BODY_LIMIT = 4096 };
 
 bool userdata_ran(int *ret_exit_code)
@@ -73,7 +72,10 @@ void health_handle(struct server *s, struct http_exchange *take, const struct ht
 	js_add_i64(doc, "agent_uptime", clock_ns() - s->started_ns);
 	js_add_string(doc, "agent_version", SLICER_VERSION);
 	js_add_i64(doc, "system_uptime", system_uptime_ns());
-	if (userdata_ran(&exit_code)) {
+	/* Who waits for userdata where there is none waits for nothing. */
+	if (!fs_exists(USERDATA_SCRIPT) && !fs_exists(USERDATA_MARKER)) {
+		js_add_bool(doc, "userdata_ran", true);
+	} else if (userdata_ran(&exit_code)) {
 		js_add_bool(doc, "userdata_ran", true);
 		if (exit_code >= 0)
 			js_add_i64(doc, "userdata_exit_code", exit_code);

@@ -19,6 +19,19 @@ static void agent_pass_now(struct call *call, struct vm *vm)
 	call_free(&call);
 }
 
+/* Nothing was begun that a timeout undid: the agent is just not there. */
+static void agent_refuse(struct call *call, const struct error *error)
+{
+	cleanup_error struct error *absent = NULL;
+
+	if (!error || error->code != ERR_TIMEOUT) {
+		call_reply_error(call, error);
+		return;
+	}
+	error_set(&absent, ERR_UNAVAILABLE, "%s", error_message(error));
+	call_reply_error(call, absent);
+}
+
 static void agent_waited(void *arg, const struct error *error)
 {
 	struct call *call = arg;
@@ -26,7 +39,7 @@ static void agent_waited(void *arg, const struct error *error)
 
 	vm_waiter_free(&call->waiter);
 	if (error || !vm)
-		call_reply_error(call, error);
+		agent_refuse(call, error);
 	else
 		agent_pass_now(call, vm);
 }
@@ -38,7 +51,7 @@ static void agent_shell_ready(void *arg, const struct error *error)
 
 	vm_waiter_free(&call->waiter);
 	if (error || !vm) {
-		call_reply_error(call, error);
+		agent_refuse(call, error);
 		return;
 	}
 	shell_start(vm, TAKE_PTR(call->x));

@@ -22,6 +22,7 @@ static const struct route routes[] = {
 	{"DELETE", "/hostgroup/{group}/nodes/{node}", nodes_delete},
 	{"GET", "/vm/{vm}", vm_describe},
 	{"GET", "/vm/{vm}/tags", vm_get_tags},
+	{"PATCH", "/vm/{vm}/tags", vm_patch_tags},
 	{"GET", "/vm/{vm}/logs", vm_logs},
 	{"GET", "/vm/{vm}/health", vm_health},
 	{"HEAD", "/vm/{vm}/health", vm_health},

@@ -47,7 +47,8 @@ void call_watch_end(struct call *call, call_fn *left);    /* leaves the body alo
 /* handlers */
 call_fn server_info, server_healthz, server_hostgroups;
 call_fn nodes_list, nodes_create, nodes_delete;
-call_fn vm_describe, vm_logs, vm_health, vm_post_shutdown, vm_post_pause, vm_post_resume, vm_post_relaunch, vm_get_tags;
+call_fn vm_describe, vm_logs, vm_health, vm_post_shutdown, vm_post_pause, vm_post_resume, vm_post_relaunch, vm_get_tags,
+	vm_patch_tags;
 call_fn agent_pass, agent_shell;
 
 /* views.c */

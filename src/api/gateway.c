@@ -19,7 +19,12 @@ static void gateway_free(struct gateway *g)
 
 static void gateway_fail(struct gateway *g, const struct error *error)
 {
-	if (!g->answered && g->client)
+	/* How a guest breaks off is its own affair: for the client its request failed. */
+	bool broken = error->code == ERR_CANCELLED || error->code == ERR_PROTOCOL;
+
+	if (!g->answered && g->client && broken)
+		http_reply_error_status(&g->client, 500, error);
+	else if (!g->answered && g->client)
 		http_reply_error(&g->client, error);
 	gateway_free(g);
 }
@@ -132,7 +137,8 @@ static void gateway_expired(void *arg)
 struct http_head *gateway_request(const struct http_head *client, const char *method)
 {
 	/* /vm/{hostname}/rest?query: the rest is the agent's. */
-	const char *rest = strchr(client->target + strlen("/vm/"), '/');
+	const char *vm = strchr(client->target + 1, '/');
+	const char *rest = vm ? strchr(vm + 1, '/') : NULL;
 	struct http_head *head = http_head_new_request(method, rest ? rest : "/");
 
 	head->content_length = client->content_length;
@@ -144,6 +150,17 @@ struct http_head *gateway_request(const struct http_head *client, const char *me
 			http_head_add(head, name, client->fields[i].value);
 	}
 	return head;
+}
+
+void gateway_join(struct http_exchange *take_client, struct http_exchange *take_agent)
+{
+	struct gateway *g = NEW(struct gateway);
+
+	g->client = take_client;
+	g->agent = take_agent;
+	stream_set_events(http_exchange_stream(g->agent), &agent_events, g);
+	stream_set_events(http_exchange_stream(g->client), &client_events, g);
+	gateway_answered(g, g->agent, NULL);
 }
 
 void gateway_start(struct vm *vm, struct http_exchange *take_client, struct http_head *take_request, int64_t limit_ms)

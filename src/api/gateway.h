@@ -14,4 +14,7 @@ struct http_head *gateway_request(const struct http_head *client, const char *me
  * the answer (0: none); what comes too late is answered 500. */
 void gateway_start(struct vm *vm, struct http_exchange *take_client, struct http_head *take_request, int64_t limit_ms);
 
+/* Passes on an answer whose head is there already. Owns both. */
+void gateway_join(struct http_exchange *take_client, struct http_exchange *take_agent);
+
 #endif

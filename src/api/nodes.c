@@ -85,12 +85,13 @@ static void create_client_left(struct call *call)
 	call_free(&call);
 }
 
-static void create_timed_out(void *arg, const struct error *ignored)
+static void create_timed_out(void *arg, const struct error *not_deleted)
 {
 	struct call *call = arg;
 	cleanup_error struct error *error = NULL;
 
-	error_set(&error, ERR_TIMEOUT, "VM \"%s\" was not ready in time; it has been deleted", call->hostname);
+	error_set(&error, ERR_TIMEOUT, "VM \"%s\" was not ready in time; %s", call->hostname,
+		  not_deleted ? error_message(not_deleted) : "it has been deleted");
 	call_reply_error(call, error);
 }
 

@@ -10,7 +10,6 @@ enum {
 	FRAME_MAX = 32 * 1024,          /* with its header: what clients' libraries take */
 	MESSAGE_MAX = 1024 * 1024,      /* from a client */
 	ANSWER_LIMIT_MS = 10 * 1000,
-	REFUSAL_MAX = 16 * 1024,
 };
 
 struct shell {
@@ -126,21 +125,10 @@ static const struct ws_events shell_ws_events = {
 	.on_closed = shell_ws_closed,
 };
 
-static void shell_refused(void *arg, struct http_exchange *x, const char *body, size_t n, const struct error *error)
-{
-	struct shell *s = arg;
-
-	s->agent = x;
-	if (error)
-		http_reply_error(&s->client, error);
-	else
-		http_reply(&s->client, http_exchange_response(x)->status, "application/json", body, n);
-	shell_free(s);
-}
-
 static void shell_answered(void *arg, struct http_exchange *x, const struct error *error)
 {
 	struct shell *s = arg;
+	struct stream *raw;
 
 	timer_cancel(s->limit);
 	if (error) {
@@ -149,11 +137,16 @@ static void shell_answered(void *arg, struct http_exchange *x, const struct erro
 		return;
 	}
 	if (http_exchange_response(x)->status != 200) {
-		http_read_body(TAKE_PTR(s->agent), REFUSAL_MAX, shell_refused, s);
+		gateway_join(TAKE_PTR(s->client), TAKE_PTR(s->agent));
+		shell_free(s);
 		return;
 	}
-	s->ws = ws_new(s->loop, http1_upgrade(&s->client, ws_accept_head(http_exchange_request(s->client), NULL)), false,
-		       MESSAGE_MAX, &shell_ws_events, s);
+	raw = http1_upgrade(&s->client, ws_accept_head(http_exchange_request(s->client), NULL));
+	if (!raw) {
+		shell_free(s); /* the client has left, and was about to tell */
+		return;
+	}
+	s->ws = ws_new(s->loop, raw, false, MESSAGE_MAX, &shell_ws_events, s);
 	stream_set_events(http_exchange_stream(s->agent), &shell_agent_events, s);
 }
 

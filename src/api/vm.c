@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* One VM: describe, logs, and the changes of its state. */
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "api/call.h"
 #include "base/fs.h"
 #include "base/json.h"
@@ -9,6 +13,7 @@
 enum {
 	LOG_DEFAULT_LINES = 20,
 	LOG_LIMIT = 16 * 1024 * 1024,  /* bytes; the monitor rotates at half of it */
+	LOG_WINDOW = 64 * 1024,        /* of its end, doubled until the lines are in it */
 	STOP_LIMIT_MS = 90 * 1000,     /* the stop operation kills after 60 s */
 	RELAUNCH_LIMIT_MS = 60 * 1000,
 };
@@ -19,19 +24,6 @@ void vm_describe(struct call *call)
 
 	if (vm)
 		call_reply_json(call, 200, view_describe(vm));
-}
-
-void vm_get_tags(struct call *call)
-{
-	struct vm *vm = call_vm(call);
-	struct json_object *obj;
-
-	if (!vm)
-		return;
-	obj = json_object_new_object();
-	js_add_string(obj, "hostname", vm->hostname);
-	js_add_strv(obj, "tags", vm->tags);
-	call_reply_json(call, 200, obj);
 }
 
 /* Where the last `lines` lines begin; 0 lines: all. */
@@ -60,6 +52,30 @@ static uint64_t logs_count(const char *text, const char *end)
 	return lines + (end > text && end[-1] != '\n');
 }
 
+/* The end of the file, with at least so many lines if there are; the whole of it for 0. */
+static int logs_read(const char *path, uint64_t lines, char **ret, size_t *ret_len, struct error **err)
+{
+	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+	off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : -1, window = lines ? LOG_WINDOW : LOG_LIMIT;
+
+	if (size < 0)
+		return error_errno(err, errno, "%s", path);
+	for (;; window *= 2) {
+		off_t take = size < window ? size : window;
+		char *text = mem_alloc((size_t)take + 1);
+		ssize_t n = pread(fd, text, (size_t)take, size - take);
+
+		if (n >= 0 && (take == size || window >= LOG_LIMIT || logs_count(text, text + n) > lines)) {
+			*ret = text;
+			*ret_len = (size_t)n;
+			return 0;
+		}
+		free(text);
+		if (n < 0)
+			return error_errno(err, errno, "%s", path);
+	}
+}
+
 static void logs_reply(struct call *call, char *text, size_t n, uint64_t lines)
 {
 	struct json_object *obj = json_object_new_object();
@@ -83,14 +99,14 @@ void vm_logs(struct call *call)
 	cleanup_free char *path = NULL, *text = NULL;
 	uint64_t lines = LOG_DEFAULT_LINES;
 	const char *given;
-	size_t n;
+	size_t n = 0;
 
 	if (!vm)
 		return;
 	given = http_query_get(call->query, "lines");
 	path = vm_log_path(vm);
 	if ((given && str_to_u64(given, 0, UINT32_MAX, "lines", &lines, &error)) ||
-	    fs_read_file(path, LOG_LIMIT, &text, &n, &error))
+	    logs_read(path, lines, &text, &n, &error))
 		call_reply_error(call, error);
 	else
 		logs_reply(call, text, n, lines);
@@ -138,12 +154,26 @@ void vm_post_shutdown(struct call *call)
 	call_read_body(call, shutdown_with_body);
 }
 
+/* Answered when the record says so too: what is asked next finds no operation under way. */
+static void pause_done(void *arg, const struct error *error)
+{
+	struct call *call = arg;
+	struct vm *vm = manager_find(call->api->manager, call->vm);
+
+	if (error || !vm) {
+		change_done(call, error);
+		return;
+	}
+	call->waiter = vm_wait(vm, VM_WAIT_SETTLED, STOP_LIMIT_MS, change_done, call);
+	call_watch_client(call, change_client_left);
+}
+
 static void pause_with_body(struct call *call, const char *body, size_t n)
 {
 	struct vm *vm = call_vm(call);
 
 	if (vm)
-		vm_pause(vm, change_done, call);
+		vm_pause(vm, pause_done, call);
 }
 
 void vm_post_pause(struct call *call)
@@ -156,7 +186,7 @@ static void resume_with_body(struct call *call, const char *body, size_t n)
 	struct vm *vm = call_vm(call);
 
 	if (vm)
-		vm_resume(vm, change_done, call);
+		vm_resume(vm, pause_done, call);
 }
 
 void vm_post_resume(struct call *call)

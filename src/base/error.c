@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/error.h"
+#undef error_set /* what the header says to clang's analyzer */
+#undef error_errno
+#undef error_wrap
+#undef error_move
 
 #include <errno.h>
 #include <string.h>

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-#include "base/netlink.h"
+#include "base/netlink_impl.h"
 
 #include <errno.h>
 #include <arpa/inet.h>
-#include <linux/rtnetlink.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -12,32 +11,15 @@
 #include "base/str.h"
 #include "base/units.h"
 
-#define DEADLINE_MS 2000
-#define REPLY_SIZE                                                                                 \
-	((size_t)32768) /* the kernel's replies are at most this long (NLMSG_GOODSIZE is less) */
+/* What the kernel sends at once in a dump is 32 KiB since Linux 4.0 (NLMSG_GOODSIZE before); one
+ * link with many virtual functions can be longer, and is measured first. */
+enum { RECEIVE_MIN = 32768, RECEIVE_MAX = 4 * 1024 * 1024 };
 
-struct netlink {
-	int fd;
-	uint32_t seq;
-};
-
-/* A request under construction. Ours are small and of known size; attributes beyond `room` would be
- * a bug. */
-struct request {
-	struct nlmsghdr hdr;
-	union {
-		struct ifinfomsg link;
-		struct ifaddrmsg addr;
-		struct rtmsg route;
-		unsigned char room[256];
-	};
-};
-
-struct netlink *netlink_open(struct error **err)
+struct netlink *netlink_open_protocol(int protocol, struct error **err)
 {
 	struct sockaddr_nl addr = {.nl_family = AF_NETLINK};
 	cleanup_close int fd =
-	    socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_ROUTE);
+	    socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 	struct netlink *nl;
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
@@ -49,6 +31,11 @@ struct netlink *netlink_open(struct error **err)
 	return nl;
 }
 
+struct netlink *netlink_open(struct error **err)
+{
+	return netlink_open_protocol(NETLINK_ROUTE, err);
+}
+
 void netlink_close(struct netlink **nl)
 {
 	if (!*nl)
@@ -58,7 +45,7 @@ void netlink_close(struct netlink **nl)
 	*nl = NULL;
 }
 
-static void request_init(struct request *req, uint16_t type, uint16_t flags, size_t body)
+void request_init(struct request *req, uint16_t type, uint16_t flags, size_t body)
 {
 	memset(req, 0, sizeof(*req));
 	req->hdr.nlmsg_type = type;
@@ -66,7 +53,7 @@ static void request_init(struct request *req, uint16_t type, uint16_t flags, siz
 	req->hdr.nlmsg_len = NLMSG_LENGTH(body);
 }
 
-static void request_attr(struct request *req, uint16_t type, const void *data, size_t n)
+void request_attr(struct request *req, uint16_t type, const void *data, size_t n)
 {
 	size_t at = NLMSG_ALIGN(req->hdr.nlmsg_len);
 	struct rtattr attr = {.rta_type = type, .rta_len = (unsigned short)RTA_LENGTH(n)};
@@ -74,16 +61,40 @@ static void request_attr(struct request *req, uint16_t type, const void *data, s
 	if (at + RTA_SPACE(n) > sizeof(*req))
 		abort();
 	memcpy((char *)req + at, &attr, sizeof(attr));
-	memcpy((char *)req + at + RTA_LENGTH(0), data, n);
+	if (n)
+		memcpy((char *)req + at + RTA_LENGTH(0), data, n);
 	req->hdr.nlmsg_len = (uint32_t)(at + RTA_LENGTH(n));
 }
 
-/* One datagram from the kernel; returns its length, or -errno. */
-static ssize_t receive(struct netlink *nl, void *buf, int64_t deadline)
+void request_attr_string(struct request *req, uint16_t type, const char *s)
+{
+	request_attr(req, type, s, strlen(s) + 1);
+}
+
+void request_attr_u32(struct request *req, uint16_t type, uint32_t value)
+{
+	request_attr(req, type, &value, sizeof(value));
+}
+
+size_t request_nest_begin(struct request *req, uint16_t type)
+{
+	size_t at = NLMSG_ALIGN(req->hdr.nlmsg_len);
+
+	request_attr(req, type | NLA_F_NESTED, NULL, 0);
+	return at;
+}
+
+void request_nest_end(struct request *req, size_t begin)
+{
+	struct rtattr *attr = (struct rtattr *)((char *)req + begin);
+
+	attr->rta_len = (unsigned short)(req->hdr.nlmsg_len - begin);
+}
+
+/* Waits for a datagram and tells its length without taking it; -errno. */
+static ssize_t receive_length(struct netlink *nl, int64_t deadline)
 {
 	for (;;) {
-		struct sockaddr_nl from = {0};
-		socklen_t from_len = sizeof(from);
 		struct pollfd pfd = {.fd = nl->fd, .events = POLLIN};
 		int64_t left = deadline - clock_ms();
 		ssize_t n;
@@ -92,32 +103,60 @@ static ssize_t receive(struct netlink *nl, void *buf, int64_t deadline)
 			return -ETIMEDOUT;
 		if (poll(&pfd, 1, (int)left) < 0 && errno != EINTR)
 			return -errno;
-		n = recvfrom(nl->fd, buf, REPLY_SIZE, MSG_TRUNC, (struct sockaddr *)&from,
-			     &from_len);
+		n = recv(nl->fd, NULL, 0, MSG_PEEK | MSG_TRUNC);
+		if (n >= 0)
+			return n > RECEIVE_MAX ? -EMSGSIZE : n;
+		if (errno != EAGAIN && errno != EINTR)
+			return -errno;
+	}
+}
+
+ssize_t netlink_receive(struct netlink *nl, char **buf, int64_t deadline)
+{
+	for (;;) {
+		struct sockaddr_nl from = {0};
+		socklen_t from_len = sizeof(from);
+		ssize_t length = receive_length(nl, deadline), n;
+		size_t room;
+
+		if (length < 0)
+			return length;
+		room = length > RECEIVE_MIN ? (size_t)length : RECEIVE_MIN;
+		*buf = mem_realloc(*buf, room);
+		n = recvfrom(nl->fd, *buf, room, MSG_TRUNC, (struct sockaddr *)&from, &from_len);
 		if (n < 0 && (errno == EAGAIN || errno == EINTR))
 			continue;
 		if (n < 0)
 			return -errno;
 		if (from.nl_pid != 0)
 			continue; /* any process may send to us; only the kernel is port 0 */
-		return (size_t)n > REPLY_SIZE ? -EMSGSIZE : n;
+		return (size_t)n > room ? -EMSGSIZE : n;
 	}
 }
 
-/* Sends and waits for the answer to it. 0 or -errno as the kernel says it. An answer that is no
- * acknowledgement goes to *ret_link. */
-static int transact(struct netlink *nl, struct request *req, struct ifinfomsg *ret_link)
+int netlink_send(struct netlink *nl, const void *data, size_t n)
 {
-	int64_t deadline = clock_ms() + DEADLINE_MS;
-	cleanup_free char *buf = mem_alloc(REPLY_SIZE);
 	struct sockaddr_nl kernel = {.nl_family = AF_NETLINK};
+	ssize_t r;
+
+	do
+		r = sendto(nl->fd, data, n, 0, (struct sockaddr *)&kernel, sizeof(kernel));
+	while (r < 0 && errno == EINTR);
+	return r < 0 ? -errno : 0;
+}
+
+int netlink_transact(struct netlink *nl, struct request *req, struct ifinfomsg *ret_link)
+{
+	int64_t deadline = clock_ms() + NETLINK_DEADLINE_MS;
+	cleanup_free char *buf = NULL;
+	int r;
 
 	req->hdr.nlmsg_seq = ++nl->seq;
-	if (sendto(nl->fd, req, req->hdr.nlmsg_len, 0, (struct sockaddr *)&kernel, sizeof(kernel)) <
-	    0)
-		return -errno;
+	r = netlink_send(nl, req, req->hdr.nlmsg_len);
+	if (r < 0)
+		return r;
 	for (;;) {
-		ssize_t n = receive(nl, buf, deadline);
+		ssize_t n = netlink_receive(nl, &buf, deadline);
 		struct nlmsghdr *hdr = (struct nlmsghdr *)buf;
 
 		if (n < 0)
@@ -137,6 +176,50 @@ static int transact(struct netlink *nl, struct request *req, struct ifinfomsg *r
 	}
 }
 
+/* One datagram of a dump: 1 when it was the last, 0 when more follow, -errno. */
+static int dump_part(struct netlink *nl, char *buf, ssize_t n, netlink_each_fn *each, void *arg,
+		     bool *interrupted)
+{
+	struct nlmsghdr *hdr = (struct nlmsghdr *)buf;
+
+	for (size_t left = (size_t)n; NLMSG_OK(hdr, left); hdr = NLMSG_NEXT(hdr, left)) {
+		if (hdr->nlmsg_seq != nl->seq)
+			continue;
+		if (hdr->nlmsg_flags & NLM_F_DUMP_INTR)
+			*interrupted = true;
+		if (hdr->nlmsg_type == NLMSG_ERROR &&
+		    hdr->nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr))) {
+			int r = ((struct nlmsgerr *)NLMSG_DATA(hdr))->error;
+
+			return r < 0 ? r : 1;
+		}
+		if (hdr->nlmsg_type == NLMSG_DONE)
+			return 1;
+		each(hdr, arg);
+	}
+	return 0;
+}
+
+int netlink_dump(struct netlink *nl, struct request *req, netlink_each_fn *each, void *arg)
+{
+	int64_t deadline = clock_ms() + NETLINK_DEADLINE_MS;
+	cleanup_free char *buf = NULL;
+	bool interrupted = false;
+	int r;
+
+	req->hdr.nlmsg_flags |= NLM_F_DUMP;
+	req->hdr.nlmsg_seq = ++nl->seq;
+	r = netlink_send(nl, req, req->hdr.nlmsg_len);
+	while (r == 0) {
+		ssize_t n = netlink_receive(nl, &buf, deadline);
+
+		r = n < 0 ? (int)n : dump_part(nl, buf, n, each, arg, &interrupted);
+	}
+	if (r < 0)
+		return r;
+	return interrupted ? -EINTR : 0;
+}
+
 int netlink_link_index(struct netlink *nl, const char *name, struct error **err)
 {
 	struct ifinfomsg link = {0};
@@ -148,7 +231,7 @@ int netlink_link_index(struct netlink *nl, const char *name, struct error **err)
 				 name, IFNAMSIZ - 1);
 	request_init(&req, RTM_GETLINK, 0, sizeof(req.link));
 	request_attr(&req, IFLA_IFNAME, name, strlen(name) + 1);
-	r = transact(nl, &req, &link);
+	r = netlink_transact(nl, &req, &link);
 	if (r == -ENODEV)
 		return error_set(err, ERR_NOT_FOUND, "there is no network interface %s", name);
 	if (r < 0)
@@ -165,7 +248,7 @@ int netlink_link_set_up(struct netlink *nl, int ifindex, bool up, struct error *
 	req.link.ifi_index = ifindex;
 	req.link.ifi_change = IFF_UP;
 	req.link.ifi_flags = up ? IFF_UP : 0;
-	r = transact(nl, &req, NULL);
+	r = netlink_transact(nl, &req, NULL);
 	if (r < 0)
 		return error_errno(err, -r, "cannot set interface %d %s", ifindex,
 				   up ? "up" : "down");
@@ -181,7 +264,7 @@ int netlink_link_set_mac(struct netlink *nl, int ifindex, const unsigned char ma
 	request_init(&req, RTM_NEWLINK, NLM_F_ACK, sizeof(req.link));
 	req.link.ifi_index = ifindex;
 	request_attr(&req, IFLA_ADDRESS, mac, 6);
-	r = transact(nl, &req, NULL);
+	r = netlink_transact(nl, &req, NULL);
 	if (r < 0)
 		return error_errno(err, -r, "cannot set the MAC address of interface %d", ifindex);
 	return 0;
@@ -206,7 +289,7 @@ int netlink_addr_add(struct netlink *nl, int ifindex, struct in_addr addr, unsig
 
 		request_attr(&req, IFA_BROADCAST, &broadcast, sizeof(broadcast));
 	}
-	r = transact(nl, &req, NULL);
+	r = netlink_transact(nl, &req, NULL);
 	if (r < 0 && r != -EEXIST)
 		return error_errno(err, -r, "cannot add an address to interface %d", ifindex);
 	return 0;
@@ -230,7 +313,7 @@ static int route_request(struct netlink *nl, uint16_t flags, int ifindex, struct
 	if (gateway.s_addr)
 		request_attr(&req, RTA_GATEWAY, &gateway, sizeof(gateway));
 	request_attr(&req, RTA_OIF, &oif, sizeof(oif));
-	return transact(nl, &req, NULL);
+	return netlink_transact(nl, &req, NULL);
 }
 
 int netlink_route_add(struct netlink *nl, int ifindex, struct in_addr dst, unsigned prefix,

@@ -49,7 +49,7 @@ static int read_some(int *fd, char *buf, size_t n, size_t *ret_got, struct error
 static int read_out(struct run *r, struct error **err)
 {
 	char buf[16384];
-	size_t got;
+	size_t got = 0;
 	int more = read_some(&r->out_fd, buf, sizeof(buf), &got, err);
 
 	if (more <= 0)
@@ -70,7 +70,7 @@ static int read_out(struct run *r, struct error **err)
 static int read_errout(struct run *r, struct error **err)
 {
 	char buf[ERROUT_KEEP];
-	size_t got, drop;
+	size_t got = 0, drop;
 	int more = read_some(&r->err_fd, buf, sizeof(buf), &got, err);
 
 	if (more <= 0)

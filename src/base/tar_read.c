@@ -87,7 +87,7 @@ static int check_block(const struct tar_block *b, struct error **err)
 {
 	uint64_t sum = 0;
 
-	if (memcmp(b->magic, "ustar", 5) || (b->magic[5] != 0 && b->magic[5] != ' '))
+	if (memcmp(b->magic, "ustar", 5) != 0 || (b->magic[5] != 0 && b->magic[5] != ' '))
 		return bad(err, "a header lacks the mark \"ustar\"");
 	if (read_number(b->checksum, sizeof(b->checksum), &sum, err))
 		return -1;

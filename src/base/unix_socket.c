@@ -73,7 +73,7 @@ static int clear_stale(const char *path, struct error **err)
 		return error_set(err, ERR_CONFLICT, "%s is there already and is not a socket",
 				 path);
 	probe = fd_connect_unix(path, &probe_err);
-	reason = probe_err ? probe_err->sys_errno : 0;
+	reason = probe < 0 ? probe_err->sys_errno : 0;
 	error_free(&probe_err);
 	if (reason == ENOENT)
 		return 0;

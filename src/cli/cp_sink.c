@@ -49,7 +49,7 @@ void cp_sink_free(struct cp_sink **sp)
 	*sp = NULL;
 }
 
-/* dest, dest/source_name when dest is a directory, or where a symlink leads. */
+/* dest, dest/source_name when dest is a directory, or where a symlink to a file leads. */
 static char *file_path(const char *dest, const char *source_name, struct error **err)
 {
 	struct stat st;
@@ -62,6 +62,8 @@ static char *file_path(const char *dest, const char *source_name, struct error *
 	}
 	if (S_ISDIR(st.st_mode))
 		return fs_join(dest, source_name);
+	if (!S_ISREG(st.st_mode))
+		return str_dup(dest);
 	real = realpath(dest, NULL);
 	if (!real)
 		error_errno(err, errno, "cannot write to %s", dest);

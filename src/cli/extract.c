@@ -170,9 +170,19 @@ struct extract *extract_new(int take_root, struct error **err)
 	return x;
 }
 
+/* What is wrong with the archive is the guest's fault, not the user's. */
+static int blame_guest(struct error **err, struct error **take)
+{
+	if (*take && (*take)->code == ERR_INVALID)
+		(*take)->code = ERR_PROTOCOL;
+	return error_move(err, take);
+}
+
 int extract_feed(struct extract *x, const void *data, size_t n, struct error **err)
 {
-	return tar_reader_feed(x->reader, data, n, err);
+	struct error *why = NULL;
+
+	return tar_reader_feed(x->reader, data, n, &why) ? blame_guest(err, &why) : 0;
 }
 
 /* Modes and times of directories come last: a read-only one could not be filled, and filling one changes its time. */
@@ -191,8 +201,10 @@ static void finish_directory(struct extract *x, const struct directory *d)
 
 int extract_finish(struct extract *x, struct error **err)
 {
-	if (tar_reader_finish(x->reader, err))
-		return -1;
+	struct error *why = NULL;
+
+	if (tar_reader_finish(x->reader, &why))
+		return blame_guest(err, &why);
 	for (size_t i = x->ndirectories; i-- > 0;)
 		finish_directory(x, &x->directories[i]);
 	return 0;

@@ -22,11 +22,25 @@ static int by_name(const FTSENT **a, const FTSENT **b)
 	return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
+/* The root itself comes first, and is read at once: fts_close() of glibc leaks it where nothing was read. */
+static int open_root(struct tree_walk *w, char *path, struct error **err)
+{
+	char *roots[] = {path, NULL};
+	FTSENT *root;
+
+	w->fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
+	root = w->fts ? fts_read(w->fts) : NULL;
+	if (!root)
+		return error_errno(err, errno, "cannot read %s", path);
+	if (root->fts_info != FTS_D)
+		return error_errno(err, root->fts_errno ? root->fts_errno : ENOTDIR, "cannot read %s", path);
+	return 0;
+}
+
 struct tree_walk *tree_walk_new(const char *root, char *const *exclude, struct error **err)
 {
 	struct tree_walk *w = NEW(struct tree_walk);
 	cleanup_free char *path = str_dup(root);
-	char *roots[] = {path, NULL};
 	size_t n = strlen(path);
 
 	while (n > 1 && path[n - 1] == '/')
@@ -34,15 +48,8 @@ struct tree_walk *tree_walk_new(const char *root, char *const *exclude, struct e
 	w->root_n = n + !str_ends(path, "/");
 	w->exclude = exclude;
 	w->ignore = ignore_load(path, err);
-	if (!w->ignore) {
+	if (!w->ignore || open_root(w, path, err))
 		tree_walk_free(&w);
-		return NULL;
-	}
-	w->fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
-	if (!w->fts) {
-		error_errno(err, errno, "cannot read %s", root);
-		tree_walk_free(&w);
-	}
 	return w;
 }
 
@@ -69,7 +76,7 @@ static int look_at(struct tree_walk *w, FTSENT *f, struct tar_entry *ret, struct
 
 	if (f->fts_info == FTS_DNR || f->fts_info == FTS_ERR || f->fts_info == FTS_NS)
 		return error_errno(err, f->fts_errno, "cannot read %s", f->fts_path);
-	if (f->fts_info == FTS_DP || f->fts_level == 0)
+	if (f->fts_info == FTS_DP)
 		return 0;
 	if (is_excluded(w, f->fts_path + w->root_n, directory)) {
 		fts_set(w->fts, f, FTS_SKIP);

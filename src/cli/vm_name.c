@@ -101,8 +101,10 @@ struct json_object *vm_json(struct client *c, char **vm, const char *method, con
 
 	if (vm_call(c, vm, method, rest, json, timeout_ms, &reply, err))
 		return NULL;
-	parsed = js_parse(reply.body, reply.n, err);
-	if (!parsed)
-		error_wrap(err, "the daemon's answer about %s is not JSON", *vm);
+	parsed = js_parse(reply.body, reply.n, NULL);
+	if (!parsed || !json_object_is_type(parsed, json_type_object)) {
+		js_put(&parsed);
+		error_set(err, ERR_PROTOCOL, "the daemon's answer about %s is not a JSON object", *vm);
+	}
 	return parsed;
 }

@@ -195,7 +195,7 @@ static int check_user(const struct config *cfg, size_t i, struct error **err)
 				  "a port of the host can lead to one VM only, and count is %u; "
 				  "use `slicer vm forward`",
 				  g->count);
-	for (size_t k = 0; k < strv_len(list); k++) {
+	for (size_t k = 0; list && list[k]; k++) {
 		if (ip4_parse_forward(list[k], &a, err) < 0)
 			return -1;
 		for (size_t j = 0; j < k; j++)

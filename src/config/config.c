@@ -167,7 +167,7 @@ int config_parse(const char *text, size_t n, const char *name, struct config **r
 {
 	cleanup_config struct config *cfg = NEW(struct config);
 	const struct decode d = {.name = name};
-	const struct value *root;
+	const struct value *root = NULL;
 
 	object_init(&config_type, cfg);
 	cfg->name = str_dup(name);

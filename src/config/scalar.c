@@ -102,7 +102,7 @@ static int decode_number(const struct slot *s, const struct value *v, uint64_t *
 
 static int decode_u32(const struct slot *s, const struct value *v, struct error **err)
 {
-	uint64_t n;
+	uint64_t n = 0;
 
 	if (decode_number(s, v, &n, err) < 0)
 		return -1;
@@ -112,7 +112,7 @@ static int decode_u32(const struct slot *s, const struct value *v, struct error 
 
 static int decode_u64(const struct slot *s, const struct value *v, struct error **err)
 {
-	uint64_t n;
+	uint64_t n = 0;
 
 	if (decode_number(s, v, &n, err) < 0)
 		return -1;
@@ -163,7 +163,7 @@ static int decode_enum(const struct slot *s, const struct value *v, struct error
 			strv_append(&names, fv->name);
 	}
 	cleanup_free char *list = strv_join(names, ", ");
-	if (!is_text(v))
+	if (!is_text(v) || !v->text)
 		return decode_fail(s->d, v, err, "%s must be one of %s, not %s", s->path, list,
 				   value_kind_name(v));
 	cleanup_free char *shown = str_escape(v->text, strlen(v->text));

@@ -5,58 +5,15 @@
 #include "base/helper.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/proc.h"
 #include "base/str.h"
 #include "disk/store.h"
+#include "host/image_run.h"
 
-enum { BUILD_LIMIT_MS = 15 * 60 * 1000, OUTPUT_LIMIT = 4 * 1024 * 1024 };
-
-/* The last line is the result, or an error that says more than the exit status. */
-static struct json_object *images_last_line(const char *out, size_t n, struct error **err)
+static void images_progress(void *arg, const char *message)
 {
-	struct json_object *obj;
-	const char *line, *type = NULL, *message = NULL;
+	cleanup_free char *shown = str_escape(message, strlen(message));
 
-	while (n > 0 && out[n - 1] == '\n')
-		n--;
-	line = memrchr(out, '\n', n);
-	line = line ? line + 1 : out;
-	obj = js_parse(line, n - (size_t)(line - out), err);
-	if (!obj || js_get_string(obj, "type", &type, err) || js_get_string(obj, "message", &message, err)) {
-		js_put(&obj);
-		return NULL;
-	}
-	if (str_eq(type, "error")) {
-		error_set(err, ERR_IO, "%s", message ? message : "slicer-image failed");
-		js_put(&obj);
-		return NULL;
-	}
-	return obj;
-}
-
-static struct json_object *images_run(const char *const *args, struct error **err)
-{
-	cleanup_free char *exe = helper_path("slicer-image", err);
-	cleanup_error struct error *failure = NULL;
-	struct proc_result result = {0};
-	struct json_object *obj = NULL;
-	cleanup_strv char **argv = NULL;
-	int r;
-
-	if (!exe)
-		return NULL;
-	strv_append(&argv, exe);
-	for (; *args; args++)
-		strv_append(&argv, *args);
-	r = proc_run(argv, NULL, OUTPUT_LIMIT, BUILD_LIMIT_MS, &result, &failure);
-	if (result.out && result.out_len > 0)
-		obj = images_last_line(result.out, result.out_len, err);
-	else if (r)
-		error_move(err, &failure);
-	else
-		error_set(err, ERR_PROTOCOL, "slicer-image gave no result");
-	proc_result_clear(&result);
-	return obj;
+	log_info("Image %s: %s", (const char *)arg, shown);
 }
 
 static int images_build(const char *store, const char *agent, const char *name, struct error **err)
@@ -65,14 +22,14 @@ static int images_build(const char *store, const char *agent, const char *name, 
 	cleanup_json struct json_object *result = NULL;
 
 	log_info("Building image %s (once; later starts find it)", name);
-	result = images_run(args, err);
+	result = image_run(args, images_progress, (void *)(uintptr_t)name, err);
 	return result ? 0 : error_wrap(err, "build image %s", name);
 }
 
 static char *images_initramfs(const char *store, const char *agent, const char *name, struct error **err)
 {
 	const char *const args[] = {"initramfs", "--store", store, "--agent", agent, "--image", name, NULL};
-	cleanup_json struct json_object *result = images_run(args, err);
+	cleanup_json struct json_object *result = image_run(args, NULL, NULL, err);
 	const char *path = NULL;
 
 	if (!result || js_get_string(result, "initramfs", &path, err))
@@ -82,6 +39,16 @@ static char *images_initramfs(const char *store, const char *agent, const char *
 		return NULL;
 	}
 	return path[0] == '/' ? str_dup(path) : fs_join(store, path);
+}
+
+static bool images_can_build(const char *name)
+{
+	static const char *const names[] = {"micro", "debian"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names); i++)
+		if (str_eq(name, names[i]))
+			return true;
+	return false;
 }
 
 static int images_add(struct boot_images *b, const struct store *store, const char *name, struct error **err)
@@ -94,7 +61,7 @@ static int images_add(struct boot_images *b, const struct store *store, const ch
 	if (!agent)
 		return -1;
 	image = store_find_image(store, name, &missing);
-	if (!image && missing->code == ERR_NOT_FOUND && str_eq(name, CONFIG_DEFAULT_IMAGE)) {
+	if (!image && missing->code == ERR_NOT_FOUND && images_can_build(name)) {
 		if (images_build(store_path(store), agent, name, err))
 			return -1;
 		error_free(&missing);

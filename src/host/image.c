@@ -1,153 +1,61 @@
 /* SPDX-License-Identifier: MIT */
-/* slicer image build, list, remove: front end of the program slicer-image, which speaks JSON lines (image/report.h). */
+/* slicer image build, list, remove: front end of the program slicer-image. */
 #include "host/image.h"
 
-#include <errno.h>
-#include <sys/wait.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/helper.h"
-#include "base/proc.h"
 #include "base/units.h"
 #include "cli/output.h"
 #include "disk/store.h"
+#include "host/image_run.h"
 
-enum { LINE_MAX_BYTES = 4 * 1024 * 1024 };
-
-/* A run of slicer-image. */
-struct run {
-	bool json;                  /* progress goes nowhere, only the result is printed */
-	bool terminal;              /* progress replaces its line */
-	struct json_object *result;
-	struct error *error;
+struct display {
+	bool json;     /* progress goes nowhere, only the result is printed */
+	bool terminal; /* progress replaces its line */
 };
 
-static void run_clear(struct run *r)
+static void show_progress(void *arg, const char *message)
 {
-	js_put(&r->result);
-	error_free(&r->error);
-}
-
-static void show_progress(const struct run *r, struct json_object *line)
-{
-	const char *message = show_string(line, "message");
+	const struct display *d = arg;
 	cleanup_free char *shown = str_escape(message, strlen(message));
 
-	if (r->json)
+	if (d->json)
 		return;
-	fprintf(stderr, r->terminal ? "\r\033[K%s" : "%s\n", shown);
+	fprintf(stderr, d->terminal ? "\r\033[K%s" : "%s\n", shown);
 	fflush(stderr);
 }
 
-static enum error_code code_of(const char *name)
+/* Runs slicer-image VERB [NAME] --store DIR [--agent PATH]; the result is the caller's. */
+static struct json_object *run_verb(const struct parsed *args, const char *verb, const char *name, bool with_agent,
+				    struct error **err)
 {
-	static const struct {
-		const char *name;
-		enum error_code code;
-	} codes[] = {
-		{"invalid", ERR_INVALID},     {"not_found", ERR_NOT_FOUND}, {"conflict", ERR_CONFLICT},
-		{"forbidden", ERR_FORBIDDEN}, {"no_space", ERR_NO_SPACE},   {"timeout", ERR_TIMEOUT},
-	};
-
-	for (size_t i = 0; i < ARRAY_LEN(codes); i++)
-		if (str_eq(codes[i].name, name))
-			return codes[i].code;
-	return ERR_IO;
-}
-
-static int on_line(struct run *r, const char *text, size_t n, struct error **err)
-{
-	cleanup_json struct json_object *line = js_parse(text, n, err);
-	const char *type = line ? show_string(line, "type") : "";
-
-	if (!line)
-		return error_wrap(err, "slicer-image said what is not JSON");
-	if (str_eq(type, "progress")) {
-		show_progress(r, line);
-	} else if (str_eq(type, "result") && !r->result) {
-		r->result = TAKE_PTR(line);
-	} else if (str_eq(type, "error") && !r->error) {
-		error_set(&r->error, code_of(show_string(line, "code")), "%s", show_string(line, "message"));
-	}
-	return 0;
-}
-
-static int read_lines(struct run *r, int take_fd, struct error **err)
-{
-	FILE *in = fdopen(take_fd, "r");
-	char *line = NULL;
-	size_t size = 0;
-	ssize_t n = 0;
-	int rc = 0;
-
-	while (!rc && (n = getline(&line, &size, in)) > 0)
-		rc = n > LINE_MAX_BYTES ? error_set(err, ERR_PROTOCOL, "slicer-image sent too long a line")
-					: on_line(r, line, (size_t)n, err);
-	free(line);
-	fclose(in);
-	if (r->terminal && !r->json)
-		fputs("\r\033[K", stderr);
-	return rc;
-}
-
-static pid_t start(char *const *argv, int *ret_out, struct error **err)
-{
-	int fds[2];
-	pid_t pid;
-
-	if (pipe2(fds, O_CLOEXEC))
-		return error_errno(err, errno, "cannot create a pipe");
-	pid = proc_spawn(&(struct proc_spec){.argv = argv, .fds = (struct proc_fd[]){{fds[1], 1}}, .nfds = 1,
-					     .die_with_parent = true}, NULL, err);
-	close(fds[1]);
-	if (pid < 0)
-		close(fds[0]);
-	else
-		*ret_out = fds[0];
-	return pid;
-}
-
-/* Runs slicer-image VERB [NAME] --store DIR [--agent PATH]; r->result is there on success. */
-static int image_run(struct run *r, const char *verb, const char *name, bool with_agent, struct error **err)
-{
-	cleanup_free char *exe = helper_path("slicer-image", err);
-	cleanup_free char *store = exe ? store_default_path(err) : NULL;
+	cleanup_free char *store = store_default_path(err);
 	cleanup_free char *agent = store && with_agent ? helper_path("slicer-agent", err) : NULL;
-	const char *argv[] = {exe, verb, "--store", store, with_agent ? "--agent" : name, with_agent ? agent : NULL,
+	const char *argv[] = {verb, "--store", store, with_agent ? "--agent" : name, with_agent ? agent : NULL,
 			      with_agent ? name : NULL, NULL};
-	int fd = -1, status = 0, rc;
-	pid_t pid;
+	struct display d = {.json = parsed_bool(args, "json", false), .terminal = isatty(STDERR_FILENO)};
+	struct json_object *result;
 
 	if (!store || (with_agent && !agent))
-		return -1;
-	r->terminal = isatty(STDERR_FILENO);
-	pid = start((char *const *)argv, &fd, err);
-	if (pid < 0)
-		return -1;
-	rc = read_lines(r, fd, err);
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (rc)
-		return -1;
-	if (r->error)
-		return error_move(err, &r->error);
-	if (status || !r->result)
-		return error_set(err, ERR_IO, "slicer-image ended without a result; its own messages are above");
-	return 0;
+		return NULL;
+	result = image_run(argv, show_progress, &d, err);
+	if (d.terminal && !d.json)
+		fputs("\r\033[K", stderr);
+	return result;
 }
 
 static int run_build(struct cli *cli, const struct parsed *args, struct error **err)
 {
-	struct run r = {.json = parsed_bool(args, "json", false)};
-	int rc = image_run(&r, "build", args->args[0], true, err);
+	cleanup_json struct json_object *result = run_verb(args, "build", args->args[0], true, err);
 
-	if (!rc && r.json)
-		print_json(r.result, stdout);
-	else if (!rc)
+	if (!result)
+		return -1;
+	if (parsed_bool(args, "json", false))
+		print_json(result, stdout);
+	else
 		printf("Image %s is ready: slicer new vm --image %s\n", args->args[0], args->args[0]);
-	run_clear(&r);
-	return rc;
+	return 0;
 }
 
 static void add_image(struct table *t, struct json_object *image)
@@ -172,36 +80,34 @@ static void add_image(struct table *t, struct json_object *image)
 static int run_list(struct cli *cli, const struct parsed *args, struct error **err)
 {
 	static const char *const header[] = {"NAME", "SIZE", "ARCH", "KERNEL", "CREATED", NULL};
+	cleanup_json struct json_object *result = run_verb(args, "list", NULL, false, err);
 	cleanup_table struct table *t = table_new(header);
-	struct run r = {.json = parsed_bool(args, "json", false)};
 	struct json_object *images = NULL;
-	int rc = image_run(&r, "list", NULL, false, err);
 
-	if (!rc)
-		rc = js_get_array(r.result, "images", &images, err);
-	if (!rc && r.json && images) {
+	if (!result || js_get_array(result, "images", &images, err))
+		return -1;
+	if (parsed_bool(args, "json", false) && images) {
 		print_json(images, stdout);
-	} else if (!rc) {
-		for (size_t i = 0; images && i < json_object_array_length(images); i++)
-			add_image(t, json_object_array_get_idx(images, i));
-		table_print(t, stdout);
+		return 0;
 	}
-	run_clear(&r);
-	return rc;
+	for (size_t i = 0; images && i < json_object_array_length(images); i++)
+		add_image(t, json_object_array_get_idx(images, i));
+	table_print(t, stdout);
+	return 0;
 }
 
 static int run_remove(struct cli *cli, const struct parsed *args, struct error **err)
 {
-	struct run r = {.json = parsed_bool(args, "json", false)};
-	int rc = image_run(&r, "remove", args->args[0], false, err);
-	cleanup_free char *freed = rc ? NULL : size_format(show_u64(r.result, "freed"));
+	cleanup_json struct json_object *result = run_verb(args, "remove", args->args[0], false, err);
+	cleanup_free char *freed = result ? size_format(show_u64(result, "freed")) : NULL;
 
-	if (!rc && r.json)
-		print_json(r.result, stdout);
-	else if (!rc)
+	if (!result)
+		return -1;
+	if (parsed_bool(args, "json", false))
+		print_json(result, stdout);
+	else
 		printf("Image %s removed, %s freed\n", args->args[0], freed);
-	run_clear(&r);
-	return rc;
+	return 0;
 }
 
 static const struct option_spec json_options[] = {
@@ -211,7 +117,8 @@ static const struct option_spec json_options[] = {
 
 static const struct command image_build = {
 	.name = "build", .summary = "Make an image, or find it made already", .usage = "NAME",
-	.details = "NAME is \"micro\": a small Debian userland, made from Debian's packages in seconds.\n",
+	.details = "micro    busybox and bash, made in seconds; the agent is its init\n"
+		   "debian   Debian with systemd and sshd, made by mmdebstrap in a minute or two\n",
 	.options = json_options, .run = run_build, .min_args = 1, .max_args = 1, .local = true,
 };
 

@@ -65,9 +65,28 @@ int daemon_paths_find(const char *config_file, struct daemon_paths *ret, struct 
 	return 0;
 }
 
+/* Below /tmp somebody else may have made it first. */
+static int paths_check_own(const char *path, struct error **err)
+{
+	struct stat st;
+
+	if (lstat(path, &st))
+		return error_errno(err, errno, "%s", path);
+	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
+		return error_set(err, ERR_FORBIDDEN, "%s is not a directory that only this user can write: remove it", path);
+	return 0;
+}
+
+static int paths_check_run(const char *run, struct error **err)
+{
+	cleanup_free char *parent = fs_dirname(run);
+
+	return paths_check_own(parent, err) || paths_check_own(run, err) ? -1 : 0;
+}
+
 int daemon_paths_create(const struct daemon_paths *p, struct error **err)
 {
-	if (fs_mkdir_p(p->state, 0700, err) || fs_mkdir_p(p->run, 0700, err))
+	if (fs_mkdir_p(p->state, 0700, err) || fs_mkdir_p(p->run, 0700, err) || paths_check_run(p->run, err))
 		return -1;
 	return fs_mkdir_p(p->log, 0750, err);
 }

@@ -18,8 +18,18 @@ char *apt_dependency(const char *meta, const char *prefix, struct error **err);
 /* Downloads into the empty directory `dir`; the path of the .deb, the caller's. */
 char *apt_download(const char *name, const char *dir, struct error **err);
 
+/* The lines of sources.list(5) by which this host gets Debian's release `codename` with its updates: its mirrors, of the
+ * component main. A strv, the caller's. ERR_NOT_FOUND when it gets it from nowhere. */
+char **apt_debian_sources(const char *codename, struct error **err);
+/* How this host's apt fetches (proxies, time-outs): lines of apt.conf(5), the caller's. */
+char *apt_fetch_options(struct error **err);
+/* Hex sha256 over names, versions and hashes of all packages that a new system with `packages` consists of, the
+ * essential ones included. Cheap: nothing is downloaded. The caller's. */
+char *apt_closure(const char *const *packages, struct error **err);
+
 /* The parsers of apt's output (apt-get(8) --print-uris, apt-cache(8) depends), for tests. */
 int apt_parse_uri(const char *text, struct apt_package *ret, struct error **err);
+char **apt_parse_targets(const char *text, const char *codename);
 char *apt_parse_depends(const char *text, const char *prefix, struct error **err);
 
 #endif

@@ -5,7 +5,7 @@
 
 const struct embedded_file *embedded_find(const char *name)
 {
-	for (const struct embedded_file *file = micro_files; file->name; file++)
+	for (const struct embedded_file *file = image_files; file->name; file++)
 		if (strcmp(file->name, name) == 0)
 			return file;
 	return NULL;

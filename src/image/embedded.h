@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The files of src/image/micro/, as the build puts them into the program (embed.py). */
+/* The files of src/image/micro/ and src/image/debian/, as the build puts them into the program (embed.py). */
 #ifndef SLICER_IMAGE_EMBEDDED_H
 #define SLICER_IMAGE_EMBEDDED_H
 
@@ -10,7 +10,7 @@ struct embedded_file {
 	const unsigned char *data;
 	size_t size;
 };
-extern const struct embedded_file micro_files[]; /* ends with a NULL name */
+extern const struct embedded_file image_files[]; /* ends with a NULL name */
 const struct embedded_file *embedded_find(const char *name); /* NULL if absent */
 
 #endif

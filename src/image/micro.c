@@ -1,224 +1,50 @@
 /* SPDX-License-Identifier: MIT */
-/* slicer-image build micro */
-#include "image/commands.h"
-
-#include <sys/stat.h>
-#include <sys/utsname.h>
-#include <errno.h>
-
-#include "base/fs.h"
-#include "base/json.h"
-#include "base/str.h"
-#include "base/units.h"
-#include "disk/store.h"
-#include "image/static_elf.h"
-#include "image/hash.h"
-#include "image/image_json.h"
-#include "image/initramfs.h"
-#include "image/kernel.h"
+/* Image micro: busybox and bash, from this host or from Debian's packages. */
 #include "image/recipe.h"
+
+#include "base/str.h"
 #include "image/report.h"
 #include "image/rootfs.h"
 #include "image/source.h"
-#include "image/squash.h"
-#include "image/writer.h"
 
-#define NAME "micro"
-#define DEFAULT_USER "ubuntu"
-
-struct build {
-	struct source busybox;
-	struct source bash;
-	struct kernel_source kernel_source;
-	char *inputs; /* hex sha256 over what the root filesystem is made from */
-	struct kernel kernel;
-	char *rootfs_hex;
-	char *rootfs_path;
-	char *busybox_path;
-	bool built; /* something was made */
-};
-
-static void build_clear(struct build *b)
+static char *micro_identify(struct error **err)
 {
-	source_clear(&b->busybox);
-	source_clear(&b->bash);
-	kernel_source_clear(&b->kernel_source);
-	kernel_clear(&b->kernel);
-	free(b->inputs);
-	free(b->rootfs_hex);
-	free(b->rootfs_path);
-	free(b->busybox_path);
-}
-#define cleanup_build __attribute__((cleanup(build_clear)))
+	struct source bash = {.id = NULL};
+	char *id = NULL;
 
-static int resolve_inputs(struct build *b, struct error **err)
-{
-	report_progress("resolve", "looking for busybox, bash and a kernel");
-	if (squash_check(err) < 0 || source_resolve(&program_busybox, &b->busybox, err) < 0 ||
-	    source_resolve(&program_bash, &b->bash, err) < 0 ||
-	    kernel_source_resolve(&b->kernel_source, err) < 0)
-		return -1;
-	cleanup_free char *recipe = recipe_id(err);
-	if (!recipe)
-		return -1;
-	const char *const parts[] = {recipe, b->busybox.id, b->bash.id, NULL};
-	b->inputs = hash_strings(parts);
-	return 0;
+	if (source_resolve(&program_bash, &bash, err) == 0)
+		id = TAKE_PTR(bash.id);
+	source_clear(&bash);
+	return id;
 }
 
-static int build_rootfs(const struct writer *w, struct build *b, struct error **err)
-{
-	cleanup_free char *busybox = source_fetch(&program_busybox, &b->busybox, w, err);
-	cleanup_free char *bash = busybox ? source_fetch(&program_bash, &b->bash, w, err) : NULL;
-	cleanup_free char *scratch = writer_temp(w, "rootfs");
-	cleanup_free char *squashfs = writer_temp(w, "rootfs.squashfs");
-	cleanup_free char *copy = writer_temp(w, "busybox.blob");
-	cleanup_free char *hex = NULL;
-
-	if (!bash)
-		return -1;
-	report_progress("rootfs", "packing the root filesystem");
-	struct rootfs_programs programs = {.busybox = busybox, .bash = bash};
-	if (rootfs_build(&programs, scratch, squashfs, err) < 0 ||
-	    fs_copy_file(busybox, copy, 0755, err) < 0)
-		return -1;
-	if (writer_publish_blob(w, copy, &hex, &b->busybox_path, err) < 0)
-		return -1;
-	b->built = true;
-	return writer_publish_blob(w, squashfs, &b->rootfs_hex, &b->rootfs_path, err);
-}
-
-static int rootfs_size(const struct writer *w, const struct build *b, uint64_t *ret,
-		       struct error **err)
-{
-	cleanup_free char *path = writer_path(w, b->rootfs_path);
-	struct stat st;
-
-	if (stat(path, &st) < 0)
-		return error_errno(err, errno, "%s", path);
-	*ret = (uint64_t)st.st_size;
-	return 0;
-}
-
-static struct json_object *new_record(const struct build *b, uint64_t size)
-{
-	struct json_object *record = json_object_new_object();
-	struct json_object *kernel = json_object_new_object();
-	cleanup_free char *digest = str_fmt("sha256:%s", b->rootfs_hex);
-	cleanup_free char *now = time_rfc3339(clock_realtime_ns());
-	struct utsname host;
-
-	uname(&host);
-	js_add_u64(record, "version", 1);
-	js_add_string(record, "name", NAME);
-	js_add_string(record, "digest", digest);
-	js_add_string(record, "rootfs", b->rootfs_path);
-	js_add_u64(record, "size", size);
-	js_add_string(record, "busybox", b->busybox_path);
-	js_add_string(record, "arch", host.machine);
-	js_add_string(record, "inputs", b->inputs);
-	js_add_string(record, "created_at", now);
-	js_add_string(record, "default_user", DEFAULT_USER);
-	js_add_string(kernel, "release", b->kernel.release);
-	js_add_string(kernel, "key", b->kernel.key);
-	js_add_string(kernel, "path", b->kernel.path);
-	js_add(record, "kernel", kernel);
-	return record;
-}
-
-static int write_record(const struct writer *w, const struct build *b, struct error **err)
-{
-	cleanup_free char *scratch = writer_temp(w, "image.json");
-	uint64_t size = 0;
-
-	if (rootfs_size(w, b, &size, err) < 0)
-		return -1;
-	cleanup_json struct json_object *record = new_record(b, size);
-	cleanup_free char *text = js_to_string_pretty(record);
-	if (fs_write_atomic(scratch, text, strlen(text), 0644, err) < 0)
-		return -1;
-	return writer_publish(w, scratch, "images/" NAME "/image.json", err);
-}
-
-/* The image in the store; NULL when it is not there or damaged, which a build repairs. */
-static struct store_image *present_image(const struct store *store)
-{
-	cleanup_error struct error *ignored = NULL;
-
-	return store_find_image(store, NAME, &ignored);
-}
-
-static int build_parts(const struct writer *w, const struct store *store, struct build *b,
-		       struct error **err)
-{
-	cleanup_store_image struct store_image *image = present_image(store);
-	bool kernel_built = false;
-
-	if (kernel_ensure(w, &b->kernel_source, &b->kernel, &kernel_built, err) < 0)
-		return -1;
-	b->built |= kernel_built;
-	if (image && str_eq(image->inputs, b->inputs)) {
-		if (str_eq(image->kernel_key, b->kernel.key))
-			return 0;
-		b->rootfs_hex = str_dup(image->digest + strlen("sha256:"));
-		b->rootfs_path = str_dup(image->rootfs + strlen(store_path(store)) + 1);
-		b->busybox_path = str_dup(image->busybox + strlen(store_path(store)) + 1);
-		b->built = true;
-	} else if (build_rootfs(w, b, err) < 0) {
-		return -1;
-	}
-	return write_record(w, b, err);
-}
-
-static int ensure_initramfs(const struct writer *w, const struct store_image *image,
-			    const char *agent, struct build *b, char **ret_path, struct error **err)
-{
-	cleanup_free char *relative = initramfs_path(image, agent, err);
-
-	if (!relative)
-		return -1;
-	*ret_path = writer_path(w, relative);
-	if (initramfs_touch(*ret_path))
-		return 0;
-	report_progress("initramfs", "packing the initramfs");
-	b->built = true;
-	return initramfs_build(w, image, agent, relative, err);
-}
-
-static int build_all(const struct writer *w, const struct command_args *args, struct build *b,
+static int make_with(const struct source *bash, const struct recipe_input *in, const char *squashfs,
 		     struct error **err)
 {
-	int64_t start = clock_ms();
-	cleanup_store struct store *store = store_open(args->store, err);
+	cleanup_free char *program = source_fetch(&program_bash, bash, in->w, err);
+	cleanup_free char *scratch = writer_temp(in->w, "rootfs");
 
-	if (!store || build_parts(w, store, b, err) < 0)
+	if (!program)
 		return -1;
-	cleanup_store_image struct store_image *image = store_find_image(store, NAME, err);
-	cleanup_free char *initramfs = NULL;
-	if (!image || ensure_initramfs(w, image, args->agent, b, &initramfs, err) < 0)
-		return -1;
-
-	struct json_object *result = image_to_json(image);
-	js_add_string(result, "initramfs", initramfs);
-	js_add_bool(result, "cached", !b->built);
-	js_add_i64(result, "duration_ms", clock_ms() - start);
-	report_result(result);
-	return 0;
+	report_progress("rootfs", "packing the root filesystem");
+	struct rootfs_programs programs = {.busybox = in->busybox, .bash = program};
+	return rootfs_build(&programs, scratch, squashfs, err);
 }
 
-int command_build(const struct command_args *args, struct error **err)
+static int micro_make(const struct recipe_input *in, const char *squashfs, struct error **err)
 {
-	cleanup_build struct build build = {.built = false};
-	cleanup_writer struct writer w = WRITER_NONE;
+	struct source bash = {.id = NULL};
+	int r = source_resolve(&program_bash, &bash, err);
 
-	if (!str_eq(args->name, NAME))
-		return error_set(err, ERR_INVALID,
-				 "there is no recipe for image \"%s\": \"" NAME "\" can be built",
-				 args->name);
-	if (elf_check_static_file(args->agent, err) < 0)
-		return error_wrap(err, "the agent");
-	if (resolve_inputs(&build, err) < 0 || writer_open(&w, args->store, err) < 0 ||
-	    build_all(&w, args, &build, err) < 0)
-		return error_wrap(err, "build image " NAME);
-	return 0;
+	if (r == 0)
+		r = make_with(&bash, in, squashfs, err);
+	source_clear(&bash);
+	return r;
 }
+
+const struct recipe recipe_micro = {
+	.name = "micro",
+	.default_user = "ubuntu",
+	.identify = micro_identify,
+	.make = micro_make,
+};

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 #include "image/squash.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
 #include "base/fs.h"
 #include "base/proc.h"
 #include "base/str.h"
@@ -14,7 +18,6 @@ static const char *const common[] = {"-noappend",
 				     "-quiet",
 				     "-no-progress",
 				     "-exit-on-error",
-				     "-no-xattrs",
 				     "-no-recovery",
 				     "-comp",
 				     "zstd",
@@ -39,12 +42,23 @@ int squash_check(struct error **err)
 	return path ? 0 : tool_missing(PROGRAM, PACKAGE, err);
 }
 
-static int squash(const char *source, const char *to, char *const *more, struct error **err)
+struct squash_input {
+	const char *source; /* as mksquashfs takes it: "-" for stdin */
+	int fd;             /* stdin; -1: none */
+	bool as_root;       /* under the id 0 of a namespace where the real one is another */
+};
+
+static int squash(const struct squash_input *in, const char *to, char *const *more,
+		  struct error **err)
 {
 	cleanup_strv char **argv = NULL;
 
+	if (in->as_root && geteuid() != 0) {
+		strv_append(&argv, "unshare");
+		strv_append(&argv, "--map-root-user");
+	}
 	strv_append(&argv, PROGRAM);
-	strv_append(&argv, source);
+	strv_append(&argv, in->source);
 	strv_append(&argv, to);
 	for (size_t i = 0; i < ARRAY_LEN(common); i++)
 		strv_append(&argv, common[i]);
@@ -57,7 +71,7 @@ static int squash(const char *source, const char *to, char *const *more, struct 
 
 	struct tool tool = {.argv = (const char *const *)argv,
 			    .package = PACKAGE,
-			    .input = -1,
+			    .input = in->fd,
 			    .timeout_ms = TIMEOUT_MS};
 	if (fs_unlink(to, err) < 0)
 		return -1;
@@ -66,9 +80,21 @@ static int squash(const char *source, const char *to, char *const *more, struct 
 
 int squash_dir(const char *from, const char *to, struct error **err)
 {
-	char all_root[] = "-all-root";
+	char no_xattrs[] = "-no-xattrs", all_root[] = "-all-root";
+	struct squash_input in = {.source = from, .fd = -1};
 
-	return squash(from, to, (char *[]){all_root, NULL}, err);
+	return squash(&in, to, (char *[]){no_xattrs, all_root, NULL}, err);
+}
+
+int squash_tar(const char *tar, const char *to, struct error **err)
+{
+	cleanup_close int fd = open(tar, O_RDONLY | O_CLOEXEC);
+	struct squash_input in = {.source = "-", .fd = fd, .as_root = true};
+	char option[] = "-tar", exports[] = "-exports"; /* overlayfs needs it for index=on */
+
+	if (fd < 0)
+		return error_errno(err, errno, "open %s", tar);
+	return squash(&in, to, (char *[]){option, exports, NULL}, err);
 }
 
 void stage_clear(struct stage *stage)
@@ -118,9 +144,10 @@ int squash_stage(const struct stage *stage, const char *to, struct error **err)
 	cleanup_free char *lines = strv_join(stage->pseudo, "\n");
 	cleanup_free char *text = str_fmt("%s\n", lines);
 	cleanup_free char *pseudo = str_fmt("%s.pseudo", stage->dir);
-	char option[] = "-pf";
+	char no_xattrs[] = "-no-xattrs", option[] = "-pf";
+	struct squash_input in = {.source = stage->dir, .fd = -1};
 
 	if (fs_write_atomic(pseudo, text, strlen(text), 0600, err) < 0)
 		return -1;
-	return squash(stage->dir, to, (char *[]){option, pseudo, NULL}, err);
+	return squash(&in, to, (char *[]){no_xattrs, option, pseudo, NULL}, err);
 }

@@ -9,9 +9,11 @@
 int squash_check(struct error **err);
 /* From a directory; everything belongs to root. */
 int squash_dir(const char *from, const char *to, struct error **err);
+/* From a tar archive, with its owners, modes, devices and extended attributes. */
+int squash_tar(const char *tar, const char *to, struct error **err);
 
 /* A tree with owners and modes of its own. Its files lie in a directory; what only root could give them, and links, are
- * lines of a pseudo file. (From a tar, mksquashfs 4.5 gives "/" to the user who runs it.) */
+ * lines of a pseudo file. (From a tar, mksquashfs 4.5 takes no pseudo file, and gives "/" to the user who runs it.) */
 struct stage {
 	const char *dir; /* exists */
 	char **pseudo;

@@ -14,9 +14,11 @@
 #include "base/units.h"
 
 #define OUTPUT_LIMIT (1024 * 1024)
+#define LINE_LIMIT 512 /* longer ones are handed on in pieces */
+#define WATCH_MS 200
 #define NO_SPACE_TEXT "No space left on device"
 
-static char **english_environment(void)
+static char **english_environment(const char *const *more)
 {
 	char **env = NULL;
 
@@ -24,6 +26,8 @@ static char **english_environment(void)
 		if (!str_starts(*e, "LC_") && !str_starts(*e, "LANG"))
 			strv_append(&env, *e);
 	strv_append(&env, "LC_ALL=C");
+	for (; more && *more; more++)
+		strv_append(&env, *more);
 	return env;
 }
 
@@ -46,26 +50,62 @@ static char *read_output(int fd, bool tail)
 	return text;
 }
 
-static char *last_line(char *text)
+/* apt and what is built on it: the first complaint is the cause, later ones are consequences. */
+static char *telling_line(char *text)
 {
-	char *line = str_trim(text);
-	char *newline = strrchr(line, '\n');
+	cleanup_strv char **lines = strv_split(str_trim(text), '\n');
+	const char *line = lines[strv_len(lines) - 1];
 
-	return str_escape(newline ? newline + 1 : line, strlen(newline ? newline + 1 : line));
+	for (size_t i = 0; lines[i]; i++) {
+		if (str_starts(lines[i], "E: ")) {
+			line = lines[i] + strlen("E: ");
+			break;
+		}
+	}
+	return str_escape(line, strlen(line));
+}
+
+/* What is being written to a memfd, read line by line. */
+struct watch {
+	int fd;
+	off_t at; /* of the first line that was not handed on */
+	void (*on_line)(const char *line);
+};
+
+static void watch_lines(struct watch *w)
+{
+	char buffer[LINE_LIMIT + 1];
+	ssize_t n;
+
+	while (w->on_line && (n = pread(w->fd, buffer, LINE_LIMIT, w->at)) > 0) {
+		char *newline = memchr(buffer, '\n', (size_t)n);
+		if (!newline && n < LINE_LIMIT)
+			return;
+		size_t length = newline ? (size_t)(newline - buffer) : (size_t)n;
+		buffer[length] = '\0';
+		w->at += (off_t)(newline ? length + 1 : length);
+		w->on_line(buffer);
+	}
 }
 
 /* Waits for the end of a child, and kills it at the deadline. Returns its wait status. */
-static int wait_child(pid_t pid, int pidfd, int64_t timeout_ms, int *ret_status, struct error **err)
+static int wait_child(pid_t pid, int pidfd, int64_t timeout_ms, struct watch *watch,
+		      int *ret_status, struct error **err)
 {
 	int64_t deadline = clock_ms() + timeout_ms;
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
 	bool late = false;
 	int n;
 
-	do {
+	for (;;) {
 		int64_t left = deadline - clock_ms();
+		if (watch->on_line && left > WATCH_MS)
+			left = WATCH_MS;
 		n = poll(&p, 1, left > 0 ? (int)left : 0);
-	} while (n < 0 && errno == EINTR);
+		watch_lines(watch);
+		if (n > 0 || (n == 0 && clock_ms() >= deadline) || (n < 0 && errno != EINTR))
+			break;
+	}
 	if (n <= 0) {
 		late = true;
 		kill(pid, SIGKILL);
@@ -86,7 +126,7 @@ static int judge(int status, int errors, struct error **err)
 	cleanup_free char *text = read_output(errors, true);
 	if (strstr(text, NO_SPACE_TEXT))
 		return error_set(err, ERR_NO_SPACE, "%s", NO_SPACE_TEXT);
-	cleanup_free char *line = last_line(text);
+	cleanup_free char *line = telling_line(text);
 	if (WIFSIGNALED(status))
 		return error_set(err, ERR_IO, "it was killed by signal %d%s%s", WTERMSIG(status),
 				 *line ? ": " : "", line);
@@ -97,7 +137,7 @@ static int judge(int status, int errors, struct error **err)
 static int spawn_and_wait(const struct tool *tool, const char *exe, int out, int errors,
 			  struct error **err)
 {
-	cleanup_strv char **env = english_environment();
+	cleanup_strv char **env = english_environment(tool->env);
 	struct proc_fd fds[3] = {
 		{.from = out, .to = 1}, {.from = errors, .to = 2}, {.from = tool->input, .to = 0}};
 	struct proc_spec spec = {
@@ -109,11 +149,12 @@ static int spawn_and_wait(const struct tool *tool, const char *exe, int out, int
 	    .cwd = tool->cwd,
 	    .die_with_parent = true,
 	};
+	struct watch watch = {.fd = errors, .on_line = tool->on_line};
 	cleanup_close int pidfd = -1;
 	int status = 0;
 	pid_t pid = proc_spawn(&spec, &pidfd, err);
 
-	if (pid < 0 || wait_child(pid, pidfd, tool->timeout_ms, &status, err) < 0)
+	if (pid < 0 || wait_child(pid, pidfd, tool->timeout_ms, &watch, &status, err) < 0)
 		return -1;
 	return judge(status, errors, err);
 }

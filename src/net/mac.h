@@ -9,5 +9,6 @@ enum { MAC_TEXT_SIZE = 18 };
  * 802: bits 1 and 0 of the first byte). */
 void mac_from_hostname(const char *hostname, unsigned char ret[6]);
 void mac_format(const unsigned char mac[6], char ret[MAC_TEXT_SIZE]); /* "2e:31:2a:ff:7d:45" */
+int mac_parse(const char *s, unsigned char ret[6]); /* that form only; -1 for another */
 
 #endif

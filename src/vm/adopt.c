@@ -9,7 +9,7 @@
 #include "base/str.h"
 #include "vm/manager_impl.h"
 
-static bool adopt_runs(const struct vm *vm)
+bool vm_runs(const struct vm *vm)
 {
 	const struct vm_processes *p = &vm->processes;
 
@@ -20,16 +20,27 @@ static void adopt_status(void *arg, bool running, const char *status, const stru
 {
 	struct vm *vm = arg;
 
-	if (!error && !running && str_eq(status, "paused") && vm->state == VM_STATE_RUNNING)
+	if (error || vm->op)
+		return;
+	if (!running && str_eq(status, "paused") && vm->state == VM_STATE_RUNNING)
 		vm_set_state(vm, VM_STATE_PAUSED);
+	else if (running && vm->state == VM_STATE_PAUSED)
+		vm_set_state(vm, VM_STATE_RUNNING);
 }
 
 static void adopt_running(struct vm *vm)
 {
 	bool paused = vm->state == VM_STATE_PAUSED;
+	cleanup_error struct error *error = NULL;
 
 	log_info("[%s] found running (pid %d)", vm->hostname, (int)vm->processes.vmm_pid);
-	vm_attach(vm);
+	if (vm_attach(vm, &error)) {
+		vm_set_state(vm, VM_STATE_RUNNING);
+		vm_ended(vm, error_message(error), false);
+		return;
+	}
+	/* How long it has been up is not known: one that hangs is not started anew under whoever looks after it. */
+	timer_cancel(vm->boot_timer);
 	vm_set_state(vm, paused ? VM_STATE_PAUSED : VM_STATE_RUNNING);
 	if (vm->vmm)
 		vmm_query_status(vm->vmm, adopt_status, vm);
@@ -55,7 +66,7 @@ static void adopt_decide(struct vm *vm, const struct record_op *under_way)
 		vm_stop_start(vm, false, true);
 	else if (vm->state == VM_STATE_STOPPED)
 		return;
-	else if (adopt_runs(vm))
+	else if (vm_runs(vm))
 		adopt_running(vm);
 	else if (kept)
 		vm_stop_start(vm, false, true);
@@ -76,11 +87,17 @@ static int adopt_record(struct manager *m, const char *hostname, struct error **
 	vm = record_parse(m, text, n, &under_way, err);
 	if (!vm)
 		return error_wrap(err, "%s", path);
-	vm_insert(vm);
-	adopt_decide(vm, &under_way);
+	if (str_eq(vm->hostname, hostname)) {
+		vm_insert(vm);
+		adopt_decide(vm, &under_way);
+	} else {
+		error_set(err, ERR_INVALID, "%s: it is the record of \"%s\"", path, vm->hostname);
+		vm_forget(vm);
+		vm = NULL;
+	}
 	free(under_way.op);
 	free(under_way.step);
-	return 0;
+	return vm ? 0 : -1;
 }
 
 /* A directory without a record is of a launch that ended before its first record was durable: nothing else was made. */
@@ -98,6 +115,7 @@ static void adopt_directory(struct manager *m, const char *hostname)
 	}
 	/* A record that cannot be read is kept for its owner: it may be all that is left of a disk. */
 	log_error("%s; its VM is left alone", error_message(error));
+	strv_append(&m->left_alone, hostname);
 }
 
 static int adopt_compare(const struct dirent **a, const struct dirent **b)

@@ -138,11 +138,14 @@ static void attach_on_vmm_event(void *arg, enum vmm_event event)
 		attach_on_reset(vm);
 }
 
+/* The VMM may only have been slow; its end is the monitor's to tell. */
 static void attach_on_vmm_down(void *arg, const struct error *error)
 {
 	struct vm *vm = arg;
 
+	log_debug("[%s] control channel: %s", vm->hostname, error_message(error));
 	vmm_client_free(&vm->vmm);
+	timer_set(vm->vmm_timer, VMM_RECONNECT_MS);
 }
 
 static const struct vmm_client_events vmm_events = {
@@ -150,28 +153,37 @@ static const struct vmm_client_events vmm_events = {
 	.on_down = attach_on_vmm_down,
 };
 
-void vm_attach(struct vm *vm)
+static void attach_vmm(void *arg)
+{
+	struct vm *vm = arg;
+	struct manager *m = vm->manager;
+	cleanup_free char *run = vm_run_path(vm, NULL);
+
+	vm->vmm = vmm_client_new(m->loop, m->options->ops, run, &vmm_events, vm, NULL);
+	if (!vm->vmm)
+		timer_set(vm->vmm_timer, VMM_RECONNECT_MS);
+}
+
+int vm_attach(struct vm *vm, struct error **err)
 {
 	struct manager *m = vm->manager;
 	cleanup_free char *run = vm_run_path(vm, NULL);
 	cleanup_free char *control = vm_run_path(vm, "control.sock");
 	cleanup_free char *agent = vm_run_path(vm, "agent.sock");
-	cleanup_error struct error *error = NULL;
 
 	vm_detach(vm);
+	vm->monitor = monitor_client_new(m->loop, run, &monitor_events, vm, err);
+	if (!vm->monitor)
+		return -1;
 	vm->guest_said_bye = vm->vmm_gone = false;
 	vm->silent_resets = 0;
 	vm->boot_timer = timer_new(m->loop, attach_boot_expired, vm);
 	attach_arm_boot_timer(vm);
 	vm->reset_timer = timer_new(m->loop, attach_look_at_reset, vm);
 	vm->session = session_new(m->loop, control, agent, &session_events, vm);
-	vm->vmm = vmm_client_new(m->loop, m->options->ops, run, &vmm_events, vm, &error);
-	if (error)
-		log_warn("[%s] %s", vm->hostname, error_message(error));
-	error_free(&error);
-	vm->monitor = monitor_client_new(m->loop, run, &monitor_events, vm, &error);
-	if (error)
-		log_warn("[%s] %s", vm->hostname, error_message(error));
+	vm->vmm_timer = timer_new(m->loop, attach_vmm, vm);
+	attach_vmm(vm);
+	return 0;
 }
 
 void vm_detach(struct vm *vm)
@@ -181,6 +193,7 @@ void vm_detach(struct vm *vm)
 	monitor_client_free(&vm->monitor);
 	timer_free(&vm->boot_timer);
 	timer_free(&vm->reset_timer);
+	timer_free(&vm->vmm_timer);
 }
 
 void vm_ended(struct vm *vm, const char *why, bool expected)
@@ -204,7 +217,6 @@ void vm_ended(struct vm *vm, const char *why, bool expected)
 
 struct pause_call {
 	struct vm *vm;
-	char *hostname;
 	enum vm_state then;
 	vm_done_fn *done;
 	void *arg;
@@ -213,13 +225,20 @@ struct pause_call {
 static void pause_done(void *arg, const struct error *error)
 {
 	struct pause_call *call = arg;
-	struct manager *m = call->vm->manager;
-	struct vm *vm = manager_find(m, call->hostname);
+	struct vm *vm = call->vm; /* still there: its client answers at the latest when it is freed */
+	cleanup_error struct error *failure = NULL;
 
-	if (!error && vm == call->vm && !vm->op)
+	vm->vmm_asked = false;
+	if (!error && !vm->op) {
 		vm_settle_start(vm, call->then);
-	call->done(call->arg, error);
-	free(call->hostname);
+		if (call->then == VM_STATE_RUNNING && !session_was_heard(vm->session))
+			attach_arm_boot_timer(vm);
+	} else if (error && error->code == ERR_CANCELLED) {
+		error_set(&failure, ERR_CONFLICT, "VM \"%s\" ends", vm->hostname);
+	} else if (error && error->code == ERR_TIMEOUT) {
+		error_set(&failure, ERR_INTERNAL, "%s", error_message(error));
+	}
+	call->done(call->arg, failure ? failure : error);
 	free(call);
 }
 
@@ -228,9 +247,7 @@ static void pause_or_resume(struct vm *vm, enum vm_request request, vm_done_fn *
 	cleanup_error struct error *error = NULL;
 	struct pause_call *call;
 
-	vm_state_check(vm->hostname, vm->state, request, &error);
-	if (!error && vm->op)
-		error_set(&error, ERR_CONFLICT, "VM \"%s\" is busy with its %s", vm->hostname, op_name(vm->op));
+	vm_check_request(vm, request, &error);
 	if (!error && !vm->vmm)
 		error_set(&error, ERR_UNAVAILABLE, "the hypervisor of VM \"%s\" is not connected", vm->hostname);
 	if (error) {
@@ -239,10 +256,10 @@ static void pause_or_resume(struct vm *vm, enum vm_request request, vm_done_fn *
 	}
 	call = NEW(struct pause_call);
 	call->vm = vm;
-	call->hostname = str_dup(vm->hostname);
 	call->then = request == VM_REQUEST_PAUSE ? VM_STATE_PAUSED : VM_STATE_RUNNING;
 	call->done = done;
 	call->arg = arg;
+	vm->vmm_asked = true;
 	(request == VM_REQUEST_PAUSE ? vmm_pause : vmm_resume)(vm->vmm, pause_done, call);
 }
 

@@ -24,6 +24,5 @@ char *console_find_last(const char *path, const char *text)
 		found = at;
 	if (!found)
 		return NULL;
-	n = end + n - found;
 	return str_escape(found, strcspn(found, "\r\n") < CONSOLE_LINE ? strcspn(found, "\r\n") : CONSOLE_LINE);
 }

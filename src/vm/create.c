@@ -6,6 +6,13 @@
 #include "base/units.h"
 #include "vm/manager_impl.h"
 
+static bool create_is_left_alone(const struct manager *m, const char *group, unsigned number)
+{
+	cleanup_free char *hostname = str_fmt("%s-%u", group, number);
+
+	return strv_contains(m->left_alone, hostname);
+}
+
 static unsigned create_next_number(const struct manager *m, const char *group, unsigned services)
 {
 	unsigned next = services + 1;
@@ -13,6 +20,8 @@ static unsigned create_next_number(const struct manager *m, const char *group, u
 	for (const struct vm *vm = m->vms; vm; vm = vm->next)
 		if (str_eq(vm->group, group) && vm->number >= next)
 			next = vm->number + 1;
+	while (create_is_left_alone(m, group, next))
+		next++;
 	return next;
 }
 
@@ -191,6 +200,12 @@ static int services_start_one(struct manager *m, const struct config_group *g, u
 	struct vm *vm = manager_find(m, hostname);
 	cleanup_free char *ram = size_format(g->ram_bytes);
 
+	if (create_is_left_alone(m, g->name, number)) {
+		log_error("[%s] not started: its record cannot be read", hostname);
+		return 0;
+	}
+	if (vm && vm->op)
+		vm->restart = !str_eq(op_name(vm->op), "launch");
 	if (vm && (vm->op || vm->state != VM_STATE_STOPPED))
 		return 0;
 	log_info("Launching: %s  %s  %u vCPU", hostname, ram, g->vcpu);
@@ -224,12 +239,37 @@ int manager_start_services(struct manager *m, struct error **err)
 	return 0;
 }
 
-static int request_begin(struct vm *vm, enum vm_request request, struct error **err)
+void service_replace(struct vm *vm)
+{
+	struct manager *m = vm->manager;
+	const struct config_group *g = config_group_find(m->options->config, vm->group);
+	cleanup_error struct error *error = NULL;
+	cleanup_free char *hostname = str_dup(vm->hostname);
+	unsigned number = vm->number;
+
+	vm_forget(vm);
+	if (g && !m->stopping && services_start_one(m, g, number, &error))
+		log_error("[%s] %s", hostname, error_message(error));
+}
+
+int vm_check_request(const struct vm *vm, enum vm_request request, struct error **err)
 {
 	if (vm_state_check(vm->hostname, vm->state, request, err))
 		return -1;
-	if (vm->op && request != VM_REQUEST_DELETE)
+	if (request == VM_REQUEST_DELETE)
+		return 0;
+	if (vm->op)
 		return error_set(err, ERR_CONFLICT, "VM \"%s\" is busy with its %s", vm->hostname, op_name(vm->op));
+	if (vm->vmm_asked)
+		return error_set(err, ERR_CONFLICT, "VM \"%s\" is just being paused or resumed", vm->hostname);
+	return 0;
+}
+
+static int request_begin(struct vm *vm, enum vm_request request, struct error **err)
+{
+	if (vm_check_request(vm, request, err))
+		return -1;
+	vm->stuck = vm->restart = false;
 	return 0;
 }
 
@@ -245,6 +285,8 @@ int vm_relaunch(struct vm *vm, struct error **err)
 {
 	if (request_begin(vm, VM_REQUEST_RELAUNCH, err))
 		return -1;
+	if (vm->manager->stopping)
+		return error_set(err, ERR_UNAVAILABLE, "the daemon is stopping");
 	if (!vm_is_kept(vm))
 		return error_set(err, ERR_CONFLICT, "VM \"%s\" is not persistent", vm->hostname);
 	vm->boot_retries = 0;
@@ -279,6 +321,21 @@ int vm_delete(struct vm *vm, struct error **err)
 	return 0;
 }
 
+void vm_set_tags(struct vm *vm, char **take_tags)
+{
+	strv_free(&vm->tags);
+	vm->tags = take_tags;
+	vm->dirty = true;
+	vm_op_ended(vm);
+}
+
+static void service_restart(struct vm *vm)
+{
+	vm->restart = false;
+	log_info("Launching: %s again", vm->hostname);
+	vm_launch_start(vm, false);
+}
+
 /* An operation left the VM in a state of rest: is that where it is to stay? */
 void vm_op_ended(struct vm *vm)
 {
@@ -287,12 +344,20 @@ void vm_op_ended(struct vm *vm)
 
 	if (vm->op)
 		return;
+	if (vm->stuck) {
+		vm_changed(vm);
+		return;
+	}
 	if (vm->delete_wanted || (!vm_is_kept(vm) && (stopping || vm->vmm_gone || !runs)))
 		vm_delete_start(vm);
 	else if (runs && vm->vmm_gone)
 		vm_stop_start(vm, false, true);
 	else if (runs && stopping)
 		vm_stop_start(vm, vm->manager->graceful, false);
+	else if (vm->restart && vm->state == VM_STATE_STOPPED && !stopping)
+		service_restart(vm);
+	else if (vm->dirty)
+		vm_settle_start(vm, vm->state);
 	else
 		vm_changed(vm);
 }

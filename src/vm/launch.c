@@ -31,11 +31,18 @@ static int launch_dirs(void *ctx, struct op *op, struct error **err)
 	return fs_mkdir_p(l->run_dir, 0700, err);
 }
 
+static int launch_end_vmm(struct launch *l, struct error **err)
+{
+	return vmm_destroy(l->run_dir, l->process.monitor_pid ? &l->process : NULL, err);
+}
+
+/* What ran before this launch (a boot that hung, a launch that a crash interrupted) is found by its run directory: it ends
+ * before that goes. */
 static int launch_dirs_undo(void *ctx, struct error **err)
 {
 	struct launch *l = ctx;
 
-	if (fs_remove_tree(l->run_dir, err))
+	if (launch_end_vmm(l, err) || fs_remove_tree(l->run_dir, err))
 		return -1;
 	if (!l->fresh)
 		return 0;
@@ -72,7 +79,7 @@ static int launch_vmm(void *ctx, struct op *op, struct error **err)
 	struct launch *l = ctx;
 
 	/* Of a boot that hung, or of a launch that a crash interrupted: its record may not have had the pids yet. */
-	if (vmm_destroy(l->run_dir, l->process.monitor_pid ? &l->process : NULL, err))
+	if (launch_end_vmm(l, err))
 		return -1;
 	memset(&l->process, 0, sizeof(l->process));
 	if (fs_unlink(l->exit_record, err))
@@ -94,9 +101,7 @@ static void launch_vmm_finish(void *ctx)
 
 static int launch_vmm_undo(void *ctx, struct error **err)
 {
-	struct launch *l = ctx;
-
-	return vmm_destroy(l->run_dir, l->process.monitor_pid ? &l->process : NULL, err);
+	return launch_end_vmm(ctx, err);
 }
 
 static int launch_connect(void *ctx, struct op *op, struct error **err)
@@ -104,7 +109,8 @@ static int launch_connect(void *ctx, struct op *op, struct error **err)
 	struct launch *l = ctx;
 
 	/* From here on the agent may be used: what is left is the record. */
-	vm_attach(l->vm);
+	if (vm_attach(l->vm, err))
+		return -1;
 	vm_set_state(l->vm, VM_STATE_RUNNING);
 	return 0;
 }
@@ -153,6 +159,7 @@ static void launch_failed(struct vm *vm, bool fresh, const struct error *error)
 {
 	log_error("[%s] launch failed: %s", vm->hostname, error_message(error));
 	vm_note_error(vm, "%s", error_message(error));
+	vm->last_error_code = error->code;
 	vm_detach(vm);
 	memset(&vm->processes, 0, sizeof(vm->processes));
 	if (fresh)
@@ -173,6 +180,7 @@ static void launch_done(void *ctx, const struct error *error)
 		launch_failed(vm, fresh, error);
 		return;
 	}
+	mem_freep(&vm->last_error); /* of the run before */
 	log_info("[%s] IP: %s", vm->hostname, vm->ip && vm->ip[0] ? vm->ip : "not known yet");
 	vm_op_ended(vm);
 }
@@ -192,8 +200,9 @@ static void launch_plan_net(struct launch *l)
 	mac_from_hostname(l->name, l->spec.net.mac);
 	l->spec.net.kind = l->net.kind == NET_USER_PASST ? VMM_NET_HELPER : VMM_NET_SLIRP;
 	l->spec.net.helper_argv = l->net.helper_argv;
-	l->spec.net.helper_uid = l->spec.uid;
-	l->spec.net.helper_gid = l->spec.gid;
+	/* Of its own as well: what breaks out of one does not own the other. */
+	l->spec.net.helper_uid = l->spec.uid + 1;
+	l->spec.net.helper_gid = l->spec.gid + 1;
 	l->spec.net.tap_fd = -1;
 }
 
@@ -231,8 +240,8 @@ static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager
 		.root_image = image->rootfs,
 		.data_disk = vm->disk_bytes ? l->data_disk : NULL,
 		.config_disk = l->config_disk,
-		.uid = UID_BASE + vm->uid_slot,
-		.gid = UID_BASE + vm->uid_slot,
+		.uid = UID_BASE + UIDS_PER_VM * vm->uid_slot,
+		.gid = UID_BASE + UIDS_PER_VM * vm->uid_slot,
 		.run_dir = l->run_dir,
 		.console_path = l->console,
 		.console_limit = CONSOLE_LIMIT,
@@ -243,17 +252,29 @@ static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager
 	return l;
 }
 
+/* A writable disk holds changes to one image: over another they are garbage. */
+static int launch_check_image(struct vm *vm, const struct manager_image *image)
+{
+	if (!image)
+		vm_note_error(vm, "its image \"%s\" is not in the configuration any more", vm->image ? vm->image : "");
+	else if (vm->disk_bytes && !str_eq(image->digest, vm->image_digest))
+		vm_note_error(vm, "its disk belongs to another build of the image \"%s\" (%.19s): put that back, or delete the VM",
+			      vm->image, vm->image_digest ? vm->image_digest : "unknown");
+	else
+		return 0;
+	log_error("[%s] %s", vm->hostname, vm->last_error);
+	return -1;
+}
+
 void vm_launch_start(struct vm *vm, bool fresh)
 {
 	struct manager *m = vm->manager;
 	const struct manager_image *image = manager_image(m, vm->image);
 
-	vm_set_state(vm, VM_STATE_STARTING);
-	if (!image) {
-		vm_note_error(vm, "its image \"%s\" is not in the configuration any more", vm->image);
-		log_error("[%s] %s", vm->hostname, vm->last_error);
-		vm_settle_start(vm, VM_STATE_STOPPED);
+	if (launch_check_image(vm, image)) {
+		vm_stop_start(vm, false, true); /* of an interrupted launch there may be something left */
 		return;
 	}
+	vm_set_state(vm, VM_STATE_STARTING);
 	vm->op = op_start(m->loop, m->pool, &launch_table, launch_new(vm, fresh, image), 0);
 }

@@ -9,13 +9,9 @@ static void manager_wake(void *arg)
 {
 	struct manager *m = arg;
 
-	/* A waiter's callback may create or forget VMs: begin again after each VM that had work. */
-	for (struct vm *vm = m->vms; vm;) {
-		struct vm *next = vm->next;
-
+	/* What waiters' callbacks do to VMs takes an operation: none is forgotten from within. */
+	for (struct vm *vm = m->vms; vm; vm = vm->next)
 		waiters_check(vm);
-		vm = next && manager_find(m, next->hostname) == next ? next : NULL;
-	}
 	manager_check_stopped(m);
 }
 
@@ -49,6 +45,7 @@ void manager_free(struct manager **mp)
 		vm_forget(m->vms);
 	}
 	timer_free(&m->wake);
+	strv_free(&m->left_alone);
 	net_user_host_clear(&m->net_host);
 	free(m->boot_id);
 	free(m);
@@ -199,7 +196,7 @@ void manager_check_stopped(struct manager *m)
 	if (!m->stopping || !m->stopped)
 		return;
 	for (struct vm *vm = m->vms; vm; vm = vm->next) {
-		if (!vm->op && !(vm->state == VM_STATE_STOPPED && vm_is_kept(vm)))
+		if (!vm->op && !vm->stuck && !(vm->state == VM_STATE_STOPPED && vm_is_kept(vm)))
 			vm_op_ended(vm);
 		busy = busy || vm->op;
 	}

@@ -12,14 +12,16 @@
 
 enum {
 	UID_BASE = 300000,             /* of the VMMs; above what distributions and subuid ranges hand out by default */
+	UIDS_PER_VM = 2,               /* its VMM's and its network helper's */
 	MAX_VMS = 4096,                /* per daemon */
 	CONSOLE_LIMIT = 8 * 1024 * 1024,
-	RECORD_LIMIT = 1024 * 1024,    /* bytes of a record; userdata is most of it */
+	RECORD_LIMIT = 16 * 1024 * 1024, /* bytes of a record; userdata is most of it, six bytes for a control character */
 	GRACEFUL_STOP_MS = 60 * 1000,  /* for a guest to power off */
 	BOOT_SIGN_KVM_MS = 20 * 1000,  /* to the agent's first word; then the boot counts as hung */
 	BOOT_SIGN_TCG_MS = 90 * 1000,
 	BOOT_MAX_RETRIES = 1,
 	MAX_SILENT_RESETS = 3,
+	VMM_RECONNECT_MS = 1000,
 	CONSOLE_SETTLE_MS = 200,       /* for what the guest said last to pass through the monitor */
 };
 
@@ -32,6 +34,7 @@ struct manager {
 	struct vm *vms;
 	struct timer *wake;           /* waiters are looked at in the next round */
 	bool stopping, graceful;
+	char **left_alone;            /* hostnames whose records cannot be read: not ours to use */
 	loop_fn *stopped;
 	void *stopped_arg;
 };
@@ -46,6 +49,7 @@ void vm_insert(struct vm *vm);          /* into the manager's list */
 void vm_forget(struct vm *vm);          /* out of the list, and frees it */
 void vm_set_state(struct vm *vm, enum vm_state state);
 void vm_changed(struct vm *vm);         /* waiters are told in the next round */
+bool vm_runs(const struct vm *vm);      /* its processes are there */
 bool vm_is_kept(const struct vm *vm);   /* when it ends: as Stopped, not removed */
 void vm_note_error(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const struct manager_image *manager_image(const struct manager *m, const char *name); /* NULL if unknown */
@@ -60,8 +64,12 @@ int record_save(const char *dir, const char *text, struct error **err); /* block
 /* guestconfig.c: the JSON of the config disk. */
 char *guest_config(const struct vm *vm);
 
+/* create.c: ERR_CONFLICT unless the state and what is under way allow this */
+int vm_check_request(const struct vm *vm, enum vm_request request, struct error **err);
+
 /* attach.c: connections to a running VM */
-void vm_attach(struct vm *vm);
+/* ERR_UNAVAILABLE when its monitor is not there: nobody would tell of its end. Not attached then. */
+int vm_attach(struct vm *vm, struct error **err);
 void vm_detach(struct vm *vm);
 void vm_ended(struct vm *vm, const char *why, bool expected); /* its VMM is gone; decides what follows */
 
@@ -81,6 +89,7 @@ void waiters_gone(struct vm *vm, const char *why);
 
 /* create.c */
 int manager_start_services(struct manager *m, struct error **err);
+void service_replace(struct vm *vm);    /* forgets a service that was deleted, and starts it anew */
 int tags_check(struct manager *m, const char *group, char *const *tags, struct error **err);
 
 #endif

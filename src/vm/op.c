@@ -19,6 +19,9 @@ struct op {
 	struct error *failure;    /* why it is being undone */
 	struct error *cancelled;  /* asked for, not yet acted upon */
 	bool undoing, waiting, in_job;
+	bool beginning;           /* run() of a WAIT step is on the stack: its end is acted upon when it has returned */
+	bool ended;               /* and it came from within */
+	struct error *end;        /* with this error */
 };
 
 static void op_advance(void *arg);
@@ -123,6 +126,25 @@ static void op_submit(struct op *op)
 	worker_submit(op->pool, op_job_work, op_job_done, op);
 }
 
+static void op_begin_wait(struct op *op)
+{
+	const struct op_step *step = op_current(op);
+	struct error *error = NULL;
+
+	op->waiting = op->beginning = true;
+	timer_set(op->timer, step->deadline_ms);
+	if (step->run(op->ctx, op, &error) == 0)
+		op_inject_fault(op, &error);
+	op->beginning = false;
+	if (!error && !op->ended)
+		return;
+	if (!error)
+		error = TAKE_PTR(op->end);
+	error_free(&op->end);
+	op->ended = false;
+	op_continue(op, error);
+}
+
 static void op_run_step(struct op *op)
 {
 	const struct op_step *step = op_current(op);
@@ -134,10 +156,7 @@ static void op_run_step(struct op *op)
 		op_submit(op);
 		return;
 	case OP_STEP_WAIT:
-		op->waiting = true;
-		timer_set(op->timer, step->deadline_ms);
-		if (step->run(op->ctx, op, &error) || op_inject_fault(op, &error))
-			op_continue(op, error);
+		op_begin_wait(op);
 		return;
 	case OP_STEP_LOOP:
 		if (step->run(op->ctx, op, &error) == 0)
@@ -202,6 +221,12 @@ void op_continue(struct op *op, struct error *take)
 {
 	if (!op->waiting) {
 		error_free(&take);
+		return;
+	}
+	if (op->beginning) {
+		error_free(&op->end);
+		op->ended = true;
+		op->end = take;
 		return;
 	}
 	op->waiting = false;

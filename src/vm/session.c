@@ -6,9 +6,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
-
-static void session_connect(void *arg);
-static void session_begin_reset(struct session *s);
+#include "base/units.h"
 
 static void session_send(struct session *s, const struct control_line *line)
 {
@@ -20,16 +18,13 @@ static void session_send(struct session *s, const struct control_line *line)
 /* Drops all of the agent port; the next handshake connects it anew, so that nothing of the old session is in flight. */
 static void session_drop_agent(struct session *s)
 {
-	bool was_ready = s->phase == SESSION_READY;
-
 	if (s->phase > SESSION_QUIET)
 		s->phase = SESSION_QUIET;
 	session_events_close(s);
 	http2_session_free(&s->mux);
 	stream_free(&s->agent);
 	s->instance[0] = '\0';
-	if (was_ready)
-		s->events->on_lost(s->arg);
+	timer_set(s->notify, 0);
 }
 
 static void session_disconnect(struct session *s)
@@ -58,7 +53,38 @@ void session_event_ready(struct session *s)
 	timer_cancel(s->timer);
 	s->phase = SESSION_READY;
 	s->backoff_ms = SESSION_RETRY_MIN_MS;
-	s->events->on_ready(s->arg);
+	s->ready_count++;
+	timer_set(s->notify, 0);
+}
+
+void session_event_changed(struct session *s)
+{
+	s->owe_event = true;
+	timer_set(s->notify, 0);
+}
+
+static void session_on_notify(void *arg)
+{
+	struct session *s = arg;
+	bool ready = s->phase == SESSION_READY;
+
+	if (!s->owe_bye && !s->owe_event && s->owner_has_it == ready && (!ready || s->told_ready == s->ready_count))
+		return;
+	timer_set(s->notify, 0);
+	if (s->owe_bye) {
+		s->owe_bye = false;
+		s->events->on_bye(s->arg, s->bye_reboot);
+	} else if (s->owner_has_it && (!ready || s->told_ready != s->ready_count)) {
+		s->owner_has_it = false;
+		s->events->on_lost(s->arg);
+	} else if (ready && !s->owner_has_it) {
+		s->owner_has_it = true;
+		s->told_ready = s->ready_count;
+		s->events->on_ready(s->arg);
+	} else {
+		s->owe_event = false;
+		s->events->on_event(s->arg);
+	}
 }
 
 static void session_start_mux(struct session *s)
@@ -81,16 +107,20 @@ static void session_agent_readable(void *arg)
 		size_t n = evbuffer_get_contiguous_space(in);
 		const char *data = (const char *)evbuffer_pullup(in, (ev_ssize_t)n);
 
+		s->discarded += n;
 		if (s->phase != SESSION_ECHO)
 			evbuffer_drain(in, n);
 		else
 			evbuffer_drain(in, control_scan_push(&s->scan, data, n, &found));
 	}
-	stream_resume(s->agent);
 	if (found)
 		session_start_mux(s);
-	else if (s->phase == SESSION_ECHO && s->scan.seen > CONTROL_MAX_DISCARD)
+	else if (s->discarded > CONTROL_MAX_DISCARD)
 		session_restart(s, "the guest sends something else than the echo");
+	else if (stream_eof(s->agent))
+		session_restart(s, "agent port closed");
+	else
+		stream_resume(s->agent);
 }
 
 static void session_agent_closed(void *arg, const struct error *error)
@@ -108,6 +138,8 @@ static void session_begin_reset(struct session *s)
 	struct control_line line = {.verb = CONTROL_RESET};
 	int fd = fd_connect_unix(s->agent_path, NULL);
 
+	s->reset_at = clock_ms();
+	s->discarded = 0;
 	stream_free(&s->agent);
 	if (fd < 0 || control_new_nonce(s->nonce, NULL)) {
 		fd_closep(&fd);
@@ -127,6 +159,11 @@ static void session_on_hello(struct session *s, const struct control_line *line)
 	s->heard = true;
 	if (s->phase > SESSION_QUIET && str_eq(s->instance, line->instance))
 		return;
+	if (s->reset_at && clock_ms() - s->reset_at < SESSION_RETRY_MIN_MS) {
+		if (s->phase > SESSION_QUIET)
+			session_restart(s, "another instance says hello at once");
+		return; /* the timer asks again */
+	}
 	session_drop_agent(s);
 	memcpy(s->instance, line->instance, sizeof(s->instance));
 	memcpy(s->facts.agent_version, line->agent_version, sizeof(s->facts.agent_version));
@@ -143,6 +180,13 @@ static void session_on_await(struct session *s, const struct control_line *line)
 	stream_write(s->agent, "\n", 1);
 }
 
+static void session_on_bye(struct session *s, const struct control_line *line)
+{
+	s->owe_bye = true;
+	s->bye_reboot = line->reboot;
+	timer_set(s->notify, 0);
+}
+
 /* Returns whether the session is still connected. */
 static bool session_on_line(struct session *s, const char *text, size_t n)
 {
@@ -157,7 +201,7 @@ static bool session_on_line(struct session *s, const char *text, size_t n)
 	else if (line.verb == CONTROL_AWAIT)
 		session_on_await(s, &line);
 	else if (line.verb == CONTROL_BYE)
-		s->events->on_bye(s->arg, line.reboot);
+		session_on_bye(s, &line);
 	return s->phase != SESSION_CLOSED;
 }
 
@@ -182,7 +226,10 @@ static void session_control_readable(void *arg)
 		if (line && !session_on_line(s, line, len))
 			return;
 	}
-	stream_resume(s->control);
+	if (stream_eof(s->control))
+		session_disconnect(s);
+	else
+		stream_resume(s->control);
 }
 
 static void session_control_closed(void *arg, const struct error *error)
@@ -195,10 +242,18 @@ static const struct stream_events control_events = {
 	.on_closed = session_control_closed,
 };
 
-static void session_connect(void *arg)
+/* Once more after a while: an answer may have got lost with a connection. A guest that does not read is not asked again. */
+static void session_ask(struct session *s)
 {
-	struct session *s = arg;
 	const struct control_line hello = {.verb = CONTROL_HELLO_HOST, .protocol = CONTROL_PROTOCOL};
+
+	if (stream_pending(s->control) == 0)
+		session_send(s, &hello);
+	timer_set(s->timer, SESSION_ASK_MS);
+}
+
+static void session_connect(struct session *s)
+{
 	int fd = fd_connect_unix(s->control_path, NULL);
 
 	if (fd < 0) {
@@ -209,21 +264,20 @@ static void session_connect(void *arg)
 	s->control = stream_fd_new(s->loop, fd, -1);
 	stream_set_events(s->control, &control_events, s);
 	s->phase = SESSION_QUIET;
-	session_send(s, &hello);
+	session_ask(s);
 }
 
 /* What the timer means depends on the phase: connect again, ask who is there again, or give a handshake up. */
 static void session_on_timer(void *arg)
 {
 	struct session *s = arg;
-	const struct control_line hello = {.verb = CONTROL_HELLO_HOST, .protocol = CONTROL_PROTOCOL};
 
 	if (s->paused)
 		return;
 	if (s->phase == SESSION_CLOSED)
 		session_connect(s);
 	else if (s->phase == SESSION_QUIET)
-		session_send(s, &hello);
+		session_ask(s);
 	else if (s->phase != SESSION_READY)
 		session_restart(s, "no answer to the handshake");
 }
@@ -240,6 +294,7 @@ struct session *session_new(struct loop *loop, const char *control_path, const c
 	s->arg = arg;
 	s->backoff_ms = SESSION_RETRY_MIN_MS;
 	s->timer = timer_new(loop, session_on_timer, s);
+	s->notify = timer_new(loop, session_on_notify, s);
 	timer_set(s->timer, 0);
 	return s;
 }
@@ -251,10 +306,10 @@ void session_free(struct session **sp)
 	if (!s)
 		return;
 	*sp = NULL;
-	s->phase = SESSION_CLOSED; /* so that nobody is told */
 	session_drop_agent(s);
 	stream_free(&s->control);
 	timer_free(&s->timer);
+	timer_free(&s->notify);
 	free(s->control_path);
 	free(s->agent_path);
 	free(s);

@@ -42,7 +42,7 @@ static int events_on_userdata(struct session *s, struct json_object *event, stru
 		return error_set(err, ERR_PROTOCOL, "exit_code out of range");
 	s->facts.userdata_done = true;
 	s->facts.userdata_exit_code = (int)code;
-	s->events->on_event(s->arg);
+	session_event_changed(s);
 	return 0;
 }
 
@@ -56,7 +56,7 @@ static int events_on_address(struct session *s, struct json_object *event, struc
 	if (!ip || inet_pton(AF_INET, ip, &addr) != 1)
 		return error_set(err, ERR_PROTOCOL, "not an IPv4 address");
 	inet_ntop(AF_INET, &addr, s->facts.ip, sizeof(s->facts.ip));
-	s->events->on_event(s->arg);
+	session_event_changed(s);
 	return 0;
 }
 
@@ -69,7 +69,7 @@ static const struct {
 	{"address", events_on_address},
 };
 
-/* Unknown events are of a newer agent. The mux tells whether the callbacks freed or restarted the session. */
+/* Unknown events are of a newer agent. */
 static int events_dispatch(struct session *s, const char *line, size_t n, struct error **err)
 {
 	cleanup_json struct json_object *event = js_parse(line, n, err);
@@ -87,10 +87,12 @@ static void events_readable(void *arg)
 {
 	struct session *s = arg;
 	struct http_exchange *x = s->event_exchange;
-	struct evbuffer *in = stream_input(http_exchange_stream(x));
+	struct evbuffer *in = s->event_input;
 	size_t n;
 	char *line;
 
+	if (evbuffer_add_buffer(in, stream_input(http_exchange_stream(x))) < 0)
+		abort();
 	while ((line = evbuffer_readln(in, &n, EVBUFFER_EOL_LF))) {
 		cleanup_free char *owned = line;
 		cleanup_error struct error *error = NULL;
@@ -99,10 +101,8 @@ static void events_readable(void *arg)
 			session_restart(s, error_message(error));
 			return;
 		}
-		if (s->event_exchange != x)
-			return;
 	}
-	if (evbuffer_get_length(in) > SESSION_MAX_EVENT || stream_eof(http_exchange_stream(x))) {
+	if (evbuffer_get_length(in) >= SESSION_MAX_EVENT || stream_eof(http_exchange_stream(x))) {
 		session_restart(s, "the event stream ended or has no lines");
 		return;
 	}
@@ -129,6 +129,9 @@ static void events_on_response(void *arg, struct http_exchange *x, const struct 
 
 void session_events_open(struct session *s)
 {
+	s->event_input = evbuffer_new();
+	if (!s->event_input)
+		abort();
 	s->event_exchange = http2_client_open(s->mux, http_head_new_request("GET", "/v1/events"));
 	http_exchange_on_response(s->event_exchange, events_on_response, s);
 	stream_set_events(http_exchange_stream(s->event_exchange), &event_stream_events, s);
@@ -138,4 +141,7 @@ void session_events_open(struct session *s)
 void session_events_close(struct session *s)
 {
 	http_exchange_free(&s->event_exchange);
+	if (s->event_input)
+		evbuffer_free(s->event_input);
+	s->event_input = NULL;
 }

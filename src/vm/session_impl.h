@@ -13,7 +13,8 @@ enum {
 	SESSION_CONNECT_RETRY_MS = 20, /* the VMM listens from its start; this covers a relaunch */
 	SESSION_PING_MS = 10000,
 	SESSION_PING_DEADLINE_MS = 5000,
-	SESSION_MAX_EVENT = 64 * 1024,
+	SESSION_ASK_MS = 2000,         /* QUIET: ask again who is there */
+	SESSION_MAX_EVENT = 64 * 1024, /* bytes of a line, its LF included */
 };
 
 /*  CLOSED ──both sockets connected──▶ QUIET ──hello──▶ RESET ──await──▶ ECHO ──echo──▶ MUX ──ready event──▶ READY
@@ -31,16 +32,23 @@ struct session {
 	bool heard, paused;
 	struct timer *timer;          /* connect retry (CLOSED), handshake deadline (RESET..MUX) or retry (QUIET) */
 	int64_t backoff_ms;
+	int64_t reset_at;             /* clock_ms() of the last reset: a guest cannot make us begin more often than backoff */
 	struct stream *control;
 	struct control_reader reader;
 	struct stream *agent;         /* until the HTTP/2 session owns it */
-	bool agent_used;              /* the HTTP/2 session took it: a new handshake needs a new connection */
 	char instance[33];            /* of the guest's server that we are in session with; "" for none */
 	char nonce[CONTROL_NONCE_LEN + 1];
 	struct control_scan scan;
+	uint64_t discarded;           /* bytes on the agent port before the echo */
 	struct http2_session *mux;
 	struct http_exchange *event_exchange;
+	struct evbuffer *event_input; /* of a line so far; kept here, because the stream's window may be shorter */
 	struct session_facts facts;
+	/* What the owner is still to be told. Each in a round of its own, so that it may free the session. */
+	struct timer *notify;
+	unsigned ready_count, told_ready; /* times that it became ready; the one that on_ready told of */
+	bool owner_has_it;                /* on_ready was called, on_lost was not since */
+	bool owe_event, owe_bye, bye_reboot;
 };
 
 /* session_events.c: opens the event stream on s->mux; calls back session_event_* below. */
@@ -48,6 +56,7 @@ void session_events_open(struct session *s);
 void session_events_close(struct session *s);
 /* session.c */
 void session_event_ready(struct session *s);
+void session_event_changed(struct session *s);
 void session_restart(struct session *s, const char *why); /* drops the HTTP/2 session and begins a new handshake */
 
 #endif

@@ -9,7 +9,7 @@ struct stop {
 	struct vm *vm;                 /* for the loop's steps only */
 	bool ask;                      /* the guest first */
 	struct http_exchange *request; /* to its agent */
-	enum vm_state then;
+	enum vm_state before, then;
 	/* Copies for the workers. */
 	char *state_dir, *run_dir, *console;
 	struct vmm_process process;
@@ -20,6 +20,7 @@ static struct stop *stop_new(struct vm *vm)
 	struct stop *s = NEW(struct stop);
 
 	s->vm = vm;
+	s->before = vm->state;
 	s->state_dir = vm_state_path(vm, NULL);
 	s->run_dir = vm_run_path(vm, NULL);
 	s->console = vm_log_path(vm);
@@ -56,8 +57,11 @@ static int stop_ask(void *ctx, struct op *op, struct error **err)
 	static const char body[] = "{\"action\":\"poweroff\"}";
 	struct stop *s = ctx;
 	struct http_head *head;
+	bool hurry;
 
-	if (!s->ask || !session_is_ready(s->vm->session)) {
+	/* What hurries it may have come before this step began. */
+	hurry = s->vm->delete_wanted || (s->vm->manager->stopping && !s->vm->manager->graceful);
+	if (!s->ask || hurry || !session_is_ready(s->vm->session)) {
 		op_continue(op, NULL);
 		return 0;
 	}
@@ -123,9 +127,32 @@ static char *stop_record(void *ctx, const char *step)
 	return record_format(s->vm, NULL, NULL);
 }
 
+/* A record that cannot be written must not keep a VM from ending: on a full disk that is what makes room. The old one and what
+ * exists then lead the next daemon to the same end. */
 static int stop_save(void *ctx, const char *record, struct error **err)
 {
-	return record_save(((struct stop *)ctx)->state_dir, record, err);
+	cleanup_error struct error *error = NULL;
+
+	if (record_save(((struct stop *)ctx)->state_dir, record, &error))
+		log_warn("%s; going on without", error_message(error));
+	return 0;
+}
+
+/* It could not be ended. The list goes on telling the truth, and nobody tries again unasked before the next start. */
+static void stop_failed(struct stop *s, const char *what, const struct error *error)
+{
+	struct vm *vm = s->vm;
+
+	vm_note_error(vm, "%s: %s", what, error_message(error));
+	log_error("[%s] %s", vm->hostname, vm->last_error);
+	vm->stuck = true;
+	vm->delete_wanted = false;
+	if (vm_runs(vm) && (vm->session || vm_attach(vm, NULL) == 0)) {
+		vm_set_state(vm, s->before == VM_STATE_PAUSED ? VM_STATE_PAUSED : VM_STATE_RUNNING);
+		return;
+	}
+	vm_detach(vm);
+	vm_set_state(vm, VM_STATE_STOPPED);
 }
 
 static void stop_done(void *ctx, const struct error *error)
@@ -135,12 +162,11 @@ static void stop_done(void *ctx, const struct error *error)
 
 	vm->op = NULL;
 	if (error) {
-		vm_note_error(vm, "%s", error_message(error));
-		log_error("[%s] %s", vm->hostname, error_message(error));
-	}
-	if (s->then == VM_STATE_STOPPED && !error)
+		stop_failed(s, "stop", error);
+	} else {
 		log_info("[%s] stopped", vm->hostname);
-	vm_set_state(vm, s->then);
+		vm_set_state(vm, VM_STATE_STOPPED);
+	}
 	stop_free(s);
 	vm_op_ended(vm);
 }
@@ -165,13 +191,33 @@ void vm_stop_start(struct vm *vm, bool ask, bool already_dead)
 	vm->op = op_start(m->loop, m->pool, &stop_table, s, 0);
 }
 
+static int settle_save(void *ctx, const char *record, struct error **err)
+{
+	return record_save(((struct stop *)ctx)->state_dir, record, err);
+}
+
+static void settle_done(void *ctx, const struct error *error)
+{
+	struct stop *s = ctx;
+	struct vm *vm = s->vm;
+
+	vm->op = NULL;
+	if (error) {
+		vm_note_error(vm, "%s", error_message(error));
+		log_error("[%s] %s", vm->hostname, error_message(error));
+	}
+	vm_set_state(vm, s->then);
+	stop_free(s);
+	vm_op_ended(vm);
+}
+
 static const struct op_table settle_table = {
 	.name = "settle",
 	.steps = &stop_steps[ARRAY_LEN(stop_steps) - 1],
 	.nsteps = 1,
 	.record = stop_record,
-	.save = stop_save,
-	.done = stop_done,
+	.save = settle_save,
+	.done = settle_done,
 };
 
 void vm_settle_start(struct vm *vm, enum vm_state state)
@@ -179,6 +225,7 @@ void vm_settle_start(struct vm *vm, enum vm_state state)
 	struct manager *m = vm->manager;
 	struct stop *s = stop_new(vm);
 
+	vm->dirty = false;
 	s->then = state;
 	vm->op = op_start(m->loop, m->pool, &settle_table, s, 0);
 }
@@ -217,17 +264,16 @@ static void delete_done(void *ctx, const struct error *error)
 	struct vm *vm = s->vm;
 
 	vm->op = NULL;
-	stop_free(s);
-	if (!error) {
+	if (error) {
+		stop_failed(s, "delete", error); /* what is left stays listed, so that it can be deleted again */
+	} else {
 		log_info("[%s] deleted", vm->hostname);
-		vm_forget(vm);
-		return;
+		if (vm->restart)
+			service_replace(vm);
+		else
+			vm_forget(vm);
 	}
-	/* What is left stays listed, so that it can be deleted again. */
-	vm_note_error(vm, "delete: %s", error_message(error));
-	log_error("[%s] %s", vm->hostname, vm->last_error);
-	vm->delete_wanted = false;
-	vm_set_state(vm, VM_STATE_STOPPED);
+	stop_free(s);
 }
 
 static const struct op_table delete_table = {

@@ -34,7 +34,7 @@ struct vm {
 	char *userdata, *image, *image_digest;
 	char *machine_id;           /* 32 hex digits, made once */
 	int64_t created_at;         /* ns since the epoch */
-	unsigned uid_slot;          /* its VMM runs as UID_BASE + uid_slot */
+	unsigned uid_slot;          /* whom its VMM and helpers run as: UIDS_PER_VM from UID_BASE on */
 	bool has_override;          /* network lists of this launch instead of the group's */
 	char **allow, **drop;
 	bool override_allow, override_drop; /* which of the two was given */
@@ -43,6 +43,7 @@ struct vm {
 	enum vm_state state;
 	struct vm_processes processes; /* all 0 when none runs */
 	char *last_error;           /* why the last launch failed or the VMM ended unasked; may be NULL */
+	enum error_code last_error_code; /* of the launch that failed; 0: none */
 	unsigned boot_retries;
 
 	/* Connections and the operation under way; NULL when there is none. */
@@ -52,11 +53,16 @@ struct vm {
 	struct vmm_client *vmm;
 	struct op *op;
 	bool delete_wanted;         /* what comes after the operation under way */
+	bool dirty;                 /* its record is to be written once more */
+	bool restart;               /* a service that was on its way out when the daemon started: it comes up again */
+	bool stuck;                 /* it could not be stopped or deleted; until somebody asks again */
+	bool vmm_asked;             /* to pause or resume, and has not answered yet */
 	bool vmm_gone;              /* its VMM ended while an operation was under way */
 	bool guest_said_bye;        /* since the last boot */
 	unsigned silent_resets;     /* of the guest, unannounced, since its agent was last ready */
 	struct timer *boot_timer;   /* a boot without a sign of life */
 	struct timer *reset_timer;  /* a reset that is to be looked into */
+	struct timer *vmm_timer;    /* to connect to the VMM's control channel again */
 	struct vm_waiter *waiters;
 	struct vm *next;
 };
@@ -102,6 +108,7 @@ int vm_delete(struct vm *vm, struct error **err);
 typedef void vm_done_fn(void *arg, const struct error *error);
 void vm_pause(struct vm *vm, vm_done_fn *done, void *arg);  /* done may come from within the call */
 void vm_resume(struct vm *vm, vm_done_fn *done, void *arg);
+void vm_set_tags(struct vm *vm, char **take_tags);           /* in its record once VM_WAIT_SETTLED */
 char *vm_log_path(const struct vm *vm);                      /* of its console; the caller's */
 struct loop *vm_loop(const struct vm *vm);
 
@@ -111,6 +118,7 @@ enum vm_wait_for {
 	VM_WAIT_USERDATA,  /* and userdata has ended */
 	VM_WAIT_STOPPED,   /* Stopped, or gone */
 	VM_WAIT_GONE,
+	VM_WAIT_SETTLED,   /* no operation is under way: its record is what is */
 };
 /* fn is called once: with NULL when it is so (also if it was already; never from within the call), ERR_TIMEOUT, or what made it
  * impossible (the launch failed, the VM is being deleted). `vm` may be gone by then: do not keep it. */

@@ -34,7 +34,7 @@ static void waiter_expired(void *arg)
 	static const char *const for_what[] = {
 		[VM_WAIT_SCHEDULED] = "to start", [VM_WAIT_AGENT] = "to be reached by its agent",
 		[VM_WAIT_USERDATA] = "to finish its userdata", [VM_WAIT_STOPPED] = "to stop",
-		[VM_WAIT_GONE] = "to be gone",
+		[VM_WAIT_GONE] = "to be gone", [VM_WAIT_SETTLED] = "to settle",
 	};
 	struct vm_waiter *w = arg;
 	cleanup_error struct error *error = NULL;
@@ -56,18 +56,29 @@ static bool waiter_is_satisfied(const struct vm *vm, enum vm_wait_for what)
 	case VM_WAIT_USERDATA:
 		return ready && (!vm->userdata || session_facts(vm->session)->userdata_done);
 	case VM_WAIT_STOPPED:
-		return vm->state == VM_STATE_STOPPED;
+		return vm->state == VM_STATE_STOPPED && !vm->op;
 	case VM_WAIT_GONE:
 		return false;
+	case VM_WAIT_SETTLED:
+		return !vm->op && !vm->dirty;
 	}
 	return false;
 }
 
-/* What was to start and is on its way out will not come up any more. */
+/* What was to start and is on its way out will not come up any more; what could not be stopped or deleted stays. */
 static bool waiter_is_hopeless(const struct vm *vm, enum vm_wait_for what)
 {
+	if (what == VM_WAIT_STOPPED || what == VM_WAIT_GONE)
+		return vm->stuck && !vm->op;
 	return what <= VM_WAIT_USERDATA &&
 	       (vm->state == VM_STATE_STOPPING || vm->state == VM_STATE_STOPPED || vm->state == VM_STATE_DELETING);
+}
+
+/* Of a failed launch only what a client can act upon; that a file of ours is missing is not its 404. */
+static enum error_code waiter_code(const struct vm *vm)
+{
+	return vm->last_error_code == ERR_NO_SPACE || vm->last_error_code == ERR_UNAVAILABLE ? vm->last_error_code
+											     : ERR_INTERNAL;
 }
 
 void waiters_check(struct vm *vm)
@@ -81,7 +92,7 @@ void waiters_check(struct vm *vm)
 			waiter_call(w, NULL);
 			w = vm->waiters; /* the callee may have freed others */
 		} else if (waiter_is_hopeless(vm, w->what)) {
-			error_set(&error, ERR_INTERNAL, "VM \"%s\" is %s: %s", vm->hostname, vm_state_name(vm->state),
+			error_set(&error, waiter_code(vm), "VM \"%s\" is %s: %s", vm->hostname, vm_state_name(vm->state),
 				  vm->last_error ? vm->last_error : "it was stopped meanwhile");
 			waiter_call(w, error);
 			w = vm->waiters;
@@ -98,7 +109,7 @@ void waiters_gone(struct vm *vm, const char *why)
 		cleanup_error struct error *error = NULL;
 
 		if (w->what < VM_WAIT_STOPPED)
-			error_set(&error, ERR_INTERNAL, "VM \"%s\" is gone: %s", vm->hostname,
+			error_set(&error, waiter_code(vm), "VM \"%s\" is gone: %s", vm->hostname,
 				  why ? why : "it was deleted meanwhile");
 		waiter_call(w, error);
 	}

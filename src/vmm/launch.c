@@ -102,7 +102,6 @@ static void launch_add_last_words(const struct vmm_spec *spec, const struct vmm_
 				  struct error **err)
 {
 	struct vmm_exit record;
-	cleanup_error struct error *old = NULL;
 	int64_t deadline = clock_ms() + LAST_WORDS_MS;
 
 	if (!err || !*err || (*err)->code != ERR_IO)
@@ -111,7 +110,7 @@ static void launch_add_last_words(const struct vmm_spec *spec, const struct vmm_
 		poll(NULL, 0, 5);
 	if (vmm_exit_read(spec->exit_record, &record, NULL) < 0)
 		return;
-	old = TAKE_PTR(*err);
+	error_free(err);
 	if (*record.vmm_message)
 		error_set(err, ERR_IO, "it ended while starting: %s", record.vmm_message);
 	else if (record.signalled)

@@ -88,7 +88,7 @@ static int program_fds(struct json_object *obj, struct monitor_program *p, struc
 
 static int program_parse(struct json_object *obj, struct monitor_program *p, struct error **err)
 {
-	uint64_t groups[MONITOR_GROUPS_MAX], uid, gid;
+	uint64_t groups[MONITOR_GROUPS_MAX] = {0}, uid, gid;
 
 	if (!json_object_is_type(obj, json_type_object))
 		return error_set(err, ERR_INVALID, "not an object");

@@ -30,10 +30,9 @@ enum vmm_capability {
 
 /* What the host offers for one hypervisor. */
 struct vmm_probe {
-	char *binary; /* absolute path of the VMM */
-	char
-	    *binary_full; /* QEMU: the binary with user network and emulation; may equal `binary` */
-	char *version;	  /* "7.2.22" */
+	char *binary;	      /* absolute path of the VMM */
+	char *binary_full;    /* QEMU: the one with user network and emulation */
+	char *version;	      /* "7.2.22" */
 	enum vmm_accel accel; /* KVM or TCG, never AUTO */
 	char *reason;	      /* why that accel, one sentence for `up` and `doctor` */
 	uint64_t tsc_khz;     /* of the host, measured; 0 where there is none or it is of no use */
@@ -49,9 +48,8 @@ enum vmm_net_kind {
 struct vmm_net {
 	enum vmm_net_kind kind;
 	unsigned char mac[6];
-	char *const *
-	    helper_argv; /* HELPER: the argument "@FD@" becomes the number of its end of the pair */
-	uid_t helper_uid; /* and whom it runs as; ignored when not root */
+	char *const *helper_argv; /* HELPER: "@FD@" becomes the number of its socket */
+	uid_t helper_uid;	  /* and whom it runs as; ignored when not root */
 	gid_t helper_gid;
 	int tap_fd; /* TAP: stays the caller's */
 };
@@ -67,8 +65,7 @@ struct vmm_spec {
 	uint64_t ram_bytes; /* a multiple of 1 MiB */
 	const char *kernel; /* uncompressed ELF with PVH entry on x86-64, Image on arm64 */
 	const char *initrd;
-	const char
-	    *cmdline; /* appended to the kernel line that the hypervisor needs; may be NULL */
+	const char *cmdline;	 /* appended to the hypervisor's own kernel line; may be NULL */
 	const char *root_image;	 /* squashfs, serial slicer-root, read-only; NULL: none */
 	const char *data_disk;	 /* qcow2, serial slicer-data; NULL: none */
 	const char *config_disk; /* raw, serial slicer-config, read-only */

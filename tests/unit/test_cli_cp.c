@@ -75,42 +75,43 @@ static void test_remote_syntax(void **state)
 	assert_false(cp_is_contents("src/") || cp_is_contents("src/.x") || cp_is_contents("a."));
 }
 
-static int parse(const char *words, struct cp_spec *spec, struct error **err)
+/* *spec borrows from *p. */
+static int parse(const char *words, struct parsed *p, struct cp_spec *spec, struct error **err)
 {
 	cleanup_strv char **argv = strv_split(words, ' ');
-	static struct parsed p; /* permissions are borrowed from it */
 	size_t pos = 0;
 
-	parsed_clear(&p);
-	p.tables[0] = command_vm_cp.options;
-	assert_int_equal(options_parse(&p, argv, &pos, false, 0, err), 0);
-	return cp_spec_parse(&p, spec, err);
+	parsed_clear(p);
+	p->tables[0] = command_vm_cp.options;
+	assert_int_equal(options_parse(p, argv, &pos, false, 0, err), 0);
+	return cp_spec_parse(p, spec, err);
 }
 
 static void test_spec(void **state)
 {
+	cleanup_parsed struct parsed p = {0};
 	cleanup_cp_spec struct cp_spec s = {0};
 	static const char *const bad[] = {
 		"a b", "v:a w:b", "--mode zip a v:b", "--mode binary -r a v:b", "--permissions 9 a v:b",
 		"--permissions 4755 a v:b", "--permissions 0644 -r a v:b", "--exclude x a v:b",
 	};
 
-	assert_int_equal(parse("-r src/. v:/dst --exclude a --exclude b --uid 0", &s, NULL), 0);
+	assert_int_equal(parse("-r src/. v:/dst --exclude a --exclude b --uid 0", &p, &s, NULL), 0);
 	assert_true(s.upload && s.recursive && s.contents && s.uid == 0 && s.gid == -1);
 	assert_string_equal(s.local, "src/.");
 	assert_string_equal(s.remote, "/dst");
 	assert_int_equal(strv_len(s.exclude), 2);
 	cp_spec_clear(&s);
-	assert_int_equal(parse("--mode tar v:/x/. dst", &s, NULL), 0);
+	assert_int_equal(parse("--mode tar v:/x/. dst", &p, &s, NULL), 0);
 	assert_true(!s.upload && s.recursive && s.contents);
 	cp_spec_clear(&s);
-	assert_int_equal(parse("v:/x dst --permissions 600", &s, NULL), 0);
+	assert_int_equal(parse("v:/x dst --permissions 600", &p, &s, NULL), 0);
 	assert_true(!s.recursive && str_eq(s.permissions, "600"));
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		cleanup_cp_spec struct cp_spec t = {0};
 		cleanup_error struct error *err = NULL;
 
-		if (!parse(bad[i], &t, &err))
+		if (!parse(bad[i], &p, &t, &err))
 			fail_msg("accepted: %s", bad[i]);
 	}
 }

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/* Links of the host by rtnetlink(7), beyond what base/netlink.h has: bridges, taps, names, and lists
+ * of what there is. Blocking; each call has a deadline of 2 s, lists start again when something
+ * changes while they are read. Names are at most 15 bytes. */
+#ifndef SLICER_BASE_LINKS_H
+#define SLICER_BASE_LINKS_H
+
+#include <net/if.h>
+#include "base/netlink.h"
+
+struct link {
+	int index, master;   /* master 0: none */
+	char name[IFNAMSIZ];
+	char kind[16];	     /* "bridge", "tun", "veth"; empty for hardware and the loopback */
+	char *alias;	     /* NULL: none */
+	unsigned mtu, flags; /* IFF_UP, IFF_LOOPBACK */
+};
+struct link_addr {
+	int index;
+	struct in_addr addr;
+	unsigned prefix;
+};
+struct link_route { /* unicast routes of the table main */
+	int index;  /* of the interface that it leads out of; of several next hops the first */
+	struct in_addr dst, gateway, source; /* 0.0.0.0: none */
+	unsigned prefix, metric;
+};
+
+/* The lists are the caller's: links_free(), free(). */
+int links_list(struct netlink *nl, struct link **ret, size_t *n, struct error **err);
+void links_free(struct link *list, size_t n);
+int links_addresses(struct netlink *nl, struct link_addr **ret, size_t *n, struct error **err);
+int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct error **err);
+
+/* A bridge that is down, without STP, forward delay and multicast snooping: a frame passes at once.
+ * ERR_CONFLICT when the name is taken. */
+int links_bridge_create(struct netlink *nl, const char *name, const unsigned char mac[6],
+			struct error **err);
+int links_delete(struct netlink *nl, int ifindex, struct error **err); /* success when gone */
+int links_set_master(struct netlink *nl, int ifindex, int master, struct error **err);
+int links_set_alias(struct netlink *nl, int ifindex, const char *alias, struct error **err);
+int links_set_mtu(struct netlink *nl, int ifindex, unsigned mtu, struct error **err);
+int links_rename(struct netlink *nl, int ifindex, const char *name, struct error **err);
+/* A second name of up to 127 bytes (ip-link(8), altname). Success when the kernel knows no such
+ * names, or this one is there already. */
+int links_add_altname(struct netlink *nl, int ifindex, const char *name, struct error **err);
+int links_address_delete(struct netlink *nl, int ifindex, struct in_addr addr, unsigned prefix,
+			 struct error **err); /* success when gone */
+
+/* A new tap, down, which goes when its last fd is closed: frames with a virtio header of 12 bytes
+ * (virtio 1.2 §5.1.6) and no other. `owner`: who may open it besides root, (uid_t)-1 for nobody.
+ * Returns the fd. ERR_CONFLICT when the name is taken. */
+int links_tap_create(const char *name, uid_t owner, struct error **err);
+
+#endif

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/links.h"
+
+#include <errno.h>
+
+#include "base/netlink_impl.h"
+#include "base/str.h"
+
+enum { DUMP_TRIES = 10 };
+
+/* A list that grows while a dump is read. */
+struct list {
+	void *items;
+	size_t n, size;
+};
+
+static void *list_add(struct list *l)
+{
+	char *item;
+
+	if ((l->n & (l->n - 1)) == 0) { /* full at each power of two */
+		size_t room = l->n ? 2 * l->n : 1;
+
+		l->items = mem_realloc(l->items, room * l->size);
+	}
+	item = (char *)l->items + l->n++ * l->size;
+	memset(item, 0, l->size);
+	return item;
+}
+
+/* Calls `each` with every attribute behind the `body` bytes of a message. */
+typedef void attr_fn(const struct rtattr *attr, size_t length, void *arg);
+
+static void attrs_each(const struct rtattr *attr, size_t left, attr_fn *each, void *arg)
+{
+	for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left))
+		each(attr, RTA_PAYLOAD(attr), arg);
+}
+
+static void message_attrs(const struct nlmsghdr *hdr, size_t body, attr_fn *each, void *arg)
+{
+	size_t head = NLMSG_SPACE(body);
+
+	if (hdr->nlmsg_len >= head)
+		attrs_each((const struct rtattr *)((const char *)hdr + head), hdr->nlmsg_len - head,
+			   each, arg);
+}
+
+static unsigned attr_u32(const struct rtattr *attr)
+{
+	uint32_t value = 0;
+
+	if (RTA_PAYLOAD(attr) >= sizeof(value))
+		memcpy(&value, RTA_DATA(attr), sizeof(value));
+	return value;
+}
+
+/* Into a fixed field; attributes that are too long cannot be interface names or kinds. */
+static void attr_text(const struct rtattr *attr, size_t length, char *ret, size_t size)
+{
+	if (length < size)
+		memcpy(ret, RTA_DATA(attr), length);
+	else if (length == size)
+		memcpy(ret, RTA_DATA(attr), size - 1);
+}
+
+static void link_kind(const struct rtattr *attr, size_t length, void *arg)
+{
+	struct link *link = arg;
+
+	if (attr->rta_type == IFLA_INFO_KIND)
+		attr_text(attr, length, link->kind, sizeof(link->kind));
+}
+
+static void link_attr(const struct rtattr *attr, size_t length, void *arg)
+{
+	struct link *link = arg;
+
+	switch (attr->rta_type & NLA_TYPE_MASK) {
+	case IFLA_IFNAME:
+		attr_text(attr, length, link->name, sizeof(link->name));
+		break;
+	case IFLA_MTU:
+		link->mtu = attr_u32(attr);
+		break;
+	case IFLA_MASTER:
+		link->master = (int)attr_u32(attr);
+		break;
+	case IFLA_IFALIAS:
+		free(link->alias);
+		link->alias = str_ndup(RTA_DATA(attr), strnlen(RTA_DATA(attr), length));
+		break;
+	case IFLA_LINKINFO:
+		attrs_each(RTA_DATA(attr), length, link_kind, link);
+		break;
+	default:
+		break;
+	}
+}
+
+static void each_link(const struct nlmsghdr *hdr, void *arg)
+{
+	const struct ifinfomsg *info = NLMSG_DATA(hdr);
+	struct link *link;
+
+	if (hdr->nlmsg_type != RTM_NEWLINK || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*info)))
+		return;
+	link = list_add(arg);
+	link->index = info->ifi_index;
+	link->flags = info->ifi_flags;
+	message_attrs(hdr, sizeof(*info), link_attr, link);
+}
+
+static void addr_attr(const struct rtattr *attr, size_t length, void *arg)
+{
+	struct link_addr *addr = arg;
+
+	if (attr->rta_type == IFA_LOCAL && length >= sizeof(addr->addr))
+		memcpy(&addr->addr, RTA_DATA(attr), sizeof(addr->addr));
+}
+
+static void each_addr(const struct nlmsghdr *hdr, void *arg)
+{
+	const struct ifaddrmsg *info = NLMSG_DATA(hdr);
+	struct link_addr *addr;
+
+	if (hdr->nlmsg_type != RTM_NEWADDR || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*info)) ||
+	    info->ifa_family != AF_INET)
+		return;
+	addr = list_add(arg);
+	addr->index = (int)info->ifa_index;
+	addr->prefix = info->ifa_prefixlen;
+	message_attrs(hdr, sizeof(*info), addr_attr, addr);
+}
+
+static void route_hop(const struct rtattr *attr, size_t length, void *arg)
+{
+	struct link_route *route = arg;
+
+	if (attr->rta_type == RTA_GATEWAY && length >= sizeof(route->gateway))
+		memcpy(&route->gateway, RTA_DATA(attr), sizeof(route->gateway));
+}
+
+static void route_hops(const struct rtattr *attr, size_t length, struct link_route *route)
+{
+	const struct rtnexthop *hop = RTA_DATA(attr);
+
+	if (length < sizeof(*hop) || !RTNH_OK(hop, (int)length))
+		return;
+	route->index = hop->rtnh_ifindex;
+	attrs_each(RTNH_DATA(hop), hop->rtnh_len - RTNH_LENGTH(0), route_hop, route);
+}
+
+static void route_attr(const struct rtattr *attr, size_t length, void *arg)
+{
+	struct link_route *route = arg;
+
+	switch (attr->rta_type & NLA_TYPE_MASK) {
+	case RTA_OIF:
+		route->index = (int)attr_u32(attr);
+		break;
+	case RTA_PRIORITY:
+		route->metric = attr_u32(attr);
+		break;
+	case RTA_DST:
+		if (length >= sizeof(route->dst))
+			memcpy(&route->dst, RTA_DATA(attr), sizeof(route->dst));
+		break;
+	case RTA_PREFSRC:
+		if (length >= sizeof(route->source))
+			memcpy(&route->source, RTA_DATA(attr), sizeof(route->source));
+		break;
+	case RTA_MULTIPATH:
+		route_hops(attr, length, route);
+		break;
+	default:
+		route_hop(attr, length, route);
+		break;
+	}
+}
+
+static void each_route(const struct nlmsghdr *hdr, void *arg)
+{
+	const struct rtmsg *info = NLMSG_DATA(hdr);
+	struct link_route *route;
+
+	if (hdr->nlmsg_type != RTM_NEWROUTE || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*info)) ||
+	    info->rtm_family != AF_INET || info->rtm_table != RT_TABLE_MAIN ||
+	    info->rtm_type != RTN_UNICAST)
+		return;
+	route = list_add(arg);
+	route->prefix = info->rtm_dst_len;
+	message_attrs(hdr, sizeof(*info), route_attr, route);
+}
+
+static void links_clear(struct list *l)
+{
+	for (size_t i = 0; i < l->n; i++)
+		free(((struct link *)l->items)[i].alias);
+}
+
+/* Dumps until one was not disturbed by changes. */
+static int list_fill(struct netlink *nl, const struct request *req, netlink_each_fn *each,
+		     struct list *list, void (*clear)(struct list *l), const char *what,
+		     struct error **err)
+{
+	int r = -EINTR;
+
+	for (int i = 0; i < DUMP_TRIES && r == -EINTR; i++) {
+		struct request copy = *req;
+
+		if (clear)
+			clear(list);
+		list->n = 0;
+		r = netlink_dump(nl, &copy, each, list);
+	}
+	if (r == 0)
+		return 0;
+	if (clear)
+		clear(list);
+	mem_freep(&list->items);
+	list->n = 0;
+	return error_errno(err, -r, "cannot list the %s of this host", what);
+}
+
+int links_list(struct netlink *nl, struct link **ret, size_t *n, struct error **err)
+{
+	struct list list = {.size = sizeof(struct link)};
+	struct request req;
+
+	request_init(&req, RTM_GETLINK, 0, sizeof(req.link));
+	if (list_fill(nl, &req, each_link, &list, links_clear, "interfaces", err) < 0)
+		return -1;
+	*ret = list.items;
+	*n = list.n;
+	return 0;
+}
+
+void links_free(struct link *links, size_t n)
+{
+	struct list list = {.items = links, .n = n};
+
+	links_clear(&list);
+	free(links);
+}
+
+int links_addresses(struct netlink *nl, struct link_addr **ret, size_t *n, struct error **err)
+{
+	struct list list = {.size = sizeof(struct link_addr)};
+	struct request req;
+
+	request_init(&req, RTM_GETADDR, 0, sizeof(req.addr));
+	req.addr.ifa_family = AF_INET;
+	if (list_fill(nl, &req, each_addr, &list, NULL, "addresses", err) < 0)
+		return -1;
+	*ret = list.items;
+	*n = list.n;
+	return 0;
+}
+
+int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct error **err)
+{
+	struct list list = {.size = sizeof(struct link_route)};
+	struct request req;
+
+	request_init(&req, RTM_GETROUTE, 0, sizeof(req.route));
+	req.route.rtm_family = AF_INET;
+	if (list_fill(nl, &req, each_route, &list, NULL, "routes", err) < 0)
+		return -1;
+	*ret = list.items;
+	*n = list.n;
+	return 0;
+}

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* Elements of nftables sets by netlink, without running nft: a VM's launch changes nothing else.
+ * The messages are those of linux/netfilter/nf_tables.h. Blocking, with a deadline of 2 s. */
+#ifndef SLICER_BASE_NFSET_H
+#define SLICER_BASE_NFSET_H
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include "base/error.h"
+
+enum { NFSET_KEY_MAX = 32, NFSET_MAX_ELEMENTS = 16 };
+
+struct nfset_element {
+	const char *set;
+	size_t key_len;
+	unsigned char key[NFSET_KEY_MAX]; /* fields of a concatenation begin at multiples of 4 */
+};
+/* Append a field to the key: types ifname, ether_addr and ipv4_addr of nft(8). */
+void nfset_key_ifname(struct nfset_element *e, const char *name);
+void nfset_key_mac(struct nfset_element *e, const unsigned char mac[6]);
+void nfset_key_ip4(struct nfset_element *e, struct in_addr addr);
+
+/* All or none; those that are there already stay. `family` as in linux/netfilter.h (NFPROTO_BRIDGE).
+ * ERR_NOT_FOUND when the table or a set is not there. */
+int nfset_add(uint8_t family, const char *table, const struct nfset_element *elements, size_t n,
+	      struct error **err);
+/* Removes those that are there; success also without the table. */
+int nfset_delete(uint8_t family, const char *table, const struct nfset_element *elements, size_t n,
+		 struct error **err);
+
+#endif

@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: MIT */
+/* Image debian: Debian with systemd, by mmdebstrap(1). */
+#include "image/recipe.h"
+
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "image/apt.h"
+#include "image/debian_overlay.h"
+#include "image/embedded.h"
+#include "image/report.h"
+#include "image/squash.h"
+#include "image/tool.h"
+#include "image/tree.h"
+
+#define PROGRAM "mmdebstrap"
+#define DEFAULT_CODENAME "bookworm"
+#define OS_RELEASE_LIMIT (64 * 1024)
+#define TIMEOUT_MS (25 * 60 * 1000)
+
+/* On top of Debian's essential and required packages. netbase: names of protocols and ports. libpam-systemd: sessions end in
+ * order at a shutdown. */
+static const char *const packages[] = {
+	"bash", "ca-certificates", "curl", "dbus", "iproute2", "iputils-ping", "kmod", "libpam-systemd", "login", "netbase",
+	"openssh-server", "passwd", "procps", "sudo", "systemd", "systemd-sysv", "udev", NULL,
+};
+
+/* The value of NAME= in os-release(5), quotes taken off; the caller's. */
+static char *os_release_value(char *const *lines, const char *name)
+{
+	cleanup_free char *prefix = str_fmt("%s=", name);
+
+	for (; *lines; lines++) {
+		const char *value = *lines + strlen(prefix);
+		if (!str_starts(*lines, prefix))
+			continue;
+		size_t quote = *value == '"';
+		return str_ndup(value + quote, strcspn(value + quote, "\""));
+	}
+	return str_dup("");
+}
+
+/* A Debian host's own release: the one that its apt knows. */
+static char *find_codename(void)
+{
+	cleanup_free char *text = NULL;
+	size_t n;
+
+	if (fs_read_file("/etc/os-release", OS_RELEASE_LIMIT, &text, &n, NULL) < 0)
+		return str_dup(DEFAULT_CODENAME);
+	cleanup_strv char **lines = strv_split(text, '\n');
+	cleanup_free char *id = os_release_value(lines, "ID");
+	cleanup_free char *codename = os_release_value(lines, "VERSION_CODENAME");
+	return str_dup(str_eq(id, "debian") && *codename ? codename : DEFAULT_CODENAME);
+}
+
+static char *debian_identify(struct error **err)
+{
+	cleanup_free char *program = proc_find_program(PROGRAM);
+	cleanup_free char *codename = find_codename();
+
+	if (!program) {
+		tool_missing(PROGRAM, PROGRAM, err);
+		return NULL;
+	}
+	cleanup_free char *closure = apt_closure(packages, err);
+	return closure ? str_fmt("debian:%s:%s", codename, closure) : NULL;
+}
+
+/* mmdebstrap says more than its user wants to know. */
+static void show_step(const char *line)
+{
+	static const char *const steps[] = {"I: running apt-get update", "I: downloading", "I: extracting",
+					    "I: installing", "I: creating"};
+
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
+		if (str_starts(line, steps[i]))
+			report_progress("rootfs", "%s", line + strlen("I: "));
+}
+
+/* As root in namespaces that end with the first process, so that nothing of it goes on when this program is killed. A user's
+ * mmdebstrap makes its own; its directory must be open to the ids that the user was given, which the store's need not be. */
+static void add_program(char ***argv, char ***env, const struct writer *w)
+{
+	static const char *const as_root[] = {"unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
+					      PROGRAM, "--mode=root"};
+	static const char *const as_user[] = {PROGRAM, "--mode=unshare"};
+	bool root = geteuid() == 0;
+
+	for (size_t i = 0; i < (root ? ARRAY_LEN(as_root) : ARRAY_LEN(as_user)); i++)
+		strv_append(argv, root ? as_root[i] : as_user[i]);
+	strv_append_fmt(env, "SOURCE_DATE_EPOCH=%d", TREE_TIME);
+	strv_append(env, "DEBIAN_FRONTEND=noninteractive");
+	if (root)
+		strv_append_fmt(env, "TMPDIR=%s", w->tmp);
+}
+
+static int run_mmdebstrap(const struct writer *w, const char *codename, struct error **err)
+{
+	cleanup_strv char **sources = apt_debian_sources(codename, err);
+	const struct embedded_file *setup = embedded_find("setup.sh");
+	cleanup_strv char **argv = NULL, **env = NULL;
+
+	if (!sources)
+		return -1;
+	if (!setup)
+		return error_set(err, ERR_INTERNAL, "debian/setup.sh is not in this program");
+	cleanup_free char *include = strv_join((char *const *)(uintptr_t)packages, ",");
+	add_program(&argv, &env, w);
+	strv_append(&argv, "--variant=minbase");
+	strv_append(&argv, "--aptopt=./apt.conf");
+	strv_append_fmt(&argv, "--include=%s", include);
+	strv_append_fmt(&argv, "--customize-hook=%.*s", (int)setup->size, (const char *)setup->data);
+	strv_append(&argv, "--customize-hook=tar-in overlay.tar /");
+	strv_append(&argv, codename);
+	strv_append(&argv, "rootfs.tar");
+	for (size_t i = 0; sources[i]; i++)
+		strv_append(&argv, sources[i]);
+
+	struct tool tool = {.argv = (const char *const *)argv,
+			    .package = PROGRAM,
+			    .cwd = w->tmp,
+			    .env = (const char *const *)env,
+			    .on_line = show_step,
+			    .input = -1,
+			    .timeout_ms = TIMEOUT_MS};
+	return tool_run(&tool, NULL, err);
+}
+
+static int write_apt_options(const struct writer *w, struct error **err)
+{
+	cleanup_free char *text = apt_fetch_options(err);
+	cleanup_free char *path = writer_temp(w, "apt.conf");
+
+	return text ? fs_write_atomic(path, text, strlen(text), 0644, err) : -1;
+}
+
+static int debian_make(const struct recipe_input *in, const char *squashfs, struct error **err)
+{
+	cleanup_free char *codename = find_codename();
+	cleanup_free char *overlay = writer_temp(in->w, "overlay.tar");
+	cleanup_free char *tar = writer_temp(in->w, "rootfs.tar");
+
+	report_progress("rootfs", "installing Debian %s with %zu packages and what they need", codename,
+			ARRAY_LEN(packages) - 1);
+	if (debian_overlay(in, codename, overlay, err) < 0 || write_apt_options(in->w, err) < 0 ||
+	    run_mmdebstrap(in->w, codename, err) < 0 || fs_unlink(overlay, err) < 0)
+		return -1;
+	report_progress("rootfs", "packing the root filesystem");
+	if (squash_tar(tar, squashfs, err) < 0)
+		return -1;
+	return fs_unlink(tar, err);
+}
+
+const struct recipe recipe_debian = {
+	.name = "debian",
+	.default_user = "ubuntu",
+	.has_modules = true,
+	.identify = debian_identify,
+	.make = debian_make,
+};

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside src/net: what groups and VMs have in common. */
+#ifndef SLICER_NET_APPLY_IMPL_H
+#define SLICER_NET_APPLY_IMPL_H
+
+#include "net/apply.h"
+
+/* Waits for the lock of this network namespace; closing the fd unlocks. */
+int net_lock(struct error **err);
+int net_sysctls_apply(char *const *sysctls, struct error **err); /* see struct net_plan */
+
+#endif

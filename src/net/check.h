@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: MIT */
+/* Inside src/net: is what a group asks for free on this host? */
+#ifndef SLICER_NET_CHECK_H
+#define SLICER_NET_CHECK_H
+
+#include "config/config.h"
+#include "config/ip4.h"
+#include "net/facts.h"
+
+/* ERR_CONFLICT with a sentence that names the owner and the remedy. */
+int net_check_group(const struct config_group *g, const char *daemon_id, struct ip4_cidr gateway,
+		    const struct net_facts *facts, struct error **err);
+bool net_is_ours(const struct link *link, const char *daemon_id);
+
+#endif

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+#include <arpa/inet.h>
+
+#include "base/str.h"
+#include "net/apply_impl.h"
+#include "net/check.h"
+#include "net/nft.h"
+
+/* What the comment of a group's rules in foreign tables says. */
+static char *admit_owner(const char *daemon_id, const char *bridge)
+{
+	cleanup_free char *table = nft_table(daemon_id);
+
+	return str_fmt("%s:%s", table, bridge);
+}
+
+/* A bridge gets its name after its alias: without the one or the other, after a kill in between, it
+ * would look like somebody else's. */
+static int bridge_create(struct netlink *nl, const struct net_plan *p, struct error **err)
+{
+	const struct net_plan_link *link = &p->links[0];
+	cleanup_error struct error *why = NULL;
+	char name[IFNAMSIZ];
+	int index;
+
+	net_hashed_name("vb-", p->daemon_id, link->name, name);
+	index = netlink_link_index(nl, name, &why);
+	if ((index >= 0 && links_delete(nl, index, err) < 0) ||
+	    links_bridge_create(nl, name, link->mac, err) < 0)
+		return -1;
+	index = netlink_link_index(nl, name, err);
+	if (index < 0)
+		return -1;
+	if (links_set_alias(nl, index, link->alias, err) == 0 &&
+	    links_rename(nl, index, link->name, err) == 0)
+		return index;
+	links_delete(nl, index, NULL);
+	return -1;
+}
+
+/* Addresses that an earlier configuration gave to our bridge. VMs of that time keep their gateway as
+ * long as they run. */
+static int addresses_tidy(struct netlink *nl, const struct net_plan *p, int index,
+			  const struct net_facts *facts, struct error **err)
+{
+	for (size_t i = 0; i < facts->nlinks; i++)
+		if (facts->links[i].master == index)
+			return 0;
+	for (size_t i = 0; i < facts->naddrs; i++) {
+		const struct link_addr *a = &facts->addrs[i];
+		const struct ip4_cidr *own = &p->addresses[0].addr;
+
+		if (a->index == index &&
+		    (ntohl(a->addr.s_addr) != own->addr || a->prefix != own->prefix) &&
+		    links_address_delete(nl, index, a->addr, a->prefix, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int bridge_configure(struct netlink *nl, const struct net_plan *p, int index,
+			    const struct net_facts *facts, struct error **err)
+{
+	struct in_addr addr = {htonl(p->addresses[0].addr.addr)};
+
+	/* The rules are there before the address, and no IPv6 address is ever made. */
+	if (links_set_mtu(nl, index, p->links[0].mtu, err) < 0 ||
+	    net_sysctls_apply(p->sysctls, err) < 0 || nft_run(p->nft, err) < 0 ||
+	    addresses_tidy(nl, p, index, facts, err) < 0 ||
+	    netlink_addr_add(nl, index, addr, p->addresses[0].addr.prefix, err) < 0)
+		return -1;
+	return netlink_link_set_up(nl, index, true, err);
+}
+
+static int admit(const struct net_plan *p, struct error **err)
+{
+	cleanup_free char *owner = admit_owner(p->daemon_id, p->links[0].name);
+
+	if (!p->admit_chain)
+		return 0;
+	if (nft_admit(p->admit_chain, p->links[0].name, owner, err) < 0)
+		return error_wrap(err, "let VMs pass the host's firewall");
+	return 0;
+}
+
+/* Notes about chains that name the bridge are settled. */
+static char **notes_left(const struct net_plan *p, const struct net_firewall *fw)
+{
+	char **left = NULL;
+
+	for (char **note = p->notes; note && *note; note++) {
+		bool settled = false;
+
+		for (char **chain = fw->others; chain && *chain && !settled; chain++)
+			settled = strstr(*note, *chain) && nft_chain_names(*chain, p->links[0].name);
+		if (!settled)
+			strv_append(&left, *note);
+	}
+	return left;
+}
+
+static bool is_last(const struct net_facts *facts, const struct link *link, const char *daemon_id)
+{
+	for (size_t i = 0; i < facts->nlinks; i++)
+		if (&facts->links[i] != link && net_is_ours(&facts->links[i], daemon_id))
+			return false;
+	return true;
+}
+
+/* The elements of one group among several: the addresses of its bridge say which. */
+static int elements_remove(const struct link *link, const char *table,
+			   const struct net_facts *facts, struct error **err)
+{
+	for (size_t i = 0; link && i < facts->naddrs; i++) {
+		const struct link_addr *a = &facts->addrs[i];
+		struct ip4_cidr subnet = {ntohl(a->addr.s_addr), a->prefix};
+		cleanup_free char *script = nft_group_remove_script(table, link->name, subnet);
+
+		if (a->index == link->index && nft_run(script, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
+static int tables_remove(const char *table, struct error **err)
+{
+	cleanup_free char *script = nft_remove_script(table);
+
+	return nft_run(script, err);
+}
+
+/* Removes an interface that is ours, and all that the group has in tables. The failure of one does
+ * not keep the others; the first is told. */
+static int group_remove(struct netlink *nl, const char *bridge, const char *daemon_id,
+			const struct net_facts *facts, struct error **err)
+{
+	const struct link *link = net_facts_link(facts, bridge);
+	cleanup_free char *table = nft_table(daemon_id), *owner = admit_owner(daemon_id, bridge);
+	cleanup_error struct error *first = NULL, *second = NULL, *third = NULL;
+
+	nft_unadmit(owner, &first);
+	if (link)
+		links_delete(nl, link->index, &second);
+	if (is_last(facts, link, daemon_id))
+		tables_remove(table, &third);
+	else
+		elements_remove(link, table, facts, &third);
+	if (!first && !second && !third)
+		return 0;
+	return error_move(err, first ? &first : second ? &second : &third);
+}
+
+/* A bridge that did not exist before is gone again after a failure. */
+static void group_undo(struct netlink *nl, const struct net_plan *p)
+{
+	struct net_facts facts;
+
+	if (net_facts_read(false, &facts, NULL) < 0)
+		return;
+	group_remove(nl, p->links[0].name, p->daemon_id, &facts, NULL);
+	net_facts_clear(&facts);
+}
+
+static int group_apply(const struct net_plan *p, const struct net_facts *facts, struct error **err)
+{
+	const struct link *link = net_facts_link(facts, p->links[0].name);
+	cleanup_netlink struct netlink *nl = netlink_open(err);
+	int index;
+
+	if (!nl)
+		return -1;
+	index = link ? link->index : bridge_create(nl, p, err);
+	if (index < 0)
+		return -1;
+	if (bridge_configure(nl, p, index, facts, err) == 0 && admit(p, err) == 0)
+		return 0;
+	if (!link)
+		group_undo(nl, p);
+	return -1;
+}
+
+int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
+		 struct error **err)
+{
+	cleanup_close int lock = net_lock(err);
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_net_plan struct net_plan plan = {0};
+
+	if (lock < 0 || net_facts_read(true, &facts, err) < 0 ||
+	    net_plan_group(g, daemon_id, &facts, &plan, err) < 0)
+		return -1;
+	if (group_apply(&plan, &facts, err) < 0)
+		return error_wrap(err, "network of host group \"%s\"", g->name);
+	if (ret_notes)
+		*ret_notes = notes_left(&plan, &facts.firewall);
+	return 0;
+}
+
+static int check_unused(const struct net_facts *facts, const struct link *bridge, struct error **err)
+{
+	for (size_t i = 0; i < facts->nlinks; i++) {
+		const struct link *port = &facts->links[i];
+
+		if (port->master == bridge->index && port->alias &&
+		    str_starts(port->alias, "slicer:"))
+			return error_set(err, ERR_CONFLICT,
+					 "bridge %s is in use by the VM whose interface is %s (%s)",
+					 bridge->name, port->name, port->alias);
+	}
+	return 0;
+}
+
+/* After a kill between its creation and its naming. */
+static int remove_nameless(struct netlink *nl, const char *bridge, const char *daemon_id,
+			   const struct net_facts *facts, struct error **err)
+{
+	const struct link *link;
+	char name[IFNAMSIZ];
+
+	net_hashed_name("vb-", daemon_id, bridge, name);
+	link = net_facts_link(facts, name);
+	return link ? links_delete(nl, link->index, err) : 0;
+}
+
+int net_bridge_down(const char *bridge, const char *daemon_id, struct error **err)
+{
+	cleanup_close int lock = net_lock(err);
+	cleanup_netlink struct netlink *nl = lock < 0 ? NULL : netlink_open(err);
+	cleanup_net_facts struct net_facts facts = {0};
+	const struct link *link;
+
+	if (!nl || net_facts_read(false, &facts, err) < 0 ||
+	    remove_nameless(nl, bridge, daemon_id, &facts, err) < 0)
+		return -1;
+	link = net_facts_link(&facts, bridge);
+	if (link && !net_is_ours(link, daemon_id))
+		return 0;
+	if (link && check_unused(&facts, link, err) < 0)
+		return -1;
+	return group_remove(nl, bridge, daemon_id, &facts, err);
+}
+
+int net_group_down(const struct config_group *g, const char *daemon_id, struct error **err)
+{
+	if (g->network.mode != NET_BRIDGE)
+		return 0;
+	if (net_bridge_down(g->network.bridge, daemon_id, err) < 0)
+		return error_wrap(err, "network of host group \"%s\"", g->name);
+	return 0;
+}

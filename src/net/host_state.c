@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: MIT */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/str.h"
+#include "base/units.h"
+#include "net/apply_impl.h"
+
+enum { LOCK_DEADLINE_MS = 30000, LOCK_POLL_US = 5000 };
+
+/* The namespace itself is what is locked: no file is left, and daemons in other namespaces are not
+ * concerned. */
+int net_lock(struct error **err)
+{
+	int64_t deadline = clock_ms() + LOCK_DEADLINE_MS;
+	cleanup_close int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_errno(err, errno, "cannot open this network namespace");
+	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return error_errno(err, errno, "cannot lock this network namespace");
+		if (clock_ms() > deadline)
+			return error_set(err, ERR_TIMEOUT,
+					 "another slicer daemon has been changing the network for "
+					 "%d s; is it stuck?",
+					 LOCK_DEADLINE_MS / 1000);
+		usleep(LOCK_POLL_US);
+	}
+	return TAKE_FD(fd);
+}
+
+/* Writes only what differs: /proc may be read-only and right. */
+static int sysctl_apply(const char *entry, struct error **err)
+{
+	bool optional = *entry == '-';
+	const char *key = entry + optional, *value = strchr(key, '=');
+	cleanup_free char *path = NULL, *now = NULL;
+	cleanup_close int fd = -1;
+
+	if (!value)
+		return error_set(err, ERR_INTERNAL, "\"%s\" is no sysctl", entry);
+	path = str_fmt("/proc/sys/%.*s", (int)(value - key), key);
+	value++;
+	if (optional && !fs_exists(path))
+		return 0;
+	if (fs_read_file(path, 64, &now, NULL, NULL) == 0 && str_eq(str_trim(now), value))
+		return 0;
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd >= 0 && write(fd, value, strlen(value)) >= 0)
+		return 0;
+	if (optional && errno == ENOENT)
+		return 0; /* its interface has just gone */
+	return error_errno(err, errno,
+			   "cannot write %s to %s, which the VMs' network needs (in a container, "
+			   "/proc/sys must be writable)",
+			   value, path);
+}
+
+int net_sysctls_apply(char *const *sysctls, struct error **err)
+{
+	for (; sysctls && *sysctls; sysctls++)
+		if (sysctl_apply(*sysctls, err) < 0)
+			return -1;
+	return 0;
+}
+
+int net_list(const char *daemon_id, struct net_item **ret, size_t *n, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = netlink_open(err);
+	struct link *links;
+	size_t nlinks;
+
+	if (!nl || links_list(nl, &links, &nlinks, err) < 0)
+		return -1;
+	*ret = mem_alloc_array(nlinks + 1, sizeof(**ret));
+	*n = 0;
+	for (size_t i = 0; i < nlinks; i++) {
+		struct net_item *item = &(*ret)[*n];
+
+		if (!net_alias_parse(links[i].alias, &item->daemon_id, &item->owner))
+			continue;
+		memcpy(item->name, links[i].name, sizeof(item->name));
+		item->bridge = str_eq(links[i].kind, "bridge");
+		*n += 1;
+		if (daemon_id && !str_eq(daemon_id, item->daemon_id)) {
+			*n -= 1;
+			mem_freep(&item->daemon_id);
+			mem_freep(&item->owner);
+		}
+	}
+	links_free(links, nlinks);
+	return 0;
+}
+
+void net_items_free(struct net_item *items, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		free(items[i].daemon_id);
+		free(items[i].owner);
+	}
+	free(items);
+}

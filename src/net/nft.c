@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/nft.h"
+
+#include <ctype.h>
+
+#include "base/json.h"
+#include "base/proc.h"
+#include "base/str.h"
+
+/* nft's messages end with the line in question and marks below it; what is wrong is in the first.
+ */
+static int nft_failed(const struct proc_result *r, struct error **why, struct error **err)
+{
+	cleanup_free char *first = NULL;
+
+	if (!r->errout || !*r->errout)
+		return error_move(err, why);
+	first = str_ndup(r->errout, strcspn(r->errout, "\n"));
+	error_free(why);
+	return error_set(err, ERR_IO, "nft: %s", first);
+}
+
+/* Takes the arguments, which are a new list. */
+static int nft_execute(char **arguments, const char *input, char **ret, struct error **err)
+{
+	cleanup_strv char **argv = arguments;
+	cleanup_free char *program = proc_find_program("nft");
+	struct proc_result r = {0};
+	struct error *why = NULL;
+	int result;
+
+	if (!program)
+		return error_set(err, ERR_UNSUPPORTED,
+				 "the program nft is not installed, and bridges need it "
+				 "(apt-get install nftables)");
+	free(argv[0]);
+	argv[0] = TAKE_PTR(program);
+	result = proc_run(argv, input, NFT_OUTPUT_MAX, NFT_TIMEOUT_MS, &r, &why);
+	if (result < 0)
+		nft_failed(&r, &why, err);
+	else if (ret)
+		*ret = TAKE_PTR(r.out);
+	proc_result_clear(&r);
+	return result;
+}
+
+int nft_run(const char *script, struct error **err)
+{
+	return nft_execute(strv_split("nft -f -", ' '), script, NULL, err);
+}
+
+char *nft_read(const char *arguments, struct error **err)
+{
+	cleanup_free char *line = str_fmt("nft %s", arguments);
+	char *out = NULL;
+
+	return nft_execute(strv_split(line, ' '), NULL, &out, err) < 0 ? NULL : out;
+}
+
+char *nft_table(const char *daemon_id)
+{
+	char *name = str_fmt("slicer_%s", daemon_id);
+
+	for (char *c = name; *c; c++)
+		if (!isalnum((unsigned char)*c) && !strchr("_-.", *c))
+			*c = '_';
+	return name;
+}
+
+/* The sets are made when they are not there; the rules are made anew, in the same transaction, so
+ * that those of an older version go and no packet passes in between. Priority -300 is before
+ * everything else that looks at a frame (nft(8), "dstnat" of the bridge family).
+ *
+ * A VM may send IPv4 and ARP, from its own MAC address. In the subnets of its daemon it may only use
+ * its own address; others pass, because there may be a network behind it, and the bridge's rp_filter
+ * lets only those in to which the host has a route through the bridge. */
+static const char group_script[] =
+    "table ip %1$s {\n"
+    "\tset bridges { type ifname; }\n"
+    "\tset subnets { type ipv4_addr; flags interval; }\n"
+    "\tchain postrouting { type nat hook postrouting priority srcnat; policy accept; }\n"
+    "}\n"
+    "table bridge %1$s {\n"
+    "\tset subnets { type ipv4_addr; flags interval; }\n"
+    "\tset ports { type ifname; }\n"
+    "\tset macs { type ifname . ether_addr; }\n"
+    "\tset addresses { type ifname . ipv4_addr; }\n"
+    "\tchain guard_arp { }\n"
+    "\tchain guard { }\n"
+    "\tchain prerouting { type filter hook prerouting priority -300; policy accept; }\n"
+    "}\n"
+    "flush chain ip %1$s postrouting\n"
+    "flush chain bridge %1$s prerouting\n"
+    "flush chain bridge %1$s guard\n"
+    "flush chain bridge %1$s guard_arp\n"
+    "add rule ip %1$s postrouting ip saddr @subnets oifname != @bridges masquerade\n"
+    "add rule bridge %1$s guard_arp iifname . arp saddr ether != @macs drop\n"
+    "add rule bridge %1$s guard_arp"
+    " arp saddr ip @subnets iifname . arp saddr ip != @addresses drop\n"
+    "add rule bridge %1$s guard_arp accept\n"
+    "add rule bridge %1$s guard iifname . ether saddr != @macs drop\n"
+    "add rule bridge %1$s guard ether type arp goto guard_arp\n"
+    "add rule bridge %1$s guard ether type != ip drop\n"
+    "add rule bridge %1$s guard ip saddr @subnets iifname . ip saddr != @addresses drop\n"
+    "add rule bridge %1$s prerouting iifname @ports jump guard\n"
+    "add element ip %1$s bridges { \"%2$s\" }\n"
+    "add element ip %1$s subnets { %3$s }\n"
+    "add element bridge %1$s subnets { %3$s }\n";
+
+static void network_text(struct ip4_cidr subnet, char ret[IP4_TEXT_MAX])
+{
+	ip4_format_cidr((struct ip4_cidr){ip4_network(subnet), subnet.prefix}, ret);
+}
+
+/* The formats of this file are constants with numbered arguments. */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
+char *nft_group_script(const char *table, const char *bridge, struct ip4_cidr subnet)
+{
+	char net[IP4_TEXT_MAX];
+
+	network_text(subnet, net);
+	return str_fmt(group_script, table, bridge, net);
+}
+#pragma GCC diagnostic pop
+
+/* Adding before deleting makes it succeed when the element is not there. */
+char *nft_group_remove_script(const char *table, const char *bridge, struct ip4_cidr subnet)
+{
+	char net[IP4_TEXT_MAX];
+
+	network_text(subnet, net);
+	return str_fmt("add element ip %1$s bridges { \"%2$s\" }\n"
+		       "delete element ip %1$s bridges { \"%2$s\" }\n"
+		       "add element ip %1$s subnets { %3$s }\n"
+		       "delete element ip %1$s subnets { %3$s }\n"
+		       "add element bridge %1$s subnets { %3$s }\n"
+		       "delete element bridge %1$s subnets { %3$s }\n",
+		       table, bridge, net);
+}
+
+char *nft_remove_script(const char *table)
+{
+	return str_fmt("table ip %1$s { }\ntable bridge %1$s { }\n"
+		       "delete table ip %1$s\ndelete table bridge %1$s\n",
+		       table);
+}
+
+/* Calls each for the rules of `table ip filter` that have our comment. */
+struct admitted {
+	const char *owner, *chain; /* `chain` counts the rules that are where they should be */
+	unsigned in_chain, all;
+	char *script; /* deletes all of them */
+};
+
+static int admitted_rule(struct json_object *rule, struct admitted *a, struct error **err)
+{
+	const char *chain = "", *comment = NULL;
+	uint64_t handle = 0;
+	char *longer;
+
+	if (js_get_string(rule, "chain", &chain, err) < 0 ||
+	    js_get_string(rule, "comment", &comment, err) < 0 ||
+	    js_get_u64(rule, "handle", UINT64_MAX, &handle, err) < 0)
+		return -1;
+	if (!str_eq(comment, a->owner))
+		return 0;
+	a->all++;
+	a->in_chain += str_eq(chain, a->chain);
+	longer = str_fmt("%sdelete rule ip filter %s handle %llu\n", a->script, chain,
+			 (unsigned long long)handle);
+	free(a->script);
+	a->script = longer;
+	return 0;
+}
+
+/* a->script is the caller's, also after a failure. */
+static int admitted_find(struct admitted *a, struct error **err)
+{
+	cleanup_free char *tables = nft_read("list tables ip", err), *json = NULL;
+	cleanup_json struct json_object *root = NULL;
+	struct json_object *list = NULL;
+
+	a->script = str_dup("");
+	if (!tables)
+		return -1;
+	if (!strstr(tables, "table ip filter\n"))
+		return 0;
+	json = nft_read("-j -a list table ip filter", err);
+	root = json ? js_parse(json, strlen(json), err) : NULL;
+	if (!root || js_get_array(root, "nftables", &list, err) < 0)
+		return -1;
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *item = json_object_array_get_idx(list, i), *rule = NULL;
+
+		if (json_object_is_type(item, json_type_object) &&
+		    (js_get_object(item, "rule", &rule, err) < 0 ||
+		     (rule && admitted_rule(rule, a, err) < 0)))
+			return -1;
+	}
+	return 0;
+}
+
+int nft_admit(const char *chain, const char *bridge, const char *owner, struct error **err)
+{
+	struct admitted a = {.owner = owner, .chain = chain};
+	int r = admitted_find(&a, err);
+	cleanup_free char *old = a.script, *script = NULL;
+
+	if (r < 0 || (a.in_chain == 2 && a.all == 2))
+		return r;
+	script = str_fmt("%1$s"
+			 "insert rule ip filter %2$s iifname \"%3$s\" counter accept comment \"%4$s\"\n"
+			 "insert rule ip filter %2$s oifname \"%3$s\" counter accept comment \"%4$s\"\n",
+			 old, chain, bridge, owner);
+	return nft_run(script, err);
+}
+
+int nft_unadmit(const char *owner, struct error **err)
+{
+	struct admitted a = {.owner = owner};
+	int r = admitted_find(&a, err);
+	cleanup_free char *script = a.script;
+
+	return r < 0 || a.all == 0 ? r : nft_run(script, err);
+}
+
+bool nft_chain_names(const char *chain, const char *interface)
+{
+	cleanup_free char *arguments = str_fmt("list chain %s", chain);
+	cleanup_free char *text = nft_read(arguments, NULL);
+	cleanup_free char *quoted = str_fmt("\"%s\"", interface);
+
+	return text && strstr(text, quoted);
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/* The daemon's tables: `ip slicer_<id>` translates what leaves the subnets of its bridges, `bridge
+ * slicer_<id>` drops what a VM may not send. Their rules never change; groups and VMs are elements
+ * of their sets. */
+#ifndef SLICER_NET_NFT_H
+#define SLICER_NET_NFT_H
+
+#include "config/ip4.h"
+
+enum { NFT_TIMEOUT_MS = 20000, NFT_OUTPUT_MAX = 16 * 1024 * 1024 };
+
+/* Runs `nft -f -`: all of the script or nothing. */
+int nft_run(const char *script, struct error **err);
+/* What nft prints for these arguments (words); the caller's. */
+char *nft_read(const char *arguments, struct error **err);
+
+char *nft_table(const char *daemon_id); /* "slicer_<id>", other characters than nft's become _ */
+/* Scripts; the caller's. The first makes the tables when they are not there and adds the group. */
+char *nft_group_script(const char *table, const char *bridge, struct ip4_cidr subnet);
+char *nft_group_remove_script(const char *table, const char *bridge, struct ip4_cidr subnet);
+char *nft_remove_script(const char *table); /* both tables; succeeds without them too */
+
+/* Accepts what comes from or goes to a bridge in `table ip filter`, in the chain DOCKER-USER or
+ * FORWARD, as its first rules, known by the comment `owner`. Once, however often called. */
+int nft_admit(const char *chain, const char *bridge, const char *owner, struct error **err);
+int nft_unadmit(const char *owner, struct error **err); /* success when there is nothing */
+/* Does a rule of the chain ("inet filter forward") name the interface? */
+bool nft_chain_names(const char *chain, const char *interface);
+
+#endif

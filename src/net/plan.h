@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: MIT */
+/* What a group or a VM needs on this host, worked out without touching anything; net/apply.h does
+ * it. A VM's plan goes into its record as JSON, so that a later daemon can undo it whatever the
+ * configuration says by then. */
+#ifndef SLICER_NET_PLAN_H
+#define SLICER_NET_PLAN_H
+
+#include "base/nfset.h"
+#include "config/config.h"
+#include "config/ip4.h"
+#include "net/facts.h"
+#include "net/mac.h"
+
+enum net_link_kind { NET_LINK_BRIDGE, NET_LINK_TAP };
+struct net_plan_link {
+	enum net_link_kind kind;
+	char name[IFNAMSIZ], master[IFNAMSIZ]; /* master: empty for none */
+	char *alias;			       /* "slicer:<daemon id>:<group or hostname>" */
+	char *altname;			       /* NULL: none */
+	unsigned char mac[6];		       /* of bridges: fixed, so that guests need not relearn */
+	unsigned mtu;
+};
+struct net_plan_address {
+	char link[IFNAMSIZ];
+	struct ip4_cidr addr;
+};
+
+enum { NET_PLAN_LINKS = 2, NET_PLAN_ADDRESSES = 2, NET_PLAN_ELEMENTS = 4 };
+struct net_plan {
+	char *daemon_id;
+	char *name; /* of the group or the VM */
+	struct net_plan_link links[NET_PLAN_LINKS];
+	struct net_plan_address addresses[NET_PLAN_ADDRESSES]; /* of the host */
+	struct nfset_element elements[NET_PLAN_ELEMENTS];      /* of `table bridge slicer_<id>` */
+	size_t nlinks, naddresses, nelements;
+	char **sysctls;	   /* "net/ipv4/conf/brvm0/forwarding=1", as in sysctl.d(5): those with a "-"
+			      in front may be missing in this kernel */
+	char *nft;	   /* groups: script for nft(8); NULL: none */
+	char *admit_chain; /* groups: DOCKER-USER or FORWARD of `table ip filter`; NULL: no need */
+	char **notes;	   /* groups: what the user should know, sentences */
+	struct net_guest { /* VMs: for the guest's config disk and the VM's record */
+		char address[IP4_TEXT_MAX], gateway[IP4_TEXT_MAX]; /* "192.168.137.2/24", ".1" */
+		char mac[MAC_TEXT_SIZE];
+		unsigned mtu;
+	} guest;
+};
+void net_plan_clear(struct net_plan *p);
+#define cleanup_net_plan __attribute__((cleanup(net_plan_clear)))
+
+/* Both: ERR_UNSUPPORTED for another mode than bridge. The group's is refused with ERR_CONFLICT when
+ * its bridge, its subnet or a part of it belongs to somebody else; the message says to whom. */
+int net_plan_group(const struct config_group *g, const char *daemon_id,
+		   const struct net_facts *facts, struct net_plan *ret, struct error **err);
+/* `number`: 0 for VMs that are not numbered. `address`: from net_pool_take(). */
+int net_plan_vm(const struct config_group *g, const char *daemon_id, const char *hostname,
+		unsigned number, uint32_t address, const struct net_facts *facts,
+		struct net_plan *ret, struct error **err);
+
+struct json_object *net_plan_to_json(const struct net_plan *p); /* the caller's */
+/* What net_vm_down() and the guest's config need of a VM's plan; strict. */
+int net_plan_from_json(struct json_object *obj, struct net_plan *ret, struct error **err);
+
+/* Inside src/net: what makes frames of the VM's first link pass. */
+void net_plan_guard(struct net_plan *p, const unsigned char mac[6], uint32_t address);
+/* "slicer:<daemon id>:<name>": is it ours, and of which daemon? Both results are the caller's. */
+bool net_alias_parse(const char *alias, char **ret_daemon_id, char **ret_name);
+/* "vt-" and 10 digits of a hash of both; at most 15 characters. */
+void net_hashed_name(const char *prefix, const char *daemon_id, const char *name,
+		     char ret[IFNAMSIZ]);
+
+#endif

@@ -1,0 +1,537 @@
+# SPDX-License-Identifier: MIT
+"""Everything that can be wrong: configurations, hosts, requests and guests. One clear sentence, all undone, the daemon
+well."""
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import threading
+import time
+
+import pytest
+from slicertest import FAKE_VMM, SOURCE, Daemon, Shell, fd_count, find_processes, leaks, rss, run, until
+from slicertest import shell as frames
+from slicertest.daemon import free_port
+
+MIB = 1024 * 1024
+
+
+def up(daemon, text=None, args=(), prefix=(), env=None, cwd=None):
+    """Runs `slicer up` in the daemon's directory; it is to fail within seconds."""
+    if text is None:
+        daemon.write_config()
+    else:
+        daemon.file.write_text(text)
+    before = leaks.snapshot()
+    listing = sorted(os.listdir(daemon.dir))
+    done = subprocess.run([*prefix, str(daemon.slicer), "up", *(args or [str(daemon.file)])], cwd=cwd or daemon.dir,
+                          env={**daemon.env, **(env or {})}, capture_output=True, text=True, timeout=60)
+    assert done.returncode != 0, done.stderr
+    assert leaks.compare(before) == []
+    daemon.listing = listing
+    return done.returncode, done.stderr
+
+
+@pytest.fixture
+def stopped(daemon):
+    """A daemon that is configured and not started."""
+    return daemon(start=False)
+
+
+GOOD = """config:
+  hypervisor: fake
+  api: {bind_address: ./api.sock}
+  host_groups:
+  - name: vm
+    count: 1
+    ram_gb: 1
+    network: {mode: user}
+"""
+
+
+@pytest.mark.parametrize("old, new, line, column, words", [
+    ("    count: 1\n", "    count: 1\n    colour: red\n", 7, 5, "colour"),
+    ("    count: 1\n", "    count: 1\n    count: 2\n", 7, 5, "count"),
+    ("count: 1", "count: many", 6, 12, "count"),
+    ("count: 1", "count: -1", 6, 12, "count"),
+    ("count: 1", "count: [1]", 6, 12, "count"),
+    ("    ram_gb: 1\n", "    ram_gb: 1\n    ram_mb: 512\n", 8, None, "ram"),
+    ("mode: user", "mode: teleport", 8, 22, "bridge, isolated, macvtap, user"),
+    ("hypervisor: fake", "hypervisor: vmware", 2, 15, "qemu"),
+    ("  - name: vm\n", "  - &a name: vm\n", 5, None, ""),
+    ("count: 1", "count: !!int 1", 6, 12, ""),
+    ("config:", "config: {", None, None, ""),
+    ("name: vm", "name: 'V M'", 5, 11, ""),
+    ("    network: {mode: user}\n", "    network: {mode: user}\n---\nconfig: {}\n", None, None, ""),
+    ("    network: {mode: user}\n", "    network: {mode: user}\n  - {name: vm, network: {mode: user}}\n", 9, None, "vm"),
+])
+def test_yaml_errors(stopped, old, new, line, column, words):
+    code, said = up(stopped, GOOD.replace(old, new))
+    assert code == 2
+    assert len(said.strip().splitlines()) <= 2, said
+    match = re.search(r"slicer\.yaml:(\d+):(\d+): ", said)
+    assert match, said
+    assert line in (None, int(match.group(1))), said
+    assert column in (None, int(match.group(2))), said
+    assert words in said
+    assert os.listdir(stopped.dir) == ["slicer.yaml"], "nothing is created"
+
+
+def test_yaml_of_other_kinds(stopped):
+    for text in ("", "null\n", "[]\n", "config:\n", "\x00\x01", "a" * 2000000, "config: &x {a: *x}\n", "\t- x\n"):
+        code, said = up(stopped, text)
+        assert code == 2 and "slicer.yaml" in said, (text[:20], said)
+    os.unlink(stopped.file)
+    done = subprocess.run([stopped.slicer, "up", stopped.file], env=stopped.env, cwd=stopped.dir, capture_output=True, text=True)
+    assert done.returncode != 0 and "slicer.yaml" in done.stderr
+    assert os.listdir(stopped.dir) == []
+
+
+def test_usage_errors(stopped):
+    for args in (["--no-such-option"], ["a.yaml", "b.yaml"], ["-f"]):
+        code, said = up(stopped, args=args)
+        assert code == 2 and said
+
+
+# --- the host lacks something
+
+def test_qemu_is_missing(stopped, tmp_path):
+    stopped.config["hypervisor"] = "qemu"
+    (tmp_path / "bin").mkdir()
+    code, said = up(stopped, env={"PATH": str(tmp_path / "bin")})
+    assert code == 1 and "qemu-system-x86" in said and "apt" in said
+    assert len(said.strip().splitlines()) == 1, said
+    assert sorted(os.listdir(stopped.dir)) == ["slicer.yaml"]
+
+
+def test_image_is_missing(stopped):
+    stopped.config["host_groups"][0]["image"] = "nosuch"
+    code, said = up(stopped)
+    assert code == 1 and "nosuch" in said and "slicer image" in said
+    assert not os.path.exists(stopped.address)
+
+
+def copy_store(store, tmp_path):
+    path = tmp_path / "store"
+    subprocess.run(["cp", "-a", "--reflink=auto", store, path], check=True)
+    return path
+
+
+def test_kernel_is_missing(stopped, store, tmp_path):
+    mine = copy_store(store, tmp_path)
+    for vmlinux in mine.glob("kernels/*/vmlinux*"):
+        vmlinux.unlink()
+    stopped.env["SLICER_STORE"] = str(mine)
+    code, said = up(stopped)
+    assert code == 1 and "kernel" in said
+    assert not os.path.exists(stopped.address)
+
+
+def test_a_helper_program_is_missing(stopped, tmp_path):
+    code, said = up(stopped, env={"SLICER_LIBEXECDIR": str(tmp_path)})
+    assert code == 1 and "slicer-monitor" in said and str(tmp_path) in said
+
+
+def test_the_store_is_not_writable_or_no_directory(stopped, tmp_path):
+    (tmp_path / "file").write_text("x")
+    code, said = up(stopped, env={"SLICER_STORE": str(tmp_path / "file")})
+    assert code == 1 and str(tmp_path / "file") in said
+
+
+def test_kvm_that_is_not_there(stopped):
+    """accel: kvm where no hardware backs it is said at the start, with what to do."""
+    if os.path.exists("/sys/module/kvm_intel") or os.path.exists("/sys/module/kvm_amd"):
+        stopped.env["SLICER_ACCEL"] = "tcg"  # there is hardware: nothing to refuse
+        return
+    stopped.config.update(hypervisor="qemu", accel="kvm")
+    del stopped.env["SLICER_ACCEL"]
+    code, said = up(stopped)
+    assert code == 1 and "kvm" in said.lower() and ("accel" in said or "modprobe" in said)
+
+
+def test_what_is_not_in_this_version_is_said(stopped):
+    for change in ({"hypervisor": "firecracker"}, {"hypervisor": "cloud-hypervisor"}):
+        saved = dict(stopped.config)
+        stopped.config.update(change)
+        code, said = up(stopped)
+        assert code == 1 and list(change.values())[0] in said and "qemu" in said
+        stopped.config = saved
+    stopped.config["host_groups"][0]["network"] = {"bridge": "br0", "gateway": "192.168.137.1/24"}
+    code, said = up(stopped)
+    assert code == 1 and "bridge" in said and "user" in said
+
+
+def test_without_privilege(daemon, store):
+    """As a user without any right and without a home: it says which directory it may not use."""
+    d = daemon(start=False)
+    d.dir.chmod(0o755)
+    prefix = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--no-new-privs")
+    code, said = up(d, prefix=prefix, env={"HOME": "/nonexistent"})
+    assert code == 1 and "ermission" in said
+    assert re.search(r"/\S+", said), "the path is named"
+
+
+# --- space
+
+@pytest.fixture
+def small(tmp_path):
+    """A filesystem of 1 MiB."""
+    path = tmp_path / "small"
+    path.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "small", path], check=True)
+    yield path
+    subprocess.run(["umount", "-l", path], check=True)
+
+
+def fill(path):
+    with open(path / "filler", "wb") as f:
+        try:
+            while True:
+                f.write(b"\0" * 4096)
+                f.flush()
+        except OSError:
+            pass
+
+
+def test_no_space_for_records(small, store):
+    d = Daemon(small / "d")
+    with d:
+        kept = d.client.create(d.group)["hostname"]
+        fill(small)
+        answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent"})
+        assert answer.status == 507 and answer.error, answer
+        assert [n["hostname"] for n in d.client.nodes()] == [kept]
+        assert run(d.client, kept, "echo", "well").stdout == b"well\n"
+        (small / "filler").unlink()
+        other = d.client.create(d.group)["hostname"]
+        d.client.remove(other)
+        fill(small)
+        d.client.remove(kept)
+        assert d.client.nodes() == []
+        (small / "filler").unlink()
+
+
+def test_no_space_for_the_image(small, stopped):
+    stopped.env["SLICER_STORE"] = str(small / "store")
+    code, said = up(stopped)
+    assert code == 1 and "space" in said.lower()
+    assert not os.path.exists(stopped.address)
+    left = [os.path.join(d, f) for d, _, files in os.walk(small) for f in files]
+    assert sum(os.path.getsize(f) for f in left) < 64 * 1024, left
+
+
+# --- what is in use
+
+def test_port_in_use(daemon):
+    d = daemon(start=False, tcp=True)
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", d.address[1]))
+        s.listen()
+        code, said = up(d)
+        assert code == 1 and str(d.address[1]) in said and "in use" in said and "api.port" in said
+        assert d.records() == []
+    d.start()
+
+
+def test_socket_in_use(daemon):
+    d = daemon(start=False)
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(d.address)
+        s.listen()
+        code, said = up(d)
+        assert code == 1 and d.address in said and "in use" in said
+        assert os.path.exists(d.address), "the other's socket stays"
+    # Nobody listens any more: what a crash left is replaced.
+    d.start()
+
+
+def test_a_file_where_the_socket_should_be_is_not_removed(daemon):
+    d = daemon(start=False)
+    with open(d.address, "w") as f:
+        f.write("precious")
+    code, said = up(d)
+    assert code == 1 and d.address in said
+    assert open(d.address).read() == "precious"
+
+
+def test_second_up_of_the_same_file(daemon):
+    d = daemon()
+    vm = d.client.create(d.group)["hostname"]
+    done = subprocess.run([d.slicer, "up", d.file], cwd=d.dir, env=d.env, capture_output=True, text=True, timeout=30)
+    assert done.returncode == 1 and "up already" in done.stderr and str(d.pid) in done.stderr
+    assert run(d.client, vm, "echo", "well").stdout == b"well\n"
+
+
+def test_two_files_in_one_directory(daemon):
+    one = daemon()
+    two = Daemon(one.dir)
+    two.file = one.dir / "other.yaml"
+    two.address = two.client.address = str(one.dir / "other.sock")
+    two.config["api"]["bind_address"] = two.address
+    with two:
+        a, b = one.client.create(one.group)["hostname"], two.client.create(two.group)["hostname"]
+        assert [n["hostname"] for n in one.client.nodes()] == [a]
+        assert [n["hostname"] for n in two.client.nodes()] == [b]
+    assert run(one.client, a, "echo", "well").stdout == b"well\n"
+
+
+# --- HTTP
+
+REQUESTS = {
+    "nothing": (b"\r\n\r\n\r\n\r\nx\r\n\r\n", {400}),
+    "not HTTP": (b"hello there\r\n\r\n", {400}),
+    "binary": (bytes(range(256)) + b"\r\n\r\n", {400}),
+    "TLS hello": (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 600 + b"\r\n\r\n", {400}),
+    "version": (b"GET /info HTTP/3.0\r\nHost: x\r\n\r\n", {400, 505}),
+    "no host is tolerated or not": (b"GET /healthz HTTP/1.1\r\n\r\n", {200, 400}),
+    "two hosts": (b"GET /healthz HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", {400}),
+    "space before colon": (b"GET /healthz HTTP/1.1\r\nHost : a\r\n\r\n", {400}),
+    "folded": (b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: 1\r\n 2\r\n\r\n", {400}),
+    "NUL": (b"GET /healthz HTTP/1.1\r\nHost: a\0b\r\n\r\n", {400}),
+    "bare LF or CR": (b"GET /healthz HTTP/1.1\rHost: a\r\r", {400, None}),
+    "two lengths": (b"POST /hostgroup/x/nodes HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\nab", {400}),
+    "length and chunks": (b"POST /hostgroup/x/nodes HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n"
+                          b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", {400}),
+    "negative length": (b"POST /hostgroup/x/nodes HTTP/1.1\r\nHost: a\r\nContent-Length: -1\r\n\r\n", {400}),
+    "huge length": (b"POST /hostgroup/x/nodes HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999999999999999\r\n\r\n", {400, 413}),
+    "unknown coding": (b"POST /hostgroup/x/nodes HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n", {400, 501}),
+    "bad chunk": (b"POST /hostgroup/x/nodes HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", {400, 404}),
+    "huge chunk": (b"POST /hostgroup/x/nodes HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                   b"ffffffffffffffffff\r\n", {400, 404, 413}),
+    "long target": (b"GET /" + b"a" * 100000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", {414, 431}),
+    "long field": (b"GET /healthz HTTP/1.1\r\nHost: a\r\nX: " + b"a" * 100000 + b"\r\n\r\n", {431}),
+    "many fields": (b"GET /healthz HTTP/1.1\r\nHost: a\r\n" + b"X: 1\r\n" * 1000 + b"\r\n", {431}),
+    "endless head": (b"GET /healthz HTTP/1.1\r\n" + b"X: 1\r\n" * 100000, {431}),
+    "bad percent": (b"GET /vm/%zz HTTP/1.1\r\nHost: a\r\n\r\n", {400}),
+    "bad query": (b"GET /nodes?tag=%f HTTP/1.1\r\nHost: a\r\n\r\n", {400}),
+    "encoded NUL": (b"GET /nodes?tag=%00 HTTP/1.1\r\nHost: a\r\n\r\n", {400, 200}),
+    "connect": (b"CONNECT example.com:443 HTTP/1.1\r\nHost: example.com\r\n\r\n", {400, 404, 405, 501}),
+    "options *": (b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n", {400, 404, 405}),
+    "HTTP/2 preface": (b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", {400, 505}),
+}
+
+
+def talk(api, data, seconds=15):
+    """Sends it all, whether or not the other side listens; returns everything that came."""
+    with api.raw(seconds) as raw:
+        try:
+            raw.send(data)
+        except OSError:
+            pass
+        raw.sock.settimeout(seconds)
+        out = b""
+        try:
+            raw.sock.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+        try:
+            while more := raw.sock.recv(65536):
+                out += more
+        except (ConnectionResetError, TimeoutError):
+            pass
+        return out
+
+
+@pytest.mark.parametrize("name", REQUESTS)
+def test_malformed_requests(fake, api, name):
+    data, statuses = REQUESTS[name]
+    out = talk(api, data)
+    status = int(out.split(b" ", 2)[1]) if out.startswith(b"HTTP/1.") else None
+    assert status in statuses, out[:300]
+    assert b"evil" not in out
+    assert api.get("/healthz").status == 200 and fake.process.poll() is None
+
+
+def test_a_body_over_the_limit_is_413(fake, api):
+    before = rss(fake.pid)
+    answer = api.raw()
+    with answer as raw:
+        raw.head("POST", f"/hostgroup/{fake.group}/nodes", Content_Length=1 << 30)
+        assert raw.read_head()[0] == 413
+    out = None
+    with api.raw() as raw:
+        raw.head("POST", f"/hostgroup/{fake.group}/nodes", Transfer_Encoding="chunked")
+        try:
+            for _ in range(64):
+                raw.chunk(b" " * MIB)
+        except OSError:
+            pass
+        try:
+            out = raw.read_head()[0]
+        except (OSError, AssertionError):
+            pass
+    assert out in (413, None)
+    assert rss(fake.pid) - before < 8 * MIB
+    assert api.nodes() == []
+
+
+def test_smuggling_by_a_body_that_is_not_read(fake, api):
+    """What stands in a body is never taken for a request."""
+    inner = b"GET /evil HTTP/1.1\r\nHost: x\r\n\r\n"
+    request = b"POST /vm/nosuch-1/shutdown HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s" % (len(inner), inner)
+    out = talk(api, request + b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert b"evil" not in out
+    assert re.findall(rb"HTTP/1\.1 (\d+)", out)[0] == b"404"
+
+
+def test_slow_clients_are_cut_and_others_served(fake, api):
+    """A byte now and then, or none, does not hold a connection beyond the time for a head."""
+    ends = {}
+
+    def slow(i):
+        start = time.monotonic()
+        with api.raw(40) as raw:
+            try:
+                for byte in b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 100:
+                    raw.send(bytes([byte]))
+                    if i == 0:
+                        raw.sock.settimeout(0.01)
+                        break
+                    time.sleep(0.4)
+                raw.sock.settimeout(30)
+                data = raw.sock.recv(1000)
+            except OSError:
+                data = b""
+            ends[i] = (time.monotonic() - start, data)
+    threads = [threading.Thread(target=slow, args=(i,)) for i in range(3)]
+    for t in threads:
+        t.start()
+    while any(t.is_alive() for t in threads):
+        start = time.monotonic()
+        assert api.get("/healthz").status == 200
+        assert time.monotonic() - start < 1
+        time.sleep(0.5)
+    for seconds, data in ends.values():
+        assert 5 < seconds < 30
+        assert data == b"" or b" 408 " in data
+
+
+def test_thousand_idle_connections_do_not_stop_the_api(fake, api):
+    before = fd_count(fake.pid)
+    connections = []
+    try:
+        for _ in range(1000):
+            connections.append(api.raw())
+        assert api.get("/healthz").status in (200, 503)
+    finally:
+        for c in connections:
+            c.close()
+    until(lambda: fd_count(fake.pid) <= before, 10)
+    assert api.get("/healthz").status == 200
+
+
+# --- bytes that look like the protocol's own
+
+def test_bytes_that_look_like_control_lines_do_nothing(fake, api, vm, tmp_path):
+    lines = b"".join([b"hello 1\n", b"hello 1 0.1 " + b"0" * 32 + b" x -\n", b"reset " + b"0" * 32 + b"\n",
+                      b"await " + b"0" * 32 + b"\n", b"bye poweroff\n", b"0" * 32 + b"\n",
+                      b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"]) * 200
+    log = fake.log_text()
+    assert run(api, vm, "cat", body=lines, stdio="base64").stdout == lines
+    api.write(vm, str(tmp_path / "lines"), lines, uid=0, gid=0)
+    assert api.read(vm, str(tmp_path / "lines"), uid=0, gid=0) == lines
+    assert (tmp_path / "lines").read_bytes() == lines
+    with Shell(api, vm, shell="/bin/bash", uid=0) as shell:
+        shell.type("stty raw -echo; echo GO''; head -c %d | md5sum; echo DO''NE\n" % len(lines))
+        shell.expect("GO")
+        for i in range(0, len(lines), 8192):
+            shell.type(lines[i:i + 8192])
+        import hashlib
+        assert hashlib.md5(lines).hexdigest().encode() in shell.expect("DONE")
+    assert run(api, vm, "echo", "well").stdout == b"well\n"
+    assert fake.log_text() == log, "the session did not end and begin anew"
+
+
+# --- a guest that is hostile
+
+@pytest.fixture(scope="module")
+def evil(store, tmp_path_factory):
+    """A daemon that has one honest VM; evil(mode) makes a hostile one beside it."""
+    top = tmp_path_factory.mktemp("evil")
+    (top / "modes").mkdir()
+    shutil.copy(SOURCE / "tests/lib/slicertest/evilvmm.py", top / "evilvmm")
+    (top / "evilvmm").chmod(0o755)
+    (top / "real").write_text(str(FAKE_VMM))
+    daemon = Daemon(top / "d", env={"SLICER_FAKE_VMM": str(top / "evilvmm")})
+    with daemon:
+        daemon.honest = daemon.client.create(daemon.group)["hostname"]
+        number = int(daemon.honest.rpartition("-")[2])
+
+        def make(mode):
+            name = f"{daemon.group}-{number + 1}"
+            (top / "modes" / name).write_text(mode)
+            answer = daemon.client.post(f"/hostgroup/{daemon.group}/nodes")
+            if answer.status < 300:
+                assert answer.json["hostname"] == name
+                return name
+            assert mode.startswith("qmp"), answer
+            return None
+        daemon.make = make
+        yield daemon
+
+
+NEVER_READY = ["control-garbage", "control-endless-line", "control-hello-flood", "control-await-flood", "control-terminal",
+               "agent-garbage", "agent-no-echo", "agent-wrong-echo", "agent-zeros", "mux-garbage", "mux-settings-flood",
+               "mux-ping-flood", "mux-continuation-flood", "events-garbage", "events-endless-line", "events-wrong-types",
+               "qmp-garbage", "qmp-endless"]
+READY = ["control-bye-flood", "events-flood", "events-escape", "qmp-garbage-later", "answer-endless", "answer-short",
+         "answer-long", "answer-bad-status", "answer-split", "answer-101", "answer-reset", "answer-goaway",
+         "answer-other-stream", "answer-even-stream", "answer-frames", "answer-never", "mux-no-pong", "console-flood"]
+
+
+@pytest.mark.parametrize("mode", NEVER_READY + READY)
+def test_a_hostile_guest(evil, mode):
+    api = evil.client
+    before = rss(evil.pid)
+    log_size = len(evil.log_text())
+    vm = evil.make(mode)
+    deadline = time.monotonic() + 1.5
+    while time.monotonic() < deadline:
+        start = time.monotonic()
+        assert api.get("/healthz").status == 200
+        assert time.monotonic() - start < 1, "the loop is not held up"
+        time.sleep(0.1)
+    if vm:
+        node = api.node(vm)
+        described = api.get(f"/vm/{vm}").json
+        assert described["agent_ready"] is (mode in READY) or mode in ("control-bye-flood", "events-flood"), described
+        assert node["status"] == "Running"
+        text = json.dumps(described)
+        assert "\x1b" not in text and "<script>" not in node.get("ip", "")
+        use(evil, vm)
+    assert run(api, evil.honest, "echo", "well").stdout == b"well\n", "the other VM"
+    assert rss(evil.pid) - before < 16 * MIB
+    assert len(evil.log_text()) - log_size < 64 * 1024, "a guest does not fill the daemon's log"
+    if vm:
+        api.remove(vm)
+    assert not find_processes("evilvmm", f"name={vm}")
+    assert evil.process.poll() is None
+
+
+def use(evil, vm):
+    """Each kind of request to that guest: it ends in some way, or the client can leave."""
+    api = evil.client
+    for method, path in (("GET", "health"), ("POST", "exec?cmd=true"), ("GET", "cp?path=/x")):
+        try:
+            answer = api.request(method, f"/vm/{vm}/{path}", timeout=1)
+            assert 200 <= answer.status < 600
+            assert "x-evil" not in answer.headers
+            if answer.status != 200:
+                assert answer.error
+        except (OSError, ValueError, AssertionError, Exception) as e:
+            assert "timed out" in str(e) or "IncompleteRead" in repr(e) or "RemoteDisconnected" in repr(e) or \
+                isinstance(e, (ConnectionError, TimeoutError)), repr(e)
+    try:
+        with Shell(api, vm, timeout=1) as shell:
+            shell.type("x")
+            shell.step()
+    except (OSError, AssertionError, frames.Refused, KeyError):
+        pass
+
+
+def test_a_port_outside_the_range(stopped):
+    stopped.config["api"] = {"port": 70000}
+    code, said = up(stopped)
+    assert code == 2 and "65535" in said and free_port()
