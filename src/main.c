@@ -3,11 +3,12 @@
 #include "cli/command.h"
 #include "host/image.h"
 #include "host/new.h"
+#include "host/service.h"
 #include "host/up.h"
 
 static const struct command *const commands[] = {
-	&command_new, &command_up, &command_vm, &command_image, &command_info, &command_version, &command_complete,
-	NULL,
+	&command_new, &command_up, &command_vm, &command_image, &command_service, &command_info, &command_version,
+	&command_complete, NULL,
 };
 
 static const struct command *const shortcuts[] = {
@@ -24,7 +25,7 @@ static const struct command root = {
 	.commands = commands,
 	.shortcuts = shortcuts,
 	.later = "activate amp auto bg ca claude codex copilot disk doctor forward fs install net opencode pci pi proxy "
-		 "route secret service update workspace worktree wt",
+		 "route secret update workspace worktree wt",
 };
 
 int main(int argc, char **argv)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Fixtures of all suites: the image store that they share, daemons, and the look at what a test has left behind."""
 import contextlib
+import json
 import os
 import pathlib
 import subprocess
@@ -74,6 +75,12 @@ def nothing_left_by_test(request):
         check_leaks(before)
 
 
+def build_image(name, store):
+    done = subprocess.run([IMAGE, "build", name, "--store", store, "--agent", AGENT], capture_output=True, timeout=600)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
     """With image micro, built once."""
@@ -81,9 +88,14 @@ def store(tmp_path_factory):
     os.environ["SLICER_STORE"] = str(path)
     for directory in ("/run/slicer", "/var/log/slicer"):
         os.makedirs(directory, mode=0o750, exist_ok=True)
-    done = subprocess.run([IMAGE, "build", "micro", "--store", path, "--agent", AGENT], capture_output=True, timeout=300)
-    assert done.returncode == 0, done.stdout + done.stderr
+    build_image("micro", path)
     return path
+
+
+@pytest.fixture(scope="session")
+def debian_build(store):
+    """Image debian in that store, built once: what slicer-image said, the result last."""
+    return build_image("debian", store)
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,6 @@
 # The main job, end to end: a configuration, a VM, commands in it. Everything it makes is gone afterwards.
 set -euo pipefail
 build=$1
-slicer=$build/src/slicer
 work=$(mktemp -d /tmp/slicer-demo.XXXXXX)
 daemon=
 export SLICER_URL=$work/slicer.sock

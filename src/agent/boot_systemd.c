@@ -19,7 +19,7 @@ static const char *const masked[] = {
 };
 
 static const char userdata_unit[] =
-	"[Unit]\nDescription=Userdata of this VM\nAfter=network.target network-online.target\n"
+	"[Unit]\nDescription=Userdata of this VM\nWants=network.target\nAfter=network.target network-online.target\n"
 	"ConditionPathExists=!" USERDATA_MARKER "\n\n"
 	"[Service]\nType=oneshot\nRemainAfterExit=yes\nStandardOutput=journal+console\nStandardError=journal+console\n"
 	"TimeoutStartSec=infinity\nExecStart=" AGENT " run-userdata\n";

@@ -30,6 +30,7 @@ static const struct route routes[] = {
 	{"POST", "/vm/{vm}/pause", vm_post_pause},
 	{"POST", "/vm/{vm}/resume", vm_post_resume},
 	{"POST", "/vm/{vm}/relaunch", vm_post_relaunch},
+	{"POST", "/vm/{vm}/reboot", vm_post_reboot},
 	{"POST", "/vm/{vm}/exec", agent_pass},
 	{"GET", "/vm/{vm}/cp", agent_pass},
 	{"POST", "/vm/{vm}/cp", agent_pass},
@@ -161,6 +162,7 @@ void call_free(struct call **cp)
 		return;
 	*cp = NULL;
 	http_exchange_free(&call->x);
+	http_exchange_free(&call->agent);
 	http_query_free(&call->query);
 	vm_waiter_free(&call->waiter);
 	timer_free(&call->timer);
@@ -188,7 +190,11 @@ void call_reply_text(struct call *take, int status, const char *text)
 
 void call_reply_error(struct call *take, const struct error *error)
 {
-	http_reply_error(&take->x, error);
+	cleanup_error struct error *gone = NULL;
+
+	if (!error)
+		error_set(&gone, ERR_NOT_FOUND, "there is no VM \"%s\" any more", take->vm ? take->vm : "");
+	http_reply_error(&take->x, error ? error : gone);
 	call_free(&take);
 }
 

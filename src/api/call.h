@@ -25,6 +25,7 @@ struct call {
 	/* For handlers that wait. */
 	struct vm_waiter *waiter;
 	struct timer *timer;
+	struct http_exchange *agent; /* a request to the VM's */
 	char *hostname;            /* of the VM that was created */
 	bool undo;                 /* delete that VM when the client leaves */
 	call_fn *left;             /* see call_watch_client */
@@ -35,7 +36,7 @@ typedef void call_body_fn(struct call *call, const char *body, size_t n);
 
 void call_reply_json(struct call *take, int status, struct json_object *take_obj);
 void call_reply_text(struct call *take, int status, const char *text);
-void call_reply_error(struct call *take, const struct error *error);
+void call_reply_error(struct call *take, const struct error *error); /* NULL: its VM went meanwhile */
 void call_free(struct call **call);
 /* The VM of the path; NULL after answering 404: the call is freed then. */
 struct vm *call_vm(struct call *call);
@@ -47,8 +48,8 @@ void call_watch_end(struct call *call, call_fn *left);    /* leaves the body alo
 /* handlers */
 call_fn server_info, server_healthz, server_hostgroups;
 call_fn nodes_list, nodes_create, nodes_delete;
-call_fn vm_describe, vm_logs, vm_health, vm_post_shutdown, vm_post_pause, vm_post_resume, vm_post_relaunch, vm_get_tags,
-	vm_patch_tags;
+call_fn vm_describe, vm_logs, vm_health, vm_post_shutdown, vm_post_pause, vm_post_resume, vm_post_relaunch, vm_post_reboot,
+	vm_get_tags, vm_patch_tags;
 call_fn agent_pass, agent_shell;
 
 /* views.c */

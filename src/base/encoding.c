@@ -40,13 +40,12 @@ int hex_decode(const char *s, void *ret, size_t n)
 
 	if (strnlen(s, 2 * n + 1) != 2 * n)
 		return -1;
-	for (size_t i = 0; i < n; i++) {
-		int high = hex_value(s[2 * i]), low = hex_value(s[2 * i + 1]);
-
-		if (high < 0 || low < 0)
+	/* All of it is looked at first: a refusal writes nothing. */
+	for (size_t i = 0; i < 2 * n; i++)
+		if (hex_value(s[i]) < 0)
 			return -1;
-		out[i] = (unsigned char)(high << 4 | low);
-	}
+	for (size_t i = 0; i < n; i++)
+		out[i] = (unsigned char)((unsigned)hex_value(s[2 * i]) << 4 | (unsigned)hex_value(s[2 * i + 1]));
 	return 0;
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Links of the host by rtnetlink(7), beyond what base/netlink.h has: bridges, taps, names, and lists
- * of what there is. Blocking; each call has a deadline of 2 s, lists start again when something
- * changes while they are read. Names are at most 15 bytes. */
+/* Links of the host by rtnetlink(7), beyond what base/netlink.h has: bridges, taps, names, and
+ * lists of what there is. Blocking; each call has a deadline of 2 s, lists start again when
+ * something changes while they are read. Names are at most 15 bytes. */
 #ifndef SLICER_BASE_LINKS_H
 #define SLICER_BASE_LINKS_H
 
@@ -9,7 +9,7 @@
 #include "base/netlink.h"
 
 struct link {
-	int index, master;   /* master 0: none */
+	int index, master; /* master 0: none */
 	char name[IFNAMSIZ];
 	char kind[16];	     /* "bridge", "tun", "veth"; empty for hardware and the loopback */
 	char *alias;	     /* NULL: none */

@@ -170,9 +170,9 @@ int nfset_delete(uint8_t family, const char *table, const struct nfset_element *
 		int r = change(nl, NFT_MSG_DELSETELEM, family, table, &elements[i], 1);
 
 		if (r < 0 && r != -ENOENT)
-			return error_errno(
-			    err, -r, "cannot remove from the nftables set %s of table %s",
-			    elements[i].set, table);
+			return error_errno(err, -r,
+					   "cannot remove from the nftables set %s of table %s",
+					   elements[i].set, table);
 	}
 	return 0;
 }

@@ -20,8 +20,8 @@ void nfset_key_ifname(struct nfset_element *e, const char *name);
 void nfset_key_mac(struct nfset_element *e, const unsigned char mac[6]);
 void nfset_key_ip4(struct nfset_element *e, struct in_addr addr);
 
-/* All or none; those that are there already stay. `family` as in linux/netfilter.h (NFPROTO_BRIDGE).
- * ERR_NOT_FOUND when the table or a set is not there. */
+/* All or none; those that are there already stay. `family` as in linux/netfilter.h
+ * (NFPROTO_BRIDGE). ERR_NOT_FOUND when the table or a set is not there. */
 int nfset_add(uint8_t family, const char *table, const struct nfset_element *elements, size_t n,
 	      struct error **err);
 /* Removes those that are there; success also without the table. */

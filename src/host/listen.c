@@ -62,7 +62,7 @@ static int listen_unix(const char *path, char **ret_shown, struct error **err)
 		return -1;
 	fd = fd_listen_unix(path, 0660, err);
 	if (fd < 0 || fd_set_nonblock(fd, true, err))
-		return error_wrap(err, "API socket");
+		return error_wrap(err, "API socket (end what uses it, or set another api.bind_address)");
 	if (g && chown(path, 0, g->gr_gid))
 		return error_errno(err, errno, "give %s to the group slicer", path);
 	*ret_shown = str_fmt("API listening on Unix socket: %s", path);

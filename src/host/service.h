@@ -8,10 +8,14 @@ extern const struct command command_service; /* slicer service generate [FILE] *
 
 struct service_unit {
 	const char *exe, *config, *directory; /* absolute */
-	const char *user;                     /* NULL: root */
+	const char *user;                     /* NULL: root; else slicer is run by sudo */
 	uint64_t stop_seconds;
 };
-/* The text of a systemd unit (systemd.service(5)) that runs `slicer up`; the caller's. Pure. */
-char *service_unit_text(const struct service_unit *u);
+/* The text of a systemd unit (systemd.service(5)) that runs `slicer up`; the caller's. Pure. ERR_INVALID for paths and users
+ * that no unit file can hold. */
+char *service_unit_text(const struct service_unit *u, struct error **err);
+/* The name of a unit, without ".service", for a configuration's path; `given` (may be NULL) is taken instead. The caller's;
+ * ERR_INVALID says what it may be. */
+char *service_unit_name(const char *config, const char *given, struct error **err);
 
 #endif

@@ -27,9 +27,10 @@ char *apt_fetch_options(struct error **err);
  * essential ones included. Cheap: nothing is downloaded. The caller's. */
 char *apt_closure(const char *const *packages, struct error **err);
 
-/* The parsers of apt's output (apt-get(8) --print-uris, apt-cache(8) depends), for tests. */
+/* The parsers of apt's output (apt-get(8) --print-uris and indextargets, apt-cache(8) depends), for tests. */
 int apt_parse_uri(const char *text, struct apt_package *ret, struct error **err);
-char **apt_parse_targets(const char *text, const char *codename);
+char **apt_parse_targets(const char *text, const char *codename); /* NULL: none */
+char *apt_parse_closure(const char *text, struct error **err);
 char *apt_parse_depends(const char *text, const char *prefix, struct error **err);
 
 #endif

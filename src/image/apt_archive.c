@@ -90,7 +90,7 @@ static int compare(const void *a, const void *b)
 }
 
 /* From "'URL' FILE SIZE HASH" the last three: where a mirror is does not matter. */
-static char *hash_closure(const char *text, struct error **err)
+char *apt_parse_closure(const char *text, struct error **err)
 {
 	cleanup_strv char **lines = strv_split(text, '\n');
 	cleanup_strv char **files = NULL;
@@ -128,5 +128,5 @@ char *apt_closure(const char *const *packages, struct error **err)
 				"/etc/apt/sources.list)");
 		return NULL;
 	}
-	return hash_closure(out, err);
+	return apt_parse_closure(out, err);
 }

@@ -181,6 +181,8 @@ static enum http1_result parse_field(char *line, struct http_head *h, struct htt
 	}
 	if (h->nfields == HTTP_MAX_FIELDS)
 		return bad(why, 431, "too many fields");
+	if (strcasecmp(line, "host") == 0 && http_head_get(h, "host")) /* RFC 9112 §3.2 */
+		return bad(why, 400, "more than one Host");
 	http_head_add(h, line, value);
 	return HTTP1_DONE;
 }

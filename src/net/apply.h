@@ -8,30 +8,30 @@
 
 #include "net/plan.h"
 
-/* The group's bridge, address, forwarding and rules: at start, and again whenever something else may
- * have changed them (a new uplink, a firewall's reload). *ret_notes (may be NULL): sentences for the
- * user; the caller's. ERR_CONFLICT when it would take what is somebody else's. */
+/* The group's bridge, address, forwarding and rules: at start, and again whenever something else
+ * may have changed them (a new uplink, a firewall's reload). *ret_notes (may be NULL): sentences
+ * for the user; the caller's. ERR_CONFLICT when it would take what is somebody else's. */
 int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
 		 struct error **err);
-/* Removes the bridge, and the daemon's tables with its last one. ERR_CONFLICT while VMs are attached.
- * Forwarding stays on for the host's other interfaces: others may rely on it by now. */
+/* Removes the bridge, and the daemon's tables with its last one. ERR_CONFLICT while VMs are
+ * attached. Forwarding stays on for the host's other interfaces: others may rely on it by now. */
 int net_group_down(const struct config_group *g, const char *daemon_id, struct error **err);
 /* The same for a group that is in no configuration any more: see net_list(). */
 int net_bridge_down(const char *bridge, const char *daemon_id, struct error **err);
 
-/* The VM's rules, then its tap: down while it has no rules, then up. *ret_fd is the caller's, and the
- * tap goes with the last fd of it. A tap of that name that is this VM's is replaced: the caller knows
- * that its VMM is gone. The bridge must be up. */
+/* The VM's rules, then its tap: down while it has no rules, then up. *ret_fd is the caller's, and
+ * the tap goes with the last fd of it. A tap of that name that is this VM's is replaced: the caller
+ * knows that its VMM is gone. The bridge must be up. */
 int net_vm_up(const struct net_plan *p, int *ret_fd, struct error **err);
-/* For a VM that runs: puts back its rules and its place on the bridge. ERR_NOT_FOUND when its tap is
- * gone. */
+/* For a VM that runs: puts back its rules and its place on the bridge. ERR_NOT_FOUND when its tap
+ * is gone. */
 int net_vm_mend(const struct net_plan *p, struct error **err);
 int net_vm_down(const struct net_plan *p, struct error **err);
 
 /* What bears the alias of a daemon. */
 struct net_item {
 	char name[IFNAMSIZ];
-	bool bridge;	  /* else a VM's tap */
+	bool bridge;		 /* else a VM's tap */
 	char *daemon_id, *owner; /* name of the group or the VM */
 };
 /* `daemon_id`: NULL for those of all. */

@@ -48,10 +48,11 @@ static int fail_subnet(const struct config_group *g, const char *what, struct ip
 	char text[IP4_TEXT_MAX];
 
 	ip4_format_cidr(other, text);
-	return error_set(err, ERR_CONFLICT,
-			 "host group \"%s\": the subnet of gateway %s overlaps the %s %s of %s. Set "
-			 "network.gateway to an address in another subnet",
-			 g->name, g->network.gateway, what, text, who);
+	return error_set(
+	    err, ERR_CONFLICT,
+	    "host group \"%s\": the subnet of gateway %s overlaps the %s %s of %s. Set "
+	    "network.gateway to an address in another subnet",
+	    g->name, g->network.gateway, what, text, who);
 }
 
 static int check_addresses(const struct config_group *g, struct ip4_cidr gateway, int own,

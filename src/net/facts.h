@@ -7,11 +7,11 @@
 
 /* Who drops packets between interfaces unless told otherwise. */
 struct net_firewall {
-	bool iptables_drop;  /* policy of FORWARD in `table ip filter`: Docker, ufw, iptables-nft */
-	bool docker_user;    /* its chain DOCKER-USER is there, which Docker leaves to the user */
-	bool legacy_drop;    /* the same by iptables-legacy, which nft does not show */
+	bool iptables_drop; /* policy of FORWARD in `table ip filter`: Docker, ufw, iptables-nft */
+	bool docker_user;   /* its chain DOCKER-USER is there, which Docker leaves to the user */
+	bool legacy_drop;   /* the same by iptables-legacy, which nft does not show */
 	bool firewalld;
-	char **others;	     /* "inet filter forward": chains whose policy is drop */
+	char **others; /* "inet filter forward": chains whose policy is drop */
 };
 
 struct net_facts {

@@ -14,32 +14,47 @@ static char *admit_owner(const char *daemon_id, const char *bridge)
 	return str_fmt("%s:%s", table, bridge);
 }
 
+/* After a kill between its creation and its naming. */
+static int remove_nameless(struct netlink *nl, const char *bridge, const char *daemon_id,
+			   const struct net_facts *facts, struct error **err)
+{
+	const struct link *link;
+	char name[IFNAMSIZ];
+
+	net_hashed_name("vb-", daemon_id, bridge, name);
+	link = net_facts_link(facts, name);
+	return link ? links_delete(nl, link->index, err) : 0;
+}
+
 /* A bridge gets its name after its alias: without the one or the other, after a kill in between, it
  * would look like somebody else's. */
-static int bridge_create(struct netlink *nl, const struct net_plan *p, struct error **err)
+static int bridge_create(struct netlink *nl, const struct net_plan *p,
+			 const struct net_facts *facts, struct error **err)
 {
 	const struct net_plan_link *link = &p->links[0];
-	cleanup_error struct error *why = NULL;
 	char name[IFNAMSIZ];
 	int index;
 
 	net_hashed_name("vb-", p->daemon_id, link->name, name);
-	index = netlink_link_index(nl, name, &why);
-	if ((index >= 0 && links_delete(nl, index, err) < 0) ||
+	if (remove_nameless(nl, link->name, p->daemon_id, facts, err) < 0 ||
 	    links_bridge_create(nl, name, link->mac, err) < 0)
 		return -1;
 	index = netlink_link_index(nl, name, err);
 	if (index < 0)
-		return -1;
+		goto undo;
 	if (links_set_alias(nl, index, link->alias, err) == 0 &&
 	    links_rename(nl, index, link->name, err) == 0)
 		return index;
-	links_delete(nl, index, NULL);
+undo:
+	if (index < 0)
+		index = netlink_link_index(nl, name, NULL);
+	if (index >= 0)
+		links_delete(nl, index, NULL);
 	return -1;
 }
 
-/* Addresses that an earlier configuration gave to our bridge. VMs of that time keep their gateway as
- * long as they run. */
+/* Addresses that an earlier configuration gave to our bridge. VMs of that time keep their gateway
+ * as long as they run. */
 static int addresses_tidy(struct netlink *nl, const struct net_plan *p, int index,
 			  const struct net_facts *facts, struct error **err)
 {
@@ -92,7 +107,8 @@ static char **notes_left(const struct net_plan *p, const struct net_firewall *fw
 		bool settled = false;
 
 		for (char **chain = fw->others; chain && *chain && !settled; chain++)
-			settled = strstr(*note, *chain) && nft_chain_names(*chain, p->links[0].name);
+			settled =
+			    strstr(*note, *chain) && nft_chain_names(*chain, p->links[0].name);
 		if (!settled)
 			strv_append(&left, *note);
 	}
@@ -169,7 +185,7 @@ static int group_apply(const struct net_plan *p, const struct net_facts *facts, 
 
 	if (!nl)
 		return -1;
-	index = link ? link->index : bridge_create(nl, p, err);
+	index = link ? link->index : bridge_create(nl, p, facts, err);
 	if (index < 0)
 		return -1;
 	if (bridge_configure(nl, p, index, facts, err) == 0 && admit(p, err) == 0)
@@ -196,7 +212,8 @@ int net_group_up(const struct config_group *g, const char *daemon_id, char ***re
 	return 0;
 }
 
-static int check_unused(const struct net_facts *facts, const struct link *bridge, struct error **err)
+static int check_unused(const struct net_facts *facts, const struct link *bridge,
+			struct error **err)
 {
 	for (size_t i = 0; i < facts->nlinks; i++) {
 		const struct link *port = &facts->links[i];
@@ -208,18 +225,6 @@ static int check_unused(const struct net_facts *facts, const struct link *bridge
 					 bridge->name, port->name, port->alias);
 	}
 	return 0;
-}
-
-/* After a kill between its creation and its naming. */
-static int remove_nameless(struct netlink *nl, const char *bridge, const char *daemon_id,
-			   const struct net_facts *facts, struct error **err)
-{
-	const struct link *link;
-	char name[IFNAMSIZ];
-
-	net_hashed_name("vb-", daemon_id, bridge, name);
-	link = net_facts_link(facts, name);
-	return link ? links_delete(nl, link->index, err) : 0;
 }
 
 int net_bridge_down(const char *bridge, const char *daemon_id, struct error **err)

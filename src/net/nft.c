@@ -71,9 +71,9 @@ char *nft_table(const char *daemon_id)
  * that those of an older version go and no packet passes in between. Priority -300 is before
  * everything else that looks at a frame (nft(8), "dstnat" of the bridge family).
  *
- * A VM may send IPv4 and ARP, from its own MAC address. In the subnets of its daemon it may only use
- * its own address; others pass, because there may be a network behind it, and the bridge's rp_filter
- * lets only those in to which the host has a route through the bridge. */
+ * A VM may send IPv4 and ARP, from its own MAC address. In the subnets of its daemon it may only
+ * use its own address; others pass, because there may be a network behind it, and the bridge's
+ * rp_filter lets only those in to which the host has a route through the bridge. */
 static const char group_script[] =
     "table ip %1$s {\n"
     "\tset bridges { type ifname; }\n"
@@ -209,10 +209,11 @@ int nft_admit(const char *chain, const char *bridge, const char *owner, struct e
 
 	if (r < 0 || (a.in_chain == 2 && a.all == 2))
 		return r;
-	script = str_fmt("%1$s"
-			 "insert rule ip filter %2$s iifname \"%3$s\" counter accept comment \"%4$s\"\n"
-			 "insert rule ip filter %2$s oifname \"%3$s\" counter accept comment \"%4$s\"\n",
-			 old, chain, bridge, owner);
+	script =
+	    str_fmt("%1$s"
+		    "insert rule ip filter %2$s iifname \"%3$s\" counter accept comment \"%4$s\"\n"
+		    "insert rule ip filter %2$s oifname \"%3$s\" counter accept comment \"%4$s\"\n",
+		    old, chain, bridge, owner);
 	return nft_run(script, err);
 }
 

@@ -78,7 +78,8 @@ static void forward_from_uplinks(struct net_plan *p, const struct net_facts *fac
 		const struct link *link = &facts->links[i];
 		bool routed = false;
 
-		if (link->flags & IFF_LOOPBACK || (link->alias && str_starts(link->alias, "slicer:")))
+		if (link->flags & IFF_LOOPBACK ||
+		    (link->alias && str_starts(link->alias, "slicer:")))
 			continue;
 		for (size_t j = 0; j < facts->nroutes && !routed; j++)
 			routed = facts->routes[j].index == link->index;

@@ -17,7 +17,7 @@ struct net_plan_link {
 	char name[IFNAMSIZ], master[IFNAMSIZ]; /* master: empty for none */
 	char *alias;			       /* "slicer:<daemon id>:<group or hostname>" */
 	char *altname;			       /* NULL: none */
-	unsigned char mac[6];		       /* of bridges: fixed, so that guests need not relearn */
+	unsigned char mac[6]; /* of bridges: fixed, so that guests need not relearn */
 	unsigned mtu;
 };
 struct net_plan_address {
@@ -33,9 +33,9 @@ struct net_plan {
 	struct net_plan_address addresses[NET_PLAN_ADDRESSES]; /* of the host */
 	struct nfset_element elements[NET_PLAN_ELEMENTS];      /* of `table bridge slicer_<id>` */
 	size_t nlinks, naddresses, nelements;
-	char **sysctls;	   /* "net/ipv4/conf/brvm0/forwarding=1", as in sysctl.d(5): those with a "-"
-			      in front may be missing in this kernel */
-	char *nft;	   /* groups: script for nft(8); NULL: none */
+	char **sysctls; /* "net/ipv4/conf/brvm0/forwarding=1", as in sysctl.d(5): those with a "-"
+			   in front may be missing in this kernel */
+	char *nft;	/* groups: script for nft(8); NULL: none */
 	char *admit_chain; /* groups: DOCKER-USER or FORWARD of `table ip filter`; NULL: no need */
 	char **notes;	   /* groups: what the user should know, sentences */
 	struct net_guest { /* VMs: for the guest's config disk and the VM's record */

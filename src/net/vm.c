@@ -20,12 +20,12 @@ static int find_tap(struct netlink *nl, const struct net_plan *p, struct error *
 			continue;
 		index = links[i].index;
 		if (!str_eq(links[i].alias, p->links[0].alias))
-			index = error_set(err, ERR_CONFLICT,
-					  "there is an interface %s already, and it is not VM "
-					  "\"%s\"'s (its alias is \"%s\"). Set network.tap_prefix "
-					  "to another name, or remove that interface",
-					  links[i].name, p->name,
-					  links[i].alias ? links[i].alias : "");
+			index =
+			    error_set(err, ERR_CONFLICT,
+				      "there is an interface %s already, and it is not VM "
+				      "\"%s\"'s (its alias is \"%s\"). Set network.tap_prefix "
+				      "to another name, or remove that interface",
+				      links[i].name, p->name, links[i].alias ? links[i].alias : "");
 	}
 	links_free(links, n);
 	return index;
@@ -52,9 +52,10 @@ static int join_bridge(struct netlink *nl, const struct net_plan *p, int index, 
 	int master = netlink_link_index(nl, link->master, &why);
 
 	if (master < 0 && why->code == ERR_NOT_FOUND)
-		return error_set(err, ERR_CONFLICT,
-				 "bridge %s is gone; the daemon makes it again when it is restarted",
-				 link->master);
+		return error_set(
+		    err, ERR_CONFLICT,
+		    "bridge %s is gone; the daemon makes it again when it is restarted",
+		    link->master);
 	if (master < 0)
 		return error_move(err, &why);
 	if (links_set_master(nl, index, master, err) < 0)

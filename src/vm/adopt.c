@@ -74,6 +74,17 @@ static void adopt_decide(struct vm *vm, const struct record_op *under_way)
 		vm_delete_start(vm);
 }
 
+/* Above a lowered `count:` it is a VM like others: it goes on, and may be deleted. */
+static void adopt_service(struct vm *vm)
+{
+	const struct config_group *g = config_group_find(vm->manager->options->config, vm->group);
+
+	if (!vm->service || (g && vm->number <= g->count))
+		return;
+	vm->service = false;
+	log_warn("[%s] is not a service any more (count: %u); delete it if it is of no use", vm->hostname, g ? g->count : 0);
+}
+
 static int adopt_record(struct manager *m, const char *hostname, struct error **err)
 {
 	cleanup_free char *path = str_fmt("%s/vms/%s/record.json", m->options->state_dir, hostname);
@@ -89,6 +100,7 @@ static int adopt_record(struct manager *m, const char *hostname, struct error **
 		return error_wrap(err, "%s", path);
 	if (str_eq(vm->hostname, hostname)) {
 		vm_insert(vm);
+		adopt_service(vm);
 		adopt_decide(vm, &under_way);
 	} else {
 		error_set(err, ERR_INVALID, "%s: it is the record of \"%s\"", path, vm->hostname);

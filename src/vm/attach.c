@@ -29,8 +29,9 @@ static void attach_on_bye(void *arg, bool reboot)
 {
 	struct vm *vm = arg;
 
+	if (!vm->guest_said_bye) /* once a boot: a guest must not fill the log */
+		log_info("[%s] the guest %s", vm->hostname, reboot ? "reboots" : "powers off");
 	vm->guest_said_bye = true;
-	log_info("[%s] the guest %s", vm->hostname, reboot ? "reboots" : "powers off");
 }
 
 static const struct session_events session_events = {
@@ -105,7 +106,6 @@ static void attach_look_at_reset(void *arg)
 	struct vm *vm = arg;
 	cleanup_free char *path = vm_log_path(vm);
 	cleanup_free char *last = console_find_last(path, "Kernel panic - not syncing");
-	cleanup_error struct error *error = NULL;
 
 	if (vm->op || vm->guest_said_bye)
 		return;
@@ -205,6 +205,7 @@ void vm_ended(struct vm *vm, const char *why, bool expected)
 		log_error("[%s] %s", vm->hostname, why);
 	}
 	vm->vmm_gone = true;
+	vm->stuck = false; /* what kept it from ending may be gone as well */
 	if (!vm->op) {
 		vm_op_ended(vm);
 	} else if (str_eq(op_name(vm->op), "stop")) {

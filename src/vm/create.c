@@ -344,11 +344,11 @@ void vm_op_ended(struct vm *vm)
 
 	if (vm->op)
 		return;
-	if (vm->stuck) {
+	if (vm->stuck && vm->dirty)
+		vm_settle_start(vm, vm->state);
+	else if (vm->stuck)
 		vm_changed(vm);
-		return;
-	}
-	if (vm->delete_wanted || (!vm_is_kept(vm) && (stopping || vm->vmm_gone || !runs)))
+	else if (vm->delete_wanted || (!vm_is_kept(vm) && (stopping || vm->vmm_gone || !runs)))
 		vm_delete_start(vm);
 	else if (runs && vm->vmm_gone)
 		vm_stop_start(vm, false, true);

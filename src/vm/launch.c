@@ -14,7 +14,7 @@ struct launch {
 	bool fresh;                 /* a failed launch removes it */
 	/* Copies for the workers. */
 	const struct vmm_ops *ops;
-	char *state_dir, *run_dir, *data_disk, *config_disk, *console, *exit_record, *name, *guest_config;
+	char *state_dir, *run_dir, *data_disk, *config_disk, *console, *exit_record, *name, *guest_config, *cgroup;
 	const char *templates_dir;  /* the manager's options outlive all operations */
 	uint64_t disk_bytes;
 	struct net_user_plan net;
@@ -91,6 +91,8 @@ static void launch_vmm_finish(void *ctx)
 {
 	struct launch *l = ctx;
 
+	if (l->process.note[0])
+		log_debug("[%s] %s", l->name, l->process.note);
 	l->vm->processes = (struct vm_processes){
 		.monitor_pid = l->process.monitor_pid,
 		.monitor_start = l->process.monitor_start,
@@ -151,6 +153,7 @@ static void launch_free(struct launch *l)
 	free(l->exit_record);
 	free(l->name);
 	free(l->guest_config);
+	free(l->cgroup);
 	net_user_plan_clear(&l->net);
 	free(l);
 }
@@ -223,6 +226,7 @@ static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager
 	l->exit_record = vm_state_path(vm, "exit.json");
 	l->console = vm_log_path(vm);
 	l->guest_config = guest_config(vm);
+	l->cgroup = str_fmt("%s/%s", o->daemon_id, vm->hostname);
 	l->disk_bytes = vm->disk_bytes;
 	l->process = (struct vmm_process){
 		.monitor_pid = vm->processes.monitor_pid,
@@ -242,6 +246,7 @@ static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager
 		.config_disk = l->config_disk,
 		.uid = UID_BASE + UIDS_PER_VM * vm->uid_slot,
 		.gid = UID_BASE + UIDS_PER_VM * vm->uid_slot,
+		.cgroup = l->cgroup,
 		.run_dir = l->run_dir,
 		.console_path = l->console,
 		.console_limit = CONSOLE_LIMIT,

@@ -185,6 +185,7 @@ void vm_note_error(struct vm *vm, const char *fmt, ...)
 	free(vm->last_error);
 	va_start(ap, fmt);
 	vm->last_error = str_vfmt(fmt, ap);
+	vm->last_error_code = 0;
 	va_end(ap);
 }
 

@@ -97,7 +97,7 @@ static void events_readable(void *arg)
 		cleanup_free char *owned = line;
 		cleanup_error struct error *error = NULL;
 
-		if (events_dispatch(s, line, n, &error)) {
+		if (events_dispatch(s, owned, n, &error)) {
 			session_restart(s, error_message(error));
 			return;
 		}

@@ -10,6 +10,7 @@ static const char *const state_names[VM_STATE_COUNT] = {
 static const char *const request_names[VM_REQUEST_COUNT] = {
 	[VM_REQUEST_AGENT] = "reached",     [VM_REQUEST_PAUSE] = "paused",        [VM_REQUEST_RESUME] = "resumed",
 	[VM_REQUEST_SHUTDOWN] = "shut down", [VM_REQUEST_RELAUNCH] = "relaunched", [VM_REQUEST_DELETE] = "deleted",
+	[VM_REQUEST_REBOOT] = "rebooted",
 };
 
 #define ALLOW(request) (1u << VM_REQUEST_##request)
@@ -17,7 +18,7 @@ static const char *const request_names[VM_REQUEST_COUNT] = {
 static const unsigned allowed[VM_STATE_COUNT] = {
 	/* An agent request while STARTING waits for the agent, as one right after launch does. */
 	[VM_STATE_STARTING] = ALLOW(AGENT) | ALLOW(DELETE),
-	[VM_STATE_RUNNING] = ALLOW(AGENT) | ALLOW(PAUSE) | ALLOW(SHUTDOWN) | ALLOW(DELETE),
+	[VM_STATE_RUNNING] = ALLOW(AGENT) | ALLOW(PAUSE) | ALLOW(SHUTDOWN) | ALLOW(REBOOT) | ALLOW(DELETE),
 	[VM_STATE_PAUSED] = ALLOW(RESUME) | ALLOW(SHUTDOWN) | ALLOW(DELETE),
 	[VM_STATE_STOPPING] = ALLOW(DELETE),
 	[VM_STATE_STOPPED] = ALLOW(RELAUNCH) | ALLOW(DELETE),

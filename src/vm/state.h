@@ -36,6 +36,7 @@ enum vm_request {
 	VM_REQUEST_PAUSE,
 	VM_REQUEST_RESUME,
 	VM_REQUEST_SHUTDOWN,
+	VM_REQUEST_REBOOT,   /* in place, by the guest: not a change of state */
 	VM_REQUEST_RELAUNCH,
 	VM_REQUEST_DELETE,
 	VM_REQUEST_COUNT,

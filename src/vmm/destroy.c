@@ -11,6 +11,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/units.h"
+#include "vmm/cgroup.h"
 #include "vmm/launch_fds.h"
 
 enum { DESTROY_ASK_MS = 3000, DESTROY_KILL_MS = 2000 };
@@ -89,7 +90,8 @@ int vmm_destroy(const char *run_dir, const struct vmm_process *process, struct e
 	struct vmm_process found = {0};
 
 	destroy_ask_monitor(run_dir, &found);
-	if (destroy_processes(&found, err) < 0 || (process && destroy_processes(process, err) < 0))
+	if (destroy_processes(&found, err) < 0 || (process && destroy_processes(process, err) < 0) ||
+	    cgroup_remove(run_dir, err) < 0)
 		return -1;
 	for (size_t i = 0; launch_sockets[i]; i++) {
 		cleanup_free char *path = fs_join(run_dir, launch_sockets[i]);

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "base/units.h"
+#include "vmm/cgroup.h"
 #include "vmm/launch_fds.h"
 #include "vmm/launch_spec.h"
 #include "vmm/monitor_client.h"
@@ -75,13 +76,14 @@ static int launch_read_ready(int fd, int64_t deadline, char *line, size_t size, 
 static int launch_parse_ready(const char *line, struct vmm_process *ret, struct error **err)
 {
 	cleanup_json struct json_object *obj = NULL;
-	const char *failure = NULL;
+	const char *failure = NULL, *note = NULL;
 	uint64_t monitor = 0, vmm = 0;
 
 	if (!*line)
 		return error_set(err, ERR_IO, "the monitor ended before it was ready");
 	obj = js_parse(line, strlen(line), err);
 	if (!obj || js_get_string(obj, "error", &failure, err) < 0 ||
+	    js_get_string(obj, "note", &note, err) < 0 ||
 	    js_get_u64(obj, "monitor_pid", INT32_MAX, &monitor, err) < 0 ||
 	    js_get_u64(obj, "vmm_pid", INT32_MAX, &vmm, err) < 0 ||
 	    js_get_u64(obj, "monitor_start", INT64_MAX, &ret->monitor_start, err) < 0 ||
@@ -91,6 +93,8 @@ static int launch_parse_ready(const char *line, struct vmm_process *ret, struct 
 		return error_set(err, ERR_IO, "%s", failure);
 	if (!monitor || !vmm)
 		return error_set(err, ERR_PROTOCOL, "the monitor's ready line has no pids");
+	if (note)
+		snprintf(ret->note, sizeof(ret->note), "%s", note);
 	ret->monitor_pid = (pid_t)monitor;
 	ret->vmm_pid = (pid_t)vmm;
 	return 0;
@@ -135,14 +139,26 @@ static int launch_await(const struct vmm_ops *ops, const struct vmm_spec *spec, 
 	return -1;
 }
 
-static int launch_start(const struct vmm_ops *ops, const struct vmm_spec *spec,
-			struct launch_fds *fds, struct error **err)
+/* NULL: it stays in the daemon's, and the note says why. */
+static char *launch_cgroup(const struct vmm_spec *spec, struct vmm_process *ret)
 {
+	cleanup_error struct error *error = NULL;
+	char *path = spec->cgroup ? cgroup_reserve(spec->run_dir, spec->cgroup, &error) : NULL;
+
+	if (error)
+		snprintf(ret->note, sizeof(ret->note), "%s", error->message);
+	return path;
+}
+
+static int launch_start(const struct vmm_ops *ops, const struct vmm_spec *spec,
+			struct launch_fds *fds, struct vmm_process *ret, struct error **err)
+{
+	cleanup_free char *cgroup = launch_cgroup(spec, ret);
 	struct vmm_command command = {0};
 	int rc = ops->prepare(spec, &fds->vmm, &command, err);
 
 	if (rc == 0)
-		rc = launch_add_spec(spec, &command, fds, err);
+		rc = launch_add_spec(spec, &command, fds, cgroup, err);
 	if (rc == 0)
 		rc = launch_monitor(spec, fds, err);
 	vmm_command_clear(&command);
@@ -162,7 +178,7 @@ int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *spec, struct vm
 		return error_wrap(err, "cannot start %s", spec->name);
 	rc = launch_fds_open(spec, &fds, err);
 	if (rc == 0) {
-		rc = launch_start(ops, spec, &fds, err);
+		rc = launch_start(ops, spec, &fds, ret, err);
 		if (rc == 0)
 			rc = launch_await(ops, spec, deadline, fds.ready, ret, err);
 		launch_fds_clear(&fds);

@@ -70,7 +70,7 @@ static void launch_add_helpers(struct json_object *helpers, const struct vmm_net
 }
 
 struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct vmm_command *command,
-				     const struct launch_fds *fds)
+				     const struct launch_fds *fds, const char *cgroup)
 {
 	struct json_object *obj = json_object_new_object(), *console = json_object_new_object();
 	struct json_object *helpers = json_object_new_array();
@@ -85,6 +85,12 @@ struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct v
 	js_add_string(console, "path", spec->console_path);
 	js_add_u64(console, "limit", spec->console_limit);
 	js_add(obj, "console", console);
+	if (cgroup) {
+		struct json_object *group = json_object_new_object();
+
+		js_add_string(group, "path", cgroup);
+		js_add(obj, "cgroup", group);
+	}
 	js_add_string(obj, "exit_record", spec->exit_record);
 	js_add_u64(obj, "control_fd", LAUNCH_FD_CONTROL);
 	js_add_u64(obj, "ready_fd", LAUNCH_FD_READY);
@@ -92,9 +98,9 @@ struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct v
 }
 
 int launch_add_spec(const struct vmm_spec *spec, const struct vmm_command *command,
-		    struct launch_fds *fds, struct error **err)
+		    struct launch_fds *fds, const char *cgroup, struct error **err)
 {
-	cleanup_json struct json_object *obj = launch_spec_json(spec, command, fds);
+	cleanup_json struct json_object *obj = launch_spec_json(spec, command, fds, cgroup);
 	cleanup_free char *text = js_to_string(obj);
 	int fd = fd_memfile("slicer-monitor-spec", text, strlen(text), true, err);
 

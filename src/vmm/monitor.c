@@ -13,6 +13,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/units.h"
+#include "vmm/monitor_cgroup.h"
 #include "vmm/monitor_child.h"
 #include "vmm/monitor_frames.h"
 #include "vmm/monitor_impl.h"
@@ -128,7 +129,9 @@ static int monitor_start_programs(struct monitor *m, struct error **err)
 	return 0;
 }
 
-static void monitor_say_ready(const struct monitor *m, int take_fd, const struct error *error)
+/* `note`: what is not as it was asked for, but no reason to fail; may be NULL. */
+static void monitor_say_ready(const struct monitor *m, int take_fd, const struct error *error,
+			      const struct error *note)
 {
 	cleanup_close int fd = take_fd;
 	cleanup_json struct json_object *obj = json_object_new_object();
@@ -141,6 +144,8 @@ static void monitor_say_ready(const struct monitor *m, int take_fd, const struct
 		js_add_u64(obj, "monitor_start", proc_start_time(getpid()));
 		js_add_u64(obj, "vmm_pid", (uint64_t)m->vmm);
 		js_add_u64(obj, "vmm_start", m->vmm_start);
+		if (note)
+			js_add_string(obj, "note", note->message);
 	}
 	text = js_to_string(obj);
 	line = str_fmt("%s\n", text);
@@ -295,12 +300,14 @@ static int monitor_load(struct monitor *m, struct error **err)
 	return monitor_spec_parse(text, n, &m->spec, err);
 }
 
-static int monitor_start(struct monitor *m, struct error **err)
+static int monitor_start(struct monitor *m, struct error **ret_note, struct error **err)
 {
 	if (monitor_detach(err) < 0 || monitor_close_unnamed(&m->spec, err) < 0 ||
 	    monitor_take_signals(m, err) < 0)
 		return -1;
 	monitor_protect();
+	if (m->spec.cgroup)
+		monitor_enter_cgroup(m->spec.cgroup, ret_note);
 	m->control = m->spec.control_fd;
 	console_init(&m->console, m->spec.console_fd, m->spec.console_path, m->spec.console_limit);
 	if (fd_set_nonblock(m->console.pipe, true, err) < 0 ||
@@ -322,7 +329,7 @@ static int frames(char **argv)
 
 int main(int argc, char **argv)
 {
-	cleanup_error struct error *error = NULL;
+	cleanup_error struct error *error = NULL, *note = NULL;
 	struct monitor *m;
 
 	if (argc == 4 && str_eq(argv[1], "--frames"))
@@ -335,12 +342,12 @@ int main(int argc, char **argv)
 		fprintf(stderr, "slicer-monitor: %s\n", error_message(error));
 		return 2;
 	}
-	if (monitor_start(m, &error) < 0) {
+	if (monitor_start(m, &note, &error) < 0) {
 		monitor_kill_helpers(m);
-		monitor_say_ready(m, m->spec.ready_fd, error);
+		monitor_say_ready(m, m->spec.ready_fd, error, NULL);
 		return 1;
 	}
-	monitor_say_ready(m, m->spec.ready_fd, NULL);
+	monitor_say_ready(m, m->spec.ready_fd, NULL, note);
 	while (!m->vmm_ended)
 		monitor_poll(m);
 	monitor_finish(m);

@@ -33,22 +33,25 @@ static bool frame_passes(const unsigned char *f, size_t n)
 
 ssize_t frames_filter(unsigned char *buf, size_t done, size_t *n)
 {
-	while (*n - done >= LENGTH_SIZE) {
-		const unsigned char *f = buf + done;
+	size_t at = done; /* each byte moves once, however many frames are dropped */
+
+	while (*n - at >= LENGTH_SIZE) {
+		const unsigned char *f = buf + at;
 		size_t size = (size_t)f[0] << 24 | (size_t)f[1] << 16 | (size_t)f[2] << 8 | f[3];
 
 		if (size > FRAME_MAX)
 			return -1;
 		size += LENGTH_SIZE;
-		if (*n - done < size)
+		if (*n - at < size)
 			break;
 		if (frame_passes(f + LENGTH_SIZE, size - LENGTH_SIZE)) {
+			memmove(buf + done, f, size);
 			done += size;
-			continue;
 		}
-		memmove(buf + done, buf + done + size, *n - done - size);
-		*n -= size;
+		at += size;
 	}
+	memmove(buf + done, buf + at, *n - at);
+	*n -= at - done;
 	return (ssize_t)done;
 }
 

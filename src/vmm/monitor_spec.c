@@ -142,6 +142,17 @@ static int spec_console(struct json_object *obj, struct monitor_spec *s, struct 
 	return 0;
 }
 
+static int spec_cgroup(struct json_object *obj, struct monitor_spec *s, struct error **err)
+{
+	struct json_object *cgroup = NULL;
+
+	if (js_get_object(obj, "cgroup", &cgroup, err) < 0)
+		return -1;
+	if (cgroup && spec_path(cgroup, "path", &s->cgroup, err) < 0)
+		return error_wrap(err, "cgroup");
+	return 0;
+}
+
 static int spec_read(struct json_object *obj, struct monitor_spec *s, struct error **err)
 {
 	struct json_object *vmm = NULL;
@@ -162,6 +173,7 @@ static int spec_read(struct json_object *obj, struct monitor_spec *s, struct err
 	if (program_parse(vmm, &s->vmm, err) < 0)
 		return error_wrap(err, "vmm");
 	if (spec_helpers(obj, s, err) < 0 || spec_console(obj, s, err) < 0 ||
+	    spec_cgroup(obj, s, err) < 0 ||
 	    spec_path(obj, "exit_record", &s->exit_record, err) < 0 ||
 	    spec_fd(obj, "control_fd", &s->control_fd, err) < 0)
 		return -1;
@@ -192,6 +204,7 @@ void monitor_spec_clear(struct monitor_spec *s)
 		program_clear(&s->helpers[i]);
 	mem_freep(&s->vm);
 	mem_freep(&s->console_path);
+	mem_freep(&s->cgroup);
 	mem_freep(&s->exit_record);
 	*s = (struct monitor_spec){0};
 }

@@ -34,6 +34,7 @@ struct monitor_spec {
 	int console_fd;
 	char *console_path;
 	uint64_t console_limit; /* at least 4,096 */
+	char *cgroup; /* of its own, to enter; NULL: none */
 	char *exit_record;
 	int control_fd;
 	int ready_fd;

@@ -72,6 +72,7 @@ struct vmm_spec {
 	struct vmm_net net;
 	uid_t uid; /* whom the VMM runs as; ignored when not root: then it is the caller */
 	gid_t gid;
+	const char *cgroup;  /* "<daemon id>/<hostname>" (cgroup.h); NULL: it stays in the caller's */
 	const char *run_dir; /* RUN/<vm>, exists; gets {qmp,agent,control,monitor}.sock */
 	const char *console_path;
 	uint64_t console_limit;	 /* bytes until it is rotated */
@@ -135,13 +136,14 @@ int vmm_probe(const struct vmm_ops *ops, enum vmm_accel wanted, struct vmm_probe
 struct vmm_process {
 	pid_t monitor_pid, vmm_pid;
 	uint64_t monitor_start, vmm_start; /* proc_start_time() */
+	char note[256]; /* of a launch: why it has no control group of its own; else empty */
 };
 /* Blocking, for worker threads: returns when the VMM's control channel is up (the guest runs),
  * within 15 s. On failure nothing is left: no process, no socket. ERR_NOT_FOUND names a missing
  * file, ERR_IO has the VMM's last words. */
 int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *spec, struct vmm_process *ret,
 	       struct error **err);
-/* Kills what is left of VMM and monitor and removes the sockets; idempotent. Blocking up to 5 s.
+/* Kills what is left of VMM and monitor, removes their control group and the sockets; idempotent. Blocking up to 7 s.
  * `process` may be NULL. */
 int vmm_destroy(const char *run_dir, const struct vmm_process *process, struct error **err);
 

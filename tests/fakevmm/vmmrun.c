@@ -2,7 +2,7 @@
 /* Launches one VM through src/vmm without a daemon, for tests: vmmrun KEY=VALUE…, prints what
  * vmm_launch() answered as JSON. vmmrun launch name=vm-1 dir=/tmp/x kernel=… initrd=… [root=…]
  * [data=…] [config=…] [ram=MiB] [vcpus=N] [net=none|user|slirp] [uid=N] [hypervisor=qemu]
- * [cmdline=…] [console=PATH] [limit=BYTES] vmmrun destroy dir=/tmp/x Sockets, console.txt and
+ * [cmdline=…] [console=PATH] [limit=BYTES] [cgroup=ID/NAME] vmmrun destroy dir=/tmp/x Sockets, console.txt and
  * exit.json are made in `dir`. */
 #include <inttypes.h>
 #include <unistd.h>
@@ -63,6 +63,7 @@ static void print_process(const struct vmm_process *p, const struct vmm_probe *p
 	js_add_u64(obj, "monitor_start", p->monitor_start);
 	js_add_u64(obj, "vmm_pid", (uint64_t)p->vmm_pid);
 	js_add_u64(obj, "vmm_start", p->vmm_start);
+	js_add_string(obj, "note", p->note);
 	js_add_string(obj, "accel", vmm_accel_name(probe->accel));
 	js_add_string(obj, "reason", probe->reason);
 	js_add_string(obj, "version", probe->version);
@@ -92,6 +93,7 @@ static int launch(char **argv, const char *dir, struct error **err)
 	    .config_disk = option(argv, "config", NULL),
 	    .uid = (uid_t)number(argv, "uid", 300001),
 	    .gid = (gid_t)number(argv, "uid", 300001),
+	    .cgroup = option(argv, "cgroup", NULL),
 	    .run_dir = dir,
 	    .console_path = option(argv, "console", console),
 	    .console_limit = number(argv, "limit", 8 << 20),

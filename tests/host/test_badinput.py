@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Everything that can be wrong: configurations, hosts, requests and guests. One clear sentence, all undone, the daemon
 well."""
+import http.client
 import json
 import os
 import re
@@ -58,7 +59,7 @@ GOOD = """config:
     ("count: 1", "count: -1", 6, 12, "count"),
     ("count: 1", "count: [1]", 6, 12, "count"),
     ("    ram_gb: 1\n", "    ram_gb: 1\n    ram_mb: 512\n", 8, None, "ram"),
-    ("mode: user", "mode: teleport", 8, 22, "bridge, isolated, macvtap, user"),
+    ("mode: user", "mode: teleport", 8, 21, "bridge, isolated, macvtap, user"),
     ("hypervisor: fake", "hypervisor: vmware", 2, 15, "qemu"),
     ("  - name: vm\n", "  - &a name: vm\n", 5, None, ""),
     ("count: 1", "count: !!int 1", 6, 12, ""),
@@ -82,7 +83,7 @@ def test_yaml_errors(stopped, old, new, line, column, words):
 def test_yaml_of_other_kinds(stopped):
     for text in ("", "null\n", "[]\n", "config:\n", "\x00\x01", "a" * 2000000, "config: &x {a: *x}\n", "\t- x\n"):
         code, said = up(stopped, text)
-        assert code == 2 and "slicer.yaml" in said, (text[:20], said)
+        assert code == (1 if len(text) > MIB else 2) and "slicer.yaml" in said, (text[:20], said)
     os.unlink(stopped.file)
     done = subprocess.run([stopped.slicer, "up", stopped.file], env=stopped.env, cwd=stopped.dir, capture_output=True, text=True)
     assert done.returncode != 0 and "slicer.yaml" in done.stderr
@@ -121,9 +122,13 @@ def copy_store(store, tmp_path):
 
 def test_kernel_is_missing(stopped, store, tmp_path):
     mine = copy_store(store, tmp_path)
-    for vmlinux in mine.glob("kernels/*/vmlinux*"):
+    record = json.loads((mine / "images/micro/image.json").read_text())
+    (mine / "images/other").mkdir()
+    (mine / "images/other/image.json").write_text(json.dumps({**record, "name": "other"}))
+    for vmlinux in mine.glob("kernels/*/vmlinux"):
         vmlinux.unlink()
     stopped.env["SLICER_STORE"] = str(mine)
+    stopped.config["host_groups"][0]["image"] = "other"
     code, said = up(stopped)
     assert code == 1 and "kernel" in said
     assert not os.path.exists(stopped.address)
@@ -140,14 +145,17 @@ def test_the_store_is_not_writable_or_no_directory(stopped, tmp_path):
     assert code == 1 and str(tmp_path / "file") in said
 
 
-def test_kvm_that_is_not_there(stopped):
-    """accel: kvm where no hardware backs it is said at the start, with what to do."""
-    if os.path.exists("/sys/module/kvm_intel") or os.path.exists("/sys/module/kvm_amd"):
-        stopped.env["SLICER_ACCEL"] = "tcg"  # there is hardware: nothing to refuse
-        return
+def test_kvm_that_is_not_there(stopped, tmp_path):
+    """Said at the start, with what to do. What stands at /dev/kvm cannot be opened, whatever this host has."""
     stopped.config.update(hypervisor="qemu", accel="kvm")
     del stopped.env["SLICER_ACCEL"]
-    code, said = up(stopped)
+    if not os.path.exists("/dev/kvm"):
+        prefix = ()
+    else:
+        with socket.socket(socket.AF_UNIX) as s:
+            s.bind(str(tmp_path / "kvm"))
+        prefix = ("unshare", "-m", "sh", "-c", f"mount --bind {tmp_path}/kvm /dev/kvm && exec \"$@\"", "sh")
+    code, said = up(stopped, prefix=prefix)
     assert code == 1 and "kvm" in said.lower() and ("accel" in said or "modprobe" in said)
 
 
@@ -186,11 +194,10 @@ def small(tmp_path):
 
 
 def fill(path):
-    with open(path / "filler", "wb") as f:
+    with open(path / "filler", "wb", buffering=0) as f:
         try:
             while True:
                 f.write(b"\0" * 4096)
-                f.flush()
         except OSError:
             pass
 
@@ -241,7 +248,7 @@ def test_socket_in_use(daemon):
         s.bind(d.address)
         s.listen()
         code, said = up(d)
-        assert code == 1 and d.address in said and "in use" in said
+        assert code == 1 and d.address in said and "listens" in said and "bind_address" in said
         assert os.path.exists(d.address), "the other's socket stays"
     # Nobody listens any more: what a crash left is replaced.
     d.start()
@@ -434,7 +441,7 @@ def test_bytes_that_look_like_control_lines_do_nothing(fake, api, vm, tmp_path):
     assert api.read(vm, str(tmp_path / "lines"), uid=0, gid=0) == lines
     assert (tmp_path / "lines").read_bytes() == lines
     with Shell(api, vm, shell="/bin/bash", uid=0) as shell:
-        shell.type("stty raw -echo; echo GO''; head -c %d | md5sum; echo DO''NE\n" % len(lines))
+        shell.type("stty raw -echo; echo G''O; head -c %d | md5sum; echo DO''NE\n" % len(lines))
         shell.expect("GO")
         for i in range(0, len(lines), 8192):
             shell.type(lines[i:i + 8192])
@@ -460,6 +467,9 @@ def evil(store, tmp_path_factory):
         number = int(daemon.honest.rpartition("-")[2])
 
         def make(mode):
+            for node in daemon.client.nodes():
+                if node["hostname"] != daemon.honest:
+                    daemon.client.remove(node["hostname"])
             name = f"{daemon.group}-{number + 1}"
             (top / "modes" / name).write_text(mode)
             answer = daemon.client.post(f"/hostgroup/{daemon.group}/nodes")
@@ -487,8 +497,9 @@ def test_a_hostile_guest(evil, mode):
     before = rss(evil.pid)
     log_size = len(evil.log_text())
     vm = evil.make(mode)
-    deadline = time.monotonic() + 1.5
-    while time.monotonic() < deadline:
+    deadline = time.monotonic() + 0.7
+    while time.monotonic() < deadline or (vm and mode in READY and not api.get(f"/vm/{vm}").json["agent_ready"]):
+        assert time.monotonic() < deadline + 10
         start = time.monotonic()
         assert api.get("/healthz").status == 200
         assert time.monotonic() - start < 1, "the loop is not held up"
@@ -496,7 +507,7 @@ def test_a_hostile_guest(evil, mode):
     if vm:
         node = api.node(vm)
         described = api.get(f"/vm/{vm}").json
-        assert described["agent_ready"] is (mode in READY) or mode in ("control-bye-flood", "events-flood"), described
+        assert described["agent_ready"] is (mode in READY), described
         assert node["status"] == "Running"
         text = json.dumps(described)
         assert "\x1b" not in text and "<script>" not in node.get("ip", "")
@@ -515,16 +526,15 @@ def use(evil, vm):
     api = evil.client
     for method, path in (("GET", "health"), ("POST", "exec?cmd=true"), ("GET", "cp?path=/x")):
         try:
-            answer = api.request(method, f"/vm/{vm}/{path}", timeout=1)
+            answer = api.request(method, f"/vm/{vm}/{path}", timeout=0.4)
             assert 200 <= answer.status < 600
             assert "x-evil" not in answer.headers
             if answer.status != 200:
                 assert answer.error
-        except (OSError, ValueError, AssertionError, Exception) as e:
-            assert "timed out" in str(e) or "IncompleteRead" in repr(e) or "RemoteDisconnected" in repr(e) or \
-                isinstance(e, (ConnectionError, TimeoutError)), repr(e)
+        except (TimeoutError, ConnectionError, http.client.IncompleteRead):
+            pass
     try:
-        with Shell(api, vm, timeout=1) as shell:
+        with Shell(api, vm, timeout=0.4) as shell:
             shell.type("x")
             shell.step()
     except (OSError, AssertionError, frames.Refused, KeyError):

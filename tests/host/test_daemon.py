@@ -61,7 +61,7 @@ def test_a_vm_outlives_a_killed_daemon(daemon):
     assert "x" * 50 in record["console_tail"]
     until(lambda: not alive(monitor), 5)
     d.start()
-    assert d.client.node(vm)["status"] == "Stopped"
+    until(lambda: d.client.node(vm)["status"] == "Stopped", 10)
     assert d.client.post(f"/vm/{vm}/relaunch").status in (200, 201)
     assert run(d.client, vm, "echo", "once more").stdout == b"once more\n"
 
@@ -89,7 +89,7 @@ def test_a_vm_that_ended_without_a_daemon(daemon, persistent):
     until(lambda: not alive(vmm), 5)
     d.start()
     if persistent:
-        assert d.client.node(vm)["status"] == "Stopped"
+        until(lambda: d.client.node(vm)["status"] == "Stopped", 10)
     else:
         until(lambda: d.client.node(vm) is None, 10)
         assert d.records() == []
@@ -127,7 +127,7 @@ def test_sigterm_stops_all_and_leaves_only_what_is_kept(daemon):
 
 def test_a_second_signal_does_not_wait_for_guests(daemon):
     d = daemon()
-    vm = d.client.create(d.group)["hostname"]
+    vm = d.client.create(d.group, persistent=True)["hostname"]
     for pid in d.agent_pids(vm):
         os.kill(pid, signal.SIGSTOP)  # this guest will not power off
     d.process.send_signal(signal.SIGINT)
@@ -141,7 +141,7 @@ def test_a_second_signal_does_not_wait_for_guests(daemon):
 
 def test_graceful_shutdown_can_be_turned_off(daemon):
     d = daemon(config={"graceful_shutdown": False})
-    vm = d.client.create(d.group)["hostname"]
+    vm = d.client.create(d.group, persistent=True)["hostname"]
     for pid in d.agent_pids(vm):
         os.kill(pid, signal.SIGSTOP)
     start = time.monotonic()
@@ -180,18 +180,6 @@ def test_a_killed_daemon_in_the_middle_of_launches(daemon):
         for vm in listed:
             d.client.remove(vm)
     assert d.client.nodes() == []
-
-
-STEPS = ["dirs", "disk", "config", "vmm", "connect", "commit"]
-
-
-@pytest.mark.parametrize("step", STEPS)
-def test_a_launch_step_that_fails_is_undone(daemon, step):
-    d = daemon(env={"SLICER_FAULT": f"launch/{step}:fail"})
-    answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "20s"})
-    assert answer.status >= 500 and answer.error
-    assert d.client.nodes() == [] and d.records() == []
-    assert list(d.run_dir.iterdir()) == []
 
 
 def test_records_are_private_and_hold_no_token(daemon):

@@ -11,7 +11,7 @@ import time
 from slicertest import Shell, alive, fd_count, until
 from slicertest.execs import exec_params
 from slicertest.shell import Refused
-from slicertest.truth import falsehoods
+from slicertest.truth import wait_for_truth
 
 ROUND_SECONDS, THREADS = 6, 4
 EXPECTED = {200, 201, 400, 403, 404, 408, 409, 500, 503}
@@ -153,15 +153,7 @@ def one_round(daemon, rng):
 
 
 def check(daemon):
-    wrong = []
-
-    def true():
-        wrong[:] = falsehoods(daemon)
-        return not wrong
-    try:
-        until(true, 5)
-    except AssertionError:
-        raise AssertionError("\n".join(wrong)) from None
+    wait_for_truth(daemon, 5)
     nodes = daemon.client.nodes()
     service = [n for n in nodes if n["hostname"] == f"{daemon.group}-1"]
     assert service, "the service is gone"

@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls src/net without a daemon, for tests:
  *   netrun CONFIG ID up|down GROUP
- *   netrun CONFIG ID vm GROUP NUMBER [NETNS]   makes the VM's network, prints its plan, and waits for
- *                                              the end of its input; then removes it
- *   netrun CONFIG ID mend                      reads a plan from its input and mends it
- *   netrun CONFIG ID vmdown                    the same, and removes it
+ *   netrun CONFIG ID vm GROUP NUMBER [NETNS]   makes the VM's network, prints its plan, and waits
+ * for the end of its input; then removes it netrun CONFIG ID mend                      reads a plan
+ * from its input and mends it netrun CONFIG ID vmdown                    the same, and removes it
  *   netrun CONFIG ID list
- * With NETNS, the path of a network namespace, `eth0` in it is what the VM would have: a second tap,
- * its frames carried back and forth as they are. */
+ * With NETNS, the path of a network namespace, `eth0` in it is what the VM would have: a second
+ * tap, its frames carried back and forth as they are. */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -70,8 +69,8 @@ static ssize_t carry_all(int tap, int guest)
 	unsigned offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
 	ssize_t longest = 0, n;
 
-	if (guest >= 0 && (ioctl(tap, TUNSETOFFLOAD, offloads) < 0 ||
-			   ioctl(guest, TUNSETOFFLOAD, offloads) < 0))
+	if (guest >= 0 &&
+	    (ioctl(tap, TUNSETOFFLOAD, offloads) < 0 || ioctl(guest, TUNSETOFFLOAD, offloads) < 0))
 		return -1;
 	while (poll(fds, guest >= 0 ? 3 : 1, -1) >= 0 && !fds[0].revents) {
 		if (fds[1].revents && (n = carry(tap, guest)) > longest)

@@ -47,6 +47,38 @@ static void depends(void **state)
 	assert_null(apt_parse_depends("", "linux-image-", NULL));
 }
 
+static void targets(void **state)
+{
+	const char *text = "Debian|bookworm|main|http://m/debian/\n"
+			   "Debian|bookworm|contrib|http://m/debian/\n"
+			   "Debian|bookworm|main|http://m/debian/\n"
+			   "Debian|bookworm-security|main|https://s/x\n"
+			   "Debian|bookworm-backports|main|http://m/debian/\n"
+			   "Debian|trixie|main|http://m/debian/\n"
+			   "Somebody|bookworm|main|http://elsewhere/\n"
+			   "Debian|bookworm|main|http://m/ [trusted=yes] x\n"
+			   "Debian|bookworm|main\n";
+	cleanup_strv char **sources = apt_parse_targets(text, "bookworm");
+
+	assert_int_equal(strv_len(sources), 2);
+	assert_string_equal(sources[0], "deb http://m/debian/ bookworm main");
+	assert_string_equal(sources[1], "deb https://s/x bookworm-security main");
+	assert_null(apt_parse_targets(text, "book"));
+	assert_null(apt_parse_targets("", "bookworm"));
+}
+
+static void closures(void **state)
+{
+	cleanup_free char *one = apt_parse_closure("'http://m/a' a_1 5 SHA256:0\n'http://m/b' b_1 6 SHA256:1\n", NULL);
+	cleanup_free char *moved = apt_parse_closure("'http://n/b' b_1 6 SHA256:1\nN: hi\n'http://n/a' a_1 5 SHA256:0", NULL);
+	cleanup_free char *newer = apt_parse_closure("'http://m/a' a_2 5 SHA256:2\n'http://m/b' b_1 6 SHA256:1\n", NULL);
+
+	assert_string_equal(one, moved);
+	assert_string_not_equal(one, newer);
+	assert_null(apt_parse_closure("", NULL));
+	assert_null(apt_parse_closure("E: Unable to locate\n", NULL));
+}
+
 struct program_file {
 	Elf64_Ehdr head;
 	Elf64_Phdr segments[2];
@@ -144,6 +176,8 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(uri_line),
 	    cmocka_unit_test(depends),
+	    cmocka_unit_test(targets),
+	    cmocka_unit_test(closures),
 	    cmocka_unit_test(static_programs),
 	    cmocka_unit_test(applets),
 	    cmocka_unit_test(hashes_tell_parts_apart),

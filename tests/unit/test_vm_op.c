@@ -189,6 +189,18 @@ static void test_failing_undo_does_not_stop_the_others(void **state)
 	assert_string_equal(s->trace, "rec:a a.do a.finish w.do l.do rec:c c.do c.undo a.undo ");
 }
 
+/* Also where the wait was over at once: the fault is of that step, not of the next. */
+static void test_fault_in_a_wait_that_ends_at_once(void **state)
+{
+	struct script *s = *state;
+
+	s->sync_wait = true;
+	setenv("SLICER_FAULT", "test.w:fail", 1);
+	run(s, 0);
+	assert_string_equal(s->trace, "rec:a a.do a.finish w.do a.undo ");
+	assert_non_null(strstr(s->error->message, "fault injected at step test.w:fail"));
+}
+
 static void test_fault_makes_a_step_fail_after_it_ran(void **state)
 {
 	struct script *s = *state;
@@ -279,6 +291,7 @@ int main(void)
 		TEST(test_a_record_that_cannot_be_saved_stops_the_step),
 		TEST(test_failing_undo_does_not_stop_the_others),
 		TEST(test_fault_makes_a_step_fail_after_it_ran),
+		TEST(test_fault_in_a_wait_that_ends_at_once),
 		TEST(test_fault_of_another_table_is_not_ours),
 		TEST(test_deadline_asks_expire),
 		TEST(test_deadline_may_fail),

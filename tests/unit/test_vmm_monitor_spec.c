@@ -54,12 +54,13 @@ static void test_round_trip(void **state)
 	strv_append(&command.argv, "/usr/bin/qemu");
 	strv_append(&command.argv, "-name \"x\"");
 	strv_append(&command.env, "LC_ALL=C");
-	obj = launch_spec_json(&spec, &command, &fds);
+	obj = launch_spec_json(&spec, &command, &fds, "/sys/fs/cgroup/slicer/d/vm-1");
 	text = js_to_string(obj);
 	js_put(&obj);
 	if (monitor_spec_parse(text, strlen(text), &m, &err) < 0)
 		fail_msg("%s", error_message(err));
 	assert_string_equal(m.vm, "vm-1");
+	assert_string_equal(m.cgroup, "/sys/fs/cgroup/slicer/d/vm-1");
 	assert_string_equal(m.vmm.argv[1], "-name \"x\"");
 	assert_string_equal(m.vmm.env[0], "LC_ALL=C");
 	assert_true(m.vmm.kvm);
@@ -104,6 +105,9 @@ static void test_bad(void **state)
 {
 	check_spec("{\"version\":1,\"vm\":\"v\"," VMM "," CONSOLE "," REST "}", NULL);
 	check_spec("{\"version\":1,\"vm\":\"v\",\"new\":[1]," VMM "," CONSOLE "," REST "}", NULL);
+	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":{}," VMM "," CONSOLE "," REST "}", "cgroup: 'path'");
+	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":{\"path\":\"x\"}," VMM "," CONSOLE "," REST "}", "absolute");
+	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":\"/x\"," VMM "," CONSOLE "," REST "}", "cgroup");
 	check_spec("", "specification");
 	check_spec("[]", "not an object");
 	check_spec("{\"vm\":\"v\"," VMM "," CONSOLE "," REST "}", "version");

@@ -6,7 +6,7 @@ import re
 import sys
 
 MAX_FILE_LINES = 450
-MAX_TEST_LINES = 650  # many short functions that are one list
+MAX_TEST_LINES = 700  # many short functions that are one list
 MAX_FUNCTION_LINES = 120
 LONG_FUNCTION_LINES = 60
 LONG_FUNCTIONS_ALLOWED = 0.10

@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: MIT
 # Run by mmdebstrap with the new root as $1, after all packages are there and before our own files are.
 set -eu
 root=$1

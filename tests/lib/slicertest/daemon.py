@@ -145,6 +145,8 @@ class Daemon:
 
     def clean(self):
         """Ends the daemon and all its VMs; fails when it did not do it well."""
+        if not self.process and self.records():
+            self.start()  # what a killed one left is for the next one to end
         if self.process:
             code = self.process.poll()
             assert code is None, f"the daemon has died: exit {code}:\n{self.log_text()[-3000:]}"

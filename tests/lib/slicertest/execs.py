@@ -69,7 +69,7 @@ def exec_stream(client, vm, cmd, *args, body=None, timeout=60, **params):
             sender.start()
         status, headers = raw.read_head()
         if status != 200:
-            raise AssertionError(f"exec: {status} {raw.read_to_end()!r}")
+            raise AssertionError(f"exec: {status} {raw.read_exact(int(headers['content-length']))!r}")
         assert headers["content-type"].startswith("application/x-ndjson"), headers
         rest, length = b"", headers.get("content-length")
         for chunk in [raw.read_exact(int(length))] if length else raw.body_chunks():

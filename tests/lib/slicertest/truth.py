@@ -3,6 +3,7 @@
 import os
 
 from . import proc
+from .wait import until
 
 
 def _running(daemon):
@@ -37,3 +38,15 @@ def falsehoods(daemon):
         if have != want:
             wrong.append(f"{what}: {sorted(have - want)} too many, {sorted(want - have)} missing")
     return wrong
+
+
+def wait_for_truth(daemon, seconds):
+    wrong = []
+
+    def true():
+        wrong[:] = falsehoods(daemon)
+        return not wrong
+    try:
+        until(true, seconds)
+    except AssertionError:
+        raise AssertionError("\n".join(wrong)) from None

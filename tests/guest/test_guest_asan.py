@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""Six tests of real guests with a daemon and a monitor that watch their memory (ASan, UBSan, leaks at the end)."""
+import os
+import signal
+import time
+
+import pytest
+from slicertest import Shell, exec_stream, run, until
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture(scope="module")
+def asan_vm(asan):
+    return asan.client.create(asan.group, timeout="200s", persistent=True)["hostname"]
+
+
+def test_asan_exec(asan, asan_vm):
+    data = os.urandom(8 * MIB)
+    done = run(asan.client, asan_vm, "cat", body=data, stdio="base64", timeout=120)
+    assert done.stdout == data
+    assert run(asan.client, asan_vm, "/no/such").exit_code == 127
+
+
+def test_asan_cp(asan, asan_vm):
+    data = os.urandom(8 * MIB)
+    asan.client.write(asan_vm, "/tmp/f", data)
+    assert asan.client.read(asan_vm, "/tmp/f") == data
+    assert asan.client.get(f"/vm/{asan_vm}/cp", {"path": "/no/such"}).status == 404
+
+
+def test_asan_shell(asan, asan_vm):
+    with Shell(asan.client, asan_vm) as shell:
+        shell.type("echo a''b\n")
+        shell.expect("ab")
+        shell.type("exit\n")
+        shell.read_to_close()
+
+
+def test_asan_clients_that_leave(asan, asan_vm):
+    for _ in range(20):
+        with asan.client.raw() as raw:
+            raw.head("POST", f"/vm/{asan_vm}/exec", {"cmd": "yes"}, Content_Length=0)
+            raw.recv()
+        with Shell(asan.client, asan_vm) as shell:
+            shell.type("yes\n")
+        frames = exec_stream(asan.client, asan_vm, "sleep", "1000")
+        next(frames)
+        frames.close()
+    assert run(asan.client, asan_vm, "echo", "well").stdout == b"well\n"
+
+
+def test_asan_reboot_and_relaunch(asan, asan_vm):
+    c = asan.client
+    uptime = c.get(f"/vm/{asan_vm}/health").json["system_uptime"]
+    run(c, asan_vm, "sh", "-c", "sudo reboot & sleep 0.2")
+    until(lambda: (lambda a: a.status == 200 and a.json["system_uptime"] < uptime)(c.get(f"/vm/{asan_vm}/health")), 90)
+    assert c.post(f"/vm/{asan_vm}/shutdown", timeout=90).status == 200
+    assert c.post(f"/vm/{asan_vm}/relaunch").status in (200, 201)
+    assert run(c, asan_vm, "echo", "up").stdout == b"up\n"
+
+
+def test_asan_daemon_comes_back(asan, asan_vm):
+    asan.kill()
+    time.sleep(0.5)
+    asan.start()
+    assert run(asan.client, asan_vm, "echo", "again").stdout == b"again\n"
+    os.kill(asan.vmm_pid(asan_vm), signal.SIGKILL)
+    until(lambda: asan.client.node(asan_vm)["status"] == "Stopped", 15)

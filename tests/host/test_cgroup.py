@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: MIT
+"""The control group of each VM: outside of the daemon's, holding all of the VM, gone with it."""
+import contextlib
+import os
+import pathlib
+import signal
+import subprocess
+
+import pytest
+from slicertest import alive, descendants, until
+
+ROOTS = [pathlib.Path("/sys/fs/cgroup"), pathlib.Path("/sys/fs/cgroup/unified")]
+
+
+def root():
+    return next(r for r in ROOTS if (r / "cgroup.procs").exists() and (r / "cgroup.controllers").exists())
+
+
+def group_of(pid):
+    """Of version 2: proc(5), /proc/PID/cgroup."""
+    lines = pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines()
+    return next(line[3:] for line in lines if line.startswith("0::"))
+
+
+def path_of(d, vm):
+    return root() / "slicer" / d.id / vm
+
+
+def members(d, vm):
+    return {int(p) for p in (path_of(d, vm) / "cgroup.procs").read_text().split()}
+
+
+def test_holds_all_of_a_vm_and_nothing_else(daemon):
+    d = daemon()
+    one, other = (d.client.create(d.group)["hostname"] for _ in range(2))
+    monitor = d.monitor_pid(one)
+    of_the_vm = {monitor, *descendants(monitor)}
+    assert {d.vmm_pid(one), *d.agent_pids(one)} <= of_the_vm
+    assert members(d, one) == of_the_vm
+    assert group_of(d.vmm_pid(one)) == f"/slicer/{d.id}/{one}"
+    assert group_of(d.vmm_pid(other)) == f"/slicer/{d.id}/{other}"
+    assert group_of(d.pid) == group_of(os.getpid())
+
+    assert d.client.delete(f"/hostgroup/{d.group}/nodes/{one}").status == 200
+    until(lambda: d.client.node(one) is None, 10)
+    assert not path_of(d, one).exists() and path_of(d, other).exists()
+    d.stop()
+    assert not path_of(d, other).parent.exists()
+
+
+def test_ends_what_has_left_its_parents(daemon):
+    """Whatever got into the group, and whatever it made below."""
+    d = daemon()
+    vm = d.client.create(d.group, persistent=True)["hostname"]
+    below = path_of(d, vm) / "below" / "more"
+    below.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "777.5"]) as stray:
+        (below / "cgroup.procs").write_text(str(stray.pid))
+        assert d.client.post(f"/vm/{vm}/shutdown").status == 200
+        assert stray.wait(10) == -signal.SIGKILL
+    assert not path_of(d, vm).exists()
+    assert d.client.post(f"/vm/{vm}/relaunch").status in (200, 201)
+    assert group_of(d.vmm_pid(vm)) == f"/slicer/{d.id}/{vm}"
+
+
+@pytest.mark.parametrize("kept", [True, False])
+def test_a_crash_leaves_none(daemon, kept):
+    """Daemon and monitor killed at once: what the VM was is cleared away by the next daemon."""
+    d = daemon()
+    vm = d.client.create(d.group, persistent=kept)["hostname"]
+    monitor, vmm = d.monitor_pid(vm), d.vmm_pid(vm)
+    d.kill()
+    os.kill(monitor, signal.SIGKILL)
+    until(lambda: not alive(vmm), 10)
+    assert path_of(d, vm).exists()
+    d.start()
+    until(lambda: not path_of(d, vm).exists(), 10)
+
+
+def without(prepare):
+    """The daemon in a mount namespace of its own, where `prepare` was done to cgroup2."""
+    return ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{prepare} && exec "$@"', "sh"]
+
+
+@pytest.mark.parametrize("prepare", ["umount {root}", "mount -o remount,bind,ro {root}"])
+def test_goes_on_without(daemon, prepare):
+    d = daemon(start=False)
+    d.spawn(prefix=without(prepare.format(root=root())))
+
+    def answers():
+        with contextlib.suppress(OSError):
+            return d.client.get("/healthz", timeout=5).status == 200
+    until(answers, 60)
+    vm = d.client.create(d.group, persistent=True)["hostname"]
+    assert group_of(d.vmm_pid(vm)) == group_of(os.getpid())
+    assert d.client.post(f"/vm/{vm}/shutdown").status == 200
+    assert d.client.node(vm)["status"] == "Stopped"
+    assert not path_of(d, vm).exists()

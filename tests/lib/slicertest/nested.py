@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""A guest with systemd, cgroup v2 and KVM in which slicer is installed, for tests that the host cannot run: QEMU under
+emulation gives its guest AMD's SVM with nested paging (-cpu max).
+
+Its root is one squashfs of Debian 12, made once and kept in BUILD/nested-cache, under an overlay in memory. A second
+squashfs, /payload, has the programs of this build at the places that they have in a build directory, the tests, and a store
+with image micro. The script of a test runs there as a systemd service; its output and exit code come back through files of the
+host.
+"""
+import hashlib
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+import time
+
+from . import paths
+from .wait import until
+
+PACKAGES = ("systemd,systemd-sysv,udev,dbus,kmod,iproute2,procps,util-linux,nftables,python3-minimal,python3-yaml,"
+            "python3-pytest,linux-image-cloud-amd64,qemu-system-x86,qemu-utils,passt,squashfs-tools,e2fsprogs,"
+            "busybox-static,bash-static,libevent-core-2.1-7,libnghttp2-14,libwslay1,libjson-c5,libyaml-0-2,"
+            "libarchive13,libcap-ng0")
+# What the first guest's kernel needs before its root, in this order.
+MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "squashfs", "overlay"]
+
+INIT = """#!/bin/busybox sh
+B=/bin/busybox
+$B mkdir -p /proc /sys /dev /lower /upper /new
+$B mount -t proc proc /proc; $B mount -t sysfs sys /sys; $B mount -t devtmpfs dev /dev
+for m in $($B cat /modules/order); do $B insmod /modules/$m; done
+while ! [ -b /dev/vdb ]; do $B usleep 20000; done
+$B mount -t squashfs -o ro /dev/vda /lower
+$B mount -t tmpfs -o size=80% tmpfs /upper
+$B mkdir -p /upper/up /upper/work
+$B mount -t overlay -o lowerdir=/lower,upperdir=/upper/up,workdir=/upper/work overlay /new
+$B mkdir -p /new/payload /new/etc/systemd/system/multi-user.target.wants
+$B mount -t squashfs -o ro /dev/vdb /new/payload
+$B cp /new/payload/slicer-test.service /new/etc/systemd/system/
+$B ln -s ../slicer-test.service /new/etc/systemd/system/multi-user.target.wants/
+$B rm -f /new/etc/machine-id /new/etc/fstab; : > /new/etc/machine-id
+echo outer > /new/etc/hostname
+$B mount --move /dev /new/dev; $B mount --move /proc /new/proc; $B mount --move /sys /new/sys
+exec $B switch_root /new /lib/systemd/systemd
+"""
+
+UNIT = """[Unit]
+Description=The test
+After=basic.target
+[Service]
+Type=oneshot
+StandardOutput=file:/dev/hvc0
+StandardError=file:/dev/hvc0
+ExecStart=/bin/sh /payload/run.sh
+ExecStopPost=/bin/sh -c 'echo "EXIT $EXIT_CODE $EXIT_STATUS" > /dev/hvc0; systemctl poweroff --force --force'
+TimeoutStartSec=infinity
+"""
+
+PRELUDE = """set -e
+modprobe kvm-amd
+# As an installation puts them; /payload/build stays for the tests' library.
+install -D -m 0755 -t /usr/local/bin /payload/build/src/slicer
+install -D -m 0755 -t /usr/local/libexec/slicer /payload/build/src/agent/slicer-agent \\
+    /payload/build/src/vmm/slicer-monitor /payload/build/src/image/slicer-image
+cp -a /payload/store /var/tmp/store
+export SLICER_BUILD=/payload/build SLICER_STORE=/var/tmp/store PYTHONDONTWRITEBYTECODE=1
+cd /payload/source/tests
+"""
+
+
+def tsc_khz(work):
+    """The rate of the time stamp counter: a guest under emulation that must find it by itself hangs at times."""
+    source = work / "tsc.c"
+    source.write_text("""#include <stdio.h>
+#include <time.h>
+#include <x86intrin.h>
+static double now(void) { struct timespec t; clock_gettime(CLOCK_MONOTONIC, &t); return t.tv_sec + t.tv_nsec / 1e9; }
+int main(void) { double t = now(); unsigned long long c = __rdtsc(); while (now() < t + 0.2); c = __rdtsc() - c;
+	printf("%.0f\\n", c / (now() - t) / 1000); return 0; }
+""")
+    subprocess.run(["cc", "-O2", "-o", work / "tsc", source], check=True)
+    return int(subprocess.run([work / "tsc"], capture_output=True, check=True).stdout)
+
+
+def cache():
+    path = paths.BUILD / "nested-cache"
+    path.mkdir(exist_ok=True)
+    return path
+
+
+def squash(directory, target, compression="zstd", *more):
+    subprocess.run(["mksquashfs", directory, target, "-comp", compression, "-noappend", "-no-progress", "-quiet", *more],
+                   check=True, capture_output=True)
+
+
+def add_initramfs(root, target, work):
+    """busybox, the modules and INIT, as a cpio archive."""
+    top = work / "initramfs"
+    (top / "modules").mkdir(parents=True)
+    (top / "bin").mkdir()
+    shutil.copy(root / "bin/busybox", top / "bin/busybox")
+    release = next((root / "lib/modules").iterdir()).name
+    order = []
+    for name in MODULES:
+        found = list((root / "lib/modules" / release).rglob(f"{name}.ko"))
+        if found:
+            shutil.copy(found[0], top / "modules" / f"{name}.ko")
+            order.append(f"{name}.ko")
+    (top / "modules/order").write_text("\n".join(order))
+    (top / "init").write_text(INIT)
+    (top / "init").chmod(0o755)
+    names = "\n".join(str(p.relative_to(top)) for p in sorted(top.rglob("*")))
+    with open(target, "wb") as out:
+        subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=top, input=names.encode(), stdout=out, check=True)
+
+
+def base():
+    """Paths of kernel, initramfs and root image; made when they are not in the cache."""
+    key = hashlib.sha256((PACKAGES + INIT + "".join(MODULES)).encode()).hexdigest()[:12]
+    done = cache() / key
+    if not done.exists():
+        work = cache() / f".{key}.{os.getpid()}"
+        shutil.rmtree(work, ignore_errors=True)
+        root = work / "root"
+        work.mkdir()
+        made = subprocess.run(["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={PACKAGES}",
+                               "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+                               "--skip=cleanup/apt", "bookworm", root], capture_output=True, text=True)
+        assert made.returncode == 0, made.stderr[-3000:]
+        shutil.copy(next((root / "boot").glob("vmlinuz-*")), work / "vmlinuz")
+        add_initramfs(root, work / "initrd", work)
+        squash(root, work / "root.squashfs", "zstd", "-Xcompression-level", "3", "-e", "boot", "var/cache", "var/lib/apt")
+        shutil.rmtree(root)
+        os.rename(work, done)
+    return done / "vmlinuz", done / "initrd", done / "root.squashfs"
+
+
+def payload(work, script, store):
+    """The squashfs of what a test brings along."""
+    top = work / "payload"
+    for name, path in paths.programs(paths.BUILD).items():
+        target = top / "build" / path.relative_to(paths.BUILD)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(path, target)
+    shutil.copytree(paths.SOURCE / "tests", top / "source/tests", ignore=shutil.ignore_patterns("corpus", "__pycache__"))
+    subprocess.run(["cp", "-a", store, top / "store"], check=True)
+    (top / "run.sh").write_text(PRELUDE + script)
+    (top / "slicer-test.service").write_text(UNIT)
+    squash(top, work / "payload.squashfs", "lz4")
+    shutil.rmtree(top)
+    return work / "payload.squashfs"
+
+
+def run(work, script, store, cpus=2, ram_mb=3072, seconds=600):
+    """Boots the guest and runs a shell script in it as root; returns its exit code and what it printed."""
+    work = pathlib.Path(work)
+    kernel, initrd, root = base()
+    disk = payload(work, script, store)
+    khz, out, console = tsc_khz(work), work / "output", work / "console"
+    append = ("console=ttyS0 quiet reboot=t panic=-1 net.ifnames=0 systemd.unified_cgroup_hierarchy=1 "
+              f"tsc_early_khz={khz} no_timer_check lpj={khz * 1000 // 250}")
+    argv = ["qemu-system-x86_64", "-M", "microvm,x-option-roms=off,rtc=on", "-accel", "tcg", "-cpu", "max",
+            "-smp", str(cpus), "-m", str(ram_mb), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
+            "-serial", f"file:{console}", "-kernel", kernel, "-initrd", initrd, "-append", append,
+            "-drive", f"if=none,id=a,format=raw,readonly=on,file={root}", "-device", "virtio-blk-device,drive=a",
+            "-drive", f"if=none,id=b,format=raw,readonly=on,file={disk}", "-device", "virtio-blk-device,drive=b",
+            "-device", "virtio-serial-device", "-chardev", f"file,id=o,path={out}", "-device", "virtconsole,chardev=o"]
+    with open(work / "qemu.log", "wb") as log:
+        process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+    start = time.monotonic()
+    try:
+        until(lambda: process.poll() is not None, seconds, "the outer guest ends")
+    except AssertionError:
+        process.kill()
+        process.wait()
+        raise AssertionError(tell(out, console, work / "qemu.log")) from None
+    text = out.read_text(errors="replace") if out.exists() else ""
+    match = re.search(r"^EXIT (\w+) (\S+)\s*$", text, re.M)
+    if not match:
+        raise AssertionError(tell(out, console, work / "qemu.log"))
+    print(f"the outer guest took {time.monotonic() - start:.0f} s")
+    code = int(match.group(2)) if match.group(2).isdigit() else 255
+    return code, text[:match.start()].replace("\r\n", "\n")
+
+
+def tell(*files):
+    return "\n".join(f"--- {f.name}\n{f.read_text(errors='replace')[-4000:]}" for f in files if f.exists())

@@ -1,0 +1,35 @@
+# SPDX-License-Identifier: MIT
+"""Runs inside the outer guest: see ../test_nested.py."""
+import os
+
+import pytest
+from slicertest import Daemon, run, until
+
+
+def test_this_host_has_what_it_is_for():
+    assert open("/proc/1/comm").read().strip() == "systemd"
+    assert os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    assert os.path.exists("/sys/module/kvm_amd") and os.path.exists("/dev/kvm")
+
+
+@pytest.mark.parametrize("accel", ["kvm", "auto"])
+def test_a_vm_on_kvm(store, tmp_path, accel):
+    with Daemon(tmp_path / "d", hypervisor="qemu", slicer="/usr/local/bin/slicer", config={"accel": accel},
+                env={"SLICER_ACCEL": accel}) as d:
+        assert "kvm" in d.log_text()
+        vm = d.client.create(d.group, timeout="120s")["hostname"]
+        with open(f"/proc/{d.vmm_pid(vm)}/cmdline", encoding="utf-8") as f:
+            assert "kvm" in f.read().replace("\0", " ")
+        fds = os.listdir(f"/proc/{d.vmm_pid(vm)}/fd")
+        links = [os.readlink(f"/proc/{d.vmm_pid(vm)}/fd/{fd}") for fd in fds]
+        assert any("kvm-vm" in link for link in links), "the VM is KVM's"
+        done = run(d.client, vm, "sh", "-c", "uname -r; grep -o 'hypervisor' /proc/cpuinfo | head -1; id -un")
+        assert done.exit_code == 0 and b"cloud" in done.stdout and b"hypervisor\nubuntu\n" in done.stdout
+        assert d.client.get(f"/vm/{vm}").json["boot_retries"] == 0
+        if accel == "kvm":
+            assert run(d.client, vm, "cat", body=b"x" * 1000000, stdio="base64").stdout == b"x" * 1000000
+            uptime = d.client.get(f"/vm/{vm}/health").json["system_uptime"]
+            run(d.client, vm, "sh", "-c", "sudo reboot & sleep 0.2")
+            until(lambda: (lambda a: a.status == 200 and a.json["system_uptime"] < uptime)
+                  (d.client.get(f"/vm/{vm}/health")), 120, "it came back from a reboot")
+        d.client.remove(vm)

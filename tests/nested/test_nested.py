@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+"""Tests inside a guest that has systemd, cgroup v2 and KVM (slicertest/nested.py). Those that run there are in inside/,
+which the host does not collect."""
+import pytest
+from slicertest import nested
+
+
+def run_inside(work, store, name, **kwargs):
+    code, said = nested.run(work, f"exec /usr/bin/python3 -m pytest -q -p no:cacheprovider -rs --basetemp=/var/tmp/t "
+                            f"nested/inside/{name}\n", store, **kwargs)
+    print(said)
+    assert code == 0 and " passed" in said, said[-6000:]
+
+
+def test_kvm(store, tmp_path):
+    """A VM with accel: kvm, by the programs of this build."""
+    run_inside(tmp_path, store, "kvm_boot.py", seconds=400)
+
+
+@pytest.mark.full
+def test_host_suite_on_systemd(store, tmp_path):
+    """The API tests once more on a host that has only cgroup v2 and systemd."""
+    code, said = nested.run(tmp_path, "exec /usr/bin/python3 -m pytest -q -p no:cacheprovider --basetemp=/var/tmp/t "
+                            "host/test_exec.py -k 'frames or signals or buffered or users'\n", store, seconds=600)
+    assert code == 0, said[-6000:]

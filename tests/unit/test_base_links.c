@@ -1,0 +1,234 @@
+/* SPDX-License-Identifier: MIT */
+/* In a network namespace of its own, so that nothing on the host changes. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/fs.h"
+#include "base/links.h"
+#include "base/proc.h"
+#include "base/str.h"
+
+static const unsigned char mac[6] = {0x02, 0x00, 0x5e, 0x10, 0x20, 0x30};
+
+/* What an independent program says; the caller's. */
+static char *say(const char *command)
+{
+	struct proc_result r;
+
+	assert_int_equal(
+	    proc_run((char *const[]){(char *)"sh", (char *)"-c", (char *)command, NULL}, NULL,
+		     65536, 20000, &r, NULL),
+	    0);
+	free(r.errout);
+	return r.out;
+}
+
+/* A user namespace gives the same rights in a network of one's own; as its root, they last over
+ * exec. */
+static int become_root_of_namespace(void)
+{
+	cleanup_free char *map = str_fmt("0 %d 1", (int)geteuid());
+	cleanup_close int fd = -1;
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+		return -1;
+	fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+	return fd < 0 ? -1 : fd_write_all(fd, map, strlen(map), NULL);
+}
+
+static int setup(void **state)
+{
+	if (unshare(CLONE_NEWNET) < 0 && become_root_of_namespace() < 0)
+		return -1;
+	*state = netlink_open(NULL);
+	return *state ? 0 : -1;
+}
+
+static int teardown(void **state)
+{
+	struct netlink *nl = *state;
+
+	netlink_close(&nl);
+	return 0;
+}
+
+/* The link of that name; its alias is the caller's. */
+static struct link find(struct netlink *nl, const char *name)
+{
+	struct link *list, found = {0};
+	size_t n;
+
+	assert_int_equal(links_list(nl, &list, &n, NULL), 0);
+	for (size_t i = 0; i < n; i++) {
+		if (!str_eq(list[i].name, name))
+			continue;
+		found = list[i];
+		list[i].alias = NULL;
+	}
+	links_free(list, n);
+	return found;
+}
+
+static void test_bridge(void **state)
+{
+	cleanup_error struct error *err = NULL, *name = NULL;
+	cleanup_free char *text = NULL;
+	struct link bridge;
+
+	assert_int_equal(links_bridge_create(*state, "br0", mac, NULL), 0);
+	assert_int_equal(links_bridge_create(*state, "br0", mac, &err), -1);
+	assert_int_equal(err->code, ERR_CONFLICT);
+	assert_int_equal(links_bridge_create(*state, "sixteen-bytes-xx", mac, &name), -1);
+	assert_int_equal(name->code, ERR_INVALID);
+	bridge = find(*state, "br0");
+	assert_string_equal(bridge.kind, "bridge");
+	assert_null(bridge.alias);
+	assert_false(bridge.flags & IFF_UP);
+	text = say("ip -d link show br0");
+	assert_non_null(strstr(text, "forward_delay 0 "));
+	assert_non_null(strstr(text, "stp_state 0 "));
+	assert_non_null(strstr(text, "mcast_snooping 0 "));
+	assert_non_null(strstr(text, "02:00:5e:10:20:30"));
+	assert_int_equal(links_delete(*state, bridge.index, NULL), 0);
+	assert_int_equal(links_delete(*state, bridge.index, NULL), 0);
+	assert_int_equal(find(*state, "br0").index, 0);
+}
+
+static void test_tap(void **state)
+{
+	cleanup_error struct error *err = NULL;
+	cleanup_close int fd = links_tap_create("tap0", (uid_t)-1, NULL);
+	cleanup_free char *text = NULL;
+	int header = 0;
+
+	assert_true(fd >= 0);
+	assert_true(fcntl(fd, F_GETFD) & FD_CLOEXEC);
+	assert_int_equal(ioctl(fd, TUNGETVNETHDRSZ, &header), 0);
+	assert_int_equal(header, 12);
+	assert_int_equal(links_tap_create("tap0", (uid_t)-1, &err), -1);
+	assert_int_equal(err->code, ERR_CONFLICT);
+	assert_int_equal(links_tap_create("", (uid_t)-1, NULL), -1);
+	text = say("ip -d link show tap0");
+	assert_non_null(strstr(text, "tun type tap pi off vnet_hdr on persist off"));
+	assert_string_equal(find(*state, "tap0").kind, "tun");
+	fd_closep(&fd);
+	assert_int_equal(find(*state, "tap0").index, 0);
+	fd = links_tap_create("tap0", 4711, NULL);
+	free(text);
+	text = say("ip -d link show tap0");
+	assert_non_null(strstr(text, "user 4711"));
+}
+
+static void test_changes(void **state)
+{
+	cleanup_close int fd = links_tap_create("tap1", (uid_t)-1, NULL);
+	cleanup_free char *longest = mem_alloc(257), *text = NULL;
+	cleanup_error struct error *err = NULL;
+	struct link tap, bridge;
+
+	assert_int_equal(links_bridge_create(*state, "br1", mac, NULL), 0);
+	bridge = find(*state, "br1");
+	assert_true(fd >= 0);
+	tap = find(*state, "tap1");
+	assert_int_equal(links_set_master(*state, tap.index, bridge.index, NULL), 0);
+	assert_int_equal(links_set_mtu(*state, tap.index, 1400, NULL), 0);
+	memset(longest, 'x', 255);
+	assert_int_equal(links_set_alias(*state, tap.index, longest, NULL), 0);
+	assert_int_equal(links_add_altname(*state, tap.index, "the-tap-of-vm-1", NULL), 0);
+	assert_int_equal(links_add_altname(*state, tap.index, "the-tap-of-vm-1", NULL), 0);
+	assert_int_equal(links_rename(*state, tap.index, "tap2", NULL), 0);
+	tap = find(*state, "tap2");
+	assert_int_equal(tap.master, bridge.index);
+	assert_int_equal(tap.mtu, 1400);
+	assert_string_equal(tap.alias, longest);
+	text = say("ip link show the-tap-of-vm-1");
+	assert_non_null(strstr(text, "tap2"));
+	longest[255] = 'x';
+	assert_int_equal(links_set_alias(*state, tap.index, longest, &err), -1);
+	assert_int_equal(err->code, ERR_INVALID);
+	assert_int_equal(links_add_altname(*state, tap.index, longest, NULL), -1);
+	assert_int_equal(links_set_master(*state, tap.index, 9999, NULL), -1);
+	assert_int_equal(links_set_mtu(*state, 9999, 1500, NULL), -1);
+	assert_int_equal(links_delete(*state, bridge.index, NULL), 0);
+	free(tap.alias);
+}
+
+static void test_addresses_and_routes(void **state)
+{
+	struct in_addr a = {htonl(0xc0000201)}; /* 192.0.2.1 */
+	struct link_route *routes;
+	struct link_addr *addrs;
+	struct link bridge;
+	size_t n;
+
+	free(say("ip link set lo up"));
+	assert_int_equal(links_bridge_create(*state, "br2", mac, NULL), 0);
+	bridge = find(*state, "br2");
+	assert_int_equal(netlink_addr_add(*state, bridge.index, a, 24, NULL), 0);
+	assert_int_equal(netlink_link_set_up(*state, bridge.index, true, NULL), 0);
+	free(say(
+	    "ip route add default metric 77 nexthop via 192.0.2.8 dev br2 nexthop via 192.0.2.9 "
+	    "dev br2; ip route add blackhole 10.0.0.0/8; ip route add 10.1.0.0/16 dev br2 "
+	    "table 7"));
+	assert_int_equal(links_addresses(*state, &addrs, &n, NULL), 0);
+	assert_int_equal(n, 2); /* lo's is the first */
+	assert_int_equal(addrs[1].index, bridge.index);
+	assert_int_equal(addrs[1].addr.s_addr, a.s_addr);
+	assert_int_equal(addrs[1].prefix, 24);
+	free(addrs);
+	assert_int_equal(links_routes(*state, &routes, &n, NULL), 0);
+	assert_int_equal(n, 2); /* other tables and kinds do not count */
+	assert_int_equal(routes[0].prefix, 0);
+	assert_int_equal(routes[0].metric, 77);
+	assert_int_equal(routes[0].index, bridge.index);
+	assert_int_equal(ntohl(routes[0].gateway.s_addr), 0xc0000208);
+	assert_int_equal(ntohl(routes[1].dst.s_addr), 0xc0000200);
+	assert_int_equal(routes[1].prefix, 24);
+	assert_int_equal(routes[1].source.s_addr, a.s_addr);
+	free(routes);
+	assert_int_equal(links_address_delete(*state, bridge.index, a, 24, NULL), 0);
+	assert_int_equal(links_address_delete(*state, bridge.index, a, 24, NULL), 0);
+	assert_int_equal(links_addresses(*state, &addrs, &n, NULL), 0);
+	assert_int_equal(n, 1);
+	free(addrs);
+	assert_int_equal(links_delete(*state, bridge.index, NULL), 0);
+}
+
+/* More than one datagram holds. */
+static void test_many(void **state)
+{
+	struct link *list;
+	size_t n;
+
+	for (int i = 0; i < 300; i++) {
+		cleanup_free char *name = str_fmt("many%d", i);
+
+		assert_int_equal(links_bridge_create(*state, name, mac, NULL), 0);
+	}
+	assert_int_equal(links_list(*state, &list, &n, NULL), 0);
+	assert_int_equal(n, 301);
+	for (size_t i = 1; i < n; i++)
+		assert_int_equal(links_delete(*state, list[i].index, NULL), 0);
+	links_free(list, n);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_bridge),  cmocka_unit_test(test_tap),
+	    cmocka_unit_test(test_changes), cmocka_unit_test(test_addresses_and_routes),
+	    cmocka_unit_test(test_many),
+	};
+
+	return cmocka_run_group_tests(tests, setup, teardown);
+}

@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/* In a network namespace of its own, so that nothing on the host changes. */
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <sched.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <unistd.h>
+#include <cmocka.h>
+
+#include "base/fs.h"
+#include "base/nfset.h"
+#include "base/proc.h"
+#include "base/str.h"
+
+#include <linux/netfilter.h>
+
+static const unsigned char mac[6] = {0x02, 0x00, 0x5e, 0x10, 0x20, 0x30};
+
+/* What an independent program says; the caller's. */
+static char *say(const char *command)
+{
+	struct proc_result r;
+
+	assert_int_equal(
+	    proc_run((char *const[]){(char *)"sh", (char *)"-c", (char *)command, NULL}, NULL,
+		     65536, 20000, &r, NULL),
+	    0);
+	free(r.errout);
+	return r.out;
+}
+
+/* A user namespace gives the same rights in a network of one's own; as its root, they last over
+ * exec. */
+static int become_root_of_namespace(void)
+{
+	cleanup_free char *map = str_fmt("0 %d 1", (int)geteuid());
+	cleanup_close int fd = -1;
+
+	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
+		return -1;
+	fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
+	return fd < 0 ? -1 : fd_write_all(fd, map, strlen(map), NULL);
+}
+
+static int setup(void **state)
+{
+	if (unshare(CLONE_NEWNET) < 0 && become_root_of_namespace() < 0)
+		return -1;
+	free(say("nft -f - <<'END'\n"
+		 "table bridge t {\n"
+		 "set names { type ifname; }\n"
+		 "set macs { type ifname . ether_addr; }\n"
+		 "set three { type ifname . ether_addr . ipv4_addr; }\n"
+		 "}\n"
+		 "END\n"));
+	return 0;
+}
+
+static void fill(struct nfset_element elements[3])
+{
+	memset(elements, 0, 3 * sizeof(*elements));
+	elements[0].set = "names";
+	nfset_key_ifname(&elements[0], "fifteen-bytes-x");
+	elements[1].set = "macs";
+	nfset_key_ifname(&elements[1], "vmtap1");
+	nfset_key_mac(&elements[1], mac);
+	elements[2].set = "three";
+	nfset_key_ifname(&elements[2], "vmtap1");
+	nfset_key_mac(&elements[2], mac);
+	nfset_key_ip4(&elements[2], (struct in_addr){htonl(0xc0000201)});
+}
+
+static void test_elements(void **state)
+{
+	cleanup_free char *empty = say("nft list ruleset"), *text = NULL, *again = NULL,
+			  *gone = NULL;
+	struct nfset_element elements[3];
+
+	fill(elements);
+	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, 3, NULL), 0);
+	text = say("nft list ruleset");
+	assert_non_null(strstr(text, "{ \"fifteen-bytes-x\" }"));
+	assert_non_null(strstr(text, "{ \"vmtap1\" . 02:00:5e:10:20:30 }"));
+	assert_non_null(strstr(text, "{ \"vmtap1\" . 02:00:5e:10:20:30 . 192.0.2.1 }"));
+	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, 3, NULL), 0);
+	again = say("nft list ruleset");
+	assert_string_equal(again, text);
+	/* A missing one keeps no other. */
+	assert_int_equal(nfset_delete(NFPROTO_BRIDGE, "t", elements, 1, NULL), 0);
+	assert_int_equal(nfset_delete(NFPROTO_BRIDGE, "t", elements, 3, NULL), 0);
+	assert_int_equal(nfset_delete(NFPROTO_BRIDGE, "t", elements, 3, NULL), 0);
+	gone = say("nft list ruleset");
+	assert_string_equal(gone, empty);
+}
+
+/* All or none. */
+static void test_missing(void **state)
+{
+	cleanup_free char *empty = say("nft list ruleset"), *after = NULL;
+	cleanup_error struct error *table = NULL, *set = NULL, *family = NULL, *many = NULL;
+	struct nfset_element elements[3];
+
+	fill(elements);
+	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "none", elements, 3, &table), -1);
+	assert_int_equal(table->code, ERR_NOT_FOUND);
+	assert_int_equal(nfset_delete(NFPROTO_BRIDGE, "none", elements, 3, NULL), 0);
+	assert_int_equal(nfset_add(NFPROTO_IPV4, "t", elements, 3, &family), -1);
+	elements[2].set = "none";
+	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, 3, &set), -1);
+	assert_int_equal(set->code, ERR_NOT_FOUND);
+	after = say("nft list ruleset");
+	assert_string_equal(after, empty);
+	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, 0, NULL), 0);
+	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, NFSET_MAX_ELEMENTS + 1, &many),
+			 -1);
+	assert_int_equal(many->code, ERR_INVALID);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_elements),
+	    cmocka_unit_test(test_missing),
+	};
+
+	return cmocka_run_group_tests(tests, setup, NULL);
+}
