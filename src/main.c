@@ -4,7 +4,9 @@
 #include "host/image.h"
 #include "host/new.h"
 #include "host/service.h"
+#include "host/route.h"
 #include "host/up.h"
+#include "host/vm_verbs.h"
 
 static const struct command *const commands[] = {
 	&command_new, &command_up, &command_vm, &command_image, &command_service, &command_info, &command_version,
@@ -13,7 +15,7 @@ static const struct command *const commands[] = {
 
 static const struct command *const shortcuts[] = {
 	&command_vm_list, &command_vm_exec, &command_vm_shell, &command_vm_cp, &command_vm_logs, &command_vm_relaunch,
-	NULL,
+	&command_vm_route, NULL,
 };
 
 static const struct command root = {
@@ -25,7 +27,7 @@ static const struct command root = {
 	.commands = commands,
 	.shortcuts = shortcuts,
 	.later = "activate amp auto bg ca claude codex copilot disk doctor forward fs install net opencode pci pi proxy "
-		 "route secret update workspace worktree wt",
+		 "secret update workspace worktree wt",
 };
 
 int main(int argc, char **argv)

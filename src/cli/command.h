@@ -52,7 +52,7 @@ bool command_is_later(const struct command *group, const char *name);
 void command_help(const struct cli *cli, FILE *out);
 
 /* The verbs of src/cli that main.c lists. */
-extern const struct command command_vm, command_info, command_version;
+extern const struct command command_info, command_version;
 extern const struct command command_vm_list, command_vm_exec, command_vm_shell, command_vm_cp, command_vm_logs,
 	command_vm_relaunch;
 extern const struct command command_complete; /* words for tools/completion.bash */

@@ -245,9 +245,6 @@ char **config_not_yet(const struct config *cfg)
 		if (g->network.mode == NET_CNI)
 			strv_append_fmt(&list, "host_groups[%zu] without a network section (CNI)",
 					i);
-		else if (g->network.mode == NET_BRIDGE &&
-			 !object_given(&config_network_type, &g->network, "mode"))
-			strv_append_fmt(&list, "host_groups[%zu].network.mode: bridge", i);
 	}
 	return list;
 }

@@ -49,7 +49,7 @@ static const struct field_value storages[] = {
 };
 
 static const struct field_value net_modes[] = {
-	{"bridge", NET_BRIDGE, VALUE_NOT_YET},
+	{"bridge", NET_BRIDGE},
 	{"isolated", NET_ISOLATED, VALUE_NOT_YET},
 	{"macvtap", NET_MACVTAP, VALUE_NOT_YET},
 	{"user", NET_USER, 0},

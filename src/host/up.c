@@ -12,8 +12,10 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "host/boot_images.h"
+#include "host/bridges.h"
 #include "host/listen.h"
 #include "host/paths.h"
+#include "host/route.h"
 #include "host/token.h"
 #include "io/worker.h"
 #include "vmm/vmm.h"
@@ -49,10 +51,14 @@ static int up_check_supported(const struct config *cfg, struct error **err)
 	for (size_t i = 0; i < cfg->ngroups; i++) {
 		const struct config_group *g = &cfg->groups[i];
 
-		if (g->network.mode != NET_USER)
+		if (g->network.mode == NET_BRIDGE && geteuid() != 0)
+			return error_set(err, ERR_FORBIDDEN,
+					 "%s: host group \"%s\": a bridge needs root: run it with sudo, or use network: {mode: user}",
+					 cfg->name, g->name);
+		if (g->network.mode != NET_USER && g->network.mode != NET_BRIDGE)
 			return error_set(err, ERR_UNSUPPORTED,
 					 "%s: host group \"%s\": network mode \"%s\" is not in this version yet; "
-					 "use network: {mode: user} (slicer new %s --net user)",
+					 "use bridge or user (slicer new %s --net user)",
 					 cfg->name, g->name, config_net_mode_name(g->network.mode), g->name);
 		if (g->storage != STORAGE_OVERLAY)
 			return error_set(err, ERR_UNSUPPORTED, "%s: host group \"%s\": storage \"%s\" is not in this version yet; "
@@ -105,7 +111,9 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 		if (d->listen_fd < 0 || up_authentication(d, err))
 			return -1;
 	}
-	return boot_images_prepare(d->config, &d->images, err);
+	if (boot_images_prepare(d->config, &d->images, err))
+		return -1;
+	return bridges_up(d->config, d->paths.id, err);
 }
 
 static void up_stopped(void *arg)
@@ -159,12 +167,18 @@ static int up_build(struct daemon *d, struct error **err)
 
 static void up_greet(const struct daemon *d)
 {
+	cleanup_free char *routes = route_text(d->config, NET_ROUTE_ALL);
+
+	/* For people, in lines of its own: the log escapes what is in one line. */
+	if (routes)
+		fprintf(stderr, "%s\n", routes);
 	if (d->listening)
 		log_info("%s", d->listening);
 	if (d->token && !d->config->api.auth.token)
-		log_info("API authentication is on; the token is in %s\n"
-			 "  curl -H \"Authorization: Bearer $(sudo cat %s)\" http://127.0.0.1:%u/nodes",
-			 d->paths.token, d->paths.token, d->config->api.port);
+		fprintf(stderr,
+			"API authentication is on; the token is in %s\n"
+			"  curl -H \"Authorization: Bearer $(sudo cat %s)\" http://127.0.0.1:%u/nodes\n",
+			d->paths.token, d->paths.token, d->config->api.port);
 }
 
 static void up_teardown(struct daemon *d)
@@ -181,6 +195,8 @@ static void up_teardown(struct daemon *d)
 	loop_free(&d->loop);
 	if (socket_path)
 		unlink(socket_path);
+	if (d->lock_fd >= 0)
+		bridges_down(d->config, d->paths.id);
 	boot_images_clear(&d->images);
 	vmm_probe_clear(&d->probe);
 	free(d->monitor_exe);

@@ -11,8 +11,7 @@
 
 static char *ask_apt(const char *const *argv, struct error **err)
 {
-	struct tool tool = {
-	    .argv = argv, .package = "apt", .input = -1, .timeout_ms = TIMEOUT_MS};
+	struct tool tool = {.argv = argv, .package = "apt", .input = -1, .timeout_ms = TIMEOUT_MS};
 	char *out = NULL;
 
 	return tool_run(&tool, &out, err) < 0 ? NULL : out;
@@ -50,19 +49,23 @@ char **apt_parse_targets(const char *text, const char *codename)
 
 char **apt_debian_sources(const char *codename, struct error **err)
 {
-	const char *const argv[] = {"apt-get", "indextargets", "--format",
+	const char *const argv[] = {"apt-get",
+				    "indextargets",
+				    "--format",
 				    "$(ORIGIN)|$(RELEASE)|$(COMPONENT)|$(REPO_URI)",
-				    "Created-By: Packages", NULL};
+				    "Created-By: Packages",
+				    NULL};
 	cleanup_free char *out = ask_apt(argv, err);
 
 	if (!out)
 		return NULL;
 	char **sources = apt_parse_targets(out, codename);
 	if (!sources)
-		error_set(err, ERR_NOT_FOUND,
-			  "apt knows no archive of Debian \"%s\": run `apt-get update`, or add it to "
-			  "/etc/apt/sources.list",
-			  codename);
+		error_set(
+		    err, ERR_NOT_FOUND,
+		    "apt knows no archive of Debian \"%s\": run `apt-get update`, or add it to "
+		    "/etc/apt/sources.list",
+		    codename);
 	return sources;
 }
 
@@ -112,10 +115,18 @@ char *apt_parse_closure(const char *text, struct error **err)
 /* An empty status file stands for a system without packages. */
 char *apt_closure(const char *const *packages, struct error **err)
 {
-	static const char *const fixed[] = {"apt-get", "install", "--print-uris", "-qq", "-y",
-					    "-o", "Dir::State::status=/dev/null",
-					    "-o", "APT::Install-Recommends=false",
-					    "?essential", "?priority(required)", "apt"};
+	static const char *const fixed[] = {"apt-get",
+					    "install",
+					    "--print-uris",
+					    "-qq",
+					    "-y",
+					    "-o",
+					    "Dir::State::status=/dev/null",
+					    "-o",
+					    "APT::Install-Recommends=false",
+					    "?essential",
+					    "?priority(required)",
+					    "apt"};
 	cleanup_strv char **argv = NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(fixed); i++)
@@ -124,8 +135,10 @@ char *apt_closure(const char *const *packages, struct error **err)
 		strv_append(&argv, *packages);
 	cleanup_free char *out = ask_apt((const char *const *)argv, err);
 	if (!out) {
-		error_wrap(err, "apt cannot find all packages of the image (run `apt-get update`, or check "
-				"/etc/apt/sources.list)");
+		error_wrap(
+		    err,
+		    "apt cannot find all packages of the image (run `apt-get update`, or check "
+		    "/etc/apt/sources.list)");
 		return NULL;
 	}
 	return apt_parse_closure(out, err);

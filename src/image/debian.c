@@ -20,11 +20,18 @@
 #define OS_RELEASE_LIMIT (64 * 1024)
 #define TIMEOUT_MS (25 * 60 * 1000)
 
-/* On top of Debian's essential and required packages. netbase: names of protocols and ports. libpam-systemd: sessions end in
- * order at a shutdown. */
+/* On top of Debian's essential and required packages. netbase: names of protocols and ports.
+ * libpam-systemd: sessions end in order at a shutdown. */
 static const char *const packages[] = {
-	"bash", "ca-certificates", "curl", "dbus", "iproute2", "iputils-ping", "kmod", "libpam-systemd", "login", "netbase",
-	"openssh-server", "passwd", "procps", "sudo", "systemd", "systemd-sysv", "udev", NULL,
+    "bash",	      "ca-certificates",
+    "curl",	      "dbus",
+    "iproute2",	      "iputils-ping",
+    "kmod",	      "libpam-systemd",
+    "login",	      "netbase",
+    "openssh-server", "passwd",
+    "procps",	      "sudo",
+    "systemd",	      "systemd-sysv",
+    "udev",	      NULL,
 };
 
 /* The value of NAME= in os-release(5), quotes taken off; the caller's. */
@@ -72,20 +79,22 @@ static char *debian_identify(struct error **err)
 /* mmdebstrap says more than its user wants to know. */
 static void show_step(const char *line)
 {
-	static const char *const steps[] = {"I: running apt-get update", "I: downloading", "I: extracting",
-					    "I: installing", "I: creating"};
+	static const char *const steps[] = {"I: running apt-get update", "I: downloading",
+					    "I: extracting", "I: installing", "I: creating"};
 
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
 		if (str_starts(line, steps[i]))
 			report_progress("rootfs", "%s", line + strlen("I: "));
 }
 
-/* As root in namespaces that end with the first process, so that nothing of it goes on when this program is killed. A user's
- * mmdebstrap makes its own; its directory must be open to the ids that the user was given, which the store's need not be. */
+/* As root in namespaces that end with the first process, so that nothing of it goes on when this
+ * program is killed. A user's mmdebstrap makes its own; its directory must be open to the ids that
+ * the user was given, which the store's need not be. */
 static void add_program(char ***argv, char ***env, const struct writer *w)
 {
-	static const char *const as_root[] = {"unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc",
-					      PROGRAM, "--mode=root"};
+	static const char *const as_root[] = {"unshare", "--mount",	 "--pid",
+					      "--fork",	 "--kill-child", "--mount-proc",
+					      PROGRAM,	 "--mode=root"};
 	static const char *const as_user[] = {PROGRAM, "--mode=unshare"};
 	bool root = geteuid() == 0;
 
@@ -112,7 +121,8 @@ static int run_mmdebstrap(const struct writer *w, const char *codename, struct e
 	strv_append(&argv, "--variant=minbase");
 	strv_append(&argv, "--aptopt=./apt.conf");
 	strv_append_fmt(&argv, "--include=%s", include);
-	strv_append_fmt(&argv, "--customize-hook=%.*s", (int)setup->size, (const char *)setup->data);
+	strv_append_fmt(&argv, "--customize-hook=%.*s", (int)setup->size,
+			(const char *)setup->data);
 	strv_append(&argv, "--customize-hook=tar-in overlay.tar /");
 	strv_append(&argv, codename);
 	strv_append(&argv, "rootfs.tar");
@@ -143,8 +153,8 @@ static int debian_make(const struct recipe_input *in, const char *squashfs, stru
 	cleanup_free char *overlay = writer_temp(in->w, "overlay.tar");
 	cleanup_free char *tar = writer_temp(in->w, "rootfs.tar");
 
-	report_progress("rootfs", "installing Debian %s with %zu packages and what they need", codename,
-			ARRAY_LEN(packages) - 1);
+	report_progress("rootfs", "installing Debian %s with %zu packages and what they need",
+			codename, ARRAY_LEN(packages) - 1);
 	if (debian_overlay(in, codename, overlay, err) < 0 || write_apt_options(in->w, err) < 0 ||
 	    run_mmdebstrap(in->w, codename, err) < 0 || fs_unlink(overlay, err) < 0)
 		return -1;
@@ -155,9 +165,9 @@ static int debian_make(const struct recipe_input *in, const char *squashfs, stru
 }
 
 const struct recipe recipe_debian = {
-	.name = "debian",
-	.default_user = "ubuntu",
-	.has_modules = true,
-	.identify = debian_identify,
-	.make = debian_make,
+    .name = "debian",
+    .default_user = "ubuntu",
+    .has_modules = true,
+    .identify = debian_identify,
+    .make = debian_make,
 };

@@ -43,8 +43,8 @@ static int micro_make(const struct recipe_input *in, const char *squashfs, struc
 }
 
 const struct recipe recipe_micro = {
-	.name = "micro",
-	.default_user = "ubuntu",
-	.identify = micro_identify,
-	.make = micro_make,
+    .name = "micro",
+    .default_user = "ubuntu",
+    .identify = micro_identify,
+    .make = micro_make,
 };

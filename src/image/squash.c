@@ -44,8 +44,8 @@ int squash_check(struct error **err)
 
 struct squash_input {
 	const char *source; /* as mksquashfs takes it: "-" for stdin */
-	int fd;             /* stdin; -1: none */
-	bool as_root;       /* under the id 0 of a namespace where the real one is another */
+	int fd;		    /* stdin; -1: none */
+	bool as_root;	    /* under the id 0 of a namespace where the real one is another */
 };
 
 static int squash(const struct squash_input *in, const char *to, char *const *more,

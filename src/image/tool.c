@@ -139,7 +139,7 @@ static int spawn_and_wait(const struct tool *tool, const char *exe, int out, int
 {
 	cleanup_strv char **env = english_environment(tool->env);
 	struct proc_fd fds[3] = {
-		{.from = out, .to = 1}, {.from = errors, .to = 2}, {.from = tool->input, .to = 0}};
+	    {.from = out, .to = 1}, {.from = errors, .to = 2}, {.from = tool->input, .to = 0}};
 	struct proc_spec spec = {
 	    .exe = exe,
 	    .argv = (char *const *)tool->argv, /* execve(2) does not change them */

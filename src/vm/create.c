@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/units.h"
 #include "vm/manager_impl.h"
+#include "vm/network.h"
 
 static bool create_is_left_alone(const struct manager *m, const char *group, unsigned number)
 {
@@ -69,7 +70,6 @@ static int create_fill(struct vm *vm, const struct config_group *g, struct error
 {
 	struct manager *m = vm->manager;
 	const struct manager_image *image = manager_image(m, config_group_image(m->options->config, g));
-	struct net_user_plan plan;
 
 	if (!image)
 		return error_set(err, ERR_NOT_FOUND, "the image of host group \"%s\" is not there", g->name);
@@ -83,17 +83,15 @@ static int create_fill(struct vm *vm, const struct config_group *g, struct error
 	vm->dns = strv_copy(g->dns_servers);
 	vm->ssh_keys = strv_copy(m->options->config->ssh_keys);
 	vm->created_at = clock_realtime_ns();
-	net_user_plan(&m->net_host, vm->dns, &plan);
-	vm->ip = str_dup(plan.address);
-	net_user_plan_clear(&plan);
 	return 0;
 }
 
-static struct vm *create_vm(struct manager *m, const struct config_group *g, unsigned number, struct error **err)
+static struct vm *create_vm(struct manager *m, const struct config_group *g, unsigned number, const char *ip,
+			    struct error **err)
 {
 	struct vm *vm = vm_new(m, g->name, number);
 
-	if (create_fill(vm, g, err)) {
+	if (create_fill(vm, g, err) || vm_network_reserve(vm, ip, err)) {
 		vm_forget(vm);
 		return NULL;
 	}
@@ -181,7 +179,7 @@ struct vm *manager_create(struct manager *m, const char *group, const struct nod
 	}
 	if (node_request_check(request, g, err) || tags_check(m, group, request->tags, err))
 		return NULL;
-	vm = create_vm(m, g, create_next_number(m, g->name, g->count), err);
+	vm = create_vm(m, g, create_next_number(m, g->name, g->count), request->ip, err);
 	if (!vm)
 		return NULL;
 	if (create_apply(vm, g, request, err)) {
@@ -213,7 +211,7 @@ static int services_start_one(struct manager *m, const struct config_group *g, u
 		vm_launch_start(vm, false);
 		return 0;
 	}
-	vm = create_vm(m, g, number, err);
+	vm = create_vm(m, g, number, NULL, err);
 	if (!vm)
 		return -1;
 	vm->service = true;

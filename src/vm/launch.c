@@ -6,8 +6,8 @@
 #include "base/str.h"
 #include "base/units.h"
 #include "disk/disk.h"
-#include "net/mac.h"
 #include "vm/manager_impl.h"
+#include "vm/network.h"
 
 struct launch {
 	struct vm *vm;              /* for the loop's steps only */
@@ -17,7 +17,7 @@ struct launch {
 	char *state_dir, *run_dir, *data_disk, *config_disk, *console, *exit_record, *name, *guest_config, *cgroup;
 	const char *templates_dir;  /* the manager's options outlive all operations */
 	uint64_t disk_bytes;
-	struct net_user_plan net;
+	struct network_job net;
 	struct vmm_spec spec;
 	struct vmm_process process; /* as recorded before; then the new one */
 };
@@ -78,13 +78,30 @@ static int launch_vmm(void *ctx, struct op *op, struct error **err)
 {
 	struct launch *l = ctx;
 
-	/* Of a boot that hung, or of a launch that a crash interrupted: its record may not have had the pids yet. */
-	if (launch_end_vmm(l, err))
-		return -1;
 	memset(&l->process, 0, sizeof(l->process));
 	if (fs_unlink(l->exit_record, err))
 		return -1;
 	return vmm_launch(l->ops, &l->spec, &l->process, err);
+}
+
+/* After what ran before has ended, a boot that hung or a launch that a crash interrupted (whose record may not have had the
+ * pids yet): it may hold the tap. */
+static int launch_network(void *ctx, struct op *op, struct error **err)
+{
+	struct launch *l = ctx;
+
+	if (launch_end_vmm(l, err))
+		return -1;
+	return network_job_up(&l->net, l->name, &l->spec.net, err);
+}
+
+static int launch_network_undo(void *ctx, struct error **err)
+{
+	struct launch *l = ctx;
+
+	if (launch_end_vmm(l, err))
+		return -1;
+	return network_job_down(&l->net, err);
 }
 
 static void launch_vmm_finish(void *ctx)
@@ -126,6 +143,7 @@ static const struct op_step launch_steps[] = {
 	{.name = "dirs", .kind = OP_STEP_WORKER, .run = launch_dirs, .undo = launch_dirs_undo},
 	{.name = "disk", .kind = OP_STEP_WORKER, .run = launch_disk, .undo = launch_disk_undo},
 	{.name = "config", .kind = OP_STEP_WORKER, .run = launch_config},
+	{.name = "network", .kind = OP_STEP_WORKER, .run = launch_network, .undo = launch_network_undo},
 	{.name = "vmm", .kind = OP_STEP_WORKER, .run = launch_vmm, .finish = launch_vmm_finish, .undo = launch_vmm_undo},
 	{.name = "connect", .kind = OP_STEP_LOOP, .run = launch_connect},
 	{.name = "commit", .kind = OP_STEP_WORKER, .run = launch_commit},
@@ -154,7 +172,7 @@ static void launch_free(struct launch *l)
 	free(l->name);
 	free(l->guest_config);
 	free(l->cgroup);
-	net_user_plan_clear(&l->net);
+	network_job_clear(&l->net);
 	free(l);
 }
 
@@ -197,19 +215,8 @@ static const struct op_table launch_table = {
 	.done = launch_done,
 };
 
-static void launch_plan_net(struct launch *l)
-{
-	net_user_plan(&l->vm->manager->net_host, l->vm->dns, &l->net);
-	mac_from_hostname(l->name, l->spec.net.mac);
-	l->spec.net.kind = l->net.kind == NET_USER_PASST ? VMM_NET_HELPER : VMM_NET_SLIRP;
-	l->spec.net.helper_argv = l->net.helper_argv;
-	/* Of its own as well: what breaks out of one does not own the other. */
-	l->spec.net.helper_uid = l->spec.uid + 1;
-	l->spec.net.helper_gid = l->spec.gid + 1;
-	l->spec.net.tap_fd = -1;
-}
-
-static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager_image *image)
+static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager_image *image,
+				  struct network_job *take_network)
 {
 	const struct manager_options *o = vm->manager->options;
 	struct launch *l = NEW(struct launch);
@@ -225,7 +232,8 @@ static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager
 	l->config_disk = vm_state_path(vm, "config.raw");
 	l->exit_record = vm_state_path(vm, "exit.json");
 	l->console = vm_log_path(vm);
-	l->guest_config = guest_config(vm);
+	l->net = *take_network;
+	l->guest_config = guest_config(vm, &l->net);
 	l->cgroup = str_fmt("%s/%s", o->daemon_id, vm->hostname);
 	l->disk_bytes = vm->disk_bytes;
 	l->process = (struct vmm_process){
@@ -253,7 +261,6 @@ static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager
 		.exit_record = l->exit_record,
 		.monitor_exe = o->monitor_exe,
 	};
-	launch_plan_net(l);
 	return l;
 }
 
@@ -271,15 +278,28 @@ static int launch_check_image(struct vm *vm, const struct manager_image *image)
 	return -1;
 }
 
+static int launch_plan_network(struct network_job *ret, struct vm *vm)
+{
+	cleanup_error struct error *error = NULL;
+
+	if (network_job_plan(ret, vm, &error) == 0)
+		return 0;
+	network_job_clear(ret);
+	vm_note_error(vm, "network: %s", error_message(error));
+	log_error("[%s] %s", vm->hostname, vm->last_error);
+	return -1;
+}
+
 void vm_launch_start(struct vm *vm, bool fresh)
 {
 	struct manager *m = vm->manager;
 	const struct manager_image *image = manager_image(m, vm->image);
+	struct network_job network;
 
-	if (launch_check_image(vm, image)) {
+	if (launch_check_image(vm, image) || launch_plan_network(&network, vm)) {
 		vm_stop_start(vm, false, true); /* of an interrupted launch there may be something left */
 		return;
 	}
 	vm_set_state(vm, VM_STATE_STARTING);
-	vm->op = op_start(m->loop, m->pool, &launch_table, launch_new(vm, fresh, image), 0);
+	vm->op = op_start(m->loop, m->pool, &launch_table, launch_new(vm, fresh, image, &network), 0);
 }

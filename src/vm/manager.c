@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
@@ -151,6 +152,7 @@ void vm_forget(struct vm *vm)
 	strv_free(&vm->dns);
 	strv_free(&vm->allow);
 	strv_free(&vm->drop);
+	js_put(&vm->network);
 	free(vm->userdata);
 	free(vm->image);
 	free(vm->image_digest);

@@ -62,7 +62,8 @@ struct vm *record_parse(struct manager *m, const char *text, size_t n, struct re
 int record_save(const char *dir, const char *text, struct error **err); /* blocking */
 
 /* guestconfig.c: the JSON of the config disk. */
-char *guest_config(const struct vm *vm);
+struct network_job;
+char *guest_config(const struct vm *vm, const struct network_job *network);
 
 /* create.c: ERR_CONFLICT unless the state and what is under way allow this */
 int vm_check_request(const struct vm *vm, enum vm_request request, struct error **err);

@@ -63,6 +63,8 @@ char *record_format(const struct vm *vm, const char *op, const char *step)
 	record_add_spec(vm, obj);
 	if (vm->has_override)
 		record_add_override(vm, obj);
+	if (vm->network)
+		js_add(obj, "network", json_object_get(vm->network));
 	js_add_string(obj, "state", vm_state_name(vm->state));
 	js_add_string(obj, "last_error", vm->last_error);
 	if (vm->processes.vmm_pid)
@@ -127,6 +129,16 @@ static int record_get_override(struct vm *vm, struct json_object *obj, struct er
 	return js_get_strv(o, "drop", &vm->drop, &vm->override_drop, err);
 }
 
+static int record_get_network(struct vm *vm, struct json_object *obj, struct error **err)
+{
+	struct json_object *network = NULL;
+
+	if (js_get_object(obj, "network", &network, err))
+		return -1;
+	vm->network = json_object_get(network);
+	return 0;
+}
+
 static int record_get_strings(struct vm *vm, struct json_object *obj, struct error **err)
 {
 	const struct {
@@ -184,7 +196,7 @@ static int record_get_all(struct vm *vm, struct json_object *obj, struct error *
 	const char *state = NULL;
 
 	if (js_get_string(obj, "state", &state, err) || vm_state_parse(state, &vm->state, err) ||
-	    record_get_spec(vm, obj, err) || record_get_override(vm, obj, err))
+	    record_get_spec(vm, obj, err) || record_get_override(vm, obj, err) || record_get_network(vm, obj, err))
 		return -1;
 	return record_get_processes(vm, obj, err);
 }

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "vm/manager_impl.h"
+#include "vm/network.h"
 
 struct stop {
 	struct vm *vm;                 /* for the loop's steps only */
@@ -13,14 +14,18 @@ struct stop {
 	/* Copies for the workers. */
 	char *state_dir, *run_dir, *console;
 	struct vmm_process process;
+	struct network_job net;
 };
 
 static struct stop *stop_new(struct vm *vm)
 {
 	struct stop *s = NEW(struct stop);
+	cleanup_error struct error *error = NULL;
 
 	s->vm = vm;
 	s->before = vm->state;
+	if (network_job_recorded(&s->net, vm, &error))
+		log_warn("[%s] what its record says of its network is not usable: %s", vm->hostname, error_message(error));
 	s->state_dir = vm_state_path(vm, NULL);
 	s->run_dir = vm_run_path(vm, NULL);
 	s->console = vm_log_path(vm);
@@ -39,6 +44,7 @@ static void stop_free(struct stop *s)
 	free(s->state_dir);
 	free(s->run_dir);
 	free(s->console);
+	network_job_clear(&s->net);
 	free(s);
 }
 
@@ -103,6 +109,11 @@ static int stop_kill(void *ctx, struct op *op, struct error **err)
 	return fs_remove_tree(s->run_dir, err);
 }
 
+static int stop_network(void *ctx, struct op *op, struct error **err)
+{
+	return network_job_down(&((struct stop *)ctx)->net, err);
+}
+
 static int stop_commit(void *ctx, struct op *op, struct error **err)
 {
 	return 0; /* the record of this step is the commit */
@@ -112,6 +123,7 @@ static const struct op_step stop_steps[] = {
 	{.name = "ask", .kind = OP_STEP_WAIT, .deadline_ms = GRACEFUL_STOP_MS, .run = stop_ask, .expire = stop_ask_expired},
 	{.name = "detach", .kind = OP_STEP_LOOP, .run = stop_detach},
 	{.name = "kill", .kind = OP_STEP_WORKER, .run = stop_kill},
+	{.name = "network", .kind = OP_STEP_WORKER, .run = stop_network},
 	{.name = "commit", .kind = OP_STEP_WORKER, .run = stop_commit},
 };
 
@@ -119,7 +131,7 @@ static char *stop_record(void *ctx, const char *step)
 {
 	struct stop *s = ctx;
 
-	if (str_eq(step, "kill"))
+	if (!str_eq(step, "commit"))
 		return record_format(s->vm, "stop", step);
 	s->vm->state = s->then;
 	if (s->then == VM_STATE_STOPPED)
@@ -249,6 +261,7 @@ static int delete_state(void *ctx, struct op *op, struct error **err)
 static const struct op_step delete_steps[] = {
 	{.name = "detach", .kind = OP_STEP_LOOP, .run = stop_detach},
 	{.name = "kill", .kind = OP_STEP_WORKER, .run = stop_kill},
+	{.name = "network", .kind = OP_STEP_WORKER, .run = stop_network},
 	{.name = "files", .kind = OP_STEP_WORKER, .run = delete_files},
 	{.name = "state", .kind = OP_STEP_WORKER, .run = delete_state},
 };

@@ -37,6 +37,7 @@ struct vm {
 	unsigned uid_slot;          /* whom its VMM and helpers run as: UIDS_PER_VM from UID_BASE on */
 	bool has_override;          /* network lists of this launch instead of the group's */
 	char **allow, **drop;
+	struct json_object *network; /* net_plan_to_json() of what it has on this host; NULL: nothing */
 	bool override_allow, override_drop; /* which of the two was given */
 
 	/* Present. */

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Real guests: QEMU under emulation, image micro. A module shares one daemon and one VM where it can."""
+import contextlib
 import os
 
 import pytest
@@ -23,11 +24,10 @@ def vm(qemu):
     return qemu.client.create(qemu.group, timeout="120s")["hostname"]
 
 
-@pytest.fixture(scope="module")
-def asan(store, tmp_path_factory):
+@contextlib.contextmanager
+def asan_daemon(top):
     """Daemon and monitor with ASan and UBSan; the agent in the guest stays the static one."""
     built = programs(BUILD_ASAN)
-    top = tmp_path_factory.mktemp("asan")
     libexec = top / "libexec"
     libexec.mkdir()
     for name, path in (("slicer-monitor", built["monitor"]), ("slicer-image", built["image"]), ("slicer-agent", AGENT)):
@@ -38,3 +38,15 @@ def asan(store, tmp_path_factory):
         yield d
     said = [p.read_text() for p in top.glob("*san*") if p.is_file()]
     assert said == [], "\n".join(said)
+
+
+@pytest.fixture(scope="module")
+def asan(store, tmp_path_factory):
+    with asan_daemon(tmp_path_factory.mktemp("asan")) as daemon:
+        yield daemon
+
+
+@pytest.fixture
+def own_asan(store, tmp_path):
+    with asan_daemon(tmp_path) as daemon:
+        yield daemon

@@ -50,20 +50,24 @@ def test_asan_clients_that_leave(asan, asan_vm):
     assert run(asan.client, asan_vm, "echo", "well").stdout == b"well\n"
 
 
-def test_asan_reboot_and_relaunch(asan, asan_vm):
+def test_asan_reboot_and_relaunch(asan):
     c = asan.client
-    uptime = c.get(f"/vm/{asan_vm}/health").json["system_uptime"]
-    run(c, asan_vm, "sh", "-c", "sudo reboot & sleep 0.2")
-    until(lambda: (lambda a: a.status == 200 and a.json["system_uptime"] < uptime)(c.get(f"/vm/{asan_vm}/health")), 90)
-    assert c.post(f"/vm/{asan_vm}/shutdown", timeout=90).status == 200
-    assert c.post(f"/vm/{asan_vm}/relaunch").status in (200, 201)
-    assert run(c, asan_vm, "echo", "up").stdout == b"up\n"
+    vm = c.create(asan.group, timeout="200s", persistent=True)["hostname"]
+    uptime = c.get(f"/vm/{vm}/health").json["system_uptime"]
+    run(c, vm, "sh", "-c", "sudo reboot & sleep 0.2")
+    until(lambda: (lambda a: a.status == 200 and a.json["system_uptime"] < uptime)(c.get(f"/vm/{vm}/health")), 90)
+    assert c.post(f"/vm/{vm}/shutdown", timeout=90).status == 200
+    assert c.post(f"/vm/{vm}/relaunch").status in (200, 201)
+    assert run(c, vm, "echo", "up").stdout == b"up\n"
+    c.remove(vm)
 
 
-def test_asan_daemon_comes_back(asan, asan_vm):
-    asan.kill()
+def test_asan_daemon_comes_back(own_asan):
+    d = own_asan
+    vm = d.client.create(d.group, timeout="200s", persistent=True)["hostname"]
+    d.kill()
     time.sleep(0.5)
-    asan.start()
-    assert run(asan.client, asan_vm, "echo", "again").stdout == b"again\n"
-    os.kill(asan.vmm_pid(asan_vm), signal.SIGKILL)
-    until(lambda: asan.client.node(asan_vm)["status"] == "Stopped", 15)
+    d.start()
+    assert run(d.client, vm, "echo", "again").stdout == b"again\n"
+    os.kill(d.vmm_pid(vm), signal.SIGKILL)
+    until(lambda: d.client.node(vm)["status"] == "Stopped", 15)

@@ -28,7 +28,8 @@ def result(debian_build):
 @pytest.fixture(scope="module")
 def files(result):
     """Path below the root: (mode and type, owner, link target)."""
-    listing = subprocess.run(["unsquashfs", "-lln", result["rootfs"]], capture_output=True, text=True, check=True).stdout
+    listing = subprocess.run(["unsquashfs", "-lln", result["rootfs"]], capture_output=True, text=True,
+                             check=True).stdout
     found = {}
     for line in listing.splitlines():
         mode, owner, rest = line.split(maxsplit=2)
@@ -90,7 +91,8 @@ def test_nothing_of_a_machine_is_in_it(result, files):
     assert [p for p in files if p.startswith("/var/lib/apt/lists/") and not p.endswith(("/lock", "/partial"))] == []
     assert [p for p in files if p.endswith(".deb") or p.startswith("/boot/")] == []
     sources = content(result, "/etc/apt/sources.list").splitlines()
-    assert len(sources) == 3 and all(re.match(r"deb http://deb\.debian\.org/debian\S* \w+(-\w+)? main$", s) for s in sources)
+    assert len(sources) == 3
+    assert all(re.match(r"deb http://deb\.debian\.org/debian\S* \w+(-\w+)? main$", s) for s in sources)
     assert [p for p in files if p.startswith("/etc/apt/sources.list.d/")] == []
 
 

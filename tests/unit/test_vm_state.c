@@ -28,10 +28,10 @@ static void test_requests_of_each_state(void **state)
 {
 	static const struct {
 		enum vm_state state;
-		const char *allowed; /* one letter per request: Agent Pause Resume Shutdown rElaunch Delete */
+		const char *allowed; /* one letter per request: Agent Pause Resume Shutdown reBoot rElaunch Delete */
 	} table[] = {
-		{VM_STATE_STARTING, "A....D"}, {VM_STATE_RUNNING, "AP.S.D"},  {VM_STATE_PAUSED, "..RS.D"},
-		{VM_STATE_STOPPING, ".....D"}, {VM_STATE_STOPPED, "....ED"}, {VM_STATE_DELETING, "......"},
+		{VM_STATE_STARTING, "A.....D"}, {VM_STATE_RUNNING, "AP.SB.D"},  {VM_STATE_PAUSED, "..RS..D"},
+		{VM_STATE_STOPPING, "......D"}, {VM_STATE_STOPPED, ".....ED"}, {VM_STATE_DELETING, "......."},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(table); i++)

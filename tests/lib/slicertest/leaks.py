@@ -2,6 +2,7 @@
 """What a test may leave behind on the host, by kind."""
 import os
 import pathlib
+import socket
 import subprocess
 import time
 
@@ -45,7 +46,7 @@ def _processes():
 
 
 KINDS = {
-    "links": lambda: set(os.listdir("/sys/class/net")),
+    "links": lambda: {name for _, name in socket.if_nameindex()},
     "namespaces": _netns,
     "nft tables": _nft_tables,
     "cgroups": _cgroups,
@@ -54,6 +55,10 @@ KINDS = {
     "files in /var/log/slicer": lambda: _files("/var/log/slicer"),
     "processes": _processes,
 }
+
+
+# What nobody may take away; the end of a shared VM is the business of the test that ended it.
+NOT_OURS = ("links", "namespaces", "nft tables", "mounts")
 
 
 def snapshot():
@@ -67,10 +72,8 @@ def compare(before, seconds=5):
         now = snapshot()
         found = []
         for kind in KINDS:
-            # The run and log directories themselves stay.
-            more, less = now[kind] - before[kind], before[kind] - now[kind]
-            if kind == "processes":
-                less = set()  # ends of shared VMs are the business of the test that ended them
+            more = now[kind] - before[kind]
+            less = before[kind] - now[kind] if kind in NOT_OURS else set()
             found += [f"{kind}: new {sorted(map(str, more))}"] if more else []
             found += [f"{kind}: missing {sorted(map(str, less))}"] if less else []
         if not found or time.monotonic() > deadline:

@@ -23,7 +23,7 @@ PACKAGES = ("systemd,systemd-sysv,udev,dbus,kmod,iproute2,procps,util-linux,nfta
             "busybox-static,bash-static,libevent-core-2.1-7,libnghttp2-14,libwslay1,libjson-c5,libyaml-0-2,"
             "libarchive13,libcap-ng0")
 # What the first guest's kernel needs before its root, in this order.
-MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "squashfs", "overlay"]
+MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "virtio_console", "squashfs", "overlay"]
 
 INIT = """#!/bin/busybox sh
 B=/bin/busybox
@@ -50,10 +50,9 @@ Description=The test
 After=basic.target
 [Service]
 Type=oneshot
-StandardOutput=file:/dev/hvc0
-StandardError=file:/dev/hvc0
-ExecStart=/bin/sh /payload/run.sh
-ExecStopPost=/bin/sh -c 'echo "EXIT $EXIT_CODE $EXIT_STATUS" > /dev/hvc0; systemctl poweroff --force --force'
+ExecStart=/bin/sh -c 'exec sh /payload/run.sh > /dev/vport*p1 2>&1'
+ExecStopPost=/bin/sh -c 'echo "EXIT $EXIT_CODE $EXIT_STATUS" > /dev/vport*p1'
+ExecStopPost=systemctl poweroff --force --force
 TimeoutStartSec=infinity
 """
 
@@ -94,30 +93,33 @@ def squash(directory, target, compression="zstd", *more):
                    check=True, capture_output=True)
 
 
-def add_initramfs(root, target, work):
+def keep_for_initramfs(root, work):
+    (work / "modules").mkdir()
+    shutil.copy(root / "bin/busybox", work / "busybox")
+    for name in MODULES:
+        for module in (root / "lib/modules").rglob(f"{name}.ko"):  # what is not there is built in
+            shutil.copy(module, work / "modules" / module.name)
+
+
+def make_initramfs(made, work):
     """busybox, the modules and INIT, as a cpio archive."""
     top = work / "initramfs"
-    (top / "modules").mkdir(parents=True)
-    (top / "bin").mkdir()
-    shutil.copy(root / "bin/busybox", top / "bin/busybox")
-    release = next((root / "lib/modules").iterdir()).name
-    order = []
-    for name in MODULES:
-        found = list((root / "lib/modules" / release).rglob(f"{name}.ko"))
-        if found:
-            shutil.copy(found[0], top / "modules" / f"{name}.ko")
-            order.append(f"{name}.ko")
+    (top / "bin").mkdir(parents=True)
+    shutil.copy(made / "busybox", top / "bin/busybox")
+    shutil.copytree(made / "modules", top / "modules")
+    order = [f"{name}.ko" for name in MODULES if (made / "modules" / f"{name}.ko").exists()]
     (top / "modules/order").write_text("\n".join(order))
     (top / "init").write_text(INIT)
     (top / "init").chmod(0o755)
     names = "\n".join(str(p.relative_to(top)) for p in sorted(top.rglob("*")))
-    with open(target, "wb") as out:
+    with open(work / "initrd", "wb") as out:
         subprocess.run(["cpio", "-o", "-H", "newc", "--quiet"], cwd=top, input=names.encode(), stdout=out, check=True)
+    return work / "initrd"
 
 
 def base():
-    """Paths of kernel, initramfs and root image; made when they are not in the cache."""
-    key = hashlib.sha256((PACKAGES + INIT + "".join(MODULES)).encode()).hexdigest()[:12]
+    """The directory with kernel, modules, busybox and root image; made when it is not in the cache."""
+    key = hashlib.sha256((PACKAGES + "".join(MODULES)).encode()).hexdigest()[:12]
     done = cache() / key
     if not done.exists():
         work = cache() / f".{key}.{os.getpid()}"
@@ -129,11 +131,11 @@ def base():
                                "--skip=cleanup/apt", "bookworm", root], capture_output=True, text=True)
         assert made.returncode == 0, made.stderr[-3000:]
         shutil.copy(next((root / "boot").glob("vmlinuz-*")), work / "vmlinuz")
-        add_initramfs(root, work / "initrd", work)
+        keep_for_initramfs(root, work)
         squash(root, work / "root.squashfs", "zstd", "-Xcompression-level", "3", "-e", "boot", "var/cache", "var/lib/apt")
         shutil.rmtree(root)
         os.rename(work, done)
-    return done / "vmlinuz", done / "initrd", done / "root.squashfs"
+    return done
 
 
 def payload(work, script, store):
@@ -155,17 +157,17 @@ def payload(work, script, store):
 def run(work, script, store, cpus=2, ram_mb=3072, seconds=600):
     """Boots the guest and runs a shell script in it as root; returns its exit code and what it printed."""
     work = pathlib.Path(work)
-    kernel, initrd, root = base()
-    disk = payload(work, script, store)
+    made = base()
+    initrd, disk = make_initramfs(made, work), payload(work, script, store)
     khz, out, console = tsc_khz(work), work / "output", work / "console"
     append = ("console=ttyS0 quiet reboot=t panic=-1 net.ifnames=0 systemd.unified_cgroup_hierarchy=1 "
               f"tsc_early_khz={khz} no_timer_check lpj={khz * 1000 // 250}")
     argv = ["qemu-system-x86_64", "-M", "microvm,x-option-roms=off,rtc=on", "-accel", "tcg", "-cpu", "max",
             "-smp", str(cpus), "-m", str(ram_mb), "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
-            "-serial", f"file:{console}", "-kernel", kernel, "-initrd", initrd, "-append", append,
-            "-drive", f"if=none,id=a,format=raw,readonly=on,file={root}", "-device", "virtio-blk-device,drive=a",
+            "-serial", f"file:{console}", "-kernel", made / "vmlinuz", "-initrd", initrd, "-append", append,
+            "-drive", f"if=none,id=a,format=raw,readonly=on,file={made}/root.squashfs", "-device", "virtio-blk-device,drive=a",
             "-drive", f"if=none,id=b,format=raw,readonly=on,file={disk}", "-device", "virtio-blk-device,drive=b",
-            "-device", "virtio-serial-device", "-chardev", f"file,id=o,path={out}", "-device", "virtconsole,chardev=o"]
+            "-device", "virtio-serial-device", "-chardev", f"file,id=o,path={out}", "-device", "virtserialport,chardev=o,name=output"]
     with open(work / "qemu.log", "wb") as log:
         process = subprocess.Popen([str(a) for a in argv], stdin=subprocess.DEVNULL, stdout=log, stderr=log)
     start = time.monotonic()

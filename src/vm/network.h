@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* A VM's network as its lifecycle needs it, whatever the mode: reserve an address, tell the guest, make, remove. */
+#ifndef SLICER_VM_NETWORK_H
+#define SLICER_VM_NETWORK_H
+
+#include "net/plan.h"
+#include "net/user.h"
+#include "vm/vm.h"
+#include "vmm/vmm.h"
+
+/* On the loop. Gives vm->ip, from the group's pool where it has one; `wanted` may be NULL. ERR_CONFLICT, ERR_INVALID and
+ * ERR_UNAVAILABLE as net_pool_take(). A VM that has an address keeps it while it fits the configuration. */
+int vm_network_reserve(struct vm *vm, const char *wanted, struct error **err);
+
+/* A copy for one operation's worker steps. */
+struct network_job {
+	enum config_net_mode mode;    /* NET_USER or NET_BRIDGE */
+	struct net_user_plan user;
+	struct net_plan plan;
+	int tap_fd;
+	uid_t helper_uid;
+};
+/* To make it: from the present configuration, kept in vm->network for the record. */
+int network_job_plan(struct network_job *job, struct vm *vm, struct error **err);
+/* To remove it: from what the record has. An empty job when there is nothing. */
+int network_job_recorded(struct network_job *job, const struct vm *vm, struct error **err);
+void network_job_clear(struct network_job *job); /* closes the tap */
+
+void network_job_guest(const struct network_job *job, const char *hostname, struct json_object *config); /* network and dns */
+/* In a worker. `ret` borrows from the job. */
+int network_job_up(struct network_job *job, const char *hostname, struct vmm_net *ret, struct error **err);
+int network_job_down(struct network_job *job, struct error **err);
+
+#endif
