@@ -83,12 +83,14 @@ def build_image(name, store):
 
 @pytest.fixture(scope="session")
 def store(tmp_path_factory):
-    """With image micro, built once."""
-    path = tmp_path_factory.mktemp("store") / "store"
+    """With image micro, built once; SLICER_TEST_STORE names one that has it (inside of a nested guest)."""
+    given = os.environ.get("SLICER_TEST_STORE")
+    path = pathlib.Path(given) if given else tmp_path_factory.mktemp("store") / "store"
     os.environ["SLICER_STORE"] = str(path)
     for directory in ("/run/slicer", "/var/log/slicer"):
         os.makedirs(directory, mode=0o750, exist_ok=True)
-    build_image("micro", path)
+    if not given:
+        build_image("micro", path)
     return path
 
 

@@ -201,7 +201,7 @@ def test_docker(other, tmp_path):
     (archives / "partial").mkdir(parents=True)
     subprocess.run(["apt-get", "-q", "-y", "--download-only", "--no-install-recommends",
                     "-o", f"Dir::State::status={status}", "-o", f"Dir::Cache::archives={archives}",
-                    "-o", "APT::Sandbox::User=root", "install", "docker.io", "iptables"],
+                    "-o", "APT::Sandbox::User=root", "install", "docker.io", "iptables", "apparmor"],
                    check=True, stdout=subprocess.DEVNULL)
     shutil.rmtree(archives / "partial")
     box = tmp_path / "box"

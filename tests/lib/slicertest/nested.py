@@ -50,20 +50,24 @@ Description=The test
 After=basic.target
 [Service]
 Type=oneshot
-ExecStart=/bin/sh -c 'exec sh /payload/run.sh > /dev/vport*p1 2>&1'
-ExecStopPost=/bin/sh -c 'echo "EXIT $EXIT_CODE $EXIT_STATUS" > /dev/vport*p1'
-ExecStopPost=systemctl poweroff --force --force
+ExecStart=/bin/sh /payload/run.sh
+ExecStopPost=/bin/sh /payload/done.sh
 TimeoutStartSec=infinity
 """
 
+DONE = """echo "EXIT $EXIT_CODE $EXIT_STATUS" > "$(echo /dev/vport*p1)"
+exec systemctl poweroff --force --force
+"""
+
 PRELUDE = """set -e
+exec > "$(echo /dev/vport*p1)" 2>&1
 modprobe kvm-amd
 # As an installation puts them; /payload/build stays for the tests' library.
 install -D -m 0755 -t /usr/local/bin /payload/build/src/slicer
 install -D -m 0755 -t /usr/local/libexec/slicer /payload/build/src/agent/slicer-agent \\
     /payload/build/src/vmm/slicer-monitor /payload/build/src/image/slicer-image
 cp -a /payload/store /var/tmp/store
-export SLICER_BUILD=/payload/build SLICER_STORE=/var/tmp/store PYTHONDONTWRITEBYTECODE=1
+export SLICER_BUILD=/payload/build SLICER_TEST_STORE=/var/tmp/store PYTHONDONTWRITEBYTECODE=1
 cd /payload/source/tests
 """
 
@@ -148,6 +152,7 @@ def payload(work, script, store):
     shutil.copytree(paths.SOURCE / "tests", top / "source/tests", ignore=shutil.ignore_patterns("corpus", "__pycache__"))
     subprocess.run(["cp", "-a", store, top / "store"], check=True)
     (top / "run.sh").write_text(PRELUDE + script)
+    (top / "done.sh").write_text(DONE)
     (top / "slicer-test.service").write_text(UNIT)
     squash(top, work / "payload.squashfs", "lz4")
     shutil.rmtree(top)
