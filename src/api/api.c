@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Routes, authentication, and what all handlers share. */
 #include "api/call.h"
+#include "api/import.h"
 #include "base/json.h"
 #include "base/str.h"
 
@@ -164,6 +165,7 @@ void call_free(struct call **cp)
 	http_exchange_free(&call->x);
 	http_exchange_free(&call->agent);
 	http_query_free(&call->query);
+	import_cancel(&call->import);
 	vm_waiter_free(&call->waiter);
 	timer_free(&call->timer);
 	free(call->vm);

@@ -14,6 +14,7 @@ struct api {
 };
 
 struct call;
+struct import;
 typedef void call_fn(struct call *call);
 
 /* A handler owns the call: it answers by one of the call_reply functions or hands the exchange on, and the call is freed. */
@@ -25,6 +26,7 @@ struct call {
 	/* For handlers that wait. */
 	struct vm_waiter *waiter;
 	struct timer *timer;
+	struct import *import;       /* keys that are being downloaded */
 	struct http_exchange *agent; /* a request to the VM's */
 	char *hostname;            /* of the VM that was created */
 	bool undo;                 /* delete that VM when the client leaves */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Lists of VMs, create and delete. */
 #include "api/call.h"
+#include "api/import.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -114,16 +115,19 @@ static void create_waited(void *arg, const struct error *error)
 	call_reply_error(call, error);
 }
 
-static void create_with_body(struct call *call, const char *body, size_t n)
+static void create_launch(struct call *call, struct node_request *request, const struct error *no_keys)
 {
-	cleanup_node_request struct node_request request = {0};
 	cleanup_error struct error *error = NULL;
 	enum vm_wait_for what;
 	struct vm *vm = NULL;
 	int64_t timeout;
 
-	if (create_wait_for(call, &what, &timeout, &error) == 0 && node_request_parse(body, n, &request, &error) == 0)
-		vm = manager_create(call->api->manager, call->group, &request, &error);
+	if (no_keys) {
+		call_reply_error(call, no_keys);
+		return;
+	}
+	if (create_wait_for(call, &what, &timeout, &error) == 0)
+		vm = manager_create(call->api->manager, call->group, request, &error);
 	if (!vm) {
 		call_reply_error(call, error);
 		return;
@@ -132,6 +136,36 @@ static void create_with_body(struct call *call, const char *body, size_t n)
 	call->undo = what != VM_WAIT_SCHEDULED;
 	call->waiter = vm_wait(vm, what, timeout, create_waited, call);
 	call_watch_client(call, create_client_left);
+}
+
+/* Whether what can be refused at once is all right, so that nothing is downloaded in vain. */
+static int create_check(struct call *call, const struct node_request *r, struct error **err)
+{
+	const struct config_group *g = config_group_find(manager_config(call->api->manager), call->group);
+	enum vm_wait_for what;
+	int64_t timeout;
+
+	if (!g)
+		return error_set(err, ERR_NOT_FOUND, "host group \"%s\" is not in the configuration", call->group);
+	if (create_wait_for(call, &what, &timeout, err))
+		return -1;
+	if (r->github_user && r->github_user[0] && !call->api->options->get_keys)
+		return error_set(err, ERR_UNSUPPORTED, "import_user: this daemon cannot download keys");
+	return node_request_check(r, g, err);
+}
+
+static void create_with_body(struct call *call, const char *body, size_t n)
+{
+	struct node_request request = {0};
+	cleanup_error struct error *error = NULL;
+
+	if (node_request_parse(body, n, &request, &error) || create_check(call, &request, &error))
+		call_reply_error(call, error);
+	else if (request.github_user && request.github_user[0])
+		import_keys(call, &request, create_launch);
+	else
+		create_launch(call, &request, NULL);
+	node_request_clear(&request);
 }
 
 void nodes_create(struct call *call)

@@ -280,7 +280,7 @@ static const struct field config_fields[] = {
 	{.key = "network_name", .type = FIELD_STRING, AT(network_name), .min = 1, .max = 64,
 	 .preset = "slicer", .help = "CNI network of the groups that have no network section"},
 	{.key = "github_user", .type = FIELD_STRING, AT(github_user), .check = syntax_github_user,
-	 .flags = FIELD_NOT_YET, .help = "GitHub user whose public keys may log in"},
+	 .help = "GitHub user whose public keys may log in"},
 	{.key = "ssh_keys", .type = FIELD_STRV, AT(ssh_keys), .max = 64, .item_max = 16384,
 	 .check = syntax_ssh_key, .flags = FIELD_MULTILINE, .help = "Public keys that may log in"},
 	{.key = "pci", .type = FIELD_MAP, AT(pci), .count_offset = offsetof(struct config, npci),

@@ -10,6 +10,12 @@
 
 #define RULES_MAX 1024
 
+/* Some clients send what was not given as "". */
+static int check_user(const char *s, struct error **err)
+{
+	return *s ? syntax_github_user(s, err) : 0;
+}
+
 /* clang-format off */
 #define AT(member) .offset = offsetof(struct request_network, member)
 static const struct field network_fields[] = {
@@ -40,9 +46,9 @@ static const struct field node_fields[] = {
 	{.key = "disk_image", .type = FIELD_STRING, AT(disk_image), .max = 512,
 	 .flags = FIELD_NOT_YET, .preset_doc = "the group's image", .help = "Image of this VM"},
 	{.key = "import_user", .type = FIELD_STRING, AT(github_user), .max = 39,
-	 .flags = FIELD_NOT_YET, .help = "GitHub user whose public keys may log in"},
+	 .check = check_user, .help = "GitHub user whose public keys may log in"},
 	{.key = "github_user", .type = FIELD_STRING, AT(github_user), .max = 39,
-	 .flags = FIELD_NOT_YET, .help = "The same"},
+	 .check = check_user, .help = "The same"},
 	{.key = "ssh_keys", .type = FIELD_STRV, AT(ssh_keys), .max = 64, .item_max = 16384,
 	 .check = syntax_ssh_key, .flags = FIELD_MULTILINE,
 	 .help = "Public keys that may log in, besides those of the configuration"},

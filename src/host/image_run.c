@@ -29,6 +29,7 @@ static enum error_code code_of(const char *name)
 	} codes[] = {
 		{"invalid", ERR_INVALID},     {"not_found", ERR_NOT_FOUND}, {"conflict", ERR_CONFLICT},
 		{"forbidden", ERR_FORBIDDEN}, {"no_space", ERR_NO_SPACE},   {"timeout", ERR_TIMEOUT},
+		{"unavailable", ERR_UNAVAILABLE}, {"protocol", ERR_PROTOCOL},   {"too_large", ERR_TOO_LARGE},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(codes); i++)

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "host/boot_images.h"
+#include "host/github_keys.h"
 #include "host/bridges.h"
 #include "host/listen.h"
 #include "host/paths.h"
@@ -20,7 +21,7 @@
 #include "io/worker.h"
 #include "vmm/vmm.h"
 
-enum { WORKERS = 4 };
+enum { WORKERS = 4, DOWNLOADERS = 2 };
 
 struct daemon {
 	struct config *config;
@@ -33,7 +34,7 @@ struct daemon {
 	struct manager_options manager_options;
 	struct api_options api_options;
 	struct loop *loop;
-	struct worker_pool *pool;
+	struct worker_pool *pool, *downloads;
 	struct manager *manager;
 	struct api *api;
 	struct http1_server *server;
@@ -111,6 +112,8 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 		if (d->listen_fd < 0 || up_authentication(d, err))
 			return -1;
 	}
+	if (github_keys_add(d->config, d->paths.state, err))
+		return -1;
 	if (boot_images_prepare(d->config, &d->images, err))
 		return -1;
 	return bridges_up(d->config, d->paths.id, err);
@@ -132,6 +135,13 @@ static void up_on_signal(void *arg)
 	manager_stop(d->manager, graceful, up_stopped, d);
 }
 
+static int up_get_keys(void *arg, const char *user, char ***ret, struct error **err)
+{
+	const struct daemon *d = arg;
+
+	return github_keys_get(d->paths.state, user, ret, err);
+}
+
 static int up_build(struct daemon *d, struct error **err)
 {
 	d->manager_options = (struct manager_options){
@@ -147,13 +157,15 @@ static int up_build(struct daemon *d, struct error **err)
 		.probe = &d->probe,
 		.monitor_exe = d->monitor_exe,
 	};
-	d->api_options = (struct api_options){.token = d->token};
 	d->loop = loop_new(err);
 	if (!d->loop)
 		return -1;
 	d->pool = worker_pool_new(d->loop, WORKERS, err);
-	if (!d->pool)
+	d->downloads = d->pool ? worker_pool_new(d->loop, DOWNLOADERS, err) : NULL;
+	if (!d->downloads)
 		return -1;
+	d->api_options = (struct api_options){
+		.token = d->token, .get_keys = up_get_keys, .get_keys_arg = d, .pool = d->downloads};
 	d->manager = manager_new(d->loop, d->pool, &d->manager_options, err);
 	if (!d->manager)
 		return -1;
@@ -187,6 +199,7 @@ static void up_teardown(struct daemon *d)
 
 	/* The calls of open connections hang on VMs: connections go first. */
 	http1_server_free(&d->server);
+	worker_pool_free(&d->downloads);
 	worker_pool_free(&d->pool);
 	manager_free(&d->manager);
 	api_free(&d->api);

@@ -10,7 +10,7 @@
 
 #define USAGE                                                                                      \
 	"usage: slicer-image build NAME --store DIR --agent PATH | list --store DIR | remove "     \
-	"NAME --store DIR | "                                                                      \
+	"NAME --store DIR | keys USER --url BASE | "                                                                      \
 	"initramfs --store DIR --agent PATH --image NAME"
 
 struct verb {
@@ -18,20 +18,23 @@ struct verb {
 	bool takes_name; /* as an argument */
 	bool needs_image;
 	bool needs_agent;
+	bool needs_url; /* instead of a store */
 	int (*run)(const struct command_args *args, struct error **err);
 };
 
 static const struct verb verbs[] = {
-	{"build", true, false, true, command_build},
-	{"list", false, false, false, command_list},
-	{"remove", true, false, false, command_remove},
-	{"initramfs", false, true, true, command_initramfs},
+	{"build", true, false, true, false, command_build},
+	{"list", false, false, false, false, command_list},
+	{"remove", true, false, false, false, command_remove},
+	{"initramfs", false, true, true, false, command_initramfs},
+	{"keys", true, false, false, true, command_keys},
 };
 
 static const struct option options[] = {
 	{"store", required_argument, NULL, 's'},
 	{"agent", required_argument, NULL, 'a'},
 	{"image", required_argument, NULL, 'i'},
+	{"url", required_argument, NULL, 'u'},
 	{"json", no_argument, NULL, 'j'},
 	{NULL, 0, NULL, 0},
 };
@@ -55,6 +58,8 @@ static int parse_options(int argc, char **argv, struct command_args *args, const
 			args->store = optarg;
 		else if (c == 'a')
 			args->agent = optarg;
+		else if (c == 'u')
+			args->url = optarg;
 		else if (c == 'i')
 			*image = optarg;
 		else if (c != 'j')
@@ -79,7 +84,8 @@ static int parse(int argc, char **argv, struct command_args *args, const struct 
 		args->name = argv[optind++];
 	if (verb->needs_image)
 		args->name = image;
-	if (optind < argc || !args->store || (verb->needs_agent && !args->agent) ||
+	if (optind < argc || (verb->needs_url ? !args->url : !args->store) ||
+	    (verb->needs_agent && !args->agent) ||
 	    ((verb->takes_name || verb->needs_image) && !args->name))
 		return error_set(err, ERR_INVALID,
 				 "slicer-image %s: too few or too many arguments; " USAGE,

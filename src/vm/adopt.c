@@ -8,6 +8,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "vm/manager_impl.h"
+#include "vm/network.h"
 
 bool vm_runs(const struct vm *vm)
 {
@@ -34,6 +35,9 @@ static void adopt_running(struct vm *vm)
 	cleanup_error struct error *error = NULL;
 
 	log_info("[%s] found running (pid %d)", vm->hostname, (int)vm->processes.vmm_pid);
+	if (vm_network_mend(vm, &error))
+		log_error("[%s] %s", vm->hostname, error_message(error));
+	error_free(&error);
 	if (vm_attach(vm, &error)) {
 		vm_set_state(vm, VM_STATE_RUNNING);
 		vm_ended(vm, error_message(error), false);

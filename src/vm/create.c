@@ -116,7 +116,8 @@ static int create_apply(struct vm *vm, const struct config_group *g, const struc
 	vm->persistent = r->persistent;
 	vm->tags = strv_copy(r->tags);
 	for (char *const *key = r->ssh_keys; key && *key; key++)
-		strv_append(&vm->ssh_keys, *key);
+		if (!strv_contains(vm->ssh_keys, *key))
+			strv_append(&vm->ssh_keys, *key);
 	create_apply_network(vm, &r->network);
 	return create_userdata(vm, g, r->userdata, err);
 }

@@ -171,3 +171,14 @@ int network_job_down(struct network_job *job, struct error **err)
 		return 0;
 	return net_vm_down(&job->plan, err) ? error_wrap(err, "network") : 0;
 }
+
+int vm_network_mend(const struct vm *vm, struct error **err)
+{
+	struct network_job job;
+	int r = network_job_recorded(&job, vm, err);
+
+	if (r == 0 && job.mode == NET_BRIDGE)
+		r = net_vm_mend(&job.plan, err);
+	network_job_clear(&job);
+	return r;
+}

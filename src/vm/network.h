@@ -31,4 +31,7 @@ void network_job_guest(const struct network_job *job, const char *hostname, stru
 int network_job_up(struct network_job *job, const char *hostname, struct vmm_net *ret, struct error **err);
 int network_job_down(struct network_job *job, struct error **err);
 
+/* Puts back what a running VM needs and something else may have removed (a firewall's reload). Blocking, milliseconds. */
+int vm_network_mend(const struct vm *vm, struct error **err);
+
 #endif

