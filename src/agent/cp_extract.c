@@ -88,7 +88,7 @@ static int on_begin(void *arg, const struct tar_entry *e, struct error **err)
 	if (temp_file_open(&x->temp, x->dir, err) < 0)
 		return error_wrap(err, "%s", e->path);
 	x->name = str_dup(name);
-	x->mode = e->mode;
+	x->mode = tar_copy_mode(e->mode);
 	x->mtime = e->mtime;
 	return 0;
 }

@@ -190,8 +190,11 @@ int config_load_file(const char *path, struct config **ret, struct error **err)
 	cleanup_free char *text = NULL;
 	size_t n;
 
-	if (fs_read_file(path, CONFIG_FILE_MAX, &text, &n, err) < 0)
+	if (fs_read_file(path, CONFIG_FILE_MAX, &text, &n, err) < 0) {
+		if (err && (*err)->code == ERR_TOO_LARGE)
+			(*err)->code = ERR_INVALID; /* it cannot be right: the same exit status as for what is in it */
 		return error_wrap(err, "cannot read the configuration");
+	}
 	if (config_parse(text, n, path, &cfg, err) < 0 || config_check(cfg, err) < 0)
 		return -1;
 	*ret = TAKE_PTR(cfg);

@@ -131,7 +131,7 @@ struct config {
 };
 
 /* Reads, parses and checks a file. All errors in it are ERR_INVALID, begin with "PATH:LINE:COL: "
- * and say what is allowed; a missing file is ERR_NOT_FOUND, one over 1 MiB ERR_TOO_LARGE. The
+ * and say what is allowed; a missing file is ERR_NOT_FOUND, one over 1 MiB ERR_INVALID. The
  * caller owns *ret. */
 int config_load_file(const char *path, struct config **ret, struct error **err);
 /* The same from memory, without config_check; `name` stands for the path in messages. */
