@@ -21,7 +21,7 @@ from .wait import until
 PACKAGES = ("systemd,systemd-sysv,udev,dbus,kmod,iproute2,procps,util-linux,nftables,python3-minimal,python3-yaml,"
             "python3-pytest,linux-image-cloud-amd64,qemu-system-x86,qemu-utils,passt,squashfs-tools,e2fsprogs,"
             "busybox-static,bash-static,libevent-core-2.1-7,libnghttp2-14,libwslay1,libjson-c5,libyaml-0-2,"
-            "libarchive13,libcap-ng0")
+            "libarchive13,libcurl4")
 # What the first guest's kernel needs before its root, in this order.
 MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "virtio_console", "squashfs", "overlay"]
 
