@@ -14,6 +14,7 @@
 #include "base/netlink.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "netns_fixture.h"
 
 static struct in_addr ip(const char *text)
 {
@@ -27,31 +28,13 @@ static struct in_addr ip(const char *text)
 static char *ip_show(const char *args)
 {
 	cleanup_free char *command = str_fmt("ip %s", args);
-	struct proc_result r;
 
-	assert_int_equal(proc_run((char *const[]){(char *)"sh", (char *)"-c", command, NULL}, NULL,
-				  65536, 20000, &r, NULL),
-			 0);
-	free(r.errout);
-	return r.out;
-}
-
-/* A user namespace gives the same rights in a network of one's own; as its root, they last over
- * exec. */
-static int become_root_of_namespace(void)
-{
-	cleanup_free char *map = str_fmt("0 %d 1", (int)geteuid());
-	cleanup_close int fd = -1;
-
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
-		return -1;
-	fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
-	return fd < 0 ? -1 : fd_write_all(fd, map, strlen(map), NULL);
+	return say(command);
 }
 
 static int setup(void **state)
 {
-	if (unshare(CLONE_NEWNET) < 0 && become_root_of_namespace() < 0)
+	if (enter_network_namespace() < 0)
 		return -1;
 	*state = netlink_open(NULL);
 	return *state ? 0 : -1;

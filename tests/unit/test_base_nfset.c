@@ -16,38 +16,13 @@
 #include "base/str.h"
 
 #include <linux/netfilter.h>
+#include "netns_fixture.h"
 
 static const unsigned char mac[6] = {0x02, 0x00, 0x5e, 0x10, 0x20, 0x30};
 
-/* What an independent program says; the caller's. */
-static char *say(const char *command)
-{
-	struct proc_result r;
-
-	assert_int_equal(
-	    proc_run((char *const[]){(char *)"sh", (char *)"-c", (char *)command, NULL}, NULL,
-		     65536, 20000, &r, NULL),
-	    0);
-	free(r.errout);
-	return r.out;
-}
-
-/* A user namespace gives the same rights in a network of one's own; as its root, they last over
- * exec. */
-static int become_root_of_namespace(void)
-{
-	cleanup_free char *map = str_fmt("0 %d 1", (int)geteuid());
-	cleanup_close int fd = -1;
-
-	if (unshare(CLONE_NEWUSER | CLONE_NEWNET) < 0)
-		return -1;
-	fd = open("/proc/self/uid_map", O_WRONLY | O_CLOEXEC);
-	return fd < 0 ? -1 : fd_write_all(fd, map, strlen(map), NULL);
-}
-
 static int setup(void **state)
 {
-	if (unshare(CLONE_NEWNET) < 0 && become_root_of_namespace() < 0)
+	if (enter_network_namespace() < 0)
 		return -1;
 	free(say("nft -f - <<'END'\n"
 		 "table bridge t {\n"
