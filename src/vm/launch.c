@@ -301,5 +301,5 @@ void vm_launch_start(struct vm *vm, bool fresh)
 		return;
 	}
 	vm_set_state(vm, VM_STATE_STARTING);
-	vm->op = op_start(m->loop, m->pool, &launch_table, launch_new(vm, fresh, image, &network), 0);
+	vm->op = op_start(m->loop, m->pool, &launch_table, launch_new(vm, fresh, image, &network));
 }

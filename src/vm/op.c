@@ -203,7 +203,7 @@ static void op_advance(void *arg)
 		op_run_step(op);
 }
 
-struct op *op_start(struct loop *loop, struct worker_pool *pool, const struct op_table *table, void *ctx, size_t from)
+struct op *op_start(struct loop *loop, struct worker_pool *pool, const struct op_table *table, void *ctx)
 {
 	struct op *op = NEW(struct op);
 
@@ -211,7 +211,6 @@ struct op *op_start(struct loop *loop, struct worker_pool *pool, const struct op
 	op->pool = pool;
 	op->table = table;
 	op->ctx = ctx;
-	op->step = from;
 	op->timer = timer_new(loop, op_advance, op);
 	timer_set(op->timer, 0);
 	return op;
@@ -254,14 +253,6 @@ const char *op_name(const struct op *op)
 const char *op_step_name(const struct op *op)
 {
 	return op->step < op->table->nsteps ? op_current(op)->name : "done";
-}
-
-int op_find_step(const struct op_table *table, const char *name)
-{
-	for (size_t i = 0; i < table->nsteps; i++)
-		if (str_eq(table->steps[i].name, name))
-			return (int)i;
-	return -1;
 }
 
 void op_abandon(struct op **op)

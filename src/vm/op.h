@@ -44,15 +44,14 @@ struct op_table {
 	void (*done)(void *ctx, const struct error *error);
 };
 
-/* Begins; `from` is the first step (0, or where a crash left off). The context must live until done(). */
-struct op *op_start(struct loop *loop, struct worker_pool *pool, const struct op_table *table, void *ctx, size_t from);
+/* Begins with the first step, also after a crash: steps succeed on what is done already. The context must live until done(). */
+struct op *op_start(struct loop *loop, struct worker_pool *pool, const struct op_table *table, void *ctx);
 /* Reports the end of the WAIT step under way; no effect if none is. `take` NULL: success. */
 void op_continue(struct op *op, struct error *take);
 /* Asks the operation to fail with this error at the next point between steps; at once in a WAIT step. */
 void op_cancel(struct op *op, struct error *take);
 const char *op_name(const struct op *op); /* "launch" */
 const char *op_step_name(const struct op *op);
-int op_find_step(const struct op_table *table, const char *name); /* index, -1 if unknown */
 /* Drops an operation at shutdown of the process, after the worker pool is gone: done() is not called, the context is leaked to
  * the exiting process. */
 void op_abandon(struct op **op);

@@ -200,7 +200,7 @@ void vm_stop_start(struct vm *vm, bool ask, bool already_dead)
 	s->ask = ask && !already_dead && vm->state == VM_STATE_RUNNING;
 	s->then = VM_STATE_STOPPED;
 	vm_set_state(vm, VM_STATE_STOPPING);
-	vm->op = op_start(m->loop, m->pool, &stop_table, s, 0);
+	vm->op = op_start(m->loop, m->pool, &stop_table, s);
 }
 
 static int settle_save(void *ctx, const char *record, struct error **err)
@@ -239,7 +239,7 @@ void vm_settle_start(struct vm *vm, enum vm_state state)
 
 	vm->dirty = false;
 	s->then = state;
-	vm->op = op_start(m->loop, m->pool, &settle_table, s, 0);
+	vm->op = op_start(m->loop, m->pool, &settle_table, s);
 }
 
 static int delete_files(void *ctx, struct op *op, struct error **err)
@@ -303,5 +303,5 @@ void vm_delete_start(struct vm *vm)
 	struct manager *m = vm->manager;
 
 	vm_set_state(vm, VM_STATE_DELETING);
-	vm->op = op_start(m->loop, m->pool, &delete_table, stop_new(vm), 0);
+	vm->op = op_start(m->loop, m->pool, &delete_table, stop_new(vm));
 }

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/fs.h"
@@ -309,6 +310,10 @@ static int monitor_start(struct monitor *m, struct error **ret_note, struct erro
 	if (m->spec.cgroup)
 		monitor_enter_cgroup(m->spec.cgroup, ret_note);
 	m->control = m->spec.control_fd;
+	/* Who connects sees from now on that it is us who listens (unix(7), SO_PEERCRED), not who made
+	 * the socket. */
+	if (listen(m->control, SOMAXCONN) < 0)
+		return error_errno(err, errno, "control socket");
 	console_init(&m->console, m->spec.console_fd, m->spec.console_path, m->spec.console_limit);
 	if (fd_set_nonblock(m->console.pipe, true, err) < 0 ||
 	    fd_set_nonblock(m->control, true, err) < 0)

@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import signal
 import socket
 import subprocess
 import time
@@ -169,6 +170,27 @@ def test_destroy(vm):
     assert vm.vmmrun("destroy").returncode == 0, "twice is fine"
     second = vm.launch()
     assert second["vmm_pid"] != process["vmm_pid"] and vm.left()[-1] == "qmp.sock"
+
+
+def test_destroy_with_a_monitor_that_stands_still(vm):
+    """Nobody knows its pid, and it takes the connection without ever answering: it is not believed to be gone."""
+    process = vm.launch(name=vm.run_dir.name)  # as a daemon does
+    os.kill(process["monitor_pid"], signal.SIGSTOP)
+    done = vm.vmmrun("destroy")
+    assert done.returncode == 0, done.stderr
+    assert not alive(process["monitor_pid"]) and not alive(process["vmm_pid"])
+    assert vm.left() == []
+
+
+def test_destroy_where_somebody_else_listens(vm):
+    """Not a monitor: it is told of and not touched."""
+    path = str(vm.run_dir / "monitor.sock")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(path)
+        s.listen()
+        done = vm.vmmrun("destroy")
+        assert done.returncode == 1 and path in done.stderr and "does not answer" in done.stderr
+        assert vm.left() == ["monitor.sock"]
 
 
 def test_agent_cannot_be_started(vm):

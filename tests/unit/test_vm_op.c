@@ -129,9 +129,9 @@ static int teardown(void **state)
 	return 0;
 }
 
-static void run(struct script *s, size_t from)
+static void run(struct script *s)
 {
-	s->op = op_start(s->loop, s->pool, &table, s, from);
+	s->op = op_start(s->loop, s->pool, &table, s);
 	assert_int_equal(loop_run_until(s->loop, &s->finished, 5000, NULL), 0);
 }
 
@@ -140,19 +140,10 @@ static void test_all_steps_in_order(void **state)
 	struct script *s = *state;
 
 	s->sync_wait = true;
-	run(s, 0);
+	run(s);
 	assert_null(s->error);
 	/* The intent is saved before each step that touches anything outside. */
 	assert_string_equal(s->trace, "rec:a a.do a.finish w.do l.do rec:c c.do ");
-}
-
-static void test_begins_where_it_is_told(void **state)
-{
-	struct script *s = *state;
-
-	run(s, 2);
-	assert_null(s->error);
-	assert_string_equal(s->trace, "l.do rec:c c.do ");
 }
 
 static void test_failure_undoes_in_reverse(void **state)
@@ -161,7 +152,7 @@ static void test_failure_undoes_in_reverse(void **state)
 
 	s->sync_wait = true;
 	s->fail_at = "c.do";
-	run(s, 0);
+	run(s);
 	assert_non_null(s->error);
 	assert_string_equal(s->error->message, "step \"c\": c.do failed");
 	/* The failed step may be half-done: its undo runs as well. */
@@ -173,7 +164,7 @@ static void test_a_record_that_cannot_be_saved_stops_the_step(void **state)
 	struct script *s = *state;
 
 	s->fail_at = "rec:a";
-	run(s, 0);
+	run(s);
 	assert_string_equal(s->error->message, "step \"a\": record: rec:a failed");
 	assert_string_equal(s->trace, "rec:a a.undo ");
 }
@@ -185,7 +176,7 @@ static void test_failing_undo_does_not_stop_the_others(void **state)
 	s->sync_wait = true;
 	s->fail_at = "c.undo";
 	setenv("SLICER_FAULT", "test.c:fail", 1);
-	run(s, 0);
+	run(s);
 	assert_string_equal(s->trace, "rec:a a.do a.finish w.do l.do rec:c c.do c.undo a.undo ");
 }
 
@@ -196,7 +187,7 @@ static void test_fault_in_a_wait_that_ends_at_once(void **state)
 
 	s->sync_wait = true;
 	setenv("SLICER_FAULT", "test.w:fail", 1);
-	run(s, 0);
+	run(s);
 	assert_string_equal(s->trace, "rec:a a.do a.finish w.do a.undo ");
 	assert_non_null(strstr(s->error->message, "fault injected at step test.w:fail"));
 }
@@ -206,7 +197,7 @@ static void test_fault_makes_a_step_fail_after_it_ran(void **state)
 	struct script *s = *state;
 
 	setenv("SLICER_FAULT", "test.a:fail", 1);
-	run(s, 0);
+	run(s);
 	assert_string_equal(s->trace, "rec:a a.do a.undo ");
 	assert_non_null(strstr(s->error->message, "fault injected"));
 }
@@ -217,7 +208,7 @@ static void test_fault_of_another_table_is_not_ours(void **state)
 
 	s->sync_wait = true;
 	setenv("SLICER_FAULT", "other.a:fail", 1);
-	run(s, 0);
+	run(s);
 	assert_null(s->error);
 }
 
@@ -225,7 +216,7 @@ static void test_deadline_asks_expire(void **state)
 {
 	struct script *s = *state;
 
-	run(s, 0);
+	run(s);
 	assert_null(s->error);
 	assert_non_null(strstr(s->trace, "w.do w.expire l.do"));
 }
@@ -235,7 +226,7 @@ static void test_deadline_may_fail(void **state)
 	struct script *s = *state;
 
 	s->fail_at = "w.expire";
-	run(s, 0);
+	run(s);
 	assert_string_equal(s->error->message, "step \"w\": w.expire failed");
 	assert_non_null(strstr(s->trace, "a.undo"));
 }
@@ -255,7 +246,7 @@ static void test_cancel_in_a_wait(void **state)
 	struct timer *t = timer_new(s->loop, cancel_later, s);
 
 	timer_set(t, 20);
-	run(s, 0);
+	run(s);
 	timer_free(&t);
 	assert_int_equal(s->error->code, ERR_CANCELLED);
 	assert_non_null(strstr(s->trace, "w.do a.undo"));
@@ -266,18 +257,12 @@ static void test_cancel_before_the_first_step(void **state)
 {
 	struct script *s = *state;
 
-	s->op = op_start(s->loop, s->pool, &table, s, 0);
+	s->op = op_start(s->loop, s->pool, &table, s);
 	cancel_later(s);
 	cancel_later(s); /* twice is once */
 	assert_int_equal(loop_run_until(s->loop, &s->finished, 5000, NULL), 0);
 	assert_int_equal(s->error->code, ERR_CANCELLED);
 	assert_string_equal(s->trace, "a.undo ");
-}
-
-static void test_find_step(void **state)
-{
-	assert_int_equal(op_find_step(&table, "l"), 2);
-	assert_int_equal(op_find_step(&table, "none"), -1);
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -286,7 +271,6 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(test_all_steps_in_order),
-		TEST(test_begins_where_it_is_told),
 		TEST(test_failure_undoes_in_reverse),
 		TEST(test_a_record_that_cannot_be_saved_stops_the_step),
 		TEST(test_failing_undo_does_not_stop_the_others),
@@ -297,7 +281,6 @@ int main(void)
 		TEST(test_deadline_may_fail),
 		TEST(test_cancel_in_a_wait),
 		TEST(test_cancel_before_the_first_step),
-		TEST(test_find_step),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
