@@ -13,12 +13,13 @@
 #include "base/str.h"
 #include "host/boot_images.h"
 #include "host/github_keys.h"
-#include "host/bridges.h"
+#include "host/networks.h"
 #include "host/listen.h"
 #include "host/paths.h"
 #include "host/route.h"
 #include "host/token.h"
 #include "io/worker.h"
+#include "net/mode.h"
 #include "vmm/vmm.h"
 
 enum { WORKERS = 4, DOWNLOADERS = 2 };
@@ -51,12 +52,14 @@ static int up_check_supported(const struct config *cfg, struct error **err)
 				 cfg->name, config_hypervisor_name(cfg->hypervisor));
 	for (size_t i = 0; i < cfg->ngroups; i++) {
 		const struct config_group *g = &cfg->groups[i];
+		const struct net_mode *mode = net_mode(g->network.mode);
 
-		if (g->network.mode == NET_BRIDGE && geteuid() != 0)
+		if (mode && mode->needs_root && geteuid() != 0)
 			return error_set(err, ERR_FORBIDDEN,
-					 "%s: host group \"%s\": a bridge needs root: run it with sudo, or use network: {mode: user}",
-					 cfg->name, g->name);
-		if (g->network.mode != NET_USER && g->network.mode != NET_BRIDGE)
+					 "%s: host group \"%s\": network mode %s needs root: run it with sudo, or use "
+					 "network: {mode: user}",
+					 cfg->name, g->name, config_net_mode_name(g->network.mode));
+		if (!mode)
 			return error_set(err, ERR_UNSUPPORTED,
 					 "%s: host group \"%s\": network mode \"%s\" is not in this version yet; "
 					 "use bridge or user (slicer new %s --net user)",
@@ -116,7 +119,7 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 		return -1;
 	if (boot_images_prepare(d->config, &d->images, err))
 		return -1;
-	return bridges_up(d->config, d->paths.id, err);
+	return networks_up(d->config, d->paths.id, err);
 }
 
 static void up_stopped(void *arg)
@@ -209,7 +212,7 @@ static void up_teardown(struct daemon *d)
 	if (socket_path)
 		unlink(socket_path);
 	if (d->lock_fd >= 0)
-		bridges_down(d->config, d->paths.id);
+		networks_down(d->config, d->paths.id);
 	boot_images_clear(&d->images);
 	vmm_probe_clear(&d->probe);
 	free(d->monitor_exe);

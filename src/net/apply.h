@@ -6,25 +6,25 @@
 #ifndef SLICER_NET_APPLY_H
 #define SLICER_NET_APPLY_H
 
-#include "net/plan.h"
+#include "net/mode.h"
 
-/* The group's bridge, address, forwarding and rules: at start, and again whenever something else
- * may have changed them (a new uplink, a firewall's reload). *ret_notes (may be NULL): sentences
- * for the user; the caller's. ERR_CONFLICT when it would take what is somebody else's. */
+/* What the mode of a group needs for all of its VMs (of a bridge: itself, its address, forwarding
+ * and rules): at start, and again whenever something else may have changed them (a new uplink, a
+ * firewall's reload). *ret_notes (may be NULL): sentences for the user; the caller's. ERR_CONFLICT
+ * when it would take what is somebody else's. */
 int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
 		 struct error **err);
-/* Removes the bridge, and the daemon's tables with its last one. ERR_CONFLICT while VMs are
- * attached. Forwarding stays on for the host's other interfaces: others may rely on it by now. */
+/* Removes it, and the daemon's tables with its last one. ERR_CONFLICT while VMs are attached.
+ * Forwarding stays on for the host's other interfaces: others may rely on it by now. */
 int net_group_down(const struct config_group *g, const char *daemon_id, struct error **err);
 /* The same for a group that is in no configuration any more: see net_list(). */
 int net_bridge_down(const char *bridge, const char *daemon_id, struct error **err);
 
-/* The VM's rules, then its tap: down while it has no rules, then up. *ret_fd is the caller's, and
- * the tap goes with the last fd of it. A tap of that name that is this VM's is replaced: the caller
- * knows that its VMM is gone. The bridge must be up. */
-int net_vm_up(const struct net_plan *p, int *ret_fd, struct error **err);
-/* For a VM that runs: puts back its rules and its place on the bridge. ERR_NOT_FOUND when its tap
- * is gone. */
+/* What the plan's mode makes for the VM; `ret` may hold an fd, which is the caller's. Its rules are in force before it can
+ * send. An interface of that name that is this VM's is replaced: the caller knows that its VMM is gone. What the group needs
+ * must be up. */
+int net_vm_up(const struct net_plan *p, struct net_port *ret, struct error **err);
+/* For a VM that runs: puts back what something else has removed. ERR_NOT_FOUND when that cannot be. */
 int net_vm_mend(const struct net_plan *p, struct error **err);
 int net_vm_down(const struct net_plan *p, struct error **err);
 

@@ -9,4 +9,9 @@
 int net_lock(struct error **err);
 int net_sysctls_apply(char *const *sysctls, struct error **err); /* see struct net_plan */
 
+/* group.c: the rows of mode bridge. */
+int net_bridge_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
+			struct error **err);
+int net_bridge_group_down(const struct config_group *g, const char *daemon_id, struct error **err);
+
 #endif

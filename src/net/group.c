@@ -195,8 +195,8 @@ static int group_apply(const struct net_plan *p, const struct net_facts *facts, 
 	return -1;
 }
 
-int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
-		 struct error **err)
+int net_bridge_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
+			struct error **err)
 {
 	cleanup_close int lock = net_lock(err);
 	cleanup_net_facts struct net_facts facts = {0};
@@ -206,7 +206,7 @@ int net_group_up(const struct config_group *g, const char *daemon_id, char ***re
 	    net_plan_group(g, daemon_id, &facts, &plan, err) < 0)
 		return -1;
 	if (group_apply(&plan, &facts, err) < 0)
-		return error_wrap(err, "network of host group \"%s\"", g->name);
+		return -1;
 	if (ret_notes)
 		*ret_notes = notes_left(&plan, &facts.firewall);
 	return 0;
@@ -245,11 +245,7 @@ int net_bridge_down(const char *bridge, const char *daemon_id, struct error **er
 	return group_remove(nl, bridge, daemon_id, &facts, err);
 }
 
-int net_group_down(const struct config_group *g, const char *daemon_id, struct error **err)
+int net_bridge_group_down(const struct config_group *g, const char *daemon_id, struct error **err)
 {
-	if (g->network.mode != NET_BRIDGE)
-		return 0;
-	if (net_bridge_down(g->network.bridge, daemon_id, err) < 0)
-		return error_wrap(err, "network of host group \"%s\"", g->name);
-	return 0;
+	return net_bridge_down(g->network.bridge, daemon_id, err);
 }

@@ -5,6 +5,7 @@
 
 #include "base/str.h"
 #include "net/check.h"
+#include "net/mode.h"
 #include "net/nft.h"
 
 enum { HASH_DIGITS = 10 };
@@ -21,6 +22,8 @@ void net_plan_clear(struct net_plan *p)
 	free(p->admit_chain);
 	strv_free(&p->sysctls);
 	strv_free(&p->notes);
+	strv_free(&p->guest.dns);
+	net_user_plan_clear(&p->user);
 	*p = (struct net_plan){0};
 }
 
@@ -132,7 +135,7 @@ int net_plan_group(const struct config_group *g, const char *daemon_id,
 	struct ip4_cidr gateway;
 	struct net_plan_link *link;
 
-	*ret = (struct net_plan){0};
+	*ret = (struct net_plan){.mode = NET_BRIDGE};
 	if (check_mode(g, err) < 0 || ip4_parse_cidr(g->network.gateway, &gateway, err) < 0 ||
 	    net_check_group(g, daemon_id, gateway, facts, err) < 0)
 		return -1;
@@ -178,32 +181,33 @@ void net_plan_guard(struct net_plan *p, const unsigned char mac[6], uint32_t add
 	add_element(p, "ports");
 }
 
-int net_plan_vm(const struct config_group *g, const char *daemon_id, const char *hostname,
-		unsigned number, uint32_t address, const struct net_facts *facts,
-		struct net_plan *ret, struct error **err)
+int net_plan_bridge_vm(const struct net_vm *vm, uint32_t address, const struct net_facts *facts,
+		       struct net_plan *ret, struct error **err)
 {
+	const struct config_group *g = vm->group;
 	const struct link *bridge = net_facts_link(facts, g->network.bridge);
 	struct net_plan_link *link;
 	struct ip4_cidr gateway;
 	char name[IFNAMSIZ];
 	unsigned char mac[6];
 
-	*ret = (struct net_plan){0};
+	*ret = (struct net_plan){.mode = NET_BRIDGE};
 	if (check_mode(g, err) < 0 || ip4_parse_cidr(g->network.gateway, &gateway, err) < 0)
 		return -1;
-	ret->daemon_id = str_dup(daemon_id);
-	ret->name = str_dup(hostname);
-	tap_name(g, daemon_id, hostname, number, name);
+	ret->daemon_id = str_dup(vm->daemon_id);
+	ret->name = str_dup(vm->hostname);
+	tap_name(g, vm->daemon_id, vm->hostname, vm->number, name);
 	link = add_link(ret, NET_LINK_TAP, name);
 	snprintf(link->master, sizeof(link->master), "%s", g->network.bridge);
-	link->altname = str_fmt("slicer-%s-%s", daemon_id, hostname);
+	link->altname = str_fmt("slicer-%s-%s", vm->daemon_id, vm->hostname);
 	link->mtu = bridge ? bridge->mtu : net_facts_mtu(facts);
 	strv_append_fmt(&ret->sysctls, "-net/ipv6/conf/%s/disable_ipv6=1", name);
-	mac_from_hostname(hostname, mac);
+	mac_from_hostname(vm->hostname, mac);
 	net_plan_guard(ret, mac, address);
 	ip4_format_cidr((struct ip4_cidr){address, gateway.prefix}, ret->guest.address);
 	ip4_format(gateway.addr, ret->guest.gateway);
 	mac_format(mac, ret->guest.mac);
 	ret->guest.mtu = link->mtu;
+	ret->guest.dns = strv_copy(vm->dns);
 	return 0;
 }

@@ -10,6 +10,7 @@
 #include "config/ip4.h"
 #include "net/facts.h"
 #include "net/mac.h"
+#include "net/user.h"
 
 enum net_link_kind { NET_LINK_BRIDGE, NET_LINK_TAP };
 struct net_plan_link {
@@ -27,6 +28,7 @@ struct net_plan_address {
 
 enum { NET_PLAN_LINKS = 2, NET_PLAN_ADDRESSES = 2, NET_PLAN_ELEMENTS = 4 };
 struct net_plan {
+	enum config_net_mode mode;
 	char *daemon_id;
 	char *name; /* of the group or the VM */
 	struct net_plan_link links[NET_PLAN_LINKS];
@@ -42,7 +44,9 @@ struct net_plan {
 		char address[IP4_TEXT_MAX], gateway[IP4_TEXT_MAX]; /* "192.168.137.2/24", ".1" */
 		char mac[MAC_TEXT_SIZE];
 		unsigned mtu;
+		char **dns; /* not in the record */
 	} guest;
+	struct net_user_plan user; /* mode user; not in the record */
 };
 void net_plan_clear(struct net_plan *p);
 #define cleanup_net_plan __attribute__((cleanup(net_plan_clear)))
@@ -51,13 +55,13 @@ void net_plan_clear(struct net_plan *p);
  * its bridge, its subnet or a part of it belongs to somebody else; the message says to whom. */
 int net_plan_group(const struct config_group *g, const char *daemon_id,
 		   const struct net_facts *facts, struct net_plan *ret, struct error **err);
-/* `number`: 0 for VMs that are not numbered. `address`: from net_pool_take(). */
-int net_plan_vm(const struct config_group *g, const char *daemon_id, const char *hostname,
-		unsigned number, uint32_t address, const struct net_facts *facts,
-		struct net_plan *ret, struct error **err);
+struct net_vm; /* net/mode.h */
+/* `address`: from net_pool_take(). */
+int net_plan_bridge_vm(const struct net_vm *vm, uint32_t address, const struct net_facts *facts,
+		       struct net_plan *ret, struct error **err);
 
 struct json_object *net_plan_to_json(const struct net_plan *p); /* the caller's */
-/* What net_vm_down() and the guest's config need of a VM's plan; strict. */
+/* What removing and mending need of a VM's plan; strict. Without a mode it is of a version that knew bridges only. */
 int net_plan_from_json(struct json_object *obj, struct net_plan *ret, struct error **err);
 
 /* Inside src/net: what makes frames of the VM's first link pass. */

@@ -3,7 +3,7 @@
 
 #include "base/json.h"
 #include "base/str.h"
-#include "net/plan.h"
+#include "net/mode.h"
 
 static struct json_object *link_to_json(const struct net_plan_link *link)
 {
@@ -76,6 +76,7 @@ struct json_object *net_plan_to_json(const struct net_plan *p)
 		json_object_array_add(addresses, address_to_json(&p->addresses[i]));
 	for (size_t i = 0; i < p->nelements; i++)
 		json_object_array_add(elements, element_to_json(&p->elements[i]));
+	js_add_string(obj, "mode", config_net_mode_name(p->mode));
 	js_add_string(obj, "daemon_id", p->daemon_id);
 	js_add_string(obj, "name", p->name);
 	js_add(obj, "links", links);
@@ -127,7 +128,7 @@ static int read_mtu(struct json_object *obj, unsigned *ret, struct error **err)
 	return mtu ? 0 : error_set(err, ERR_INVALID, "\"mtu\" is missing");
 }
 
-static int read_tap(struct json_object *obj, struct net_plan *p, struct error **err)
+static int read_link(struct json_object *obj, struct net_plan *p, struct error **err)
 {
 	struct net_plan_link *link = &p->links[p->nlinks++];
 	const char *kind = "";
@@ -145,43 +146,69 @@ static int read_tap(struct json_object *obj, struct net_plan *p, struct error **
 	return read_mtu(obj, &link->mtu, err);
 }
 
+static int read_links(struct json_object *obj, struct net_plan *p, struct error **err)
+{
+	struct json_object *links = NULL;
+
+	if (js_get_array(obj, "links", &links, err) < 0)
+		return -1;
+	for (size_t i = 0; links && i < json_object_array_length(links); i++) {
+		struct json_object *link = json_object_array_get_idx(links, i);
+
+		if (i == NET_PLAN_LINKS || !json_object_is_type(link, json_type_object))
+			return error_set(err, ERR_INVALID, "\"links\" must be up to %d objects", NET_PLAN_LINKS);
+		if (read_link(link, p, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 static int read_guest(struct json_object *obj, struct net_plan *p, struct error **err)
 {
 	struct net_guest *guest = &p->guest;
+	struct json_object *o = NULL;
 	struct ip4_cidr address;
-	unsigned char mac[6];
 	uint32_t gateway;
 
-	if (read_text(obj, "address", guest->address, sizeof(guest->address), err) < 0 ||
-	    read_text(obj, "gateway", guest->gateway, sizeof(guest->gateway), err) < 0 ||
-	    read_text(obj, "mac", guest->mac, sizeof(guest->mac), err) < 0 ||
-	    read_mtu(obj, &guest->mtu, err) < 0 ||
-	    ip4_parse_cidr(guest->address, &address, err) < 0 ||
-	    ip4_parse(guest->gateway, &gateway, err) < 0)
+	if (js_get_object(obj, "guest", &o, err) < 0)
 		return -1;
-	if (mac_parse(guest->mac, mac) < 0)
-		return error_set(err, ERR_INVALID, "\"%s\" is no MAC address", guest->mac);
-	net_plan_guard(p, mac, address.addr);
-	return 0;
+	if (!o)
+		return error_set(err, ERR_INVALID, "\"guest\" is missing");
+	if (read_text(o, "address", guest->address, sizeof(guest->address), err) < 0 ||
+	    read_text(o, "gateway", guest->gateway, sizeof(guest->gateway), err) < 0 ||
+	    read_text(o, "mac", guest->mac, sizeof(guest->mac), err) < 0 ||
+	    read_mtu(o, &guest->mtu, err) < 0 ||
+	    ip4_parse_cidr(guest->address, &address, err) < 0)
+		return -1;
+	return ip4_parse(guest->gateway, &gateway, err);
+}
+
+static const struct net_mode *read_mode(struct json_object *obj, struct error **err)
+{
+	const char *name = config_net_mode_name(NET_BRIDGE);
+
+	if (js_get_string(obj, "mode", &name, err) < 0)
+		return NULL;
+	for (int m = NET_CNI; m <= NET_SLOTS; m++)
+		if (str_eq(name, config_net_mode_name((enum config_net_mode)m)) && net_mode((enum config_net_mode)m))
+			return net_mode((enum config_net_mode)m);
+	error_set(err, ERR_INVALID, "network mode \"%s\" is not in this version", name);
+	return NULL;
 }
 
 int net_plan_from_json(struct json_object *obj, struct net_plan *ret, struct error **err)
 {
-	struct json_object *links = NULL, *guest = NULL, *link;
+	const struct net_mode *mode = read_mode(obj, err);
 
 	*ret = (struct net_plan){0};
-	if (read_copy(obj, "daemon_id", &ret->daemon_id, err) < 0 ||
-	    read_copy(obj, "name", &ret->name, err) < 0 ||
-	    js_get_strv(obj, "sysctls", &ret->sysctls, NULL, err) < 0 ||
-	    js_get_array(obj, "links", &links, err) < 0 ||
-	    js_get_object(obj, "guest", &guest, err) < 0)
+	if (!mode)
 		goto fail;
-	link = links ? json_object_array_get_idx(links, 0) : NULL;
-	if (!guest || !link || !json_object_is_type(link, json_type_object)) {
-		error_set(err, ERR_INVALID, "a link and a guest are missing");
-		goto fail;
-	}
-	if (read_tap(link, ret, err) == 0 && read_guest(guest, ret, err) == 0)
+	ret->mode = mode->mode;
+	if (read_copy(obj, "daemon_id", &ret->daemon_id, err) == 0 &&
+	    read_copy(obj, "name", &ret->name, err) == 0 &&
+	    js_get_strv(obj, "sysctls", &ret->sysctls, NULL, err) == 0 &&
+	    read_links(obj, ret, err) == 0 && read_guest(obj, ret, err) == 0 &&
+	    (!mode->from_record || mode->from_record(obj, ret, err) == 0))
 		return 0;
 fail:
 	net_plan_clear(ret);

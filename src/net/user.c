@@ -2,7 +2,7 @@
 #include "base/fs.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "net/user.h"
+#include "net/mode.h"
 
 #define USER_ADDRESS "10.0.2.15"
 #define USER_GATEWAY "10.0.2.2"
@@ -109,3 +109,40 @@ void net_user_plan_clear(struct net_user_plan *p)
 	mem_freep(&p->note);
 	*p = (struct net_user_plan){0};
 }
+
+static int user_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
+			struct error **err)
+{
+	*ret = str_dup(USER_ADDRESS "/24"); /* everybody's: no two of them ever meet */
+	return 0;
+}
+
+static int user_plan(const struct net_vm *vm, struct net_plan *ret, struct error **err)
+{
+	unsigned char mac[6];
+
+	*ret = (struct net_plan){.mode = NET_USER, .daemon_id = str_dup(vm->daemon_id), .name = str_dup(vm->hostname)};
+	net_user_plan(vm->user_host, vm->dns, &ret->user);
+	mac_from_hostname(vm->hostname, mac);
+	mac_format(mac, ret->guest.mac);
+	snprintf(ret->guest.address, sizeof(ret->guest.address), "%s", ret->user.address);
+	snprintf(ret->guest.gateway, sizeof(ret->guest.gateway), "%s", ret->user.gateway);
+	ret->guest.mtu = ret->user.mtu;
+	ret->guest.dns = strv_copy(ret->user.dns);
+	return 0;
+}
+
+static int user_up(const struct net_plan *p, struct net_port *ret, struct error **err)
+{
+	*ret = (struct net_port){.kind = p->user.kind == NET_USER_PASST ? NET_PORT_HELPER : NET_PORT_NOWHERE,
+				 .tap_fd = -1,
+				 .helper_argv = p->user.helper_argv};
+	return 0;
+}
+
+const struct net_mode net_mode_user = {
+    .mode = NET_USER,
+    .reserve = user_reserve,
+    .plan = user_plan,
+    .up = user_up,
+};

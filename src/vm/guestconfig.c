@@ -18,8 +18,7 @@ char *guest_config(const struct vm *vm, const struct network_job *network)
 	js_add_string(root, "lower", "slicer-root");
 	js_add_string(root, "upper", "slicer-data");
 	js_add(obj, "root", root);
-	network_job_guest(network, vm->hostname, obj);
-	js_add_strv(obj, "dns", network->mode == NET_BRIDGE ? vm->dns : network->user.dns);
+	network_job_guest(network, obj);
 	js_add_strv(obj, "ssh_keys", vm->ssh_keys);
 	js_add_string(obj, "userdata", vm->userdata);
 	text = js_to_string(obj);

@@ -92,7 +92,7 @@ static int launch_network(void *ctx, struct op *op, struct error **err)
 
 	if (launch_end_vmm(l, err))
 		return -1;
-	return network_job_up(&l->net, l->name, &l->spec.net, err);
+	return network_job_up(&l->net, &l->spec.net, err);
 }
 
 static int launch_network_undo(void *ctx, struct error **err)

@@ -3,8 +3,7 @@
 #ifndef SLICER_VM_NETWORK_H
 #define SLICER_VM_NETWORK_H
 
-#include "net/plan.h"
-#include "net/user.h"
+#include "net/mode.h"
 #include "vm/vm.h"
 #include "vmm/vmm.h"
 
@@ -14,10 +13,9 @@ int vm_network_reserve(struct vm *vm, const char *wanted, struct error **err);
 
 /* A copy for one operation's worker steps. */
 struct network_job {
-	enum config_net_mode mode;    /* NET_USER or NET_BRIDGE */
-	struct net_user_plan user;
+	bool planned;         /* else there is nothing to do */
 	struct net_plan plan;
-	int tap_fd;
+	struct net_port port; /* once it is up; the job's */
 	uid_t helper_uid;
 };
 /* To make it: from the present configuration, kept in vm->network for the record. */
@@ -26,9 +24,9 @@ int network_job_plan(struct network_job *job, struct vm *vm, struct error **err)
 int network_job_recorded(struct network_job *job, const struct vm *vm, struct error **err);
 void network_job_clear(struct network_job *job); /* closes the tap */
 
-void network_job_guest(const struct network_job *job, const char *hostname, struct json_object *config); /* network and dns */
+void network_job_guest(const struct network_job *job, struct json_object *config); /* network and dns */
 /* In a worker. `ret` borrows from the job. */
-int network_job_up(struct network_job *job, const char *hostname, struct vmm_net *ret, struct error **err);
+int network_job_up(struct network_job *job, struct vmm_net *ret, struct error **err);
 int network_job_down(struct network_job *job, struct error **err);
 
 /* Puts back what a running VM needs and something else may have removed (a firewall's reload). Blocking, milliseconds. */

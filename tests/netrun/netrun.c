@@ -19,7 +19,6 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "net/apply.h"
-#include "net/pool.h"
 
 static int report(const char *what, struct error *err)
 {
@@ -85,17 +84,20 @@ static int run_vm(const struct config_group *g, const char *id, unsigned number,
 {
 	cleanup_free char *hostname = str_fmt("%s-%u", g->name, number);
 	struct error *err = NULL;
-	cleanup_net_pool struct net_pool *pool = net_pool_new(g, &err);
+	const struct net_mode *mode = net_mode(g->network.mode);
+	struct net_vm vm = {
+	    .group = g, .daemon_id = id, .hostname = hostname, .number = number, .address = ""};
 	cleanup_net_plan struct net_plan plan = {0};
-	cleanup_net_facts struct net_facts facts = {0};
 	cleanup_close int tap = -1, guest = -1;
-	uint32_t address;
+	cleanup_free char *address = NULL;
+	struct net_port port;
 
-	if (!pool || net_pool_take(pool, number, NULL, NULL, 0, &address, &err) < 0 ||
-	    net_facts_read(false, &facts, &err) < 0 ||
-	    net_plan_vm(g, id, hostname, number, address, &facts, &plan, &err) < 0 ||
-	    net_vm_up(&plan, &tap, &err) < 0)
+	if (mode->reserve(&vm, NULL, NULL, 0, &address, &err) < 0)
 		return report("vm", err);
+	vm.address = address;
+	if (mode->plan(&vm, &plan, &err) < 0 || net_vm_up(&plan, &port, &err) < 0)
+		return report("vm", err);
+	tap = port.tap_fd;
 	if (netns && (guest = guest_tap(netns, &err)) < 0)
 		return report("vm", err);
 	print_plan(&plan);

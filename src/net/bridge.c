@@ -1,7 +1,12 @@
 /* SPDX-License-Identifier: MIT */
+/* Mode `bridge`: a tap on the bridge of the group, and elements of the daemon's sets that guard it. */
+#include <arpa/inet.h>
+
 #include "base/str.h"
 #include "net/apply_impl.h"
+#include "net/mode.h"
 #include "net/nft.h"
+#include "net/pool.h"
 
 #include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
 
@@ -75,29 +80,25 @@ static int configure_tap(struct netlink *nl, const struct net_plan *p, struct er
 	return join_bridge(nl, p, index, err);
 }
 
-int net_vm_up(const struct net_plan *p, int *ret_fd, struct error **err)
+static int bridge_up(const struct net_plan *p, struct net_port *ret, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_close int fd = -1;
 	int old = nl ? find_tap(nl, p, err) : -1;
 
-	if (old < 0 || (old > 0 && links_delete(nl, old, err) < 0))
-		goto fail;
-	if (add_rules(p, err) < 0)
-		goto fail;
+	if (old < 0 || (old > 0 && links_delete(nl, old, err) < 0) || add_rules(p, err) < 0)
+		return -1;
 	fd = links_tap_create(p->links[0].name, (uid_t)-1, err);
 	if (fd < 0 || configure_tap(nl, p, err) < 0) {
 		fd_closep(&fd);
 		remove_rules(p, NULL);
-		goto fail;
+		return -1;
 	}
-	*ret_fd = TAKE_FD(fd);
+	*ret = (struct net_port){.kind = NET_PORT_TAP, .tap_fd = TAKE_FD(fd)};
 	return 0;
-fail:
-	return error_wrap(err, "network of VM \"%s\"", p->name);
 }
 
-int net_vm_mend(const struct net_plan *p, struct error **err)
+static int bridge_mend(const struct net_plan *p, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	int index = nl ? find_tap(nl, p, err) : -1;
@@ -107,21 +108,83 @@ int net_vm_mend(const struct net_plan *p, struct error **err)
 	if (index > 0 && add_rules(p, err) == 0 && net_sysctls_apply(p->sysctls, err) == 0 &&
 	    join_bridge(nl, p, index, err) == 0)
 		return 0;
-	return error_wrap(err, "network of VM \"%s\"", p->name);
+	return -1;
 }
 
-int net_vm_down(const struct net_plan *p, struct error **err)
+static int bridge_down(const struct net_plan *p, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_error struct error *why = NULL;
 	int index = nl ? find_tap(nl, p, &why) : -1;
 
 	/* Somebody else's interface of that name stays, and so it does not need our rules. */
-	if (index < 0 && (!why || why->code != ERR_CONFLICT)) {
-		error_move(err, &why);
-	} else if (index <= 0 || links_delete(nl, index, err) == 0) {
-		if (remove_rules(p, err) == 0)
-			return 0;
-	}
-	return error_wrap(err, "network of VM \"%s\"", p->name);
+	if (index < 0 && (!why || why->code != ERR_CONFLICT))
+		return error_move(err, &why);
+	if (index > 0 && links_delete(nl, index, err) < 0)
+		return -1;
+	return remove_rules(p, err);
 }
+
+static int bridge_take(const struct net_vm *vm, const struct net_pool *pool, const char *wanted, const uint32_t *used,
+		       size_t nused, char **ret, struct error **err)
+{
+	struct ip4_cidr got = {.prefix = pool->gateway.prefix};
+	char text[IP4_TEXT_MAX];
+
+	if (net_pool_take(pool, vm->number, wanted, used, nused, &got.addr, err) < 0)
+		return -1;
+	ip4_format_cidr(got, text);
+	*ret = str_dup(text);
+	return 0;
+}
+
+static int bridge_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
+			  struct error **err)
+{
+	cleanup_net_pool struct net_pool *pool = net_pool_new(vm->group, err);
+
+	if (!pool)
+		return -1;
+	if (*vm->address && !wanted && bridge_take(vm, pool, vm->address, used, nused, ret, NULL) == 0)
+		return 0;
+	return bridge_take(vm, pool, wanted, used, nused, ret, err);
+}
+
+static int bridge_plan(const struct net_vm *vm, struct net_plan *ret, struct error **err)
+{
+	cleanup_net_facts struct net_facts facts = {0};
+	struct ip4_cidr address;
+
+	if (ip4_parse_cidr(vm->address, &address, err) < 0 || net_facts_read(false, &facts, err) < 0)
+		return -1;
+	return net_plan_bridge_vm(vm, address.addr, &facts, ret, err);
+}
+
+static int bridge_from_record(struct json_object *obj, struct net_plan *p, struct error **err)
+{
+	struct ip4_cidr address;
+	unsigned char mac[6];
+
+	if (p->nlinks != 1 || p->links[0].kind != NET_LINK_TAP || !*p->links[0].master)
+		return error_set(err, ERR_INVALID, "a tap and its bridge are missing");
+	if (ip4_parse_cidr(p->guest.address, &address, err) < 0)
+		return -1;
+	if (mac_parse(p->guest.mac, mac) < 0)
+		return error_set(err, ERR_INVALID, "\"%s\" is no MAC address", p->guest.mac);
+	net_plan_guard(p, mac, address.addr);
+	return 0;
+}
+
+const struct net_mode net_mode_bridge = {
+    .mode = NET_BRIDGE,
+    .needs_root = true,
+    .needs_group = true,
+    .group_up = net_bridge_group_up,
+    .group_down = net_bridge_group_down,
+    .reserve = bridge_reserve,
+    .plan = bridge_plan,
+    .from_record = bridge_from_record,
+    .up = bridge_up,
+    .mend = bridge_mend,
+    .down = bridge_down,
+};

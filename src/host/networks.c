@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+#include "host/networks.h"
+
+#include "base/log.h"
+#include "base/str.h"
+#include "net/apply.h"
+
+static int networks_one_up(const struct config_group *g, const char *daemon_id, struct error **err)
+{
+	cleanup_strv char **notes = NULL;
+
+	if (g->network.gateway)
+		log_info("Creating network pool for host group %s with gateway %s", g->name, g->network.gateway);
+	if (net_group_up(g, daemon_id, &notes, err))
+		return -1;
+	for (char *const *note = notes; note && *note; note++)
+		log_warn("%s", *note);
+	return 0;
+}
+
+int networks_up(const struct config *config, const char *daemon_id, struct error **err)
+{
+	for (size_t i = 0; i < config->ngroups; i++) {
+		if (networks_one_up(&config->groups[i], daemon_id, err)) {
+			networks_down(config, daemon_id);
+			return -1;
+		}
+	}
+	return 0;
+}
+
+void networks_down(const struct config *config, const char *daemon_id)
+{
+	for (size_t i = 0; i < config->ngroups; i++) {
+		const struct config_group *g = &config->groups[i];
+		cleanup_error struct error *error = NULL;
+
+		if (net_group_down(g, daemon_id, &error) && error->code != ERR_CONFLICT)
+			log_warn("host group \"%s\": %s", g->name, error_message(error));
+	}
+}

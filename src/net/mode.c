@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+#include "net/apply.h"
+
+#include "base/str.h"
+
+const struct net_mode *net_mode(enum config_net_mode mode)
+{
+	static const struct net_mode *const modes[] = {&net_mode_bridge, &net_mode_user};
+
+	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
+		if (modes[i]->mode == mode)
+			return modes[i];
+	return NULL;
+}
+
+int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
+		 struct error **err)
+{
+	const struct net_mode *mode = net_mode(g->network.mode);
+
+	if (!mode || !mode->group_up || mode->group_up(g, daemon_id, ret_notes, err) == 0)
+		return 0;
+	return error_wrap(err, "network of host group \"%s\"", g->name);
+}
+
+int net_group_down(const struct config_group *g, const char *daemon_id, struct error **err)
+{
+	const struct net_mode *mode = net_mode(g->network.mode);
+
+	if (!mode || !mode->group_down || mode->group_down(g, daemon_id, err) == 0)
+		return 0;
+	return error_wrap(err, "network of host group \"%s\"", g->name);
+}
+
+/* A plan has a mode of the table: it comes from there. */
+int net_vm_up(const struct net_plan *p, struct net_port *ret, struct error **err)
+{
+	*ret = (struct net_port){.kind = NET_PORT_NOWHERE, .tap_fd = -1};
+	if (net_mode(p->mode)->up(p, ret, err) == 0)
+		return 0;
+	return error_wrap(err, "network of VM \"%s\"", p->name);
+}
+
+int net_vm_mend(const struct net_plan *p, struct error **err)
+{
+	const struct net_mode *mode = net_mode(p->mode);
+
+	if (!mode->mend || mode->mend(p, err) == 0)
+		return 0;
+	return error_wrap(err, "network of VM \"%s\"", p->name);
+}
+
+int net_vm_down(const struct net_plan *p, struct error **err)
+{
+	const struct net_mode *mode = net_mode(p->mode);
+
+	if (!mode->down || mode->down(p, err) == 0)
+		return 0;
+	return error_wrap(err, "network of VM \"%s\"", p->name);
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/* Network modes: one row of operations each. Whoever launches, stops or adopts a VM goes by the row of its plan and knows
+ * no mode by name. A mode that is not in the table is one that this version does not have. */
+#ifndef SLICER_NET_MODE_H
+#define SLICER_NET_MODE_H
+
+#include "net/plan.h"
+
+/* A VM as its network sees it; everything is borrowed. */
+struct net_vm {
+	const struct config_group *group;
+	const char *daemon_id, *hostname;
+	unsigned number;			/* 0: not numbered */
+	const char *address;			/* "A/L" as reserved; "" while not known */
+	char *const *dns;			/* configured servers */
+	const struct net_user_host *user_host;
+};
+
+/* What the VMM gets. */
+enum net_port_kind {
+	NET_PORT_TAP,
+	NET_PORT_HELPER, /* a program that speaks for the guest over a socket pair */
+	NET_PORT_NOWHERE, /* an interface that leads nowhere */
+};
+struct net_port {
+	enum net_port_kind kind;
+	int tap_fd;		  /* the caller's; -1: none */
+	char *const *helper_argv; /* borrowed from the plan */
+};
+
+struct net_mode {
+	enum config_net_mode mode;
+	bool needs_root;
+	bool needs_group; /* reserve and plan do: net_vm.group is not NULL */
+	/* Of a whole group, see net/apply.h; NULL: nothing to do. */
+	int (*group_up)(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err);
+	int (*group_down)(const struct config_group *g, const char *daemon_id, struct error **err);
+	/* Pure. The VM's address, "A/L", from the group's pool: `wanted` (NULL: any) as in net_pool_take(); vm->address is
+	 * kept when it still fits and nothing else is wanted. `used`: those of the group's other VMs. The caller's. */
+	int (*reserve)(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
+		       struct error **err);
+	/* Reads the host's facts; changes nothing. */
+	int (*plan)(const struct net_vm *vm, struct net_plan *ret, struct error **err);
+	/* From the members that all modes have to a plan: what else this mode needs of a record. NULL: nothing. */
+	int (*from_record)(struct json_object *obj, struct net_plan *p, struct error **err);
+	/* Blocking, in a worker: see net/apply.h. NULL: nothing to do. */
+	int (*up)(const struct net_plan *p, struct net_port *ret, struct error **err);
+	int (*mend)(const struct net_plan *p, struct error **err);
+	int (*down)(const struct net_plan *p, struct error **err);
+};
+
+const struct net_mode *net_mode(enum config_net_mode mode); /* NULL: not in this version */
+
+extern const struct net_mode net_mode_bridge, net_mode_user;
+
+#endif
