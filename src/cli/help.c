@@ -12,7 +12,7 @@ static void print_option(FILE *out, const struct option_spec *o)
 	cleanup_free char *left = o->metavar ? str_fmt("%s--%s %s", letter, o->name, o->metavar)
 					     : str_fmt("%s--%s", letter, o->name);
 
-	if (strlen(left) >= NAME_COLUMN)
+	if (strlen(left) + 2 > NAME_COLUMN)
 		fprintf(out, "  %s\n  %*s%s", left, NAME_COLUMN, "", o->help);
 	else
 		fprintf(out, "  %-*s%s", NAME_COLUMN, left, o->help);

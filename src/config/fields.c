@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The keys of the configuration file: the one place that says what they are called, allow and
  * default to. After a change here run the test config_docs with SLICER_GOLDEN_UPDATE=1, which
- * writes docs/configuration.md anew. */
+ * writes docs/configuration.md and man/slicer.yaml.5.scd anew. */
 #include "config/config.h"
 #include "config/fields.h"
 #include "config/syntax.h"

@@ -253,7 +253,7 @@ static int up_run(struct cli *cli, const struct parsed *args, struct error **err
 
 static const struct option_spec up_options[] = {
 	{.name = "file", .letter = 'f', .type = OPTION_STRING, .metavar = "FILE",
-	 .help = "the configuration (default " CONFIG_DEFAULT_FILE ")"},
+	 .help = "The configuration (default " CONFIG_DEFAULT_FILE ")"},
 	{0},
 };
 
