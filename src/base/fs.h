@@ -22,6 +22,9 @@ int fd_socketpair(int ret[2], struct error **err);
 int fd_listen_unix(const char *path, mode_t mode, struct error **err);
 /* Connects, non-blocking fd; the connect itself is immediate for Unix sockets. ERR_UNAVAILABLE when nobody listens. */
 int fd_connect_unix(const char *path, struct error **err);
+/* Listens on a TCP socket (IPv4), non-blocking. ERR_CONFLICT when the port is in use. */
+struct sockaddr_in;
+int fd_listen_tcp(const struct sockaddr_in *addr, struct error **err);
 size_t fd_count_open(void); /* of this process, from /proc/self/fd */
 
 int fs_read_file(const char *path, size_t limit, char **ret, size_t *ret_len, struct error **err);

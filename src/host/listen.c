@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <grp.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -33,21 +32,20 @@ static int listen_tcp(const struct config_api *api, char **ret_shown, struct err
 	struct sockaddr_in addr;
 	char text[INET_ADDRSTRLEN];
 	cleanup_close int fd = -1;
-	int on = 1;
+	cleanup_error struct error *error = NULL;
 
 	if (listen_address(api, &addr, err))
 		return -1;
 	inet_ntop(AF_INET, &addr.sin_addr, text, sizeof(text));
-	fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)))
-		return error_errno(err, errno, "make a socket for the API");
-	if (bind(fd, (const struct sockaddr *)&addr, sizeof(addr)) || listen(fd, SOMAXCONN)) {
-		if (errno != EADDRINUSE)
-			return error_errno(err, errno, "listen on %s:%u", text, api->port);
+	fd = fd_listen_tcp(&addr, &error);
+	if (fd < 0 && error->code != ERR_CONFLICT) {
+		error_wrap(&error, "API");
+		return error_move(err, &error);
+	}
+	if (fd < 0)
 		return error_set(err, ERR_CONFLICT,
 				 "port %u on %s is in use: end what listens there (ss -ltnp), or set another api.port",
 				 api->port, text);
-	}
 	*ret_shown = str_fmt("API listening on: %s:%u", text, api->port);
 	return TAKE_FD(fd);
 }

@@ -150,7 +150,7 @@ void http1_conn_next(struct http1_conn *c, const struct http1_exchange *ended)
 	c->x = NULL;
 	if (!ended->encoder.done) {
 		http1_conn_free(c); /* the client sees that the answer is not complete */
-	} else if (!ended->keep_alive || c->server->listen_fd < 0) {
+	} else if (!ended->keep_alive || !c->server->acceptor) {
 		http1_conn_linger(c);
 	} else if (c->body_done) {
 		reset(c);

@@ -185,7 +185,7 @@ static void exchange_respond(struct http_exchange *base)
 	/* A client that waits sends its body after a good answer only when it was told to go on. */
 	if (h->status < 300)
 		send_continue(x);
-	if (x->expects_continue || x->conn->server->listen_fd < 0)
+	if (x->expects_continue || !x->conn->server->acceptor)
 		x->keep_alive = false;
 	x->encoder.kind = encoding_for(x, h);
 	x->encoder.left = h->content_length >= 0 ? (uint64_t)h->content_length : 0;

@@ -1,7 +1,5 @@
 /* SPDX-License-Identifier: MIT */
 /* The listening side: accepting, limits, deadlines. */
-#include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 #include <sys/socket.h>
 
@@ -9,8 +7,6 @@
 #include "io/http1_server.h"
 
 enum {
-	ACCEPT_BATCH = 16,
-	ACCEPT_PAUSE_MS = 100,
 	MAX_REFUSED = 64, /* connections that are being told 503 */
 };
 
@@ -34,16 +30,9 @@ static void on_tick(void *arg)
 		start_tick(s);
 }
 
-static void on_accept_again(void *arg)
+static void add_connection(void *arg, int take_fd)
 {
 	struct http1_server *s = arg;
-
-	if (s->watch)
-		watch_set(s->watch, WATCH_IN);
-}
-
-static void add_connection(struct http1_server *s, int take_fd)
-{
 	bool refused = s->nconns >= s->limits.max_connections;
 	struct http1_conn *c;
 
@@ -60,28 +49,6 @@ static void add_connection(struct http1_server *s, int take_fd)
 		s->nconns++;
 	}
 	start_tick(s);
-}
-
-static void on_connection(void *arg, int what)
-{
-	struct http1_server *s = arg;
-
-	for (int i = 0; i < ACCEPT_BATCH; i++) {
-		int fd = accept4(s->listen_fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-
-		if (fd >= 0) {
-			add_connection(s, fd);
-			continue;
-		}
-		if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-			/* The connection stays in the backlog: asking again at once would spin. */
-			watch_set(s->watch, 0);
-			timer_set(s->accept_again, ACCEPT_PAUSE_MS);
-			return;
-		}
-		if (errno == EAGAIN)
-			return;
-	}
 }
 
 static void set_limits(struct http1_server *s, const struct http1_limits *given)
@@ -125,19 +92,13 @@ struct http1_server *http1_server_new(struct loop *loop, int take_listen_fd,
 	socklen_t size = sizeof(addr);
 
 	s->loop = loop;
-	s->listen_fd = take_listen_fd;
 	s->request = request;
 	s->arg = arg;
 	set_limits(s, limits);
 	getsockname(take_listen_fd, (struct sockaddr *)&addr, &size);
 	s->local = addr.ss_family == AF_UNIX;
-	/* Of two loops on one socket, or after a connection was taken back, accept must not block.
-	 */
-	fcntl(take_listen_fd, F_SETFL, fcntl(take_listen_fd, F_GETFL) | O_NONBLOCK);
 	s->tick = timer_new(loop, on_tick, s);
-	s->accept_again = timer_new(loop, on_accept_again, s);
-	s->watch = watch_new(loop, take_listen_fd, on_connection, s);
-	watch_set(s->watch, WATCH_IN);
+	s->acceptor = acceptor_new(loop, take_listen_fd, add_connection, s);
 	return s;
 }
 
@@ -145,9 +106,7 @@ void http1_server_stop_listening(struct http1_server *s)
 {
 	struct http1_conn *c, *next;
 
-	watch_free(&s->watch);
-	timer_cancel(s->accept_again);
-	fd_closep(&s->listen_fd);
+	acceptor_free(&s->acceptor);
 	for (c = s->conns; c; c = next) {
 		next = c->next;
 		if (c->state == HTTP1_CONN_HEAD)
@@ -167,10 +126,8 @@ void http1_server_free(struct http1_server **ps)
 		error_set(&e, ERR_CANCELLED, "the server is closing");
 		http1_conn_fail(s->conns, e);
 	}
-	watch_free(&s->watch);
-	timer_free(&s->accept_again);
+	acceptor_free(&s->acceptor);
 	timer_free(&s->tick);
-	fd_closep(&s->listen_fd);
 	free(s);
 }
 

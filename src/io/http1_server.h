@@ -3,6 +3,7 @@
 #ifndef SLICER_IO_HTTP1_SERVER_H
 #define SLICER_IO_HTTP1_SERVER_H
 
+#include "io/acceptor.h"
 #include "io/http1_impl.h"
 
 enum {
@@ -14,10 +15,8 @@ enum {
 
 struct http1_server {
 	struct loop *loop;
-	int listen_fd; /* -1: stopped */
-	struct watch *watch;
-	struct timer *accept_again; /* after running out of fds */
-	struct timer *tick;	    /* looks at all deadlines: cheaper than timers per request */
+	struct acceptor *acceptor; /* NULL: stopped */
+	struct timer *tick;	   /* looks at all deadlines: cheaper than timers per request */
 	int64_t tick_ms;
 	struct http1_limits limits;
 	http_request_fn *request;

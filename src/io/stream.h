@@ -53,6 +53,10 @@ struct splice;
 typedef void splice_done_fn(void *arg, const struct error *error);
 struct splice *splice_new(struct loop *loop, struct stream *take_a, struct stream *take_b, splice_done_fn *done, void *arg);
 void splice_free(struct splice **sp);
+/* For protocols without half-close: the first end, of either side, ends both. What came before it is still written, what
+ * comes from the other side afterwards is dropped. A side that takes nothing for SPLICE_LINGER_MS then is cut off. */
+void splice_end_together(struct splice *sp);
+enum { SPLICE_LINGER_MS = 10 * 1000 };
 uint64_t splice_bytes(const struct splice *sp); /* moved so far, both ways */
 
 #endif

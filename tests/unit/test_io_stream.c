@@ -447,6 +447,31 @@ static void test_splice_fails(void **state)
 	assert_int_equal(y.code, ERR_IO);
 }
 
+/* The first end ends both: what came before it arrives, the other side goes on sending in vain. */
+static void test_splice_end_together(void **state)
+{
+	struct stream *left[2], *right[2];
+	struct endpoint x = {.total = 5 * MIB}, y = {.keep = true, .sent = UINT64_MAX};
+	struct spliced sp = {};
+
+	stream_pair(left);
+	stream_pair(right);
+	sp.splice = splice_new(loop, left[1], right[0], on_spliced, &sp);
+	splice_end_together(sp.splice);
+	endpoint_start(&x, left[0]);
+	endpoint_start(&y, right[1]);
+	wait_for(&y.eof);
+	wait_for(&x.closed);
+	assert_int_equal(y.received, 5 * MIB);
+	assert_false(sp.done); /* the other side has its time */
+	stream_write(y.s, pattern_at(0), 1000);
+	stream_end(y.s);
+	wait_for(&sp.done);
+	assert_int_equal(sp.code, 0);
+	assert_int_equal(x.received, 0);
+	stream_free(&y.s);
+}
+
 static void test_splice_cancel(void **state)
 {
 	struct stream *left[2], *right[2];
@@ -484,6 +509,7 @@ int main(void)
 	    T(test_splice),
 	    T(test_splice_half),
 	    T(test_splice_fails),
+	    T(test_splice_end_together),
 	    T(test_splice_cancel),
 	};
 
