@@ -15,7 +15,7 @@ static const struct command *const commands[] = {
 
 static const struct command *const shortcuts[] = {
 	&command_vm_list, &command_vm_exec, &command_vm_shell, &command_vm_cp, &command_vm_logs, &command_vm_relaunch,
-	&command_vm_route, NULL,
+	&command_vm_forward, &command_vm_route, NULL,
 };
 
 static const struct command root = {
@@ -26,7 +26,7 @@ static const struct command root = {
 		   "  sudo slicer vm exec vm-1 -- uname -a\n",
 	.commands = commands,
 	.shortcuts = shortcuts,
-	.later = "activate amp auto bg ca claude codex copilot disk doctor forward fs install net opencode pci pi proxy "
+	.later = "activate amp auto bg ca claude codex copilot disk doctor fs install net opencode pci pi proxy "
 		 "secret update workspace worktree wt",
 };
 

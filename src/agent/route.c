@@ -12,6 +12,7 @@ static const struct {
 	{"/exec", "POST", exec_handle},
 	{"/cp", "GET, POST", cp_handle},
 	{"/shell", "GET", shell_handle},
+	{"/forward", "GET", forward_handle},
 };
 
 static bool allows(const char *methods, const char *method)

@@ -48,7 +48,8 @@ void shutdown_by_init(bool reboot);
 
 /* Each owns the exchange; q (borrowed) is its target, taken apart. */
 typedef void endpoint_fn(struct server *s, struct http_exchange *take, const struct http_query *q);
-endpoint_fn health_handle, events_handle, shutdown_handle, exec_handle, cp_handle, shell_handle;
+endpoint_fn health_handle, events_handle, shutdown_handle, exec_handle, cp_handle, shell_handle,
+	forward_handle;
 void route_request(struct server *server, struct http_exchange *take);
 
 struct events *events_new(struct server *s);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* What the agent answers: exec, cp, health. The daemon only looks whether the VM can be asked. */
+/* What the agent answers: exec, cp, shell, forward, health. The daemon only looks whether the VM can be asked. */
 #include "api/call.h"
+#include "api/forward.h"
 #include "api/gateway.h"
 #include "api/shell.h"
 #include "base/str.h"
@@ -44,17 +45,18 @@ static void agent_waited(void *arg, const struct error *error)
 		agent_pass_now(call, vm);
 }
 
-static void agent_shell_ready(void *arg, const struct error *error)
+static void agent_upgrade_ready(void *arg, const struct error *error)
 {
 	struct call *call = arg;
 	struct vm *vm = manager_find(call->api->manager, call->vm);
+	void (*start)(struct vm *vm, struct http_exchange *take_client) = call->upgrade;
 
 	vm_waiter_free(&call->waiter);
 	if (error || !vm) {
 		agent_refuse(call, error);
 		return;
 	}
-	shell_start(vm, TAKE_PTR(call->x));
+	start(vm, TAKE_PTR(call->x));
 	call_free(&call);
 }
 
@@ -87,7 +89,8 @@ void agent_pass(struct call *call)
 		agent_await(call, vm, agent_waited);
 }
 
-void agent_shell(struct call *call)
+/* A WebSocket of the client's, begun by `start` when the agent is there. */
+static void agent_upgrade(struct call *call, void (*start)(struct vm *vm, struct http_exchange *take_client))
 {
 	struct vm *vm = call_vm(call);
 	cleanup_error struct error *error = NULL;
@@ -102,7 +105,18 @@ void agent_shell(struct call *call)
 		return;
 	}
 	http_head_free(&accept);
-	agent_await(call, vm, agent_shell_ready);
+	call->upgrade = start;
+	agent_await(call, vm, agent_upgrade_ready);
+}
+
+void agent_shell(struct call *call)
+{
+	agent_upgrade(call, shell_start);
+}
+
+void agent_forward(struct call *call)
+{
+	agent_upgrade(call, forward_start);
 }
 
 void vm_health(struct call *call)

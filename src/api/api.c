@@ -36,6 +36,7 @@ static const struct route routes[] = {
 	{"GET", "/vm/{vm}/cp", agent_pass},
 	{"POST", "/vm/{vm}/cp", agent_pass},
 	{"GET", "/vm/{vm}/shell", agent_shell},
+	{"GET", "/vm/{vm}/forward", agent_forward},
 };
 
 struct api *api_new(struct loop *loop, struct manager *manager, const struct api_options *options)

@@ -30,6 +30,7 @@ struct call {
 	struct http_exchange *agent; /* a request to the VM's */
 	char *hostname;            /* of the VM that was created */
 	bool undo;                 /* delete that VM when the client leaves */
+	void (*upgrade)(struct vm *vm, struct http_exchange *take_client); /* what begins when the agent is there */
 	call_fn *left;             /* see call_watch_client */
 };
 
@@ -52,7 +53,7 @@ call_fn server_info, server_healthz, server_hostgroups;
 call_fn nodes_list, nodes_create, nodes_delete;
 call_fn vm_describe, vm_logs, vm_health, vm_post_shutdown, vm_post_pause, vm_post_resume, vm_post_relaunch, vm_post_reboot,
 	vm_get_tags, vm_patch_tags;
-call_fn agent_pass, agent_shell;
+call_fn agent_pass, agent_shell, agent_forward;
 
 /* views.c */
 struct json_object *view_node(const struct vm *vm);

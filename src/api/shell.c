@@ -2,6 +2,7 @@
 #include "api/shell.h"
 
 #include "api/gateway.h"
+#include "api/upgrade.h"
 #include "base/str.h"
 #include "io/ws.h"
 
@@ -9,22 +10,17 @@ enum {
 	FRAME_HEADER = 5,
 	FRAME_MAX = 32 * 1024,          /* with its header: what clients' libraries take */
 	MESSAGE_MAX = 1024 * 1024,      /* from a client */
-	ANSWER_LIMIT_MS = 10 * 1000,
 };
 
 struct shell {
-	struct loop *loop;
-	struct http_exchange *client, *agent;
+	struct http_exchange *agent;
 	struct ws *ws;
-	struct timer *limit;
 };
 
 static void shell_free(struct shell *s)
 {
-	http_exchange_free(&s->client);
 	http_exchange_free(&s->agent);
 	ws_free(&s->ws);
-	timer_free(&s->limit);
 	free(s);
 }
 
@@ -125,64 +121,18 @@ static const struct ws_events shell_ws_events = {
 	.on_closed = shell_ws_closed,
 };
 
-static void shell_answered(void *arg, struct http_exchange *x, const struct error *error)
+static void shell_upgraded(struct loop *loop, struct stream *take_raw, struct http_exchange *take_agent)
 {
-	struct shell *s = arg;
-	struct stream *raw;
+	struct shell *s = NEW(struct shell);
 
-	timer_cancel(s->limit);
-	if (error) {
-		http_reply_error(&s->client, error);
-		shell_free(s);
-		return;
-	}
-	if (http_exchange_response(x)->status != 200) {
-		gateway_join(TAKE_PTR(s->client), TAKE_PTR(s->agent));
-		shell_free(s);
-		return;
-	}
-	raw = http1_upgrade(&s->client, ws_accept_head(http_exchange_request(s->client), NULL));
-	if (!raw) {
-		shell_free(s); /* the client has left, and was about to tell */
-		return;
-	}
-	s->ws = ws_new(s->loop, raw, false, MESSAGE_MAX, &shell_ws_events, s);
+	s->agent = take_agent;
+	s->ws = ws_new(loop, take_raw, false, MESSAGE_MAX, &shell_ws_events, s);
 	stream_set_events(http_exchange_stream(s->agent), &shell_agent_events, s);
-}
-
-static void shell_expired(void *arg)
-{
-	struct shell *s = arg;
-	cleanup_error struct error *error = NULL;
-
-	error_set(&error, ERR_INTERNAL, "the agent in the VM does not answer");
-	http_reply_error(&s->client, error);
-	shell_free(s);
-}
-
-static void shell_client_closed(void *arg, const struct error *error)
-{
-	shell_free(arg);
 }
 
 void shell_start(struct vm *vm, struct http_exchange *take_client)
 {
-	static const struct stream_events client_events = {.on_closed = shell_client_closed};
-	struct shell *s = NEW(struct shell);
 	struct http_head *request = gateway_request(http_exchange_request(take_client), "GET");
-	cleanup_error struct error *error = NULL;
 
-	s->loop = vm_loop(vm);
-	s->client = take_client;
-	request->content_length = -1;
-	s->agent = session_open(vm->session, request, &error);
-	if (!s->agent) {
-		http_reply_error(&s->client, error);
-		shell_free(s);
-		return;
-	}
-	s->limit = timer_new(s->loop, shell_expired, s);
-	timer_set(s->limit, ANSWER_LIMIT_MS);
-	http_exchange_on_response(s->agent, shell_answered, s);
-	stream_set_events(http_exchange_stream(s->client), &client_events, s);
+	upgrade_start(vm, take_client, request, shell_upgraded);
 }

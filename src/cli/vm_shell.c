@@ -9,6 +9,7 @@
 #include "cli/std_io.h"
 #include "cli/tty.h"
 #include "cli/verbs.h"
+#include "cli/ws_open.h"
 #include "io/ws.h"
 
 enum {
@@ -16,15 +17,13 @@ enum {
 	DETACH_KEY = 0x1d,      /* Ctrl+] */
 	END_OF_FILE_KEY = 0x04, /* Ctrl+D */
 	END_OF_FILE_MS = 500,   /* between presses of it */
-	REFUSAL_MAX = 64 * 1024,
 	MESSAGE_MAX = 1024 * 1024, /* what a server may send at once */
 };
 
 struct shell {
 	struct client *client;
 	const struct shell_options *options;
-	struct http_exchange *exchange; /* until it is upgraded */
-	char *key;                      /* of the WebSocket handshake */
+	struct ws_open *open;
 	struct ws *ws;
 	struct input *input;
 	struct output *output;
@@ -34,7 +33,7 @@ struct shell {
 	struct loop_signal *resized;
 	struct tty tty;
 	bool is_tty;       /* standard input */
-	int status;        /* of the answer to the upgrade */
+	int status;        /* of the answer to the upgrade; 0: none */
 	bool over, ended;  /* the session; everything, output written */
 	int exit_code;
 	struct error *error;
@@ -202,11 +201,16 @@ static void on_ws_closed(void *arg, unsigned code, const struct error *why)
 
 static const struct ws_events ws_events = {on_message, on_writable, on_ws_closed};
 
-static void connected(struct shell *s)
+static void on_opened(void *arg, struct stream *take_raw, int status, const struct error *error)
 {
-	struct stream *raw = http1_client_upgraded(&s->exchange);
+	struct shell *s = arg;
 
-	s->ws = ws_new(s->client->loop, raw, true, MESSAGE_MAX, &ws_events, s);
+	s->status = status;
+	if (error) {
+		fail(s, error_copy(error));
+		return;
+	}
+	s->ws = ws_new(s->client->loop, take_raw, true, MESSAGE_MAX, &ws_events, s);
 	fprintf(stderr, "Connected! Press Ctrl+] to exit.\n");
 	tty_make_raw(&s->tty, STDIN_FILENO);
 	send_size(s);
@@ -217,68 +221,6 @@ static void connected(struct shell *s)
 	}
 	timer_set(s->heartbeat, HEARTBEAT_MS);
 	input_run(s->input, true);
-}
-
-/* An answer that is no upgrade says why in its body. */
-static void on_refusal_readable(void *arg)
-{
-	struct shell *s = arg;
-	struct stream *stream = http_exchange_stream(s->exchange);
-	struct evbuffer *in = stream_input(stream);
-	size_t n = evbuffer_get_length(in);
-	cleanup_free char *body = NULL;
-	struct error *error = NULL;
-
-	if (!s->status)
-		return;
-	if (!stream_eof(stream) && n < REFUSAL_MAX) {
-		stream_resume(stream);
-		return;
-	}
-	body = mem_alloc(n + 1);
-	evbuffer_remove(in, body, n);
-	client_refused(s->client, s->status, body, &error);
-	fail(s, error);
-}
-
-static void on_refusal_closed(void *arg, const struct error *why)
-{
-	struct shell *s = arg;
-	struct error *error = NULL;
-
-	if (s->ended)
-		return;
-	if (s->status)
-		client_refused(s->client, s->status, NULL, &error);
-	else if (why)
-		client_unreachable(s->client, why, &error);
-	else
-		error_set(&error, ERR_PROTOCOL, "the daemon closed the connection");
-	fail(s, error);
-}
-
-static const struct stream_events refusal_events = {on_refusal_readable, NULL, on_refusal_closed};
-
-static void on_response(void *arg, struct http_exchange *x, const struct error *why)
-{
-	struct shell *s = arg;
-	const struct http_head *response = http_exchange_response(x);
-	struct error *error = NULL;
-
-	if (why) {
-		client_unreachable(s->client, why, &error);
-		fail(s, error);
-		return;
-	}
-	if (response->status >= 400) {
-		s->status = response->status;
-		on_refusal_readable(s);
-	} else if (ws_check_response(response, s->key, &error)) {
-		error_wrap(&error, "the daemon opens no shell");
-		fail(s, error);
-	} else {
-		connected(s);
-	}
 }
 
 static void on_signal(void *arg, int signo)
@@ -294,7 +236,6 @@ static void open_request(struct shell *s, const char *vm)
 {
 	const struct shell_options *o = s->options;
 	cleanup_free char *target = target_new("/vm/%s/shell", vm);
-	struct http_head *head;
 
 	if (o->uid >= 0)
 		target_add_int(&target, "uid", (uint64_t)o->uid);
@@ -302,17 +243,13 @@ static void open_request(struct shell *s, const char *vm)
 		target_add_int(&target, "gid", (uint64_t)o->gid);
 	target_add(&target, "shell", o->shell);
 	target_add(&target, "cwd", o->cwd);
-	head = client_head(s->client, "GET", target);
-	ws_request_fields(head, &s->key);
-	s->exchange = http1_client_open(s->client->http, head);
-	http_exchange_on_response(s->exchange, on_response, s);
-	stream_set_events(http_exchange_stream(s->exchange), &refusal_events, s);
+	s->open = ws_open_new(s->client, client_head(s->client, "GET", target), on_opened, s);
 }
 
 static void shell_clear(struct shell *s)
 {
 	tty_restore(&s->tty, STDIN_FILENO);
-	http_exchange_free(&s->exchange);
+	ws_open_free(&s->open);
 	ws_free(&s->ws);
 	input_free(&s->input);
 	output_free(&s->output);
@@ -320,7 +257,6 @@ static void shell_clear(struct shell *s)
 	timer_free(&s->end_of_file);
 	signals_free(&s->signals);
 	loop_signal_free(&s->resized);
-	free(s->key);
 	error_free(&s->error);
 }
 

@@ -2,6 +2,7 @@
 /* What the agent parses: frames of /shell (the same however they are cut), the config disk, passwd and group. */
 #include <string.h>
 #include "agent/config.h"
+#include "agent/forward_dial.h"
 #include "agent/shell_frame.h"
 #include "agent/users.h"
 #include "base/str.h"
@@ -46,6 +47,15 @@ static void read_users(const char *text)
 		abort();
 }
 
+static void read_upstream(const char *text)
+{
+	struct upstream u;
+
+	if (upstream_parse(text, &u, NULL) == 0 && (!u.host == !u.path || (u.host && !u.port)))
+		abort();
+	upstream_clear(&u);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	cleanup_free char *text = str_ndup((const char *)data, size);
@@ -56,5 +66,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (read_frames(data, size, 1) != whole || read_frames(data, size, 6) != whole)
 		abort();
 	read_users(text);
+	read_upstream(text);
 	return 0;
 }

@@ -138,7 +138,7 @@ def test_leaving_ends_what_ran(fake, api, vm, how):
         one.frame(frames.SHUTDOWN)
         one.read_to_close()
     else:
-        one.message(frames.CLOSE, struct.pack(">H", 1000))
+        one.close()
         one.read_to_close()
     until(lambda: not any(alive(p) for p in pids), 5, "the shell's processes are gone")
     one.cut()

@@ -9,7 +9,8 @@ from .proc import (alive, children, descendants, fd_count, find_processes, open_
                    state_of)
 from .shell import Shell
 from .wait import until
+from .ws import WebSocket
 
 __all__ = ["AGENT", "BUILD", "Cli", "Client", "Daemon", "Exec", "FAKE_VMM", "IMAGE", "MONITOR", "Raw", "Response",
-           "SLICER", "SOURCE", "Shell", "UpFailed", "alive", "boot_id", "children", "descendants", "exec_stream", "fd_count",
-           "find_processes", "open_files", "process_group_alive", "rss", "run", "state_of", "until"]
+           "SLICER", "SOURCE", "Shell", "UpFailed", "WebSocket", "alive", "boot_id", "children", "descendants",
+           "exec_stream", "fd_count", "find_processes", "open_files", "process_group_alive", "rss", "run", "state_of", "until"]

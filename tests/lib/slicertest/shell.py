@@ -1,61 +1,20 @@
 # SPDX-License-Identifier: MIT
 """GET /vm/H/shell: a WebSocket (RFC 6455) whose binary messages are frames of type, length and payload."""
-import base64
-import hashlib
-import os
 import struct
 
-from .http import Raw
+from .ws import BINARY, PING, TEXT, Refused, WebSocket
 
 DATA, WINDOW_SIZE, SHUTDOWN, HEARTBEAT, SESSION_CLOSE = 1, 2, 3, 4, 5
-TEXT, BINARY, CLOSE, PING, PONG = 1, 2, 8, 9, 10
-GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
+
+__all__ = ["BINARY", "DATA", "HEARTBEAT", "PING", "Refused", "SESSION_CLOSE", "SHUTDOWN", "Shell", "TEXT", "WINDOW_SIZE"]
 
 
-class Refused(Exception):
-    def __init__(self, status, body):
-        super().__init__(f"{status} {body!r}")
-        self.status, self.body = status, body
-
-
-class Shell:
+class Shell(WebSocket):
     def __init__(self, client, vm, columns=80, rows=24, timeout=30, resize=True, **params):
-        self.raw = Raw(client.address, timeout, client.token)
-        key = base64.b64encode(os.urandom(16))
-        self.raw.head("GET", f"/vm/{vm}/shell", params, Upgrade="websocket", Connection="Upgrade",
-                      Sec_WebSocket_Key=key.decode(), Sec_WebSocket_Version=13)
-        status, headers = self.raw.read_head()
-        if status != 101:
-            body = self.raw.read_exact(int(headers.get("content-length", 0)))
-            self.raw.close()
-            raise Refused(status, body)
-        assert headers["sec-websocket-accept"] == base64.b64encode(hashlib.sha1(key + GUID).digest()).decode()
-        assert "sec-websocket-extensions" not in headers and "sec-websocket-protocol" not in headers
-        self.output, self.closed, self.close_code, self.session_closed = b"", False, None, False
-        self.largest = 0
+        super().__init__(client, f"/vm/{vm}/shell", params, timeout)
+        self.output, self.session_closed = b"", False
         if resize:
             self.resize(columns, rows)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.cut()
-
-    def cut(self):
-        """Leaves without a word."""
-        self.raw.close()
-
-    def message(self, opcode, data, final=True):
-        mask = os.urandom(4)
-        n = len(data)
-        head = bytes([(0x80 if final else 0) | opcode])
-        head += (bytes([0x80 | n]) if n < 126 else
-                 bytes([0x80 | 126]) + struct.pack(">H", n) if n < 65536 else
-                 bytes([0x80 | 127]) + struct.pack(">Q", n))
-        key = int.from_bytes((mask * (n // 4 + 1))[:n], "big")
-        masked = (int.from_bytes(data, "big") ^ key).to_bytes(n, "big") if n else b""
-        self.raw.send(head + mask + masked)
 
     def frame(self, kind, data=b""):
         self.message(BINARY, struct.pack(">BI", kind, len(data)) + data)
@@ -66,34 +25,13 @@ class Shell:
     def resize(self, columns, rows):
         self.frame(WINDOW_SIZE, struct.pack(">II", columns, rows))
 
-    def read_message(self):
-        first, second = self.raw.read_exact(2)
-        assert not second & 0x80, "a server does not mask"
-        assert first & 0x80, "one frame is one message"
-        n = second & 0x7f
-        if n == 126:
-            n = struct.unpack(">H", self.raw.read_exact(2))[0]
-        elif n == 127:
-            n = struct.unpack(">Q", self.raw.read_exact(8))[0]
-        self.largest = max(self.largest, n)
-        return first & 0x0f, self.raw.read_exact(n)
-
-    def step(self):
-        """Takes one message in. False when the connection is closed."""
-        opcode, data = self.read_message()
-        if opcode == PING:
-            self.message(PONG, data)
-        elif opcode == CLOSE:
-            self.closed, self.close_code = True, struct.unpack(">H", data[:2])[0] if data else None
-            return False
-        elif opcode == BINARY:
-            kind, length = struct.unpack(">BI", data[:5])
-            assert length == len(data) - 5, (kind, length, len(data))
-            if kind == DATA:
-                self.output += data[5:]
-            elif kind == SESSION_CLOSE:
-                self.session_closed = True
-        return True
+    def take(self, data):
+        kind, length = struct.unpack(">BI", data[:5])
+        assert length == len(data) - 5, (kind, length, len(data))
+        if kind == DATA:
+            self.output += data[5:]
+        elif kind == SESSION_CLOSE:
+            self.session_closed = True
 
     def expect(self, mark):
         """Reads until the output has mark; returns what came before and drops both."""
