@@ -46,34 +46,49 @@ struct api *api_new(struct loop *loop, struct manager *manager, const struct api
 	api->loop = loop;
 	api->manager = manager;
 	api->options = options;
+	api->check_kept = getenv("SLICER_CHECK_KEPT") != NULL;
 	return api;
 }
 
 void api_free(struct api **api)
 {
+	if (*api)
+		http_shared_unref(&(*api)->nodes);
 	free(*api);
 	*api = NULL;
 }
 
-/* Takes the parameters over on a match. */
+/* Where the pattern "/{vm}/cp" ends its first segment. */
+static size_t route_segment(const char *pattern)
+{
+	return strcspn(pattern + 1, "/") + 1;
+}
+
+static void route_take(const char *pattern, const char *segment, struct call *call)
+{
+	char **ret = str_starts(pattern, "/{vm}")      ? &call->vm
+		     : str_starts(pattern, "/{group}") ? &call->group
+		     : str_starts(pattern, "/{node}")  ? &call->node
+						       : NULL;
+
+	if (ret && !*ret)
+		*ret = str_dup(segment);
+}
+
+/* Takes the parameters over on a match. Every request passes several patterns: nothing is allocated for those that differ. */
 static bool route_matches(const char *pattern, char *const *segments, struct call *call)
 {
-	cleanup_strv char **wanted = strv_split(pattern + 1, '/');
-	size_t n = strv_len(wanted);
+	const char *p = pattern;
+	size_t i = 0;
 
-	if (n != strv_len(segments))
-		return false;
-	for (size_t i = 0; i < n; i++)
-		if (wanted[i][0] != '{' && !str_eq(wanted[i], segments[i]))
+	for (; *p && segments[i]; p += route_segment(p), i++)
+		if (p[1] != '{' && (strlen(segments[i]) != route_segment(p) - 1 ||
+				    memcmp(p + 1, segments[i], route_segment(p) - 1) != 0))
 			return false;
-	for (size_t i = 0; i < n; i++) {
-		char **ret = str_eq(wanted[i], "{vm}")      ? &call->vm
-			     : str_eq(wanted[i], "{group}") ? &call->group
-			     : str_eq(wanted[i], "{node}")  ? &call->node
-							    : NULL;
-		if (ret && !*ret)
-			*ret = str_dup(segments[i]);
-	}
+	if (*p || segments[i])
+		return false;
+	for (p = pattern, i = 0; *p; p += route_segment(p), i++)
+		route_take(p, segments[i], call);
 	return true;
 }
 
@@ -182,6 +197,12 @@ void call_reply_json(struct call *take, int status, struct json_object *take_obj
 
 	js_put(&take_obj);
 	http_reply(&take->x, status, "application/json", text, strlen(text));
+	call_free(&take);
+}
+
+void call_reply_shared(struct call *take, struct http_shared *body)
+{
+	http_reply_shared(&take->x, 200, "application/json", body);
 	call_free(&take);
 }
 

@@ -11,6 +11,9 @@ struct api {
 	struct loop *loop;
 	struct manager *manager;
 	const struct api_options *options;
+	struct http_shared *nodes;   /* the list of all VMs as of nodes_revision (manager_revision); NULL: not made yet */
+	uint64_t nodes_revision;
+	bool check_kept;             /* see view_node_text */
 };
 
 struct call;
@@ -38,6 +41,7 @@ struct call {
 typedef void call_body_fn(struct call *call, const char *body, size_t n);
 
 void call_reply_json(struct call *take, int status, struct json_object *take_obj);
+void call_reply_shared(struct call *take, struct http_shared *body); /* 200, JSON */
 void call_reply_text(struct call *take, int status, const char *text);
 void call_reply_error(struct call *take, const struct error *error); /* NULL: its VM went meanwhile */
 void call_free(struct call **call);
@@ -57,6 +61,9 @@ call_fn agent_pass, agent_shell, agent_forward;
 
 /* views.c */
 struct json_object *view_node(const struct vm *vm);
+/* The same as text, kept with the VM until it changes; borrowed. With SLICER_CHECK_KEPT in the environment (the tests set it)
+ * what is kept is compared with the VM each time, and a difference ends the process: somebody forgot vm_touch(). */
+const char *view_node_text(const struct api *api, struct vm *vm);
 struct json_object *view_created(const struct vm *vm);
 struct json_object *view_describe(const struct vm *vm);
 const char *view_arch(void); /* as uname -m */

@@ -4,6 +4,7 @@
 
 #include "api/call.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/str.h"
 #include "base/units.h"
 
@@ -52,6 +53,28 @@ struct json_object *view_node(const struct vm *vm)
 
 	view_add_node(vm, obj);
 	return obj;
+}
+
+static char *view_node_format(const struct vm *vm)
+{
+	cleanup_json struct json_object *obj = view_node(vm);
+
+	return js_to_string(obj);
+}
+
+const char *view_node_text(const struct api *api, struct vm *vm)
+{
+	if (vm_shown(vm) && api->check_kept) {
+		cleanup_free char *now = view_node_format(vm);
+
+		if (!str_eq(now, vm_shown(vm))) {
+			log_error("[%s] shown as %s, but is %s", vm->hostname, vm_shown(vm), now);
+			abort();
+		}
+	}
+	if (!vm_shown(vm))
+		vm_show(vm, view_node_format(vm));
+	return vm_shown(vm);
 }
 
 struct json_object *view_created(const struct vm *vm)

@@ -58,6 +58,13 @@ void http_exchange_respond(struct http_exchange *x, struct http_head *take_head)
 /* A whole response; frees the exchange when it is sent. content_type may be NULL. *x becomes NULL. */
 void http_reply(struct http_exchange **x, int status, const char *content_type, const void *body, size_t n);
 void http_reply_head(struct http_exchange **x, struct http_head *take_head, const void *body, size_t n); /* with fields */
+/* The same with a body that many replies share and none copies: a serialisation that is kept. On the loop only. */
+struct http_shared;
+struct http_shared *http_shared_new(char *take, size_t n); /* `take` is NUL-terminated behind its n bytes */
+void http_shared_unref(struct http_shared **s);            /* replies that are being sent keep it alive; NULL-safe */
+#define cleanup_http_shared __attribute__((cleanup(http_shared_unref)))
+const char *http_shared_text(const struct http_shared *s); /* borrowed */
+void http_reply_shared(struct http_exchange **x, int status, const char *content_type, struct http_shared *body);
 void http_reply_error_status(struct http_exchange **x, int status, const struct error *error);
 void http_reply_error(struct http_exchange **x, const struct error *error); /* {"error":"..."} with its status */
 /* Reads the whole request body (ERR_TOO_LARGE beyond limit), then calls fn; body is NUL-terminated and borrowed. The error

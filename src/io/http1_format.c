@@ -118,8 +118,9 @@ int http1_encode(struct http1_encoder *e, struct evbuffer *from, struct stream *
 {
 	size_t n;
 
+	/* All that is there at once: it takes memory on either side, and a buffer that moves whole is not copied. */
 	while ((n = evbuffer_get_length(from)) > 0 && !stream_full(io))
-		encode_some(e, from, io, n < STREAM_WINDOW ? n : STREAM_WINDOW);
+		encode_some(e, from, io, n);
 	if (n > 0 || !end || e->done)
 		return 0;
 	if (e->kind == HTTP1_BODY_LENGTH && e->left > 0)

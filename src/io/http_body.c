@@ -32,8 +32,7 @@ static void on_reply_closed(void *arg, const struct error *error)
 	http_exchange_free(&x);
 }
 
-void http_reply_head(struct http_exchange **px, struct http_head *take_head, const void *body,
-		     size_t n)
+void http_reply_buffer(struct http_exchange **px, struct http_head *take_head, struct evbuffer *body)
 {
 	static const struct stream_events events = {
 	    .on_readable = on_reply_readable,
@@ -42,9 +41,9 @@ void http_reply_head(struct http_exchange **px, struct http_head *take_head, con
 	};
 	struct http_exchange *x = TAKE_PTR(*px);
 
-	take_head->content_length = (int64_t)n;
+	take_head->content_length = (int64_t)evbuffer_get_length(body);
 	http_exchange_respond(x, take_head);
-	stream_write(&x->stream, body, n);
+	stream_write_buffer(&x->stream, body, evbuffer_get_length(body));
 	stream_end(&x->stream);
 	if (x->stream.end_sent || x->stream.closed) {
 		http_exchange_free(&x);
@@ -52,6 +51,16 @@ void http_reply_head(struct http_exchange **px, struct http_head *take_head, con
 	}
 	x->stream.report_end = true;
 	stream_set_events(&x->stream, &events, x);
+}
+
+void http_reply_head(struct http_exchange **x, struct http_head *take_head, const void *body, size_t n)
+{
+	struct evbuffer *out = evbuffer_new();
+
+	if (!out || evbuffer_add(out, body, n) < 0)
+		abort();
+	http_reply_buffer(x, take_head, out);
+	evbuffer_free(out);
 }
 
 void http_reply(struct http_exchange **x, int status, const char *content_type, const void *body,

@@ -29,6 +29,8 @@ void http_exchange_clear(struct http_exchange *x); /* for destroy; calls stream_
  * set). Failures go to the stream's on_closed too, if the exchange is still there. Touch nothing afterwards. */
 void http_exchange_did_respond(struct http_exchange *x, struct http_head *take_response);
 void http_exchange_did_fail(struct http_exchange *x, struct error *take);
+/* http_reply_head with a body that is moved, not copied. */
+void http_reply_buffer(struct http_exchange **x, struct http_head *take_head, struct evbuffer *body);
 /* Validation shared by both versions (RFC 9110 §5.1, §5.5, §9.1). */
 bool http_is_token(const char *s);
 bool http_is_field_value(const char *s);

@@ -34,7 +34,13 @@ static void attach_on_bye(void *arg, bool reboot)
 	vm->guest_said_bye = true;
 }
 
+static void attach_on_touch(void *arg)
+{
+	vm_touch(arg);
+}
+
 static const struct session_events session_events = {
+	.on_touch = attach_on_touch,
 	.on_ready = attach_on_ready,
 	.on_lost = attach_on_lost,
 	.on_event = attach_on_event,

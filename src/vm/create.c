@@ -324,6 +324,7 @@ void vm_set_tags(struct vm *vm, char **take_tags)
 {
 	strv_free(&vm->tags);
 	vm->tags = take_tags;
+	vm_touch(vm);
 	vm->dirty = true;
 	vm_op_ended(vm);
 }

@@ -202,6 +202,7 @@ static void launch_done(void *ctx, const struct error *error)
 		return;
 	}
 	mem_freep(&vm->last_error); /* of the run before */
+	vm_touch(vm);
 	log_info("[%s] IP: %s", vm->hostname, vm->ip && vm->ip[0] ? vm->ip : "not known yet");
 	vm_op_ended(vm);
 }

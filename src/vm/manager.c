@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <search.h>
+
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -62,12 +64,22 @@ struct vm *manager_vms(const struct manager *m)
 	return m->vms;
 }
 
+static int manager_compare(const void *a, const void *b)
+{
+	return strcmp(((const struct vm *)a)->hostname, ((const struct vm *)b)->hostname);
+}
+
 struct vm *manager_find(const struct manager *m, const char *hostname)
 {
-	for (struct vm *vm = m->vms; vm; vm = vm->next)
-		if (str_eq(vm->hostname, hostname))
-			return vm;
-	return NULL;
+	const struct vm key = {.hostname = (char *)(uintptr_t)hostname};
+	struct vm **found = hostname ? tfind(&key, &m->by_name, manager_compare) : NULL;
+
+	return found ? *found : NULL;
+}
+
+uint64_t manager_revision(const struct manager *m)
+{
+	return m->revision;
 }
 
 unsigned manager_count(const struct manager *m, const char *group)
@@ -125,6 +137,9 @@ void vm_insert(struct vm *vm)
 	while (*at)
 		at = &(*at)->next;
 	*at = vm;
+	if (!tsearch(vm, &vm->manager->by_name, manager_compare))
+		abort();
+	vm_touch(vm);
 }
 
 static void vm_unlink(struct vm *vm)
@@ -132,6 +147,7 @@ static void vm_unlink(struct vm *vm)
 	for (struct vm **at = &vm->manager->vms; *at; at = &(*at)->next) {
 		if (*at == vm) {
 			*at = vm->next;
+			tdelete(vm, &vm->manager->by_name, manager_compare);
 			return;
 		}
 	}
@@ -142,6 +158,7 @@ void vm_forget(struct vm *vm)
 	struct manager *m = vm->manager;
 
 	vm_unlink(vm);
+	vm_touch(vm);
 	waiters_gone(vm, vm->last_error);
 	vm_detach(vm);
 	free(vm->hostname);
@@ -158,6 +175,7 @@ void vm_forget(struct vm *vm)
 	free(vm->image_digest);
 	free(vm->machine_id);
 	free(vm->last_error);
+	free(vm->shown);
 	free(vm);
 	if (m->wake)
 		timer_set(m->wake, 0);
@@ -170,8 +188,26 @@ void vm_set_state(struct vm *vm, enum vm_state state)
 	vm_changed(vm);
 }
 
+void vm_touch(struct vm *vm)
+{
+	vm->manager->revision++;
+	mem_freep(&vm->shown);
+}
+
+void vm_show(struct vm *vm, char *take)
+{
+	free(vm->shown);
+	vm->shown = take;
+}
+
+const char *vm_shown(const struct vm *vm)
+{
+	return vm->shown;
+}
+
 void vm_changed(struct vm *vm)
 {
+	vm_touch(vm);
 	timer_set(vm->manager->wake, 0);
 }
 
@@ -189,6 +225,7 @@ void vm_note_error(struct vm *vm, const char *fmt, ...)
 	vm->last_error = str_vfmt(fmt, ap);
 	vm->last_error_code = 0;
 	va_end(ap);
+	vm_touch(vm);
 }
 
 /* While the daemon stops, each VM is on its way to Stopped or gone; what has come to rest elsewhere is sent on. */

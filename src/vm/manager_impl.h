@@ -32,6 +32,8 @@ struct manager {
 	struct net_user_host net_host;
 	char *boot_id;                /* of the host */
 	struct vm *vms;
+	void *by_name;                /* the same in a tree: tsearch(3) */
+	uint64_t revision;            /* of what others see of the VMs: see vm_touch */
 	struct timer *wake;           /* waiters are looked at in the next round */
 	bool stopping, graceful;
 	char **left_alone;            /* hostnames whose records cannot be read: not ours to use */
@@ -48,7 +50,9 @@ struct vm *vm_new(struct manager *m, const char *group, unsigned number);
 void vm_insert(struct vm *vm);          /* into the manager's list */
 void vm_forget(struct vm *vm);          /* out of the list, and frees it */
 void vm_set_state(struct vm *vm, enum vm_state state);
-void vm_changed(struct vm *vm);         /* waiters are told in the next round */
+/* Whoever changes what is shown of a VM (anything that src/api/views.c reads) says so: what was kept of it goes. */
+void vm_touch(struct vm *vm);
+void vm_changed(struct vm *vm);         /* the same, and waiters are told in the next round */
 bool vm_runs(const struct vm *vm);      /* its processes are there */
 bool vm_is_kept(const struct vm *vm);   /* when it ends: as Stopped, not removed */
 void vm_note_error(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));

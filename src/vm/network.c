@@ -74,6 +74,7 @@ int vm_network_reserve(struct vm *vm, const char *wanted, struct error **err)
 		return -1;
 	free(vm->ip);
 	vm->ip = address;
+	vm_touch(vm);
 	return 0;
 }
 

@@ -15,6 +15,12 @@ static void session_send(struct session *s, const struct control_line *line)
 	stream_write(s->control, text, strlen(text));
 }
 
+static void session_touch(struct session *s)
+{
+	if (s->events->on_touch)
+		s->events->on_touch(s->arg);
+}
+
 /* Drops all of the agent port; the next handshake connects it anew, so that nothing of the old session is in flight. */
 static void session_drop_agent(struct session *s)
 {
@@ -25,6 +31,7 @@ static void session_drop_agent(struct session *s)
 	stream_free(&s->agent);
 	s->instance[0] = '\0';
 	timer_set(s->notify, 0);
+	session_touch(s);
 }
 
 static void session_disconnect(struct session *s)
@@ -55,12 +62,14 @@ void session_event_ready(struct session *s)
 	s->backoff_ms = SESSION_RETRY_MIN_MS;
 	s->ready_count++;
 	timer_set(s->notify, 0);
+	session_touch(s);
 }
 
 void session_event_changed(struct session *s)
 {
 	s->owe_event = true;
 	timer_set(s->notify, 0);
+	session_touch(s);
 }
 
 static void session_on_notify(void *arg)

@@ -23,6 +23,8 @@ struct session_events {
 	void (*on_ready)(void *arg);                 /* each time a session is up and its `ready` event has come */
 	void (*on_lost)(void *arg);                  /* was ready and is not any more; it is being built again */
 	void (*on_event)(void *arg);                 /* facts changed (userdata, address) */
+	/* What session_is_ready or session_facts say has changed. At once, unlike the others: must not touch the session. */
+	void (*on_touch)(void *arg);
 	void (*on_bye)(void *arg, bool reboot);      /* the guest goes down on purpose */
 };
 

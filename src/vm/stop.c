@@ -134,6 +134,7 @@ static char *stop_record(void *ctx, const char *step)
 	if (!str_eq(step, "commit"))
 		return record_format(s->vm, "stop", step);
 	s->vm->state = s->then;
+	vm_touch(s->vm);
 	if (s->then == VM_STATE_STOPPED)
 		memset(&s->vm->processes, 0, sizeof(s->vm->processes));
 	return record_format(s->vm, NULL, NULL);

@@ -65,6 +65,7 @@ struct vm {
 	struct timer *reset_timer;  /* a reset that is to be looked into */
 	struct timer *vmm_timer;    /* to connect to the VMM's control channel again */
 	struct vm_waiter *waiters;
+	char *shown;                /* see vm_show */
 	struct vm *next;
 };
 
@@ -95,6 +96,11 @@ void manager_stop(struct manager *m, bool graceful, loop_fn *done, void *arg);
 void manager_free(struct manager **m); /* lets VMs run */
 
 const struct config *manager_config(const struct manager *m);
+/* Grows with everything that changes what is shown of any VM, and with those that come and go. */
+uint64_t manager_revision(const struct manager *m);
+/* Text that its owner made from the fields of a VM, to be found again while none of them has changed. */
+void vm_show(struct vm *vm, char *take);
+const char *vm_shown(const struct vm *vm); /* borrowed; NULL: it has changed, or never was */
 struct vm *manager_vms(const struct manager *m);            /* first of a list in order of creation (vm.next) */
 struct vm *manager_find(const struct manager *m, const char *hostname); /* NULL if unknown */
 unsigned manager_count(const struct manager *m, const char *group);     /* VMs of that group */

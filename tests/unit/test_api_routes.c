@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "io/http1.h"
 #include "vm/manager_impl.h"
+#include "vm/network.h"
 
 static const char yaml[] =
 	"config:\n"
@@ -366,6 +367,62 @@ static void test_lists(void **state)
 	assert_non_null(strstr(c.body, "\"policy_source\":\"host_group\""));
 }
 
+/* Asked before as well, so that what is kept of the VM's text and of the list would be seen. */
+static void assert_listed(const char *what, bool there)
+{
+	assert_int_equal(get("/nodes"), 200);
+	if (!strstr(c.body, what) == there)
+		fail_msg("%s is %sin %s", what, there ? "not " : "", c.body);
+	assert_int_equal(get("/hostgroup/vm/nodes"), 200);
+	assert_int_equal(!!strstr(c.body, what), there);
+}
+
+static void test_lists_follow_every_change(void **state)
+{
+	struct vm *vm;
+	char **tags = NULL;
+
+	serve(NULL);
+	assert_listed("vm-2", false);
+	vm = add(2, VM_STATE_STARTING);
+	add(3, VM_STATE_STOPPED);
+	assert_listed("\"hostname\":\"vm-2\"", true);
+	vm_set_state(vm, VM_STATE_RUNNING);
+	assert_listed("\"status\":\"Running\"", true);
+	vm_note_error(vm, "it fell over");
+	assert_listed("it fell over", true);
+	assert_int_equal(vm_network_reserve(vm, NULL, NULL), 0);
+	strv_append(&tags, "role=web");
+	vm_set_tags(vm, tags);
+	assert_listed("role=web", true);
+	assert_int_equal(manager_find(t.manager, "vm-2") == vm, true);
+	while (vm->op)
+		run_for(1);
+	vm_forget(vm);
+	assert_null(manager_find(t.manager, "vm-2"));
+	assert_listed("vm-2", false);
+	assert_listed("vm-3", true);
+}
+
+/* Larger than any buffer on the way; the second answer shares its text with the first. */
+static void test_long_list(void **state)
+{
+	cleanup_free char *first = NULL;
+	cleanup_json struct json_object *list = NULL;
+
+	serve(NULL);
+	for (unsigned i = 1; i <= 2000; i++)
+		add(i, VM_STATE_STOPPED);
+	assert_int_equal(get("/nodes"), 200);
+	first = str_dup(c.body);
+	list = js_parse(first, strlen(first), NULL);
+	assert_non_null(list);
+	assert_int_equal(json_object_array_length(list), 2000);
+	assert_int_equal(get("/nodes"), 200);
+	assert_string_equal(c.body, first);
+	assert_string_equal(manager_find(t.manager, "vm-1999")->hostname, "vm-1999");
+}
+
 static void test_logs(void **state)
 {
 	cleanup_free char *path = fs_join(t.dir, "vm-2.txt"), *text = mem_alloc(300 * 1000 + 1);
@@ -446,6 +503,8 @@ int main(void)
 		TEST(test_states),
 		TEST(test_shell_needs_a_websocket),
 		TEST(test_lists),
+		TEST(test_lists_follow_every_change),
+		TEST(test_long_list),
 		TEST(test_logs),
 		TEST(test_keep_alive_after_errors),
 		TEST(test_client_leaves_while_it_waits),

@@ -34,7 +34,8 @@ enum callback { READY_CB = 1, LOST_CB, EVENT_CB, BYE_CB };
 static struct owner {
 	struct session *session;
 	unsigned ready, lost, events, byes;
-	bool reboot, is_ready, was_lost, had_event, had_bye, freed;
+	bool reboot, is_ready, was_lost, had_event, had_bye, freed, shown_ready;
+	char shown_ip[16];
 	enum callback free_in;
 } o;
 
@@ -295,6 +296,23 @@ static void on_event(void *arg)
 	owner_frees(EVENT_CB);
 }
 
+/* What an owner would show that only looks when it is told to. */
+static void on_touch(void *arg)
+{
+	if (!o.session)
+		return;
+	o.shown_ready = session_is_ready(o.session);
+	snprintf(o.shown_ip, sizeof(o.shown_ip), "%s", session_facts(o.session)->ip);
+}
+
+static void assert_shown_is_true(void)
+{
+	if (!o.session)
+		return;
+	assert_int_equal(o.shown_ready, session_is_ready(o.session));
+	assert_string_equal(o.shown_ip, session_facts(o.session)->ip);
+}
+
 static void on_bye(void *arg, bool reboot)
 {
 	o.byes++;
@@ -304,7 +322,7 @@ static void on_bye(void *arg, bool reboot)
 }
 
 static const struct session_events session_events = {
-	.on_ready = on_ready, .on_lost = on_lost, .on_event = on_event, .on_bye = on_bye};
+	.on_ready = on_ready, .on_lost = on_lost, .on_event = on_event, .on_touch = on_touch, .on_bye = on_bye};
 
 static int setup(void **state)
 {
@@ -327,6 +345,7 @@ static int setup(void **state)
 
 static int teardown(void **state)
 {
+	assert_shown_is_true();
 	session_free(&o.session);
 	guest_drop_agent();
 	stream_free(&g.control);

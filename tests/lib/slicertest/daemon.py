@@ -63,7 +63,8 @@ class Daemon:
         self.file = self.dir / "slicer.yaml"
         self.env = {k: v for k, v in os.environ.items() if not k.startswith("SLICER_") or k == "SLICER_ACCEL"}
         self.env.update({"SLICER_STORE": str(store or os.environ["SLICER_STORE"]), "SLICER_ACCEL": "tcg",
-                         "SLICER_FAKE_VMM": str(FAKE_VMM), "SLICER_FAKE_AGENT": str(AGENT), **(env or {})})
+                         "SLICER_FAKE_VMM": str(FAKE_VMM), "SLICER_FAKE_AGENT": str(AGENT), "SLICER_CHECK_KEPT": "1",
+                         **(env or {})})
         self.client = Client(self.address, self.token)
         url = f"http://127.0.0.1:{self.address[1]}" if tcp else self.address
         self.cli = Cli(url, self.token, cwd=self.dir, slicer=slicer)
