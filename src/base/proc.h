@@ -40,6 +40,9 @@ void proc_result_clear(struct proc_result *r);
  * its own session and dies with the calling thread. */
 int proc_run(char *const *argv, const char *input, size_t out_limit, int64_t timeout_ms, struct proc_result *ret,
 	     struct error **err);
+/* The same with that environment; NULL: the caller's. */
+int proc_run_env(char *const *argv, char *const *env, const char *input, size_t out_limit, int64_t timeout_ms,
+		 struct proc_result *ret, struct error **err);
 
 uint64_t proc_start_time(pid_t pid);              /* 0: no such process */
 bool proc_is_alive(pid_t pid, uint64_t start);    /* same pid and start time, and not a zombie */

@@ -16,6 +16,7 @@
 
 struct run {
 	const char *name;
+	char *const *env;
 	pid_t pid;
 	int pidfd, out_fd, err_fd; /* -1 when at their end */
 	size_t out_limit, out_room, err_len;
@@ -173,7 +174,7 @@ static int start(struct run *r, char *const *argv, const char *input, struct err
 	cleanup_close int out_write = -1, err_write = -1, in = -1;
 	struct proc_fd fds[3];
 	struct proc_spec spec = {
-	    .argv = argv, .fds = fds, .new_session = true, .die_with_parent = true};
+	    .argv = argv, .env = r->env, .fds = fds, .new_session = true, .die_with_parent = true};
 
 	if (make_pipe(&r->out_fd, &out_write, err) < 0 ||
 	    make_pipe(&r->err_fd, &err_write, err) < 0)
@@ -206,7 +207,14 @@ static int run(struct run *r, char *const *argv, const char *input, struct error
 int proc_run(char *const *argv, const char *input, size_t out_limit, int64_t timeout_ms,
 	     struct proc_result *ret, struct error **err)
 {
+	return proc_run_env(argv, NULL, input, out_limit, timeout_ms, ret, err);
+}
+
+int proc_run_env(char *const *argv, char *const *env, const char *input, size_t out_limit,
+		 int64_t timeout_ms, struct proc_result *ret, struct error **err)
+{
 	struct run r = {.name = argv[0],
+			.env = env,
 			.pidfd = -1,
 			.out_fd = -1,
 			.err_fd = -1,

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: MIT */
+/* Attachments: lists executed as a whole (CNI specification, sections 3 and 4), remembered in a file from before the first
+ * plugin runs until the last one has removed what it made. */
+#include "net/cni.h"
+
+#include <errno.h>
+
+#include "base/fs.h"
+#include "base/json.h"
+#include "base/str.h"
+
+/* ---- the cache: {"list": …, "result": …} ---- */
+
+static char *cache_path(const struct cni_attach *a)
+{
+	cleanup_free char *file = str_fmt("%s-%s.json", a->container, a->ifname);
+
+	return fs_join(a->cache_dir, file);
+}
+
+static int cache_write(const struct cni_list *l, const struct cni_attach *a, struct json_object *result, struct error **err)
+{
+	cleanup_free char *path = cache_path(a);
+	cleanup_json struct json_object *doc = json_object_new_object();
+	cleanup_free char *text = NULL;
+
+	js_add_string(doc, "container", a->container);
+	js_add_string(doc, "netns", a->netns);
+	js_add(doc, "list", json_object_get(l->source));
+	if (result)
+		js_add(doc, "result", json_object_get(result));
+	text = js_to_string(doc);
+	if (fs_mkdir_p(a->cache_dir, 0700, err) < 0)
+		return -1;
+	return fs_write_atomic(path, text, strlen(text), 0600, err);
+}
+
+struct cached {
+	struct json_object *doc, *result; /* result: borrowed from doc; NULL when ADD did not come to its end */
+	struct cni_list list;
+};
+
+static void cached_clear(struct cached *c)
+{
+	cni_list_clear(&c->list);
+	js_put(&c->doc);
+}
+
+/* 1 when there is something, 0 when not. */
+static int cache_read(const struct cni_attach *a, struct cached *ret, struct error **err)
+{
+	cleanup_free char *path = cache_path(a);
+	cleanup_free char *text = NULL;
+	struct json_object *list = NULL;
+
+	*ret = (struct cached){0};
+	if (!fs_exists(path))
+		return 0;
+	ret->doc = js_parse_file(path, CNI_LIST_MAX + CNI_RESULT_MAX + 4096, err);
+	if (!ret->doc || js_get_object(ret->doc, "list", &list, err) < 0 || js_get_object(ret->doc, "result", &ret->result, err) < 0)
+		return error_wrap(err, "%s", path);
+	if (list)
+		text = js_to_string(list);
+	if (cni_list_parse(text ? text : "", text ? strlen(text) : 0, path, &ret->list, err) < 0)
+		return -1;
+	return 1;
+}
+
+static int cache_forget(const struct cni_attach *a, struct error **err)
+{
+	cleanup_free char *path = cache_path(a);
+
+	return fs_unlink(path, err);
+}
+
+/* ---- executing ---- */
+
+/* A plugin's own part with what the runtime adds to it. */
+static struct json_object *plugin_config(const struct cni_list *l, size_t i, struct json_object *previous)
+{
+	struct json_object *config = json_object_new_object();
+
+	json_object_object_foreach(l->plugins[i].config, key, value)
+		if (!str_eq(key, "plugins") && !str_eq(key, "disableCheck") && !str_eq(key, "capabilities"))
+			js_add(config, key, json_object_get(value));
+	js_add_string(config, "cniVersion", l->version);
+	js_add_string(config, "name", l->name);
+	if (previous)
+		js_add(config, "prevResult", json_object_get(previous));
+	return config;
+}
+
+static int exec_plugin(const struct cni_list *l, size_t i, const char *command, const struct cni_attach *a,
+		       struct json_object *previous, struct json_object **ret, struct error **err)
+{
+	cleanup_strv char **path = cni_plugin_path();
+	cleanup_free char *joined = strv_join(path, ":");
+	cleanup_free char *program = cni_plugin_find(path, l->plugins[i].type, err);
+	cleanup_json struct json_object *config = plugin_config(l, i, previous);
+
+	return program ? cni_exec(program, command, joined, a, config, ret, err) : -1;
+}
+
+static int add_all(const struct cni_list *l, const struct cni_attach *a, struct json_object **ret, struct error **err)
+{
+	for (size_t i = 0; i < l->nplugins; i++) {
+		struct json_object *answer = NULL;
+
+		if (exec_plugin(l, i, "ADD", a, *ret, &answer, err) < 0)
+			return -1;
+		if (!answer)
+			return error_set(err, ERR_PROTOCOL, "CNI plugin \"%s\" answered nothing to ADD", l->plugins[i].type);
+		js_put(ret);
+		*ret = answer;
+	}
+	return 0;
+}
+
+/* Until 0.3.1 DEL was without the result. */
+static int del_all(const struct cni_list *l, const struct cni_attach *a, struct json_object *result, struct error **err)
+{
+	struct json_object *previous = str_eq(l->version, "0.3.1") ? NULL : result;
+	cleanup_error struct error *first = NULL;
+
+	for (size_t i = l->nplugins; i-- > 0;)
+		exec_plugin(l, i, "DEL", a, previous, NULL, first ? NULL : &first);
+	return first ? error_move(err, &first) : 0;
+}
+
+int cni_add(const struct cni_list *l, const struct cni_attach *a, struct json_object **ret_result, struct error **err)
+{
+	struct json_object *result = NULL;
+
+	if (cni_del(a, err) < 0 || cache_write(l, a, NULL, err) < 0)
+		return error_wrap(err, "network \"%s\"", l->name);
+	if (add_all(l, a, &result, err) < 0 || cache_write(l, a, result, err) < 0) {
+		js_put(&result);
+		/* What cannot be deleted now is cached, and tried again with the next ADD or DEL. */
+		if (del_all(l, a, NULL, NULL) == 0)
+			cache_forget(a, NULL);
+		return error_wrap(err, "network \"%s\"", l->name);
+	}
+	*ret_result = result;
+	return 0;
+}
+
+int cni_check(const struct cni_attach *a, struct error **err)
+{
+	struct cached c;
+	int rc = cache_read(a, &c, err);
+
+	if (rc == 0)
+		rc = error_set(err, ERR_NOT_FOUND, "%s is attached to no CNI network", a->container);
+	else if (rc > 0)
+		rc = 0;
+	if (rc == 0 && !c.list.disable_check && !str_eq(c.list.version, "0.3.1"))
+		for (size_t i = 0; rc == 0 && i < c.list.nplugins; i++)
+			rc = exec_plugin(&c.list, i, "CHECK", a, c.result, NULL, err);
+	cached_clear(&c);
+	return rc;
+}
+
+int cni_del(const struct cni_attach *a, struct error **err)
+{
+	struct cached c;
+	int rc = cache_read(a, &c, err);
+
+	if (rc > 0)
+		rc = del_all(&c.list, a, c.result, err) < 0 ? -1 : cache_forget(a, err);
+	cached_clear(&c);
+	return rc;
+}
