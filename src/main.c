@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The program: its root table. Nothing happens before a command is chosen. */
 #include "cli/command.h"
+#include "host/doctor.h"
 #include "host/image.h"
 #include "host/new.h"
 #include "host/service.h"
@@ -9,7 +10,7 @@
 #include "host/vm_verbs.h"
 
 static const struct command *const commands[] = {
-	&command_new, &command_up, &command_vm, &command_image, &command_service, &command_info, &command_version,
+	&command_new, &command_up, &command_vm, &command_image, &command_service, &command_doctor, &command_info, &command_version,
 	&command_complete, NULL,
 };
 
@@ -26,7 +27,7 @@ static const struct command root = {
 		   "  sudo slicer vm exec vm-1 -- uname -a\n",
 	.commands = commands,
 	.shortcuts = shortcuts,
-	.later = "activate amp auto bg ca claude codex copilot disk doctor fs install net opencode pci pi proxy "
+	.later = "activate amp auto bg ca claude codex copilot disk fs install net opencode pci pi proxy "
 		 "secret update workspace worktree wt",
 };
 

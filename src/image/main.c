@@ -100,6 +100,8 @@ int main(int argc, char **argv)
 	const struct verb *verb = NULL;
 	cleanup_error struct error *err = NULL;
 
+	if (argc == 2 && strcmp(argv[1], "--version") == 0)
+		return puts("slicer-image " SLICER_VERSION) < 0;
 	umask(022); /* hypervisors read kernels and images as users of their own */
 	if (parse(argc, argv, &args, &verb, &err) == 0 && verb->run(&args, &err) == 0)
 		return 0;

@@ -91,32 +91,37 @@ static void forward_from_uplinks(struct net_plan *p, const struct net_facts *fac
 	}
 }
 
-static void note_firewall(struct net_plan *p, const struct net_firewall *fw, const char *bridge)
+void net_firewall_notes(const struct net_firewall *fw, const char *bridge, char ***notes)
 {
-	if (fw->iptables_drop)
-		p->admit_chain = str_dup(fw->docker_user ? "DOCKER-USER" : "FORWARD");
 	if (fw->legacy_drop)
 		strv_append_fmt(
-		    &p->notes,
+		    notes,
 		    "iptables-legacy drops packets between interfaces, so that VMs on %1$s reach "
 		    "no further than this host. Allow them: iptables-legacy -I FORWARD -i %1$s -j "
 		    "ACCEPT; iptables-legacy -I FORWARD -o %1$s -j ACCEPT",
 		    bridge);
 	if (fw->firewalld)
 		strv_append_fmt(
-		    &p->notes,
+		    notes,
 		    "firewalld rejects packets of interfaces that are in no zone. Let the VMs on "
 		    "%1$s pass: firewall-cmd --permanent --zone=trusted --add-interface=%1$s; "
 		    "firewall-cmd --reload",
 		    bridge);
 	for (char **chain = fw->others; chain && *chain; chain++)
 		strv_append_fmt(
-		    &p->notes,
+		    notes,
 		    "The nftables chain %1$s drops packets between interfaces, so that VMs on %2$s "
 		    "may reach no further than this host. Allow them: nft insert rule %1$s iifname "
 		    "%2$s accept; nft insert rule %1$s oifname %2$s accept; and add these rules to "
 		    "where the chain comes from, such as /etc/nftables.conf",
 		    *chain, bridge);
+}
+
+static void note_firewall(struct net_plan *p, const struct net_firewall *fw, const char *bridge)
+{
+	if (fw->iptables_drop)
+		p->admit_chain = str_dup(fw->docker_user ? "DOCKER-USER" : "FORWARD");
+	net_firewall_notes(fw, bridge, &p->notes);
 }
 
 static int check_mode(const struct config_group *g, struct error **err)

@@ -64,6 +64,10 @@ struct json_object *net_plan_to_json(const struct net_plan *p); /* the caller's 
 /* What removing and mending need of a VM's plan; strict. Without a mode it is of a version that knew bridges only. */
 int net_plan_from_json(struct json_object *obj, struct net_plan *ret, struct error **err);
 
+/* Appends a sentence per firewall that keeps the bridge's VMs from reaching further than this host and
+ * that only the user can mend, with the commands. */
+void net_firewall_notes(const struct net_firewall *fw, const char *bridge, char ***notes);
+
 /* Inside src/net: what makes frames of the VM's first link pass. */
 void net_plan_guard(struct net_plan *p, const unsigned char mac[6], uint32_t address);
 /* "slicer:<daemon id>:<name>": is it ours, and of which daemon? Both results are the caller's. */

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/kvm.h>
+#include <sys/ioctl.h>
 #include <time.h>
 #include "base/fs.h"
 #include "base/str.h"
@@ -11,7 +13,7 @@
  * a stock kernel hangs early in its boot. */
 static const char *const hardware_modules[] = {"kvm_intel", "kvm_amd"};
 
-static const char *accel_hardware(const struct accel_host *host)
+const char *accel_hardware(const struct accel_host *host)
 {
 	if (host->arm64)
 		return "arm64";
@@ -24,18 +26,35 @@ static const char *accel_hardware(const struct accel_host *host)
 	return NULL;
 }
 
-static int accel_open_errno(const struct accel_host *host)
+static int accel_ask_version(int fd)
+{
+	return ioctl(fd, KVM_GET_API_VERSION, 0);
+}
+
+int accel_kvm_check(const struct accel_host *host, struct error **err)
 {
 	cleanup_close int fd = open(host->kvm_device, O_RDWR | O_CLOEXEC);
+	int version;
 
-	return fd < 0 ? errno : 0;
+	if (fd < 0 && errno == ENOENT)
+		return error_set(err, ERR_NOT_FOUND, "this host has no %s", host->kvm_device);
+	if (fd < 0)
+		return error_errno(err, errno, "%s cannot be opened", host->kvm_device);
+	version = (host->ask_version ? host->ask_version : accel_ask_version)(fd);
+	if (version < 0)
+		return error_set(err, ERR_UNSUPPORTED, "%s is not KVM's device", host->kvm_device);
+	if (version != KVM_API_VERSION)
+		return error_set(err, ERR_UNSUPPORTED, "%s has version %d of KVM's API, not %d",
+				 host->kvm_device, version, KVM_API_VERSION);
+	return 0;
 }
 
 int accel_choose(const struct accel_host *host, enum vmm_accel wanted, enum vmm_accel *ret,
 		 char **ret_reason, struct error **err)
 {
 	const char *hardware = accel_hardware(host);
-	int open_errno = wanted == VMM_ACCEL_TCG ? 0 : accel_open_errno(host);
+	cleanup_error struct error *why = NULL;
+	bool usable = wanted != VMM_ACCEL_TCG && accel_kvm_check(host, &why) == 0;
 
 	*ret = VMM_ACCEL_TCG;
 	if (wanted == VMM_ACCEL_TCG) {
@@ -43,21 +62,17 @@ int accel_choose(const struct accel_host *host, enum vmm_accel wanted, enum vmm_
 		return 0;
 	}
 	if (wanted == VMM_ACCEL_KVM) {
-		if (open_errno)
-			return error_errno(err, open_errno,
-					   "accel is 'kvm', but %s cannot be opened; load the kvm "
-					   "module, join the "
-					   "device's group, or use 'accel: tcg'",
-					   host->kvm_device);
+		if (!usable)
+			return error_set(err, why->code,
+					 "accel is 'kvm', but %s; load the kvm module, join the "
+					 "device's group, or use 'accel: tcg'",
+					 error_message(why));
 		*ret = VMM_ACCEL_KVM;
 		*ret_reason = str_dup("KVM, as configured");
 		return 0;
 	}
-	if (open_errno == ENOENT)
-		*ret_reason = str_fmt("emulation (slow): this host has no %s", host->kvm_device);
-	else if (open_errno)
-		*ret_reason = str_fmt("emulation (slow): %s cannot be opened: %s", host->kvm_device,
-				      strerror(open_errno));
+	if (!usable)
+		*ret_reason = str_fmt("emulation (slow): %s", error_message(why));
 	else if (!hardware)
 		*ret_reason = str_fmt("emulation (slow): %s is not backed by hardware (no "
 				      "kvm_intel or kvm_amd), so a "
@@ -65,7 +80,7 @@ int accel_choose(const struct accel_host *host, enum vmm_accel wanted, enum vmm_
 				      host->kvm_device);
 	else
 		*ret_reason = str_fmt("KVM (%s)", hardware);
-	if (!open_errno && hardware)
+	if (usable && hardware)
 		*ret = VMM_ACCEL_KVM;
 	return 0;
 }

@@ -11,7 +11,14 @@ struct accel_host {
 	const char *sys_module;
 	const char *kvm_device;
 	bool arm64;
+	int (*ask_version)(int fd); /* KVM_GET_API_VERSION; NULL: by ioctl(2) */
 };
+/* "kvm_intel", "kvm_amd" or "arm64": what backs KVM by hardware; NULL: nothing. Constant. */
+const char *accel_hardware(const struct accel_host *host);
+/* Does the device open and speak the one stable version of KVM's API (12; Linux,
+ * Documentation/virt/kvm/api.rst)?
+ * ERR_NOT_FOUND, ERR_FORBIDDEN, ERR_UNSUPPORTED; the message is a sentence for people. */
+int accel_kvm_check(const struct accel_host *host, struct error **err);
 /* KVM or TCG in *ret and one sentence why in *ret_reason (the caller's). Fails only when `wanted`
  * is KVM and there is no usable device. */
 int accel_choose(const struct accel_host *host, enum vmm_accel wanted, enum vmm_accel *ret,

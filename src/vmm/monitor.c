@@ -337,6 +337,8 @@ int main(int argc, char **argv)
 	cleanup_error struct error *error = NULL, *note = NULL;
 	struct monitor *m;
 
+	if (argc == 2 && str_eq(argv[1], "--version"))
+		return puts("slicer-monitor " SLICER_VERSION) < 0;
 	if (argc == 4 && str_eq(argv[1], "--frames"))
 		return frames(argv);
 	m = NEW(struct monitor);

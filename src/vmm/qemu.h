@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* QEMU's part of vmm_ops; for src/vmm only. */
+/* QEMU's part of vmm_ops; for src/vmm, and `slicer doctor`, which looks at its version. */
 #ifndef SLICER_VMM_QEMU_H
 #define SLICER_VMM_QEMU_H
 

@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <linux/kvm.h>
 #include "base/fs.h"
 #include "base/str.h"
 #include "vmm/accel.h"
@@ -20,11 +21,22 @@ static int teardown(void **state)
 	return fs_remove_tree(modules, NULL);
 }
 
+static int stable_version(int fd)
+{
+	return KVM_API_VERSION;
+}
+
+static int old_version(int fd)
+{
+	return 11;
+}
+
 static enum vmm_accel choose(const char *device, bool arm64, enum vmm_accel wanted,
 			     const char *words)
 {
 	const struct accel_host host = {
-	    .sys_module = modules, .kvm_device = device, .arm64 = arm64};
+	    .sys_module = modules, .kvm_device = device, .arm64 = arm64,
+	    .ask_version = stable_version};
 	cleanup_error struct error *err = NULL;
 	cleanup_free char *reason = NULL;
 	enum vmm_accel accel;
@@ -65,6 +77,23 @@ static void test_forced(void **state)
 			 VMM_ACCEL_AUTO);
 }
 
+/* That a device opens is not enough. */
+static void test_device(void **state)
+{
+	struct accel_host host = {.sys_module = modules, .kvm_device = "/dev/null"};
+	cleanup_error struct error *err = NULL;
+
+	assert_int_equal(accel_kvm_check(&host, &err), -1);
+	assert_non_null(strstr(err->message, "/dev/null is not KVM's device"));
+	error_free(&err);
+	host.ask_version = old_version;
+	assert_int_equal(accel_kvm_check(&host, &err), -1);
+	assert_int_equal(err->code, ERR_UNSUPPORTED);
+	assert_non_null(strstr(err->message, "version 11"));
+	host.ask_version = stable_version;
+	assert_int_equal(accel_kvm_check(&host, NULL), 0);
+}
+
 static void test_names(void **state)
 {
 	enum vmm_accel accel;
@@ -96,6 +125,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_auto),
 	    cmocka_unit_test(test_forced),
+	    cmocka_unit_test(test_device),
 	    cmocka_unit_test(test_names),
 	    cmocka_unit_test(test_tsc),
 	};

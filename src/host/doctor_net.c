@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: MIT */
+/* What stands between VMs and the network: packet filter, forwarding, other people's firewalls. */
+#include <unistd.h>
+
+#include "base/proc.h"
+#include "host/doctor_checks.h"
+#include "net/plan.h"
+
+enum { NFT_MS = 10000, NFT_LIMIT = 64 * 1024 };
+
+#define BRIDGE_MODES (1U << NET_BRIDGE | 1U << NET_SLOTS)
+#define FILTER_MODES (BRIDGE_MODES | 1U << NET_ISOLATED)
+
+/* What the rules of bridges need of the kernel: translation, frames of bridges, sets of pairs. */
+static const char nft_trial[] = "table ip t { chain c { type nat hook postrouting priority srcnat; "
+				"oifname != \"x\" masquerade; }; }\n"
+				"table bridge t { set s { type ifname . ether_addr; }\n"
+				" chain c { type filter hook prerouting priority -300; iifname . "
+				"ether saddr != @s drop; }; }\n";
+
+/* In a network namespace that goes with the program: the host's rules are not touched. */
+static int nft_try(const struct doctor *d, const char *nft, struct error **err)
+{
+	cleanup_free char *unshare = proc_find_program("unshare");
+	char *const argv[] = {unshare,	   (char *)(d->privileged ? "-n" : "-rn"),
+			      (char *)nft, (char *)"-f",
+			      (char *)"-", NULL};
+
+	if (!unshare)
+		return error_set(err, ERR_UNSUPPORTED,
+				 "unshare is not installed (apt-get install util-linux)");
+	return proc_run(argv, nft_trial, NFT_LIMIT, NFT_MS, NULL, err);
+}
+
+void doctor_nft(const struct doctor *d, struct doctor_result *r)
+{
+	cleanup_free char *nft = doctor_program(d, "nft"),
+			  *version = nft ? doctor_version(nft) : NULL;
+	cleanup_error struct error *why = NULL;
+	enum doctor_severity bad = doctor_need(d, FILTER_MODES);
+
+	if (!nft) {
+		doctor_say(r, bad, "nft is not installed: VMs can only have the network mode user");
+		strv_append(&r->fix, "apt-get install nftables");
+	} else if (nft_try(d, nft, &why) == 0) {
+		doctor_say(r, DOCTOR_OK, "%s, and the kernel takes the rules of bridges",
+			   version ? version : nft);
+	} else if (!d->privileged) {
+		doctor_say_hidden(r, "whether the kernel takes rules of nftables");
+	} else {
+		doctor_say(r, bad, "nft cannot make the rules that bridges need: %s",
+			   error_message(why));
+		strv_append(&r->fix, "modprobe -a nf_tables nft_chain_nat nft_masq "
+				     "nft_meta_bridge; a kernel that Debian built has them");
+	}
+}
+
+void doctor_forwarding(const struct doctor *d, struct doctor_result *r)
+{
+	cleanup_free char *path = doctor_path(d, "/proc/sys/net/ipv4/ip_forward"),
+			  *value = doctor_read(d, "/proc/sys/net/ipv4/ip_forward");
+
+	if (str_eq(value, "1")) {
+		doctor_say(r, DOCTOR_OK, "IPv4 forwarding is on; slicer leaves it on");
+	} else if (!value) {
+		doctor_say(r, doctor_need(d, FILTER_MODES),
+			   "This kernel has no IPv4 forwarding: VMs would reach this host only");
+		strv_append(&r->fix, "Use a kernel with CONFIG_INET, and mount /proc");
+	} else if (d->privileged && access(path, W_OK)) {
+		doctor_say(r, doctor_need(d, FILTER_MODES),
+			   "IPv4 forwarding is off and /proc/sys cannot be written: bridges cannot "
+			   "be made");
+		strv_append(
+		    &r->fix,
+		    "In a container: run it with a writable /proc/sys (docker run --privileged)");
+	} else {
+		doctor_say(r, DOCTOR_OK,
+			   "IPv4 forwarding is off; \"slicer up\" switches it on for the "
+			   "interfaces that need it, for good");
+	}
+}
+
+/* The bridges that the configuration names, or the one that most have. */
+static char **bridge_names(const struct doctor *d)
+{
+	char **names = NULL;
+
+	for (size_t i = 0; d->config && i < d->config->ngroups; i++)
+		if (d->config->groups[i].network.mode == NET_BRIDGE)
+			strv_append(&names, d->config->groups[i].network.bridge);
+	if (!names)
+		strv_append(&names, "brvm0");
+	return names;
+}
+
+void doctor_firewall(const struct doctor *d, struct doctor_result *r)
+{
+	cleanup_free char *nft = doctor_program(d, "nft");
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_error struct error *why = NULL;
+	cleanup_strv char **bridges = bridge_names(d);
+	enum doctor_severity bad = doctor_need(d, BRIDGE_MODES);
+
+	if (!d->privileged) {
+		doctor_say_hidden(r, "the rules of firewalls");
+		return;
+	}
+	if (!nft || net_facts_read(true, &facts, &why)) {
+		doctor_say(r, DOCTOR_NOTE, "Without nft firewalls cannot be seen%s%s",
+			   why ? ": " : "", why ? error_message(why) : "");
+		return;
+	}
+	for (char **bridge = bridges; *bridge; bridge++)
+		net_firewall_notes(&facts.firewall, *bridge, &r->fix);
+	if (r->fix)
+		doctor_say(r, bad == DOCTOR_ERROR ? DOCTOR_WARNING : bad,
+			   "A firewall drops what passes between interfaces, so that VMs on "
+			   "bridges may reach no further than this host");
+	else if (facts.firewall.iptables_drop)
+		doctor_say(r, DOCTOR_OK,
+			   "%s drops what passes between interfaces; \"slicer up\" adds rules that "
+			   "accept its bridges, in the "
+			   "chain %s",
+			   facts.firewall.docker_user ? "Docker" : "iptables (ufw, Docker)",
+			   facts.firewall.docker_user ? "DOCKER-USER" : "FORWARD");
+	else
+		doctor_say(r, DOCTOR_OK, "No firewall drops what passes between interfaces");
+}
+
+/* The kernel takes the larger of conf/all and an interface's own (ip-sysctl.rst). */
+void doctor_rp_filter(const struct doctor *d, struct doctor_result *r)
+{
+	cleanup_free char *all = doctor_read(d, "/proc/sys/net/ipv4/conf/all/rp_filter");
+	enum doctor_severity bad = doctor_need(d, BRIDGE_MODES);
+
+	if (!str_eq(all, "2")) {
+		doctor_say(
+		    r, DOCTOR_OK,
+		    "Bridges get strict reverse path filtering (net.ipv4.conf.all.rp_filter=%s)",
+		    all ? all : "");
+		return;
+	}
+	doctor_say(r, bad == DOCTOR_ERROR ? DOCTOR_WARNING : bad,
+		   "net.ipv4.conf.all.rp_filter=2 makes reverse path filtering loose everywhere, "
+		   "which overrides the strict one of bridges: "
+		   "a VM may send packets to others with a source address outside of its subnet");
+	strv_append(&r->fix, "sysctl -w net.ipv4.conf.all.rp_filter=0 (each interface then has its "
+			     "own; and in /etc/sysctl.d/ for good)");
+}
