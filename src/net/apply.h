@@ -27,6 +27,9 @@ int net_vm_up(const struct net_plan *p, struct net_port *ret, struct error **err
 /* For a VM that runs: puts back what something else has removed. ERR_NOT_FOUND when that cannot be. */
 int net_vm_mend(const struct net_plan *p, struct error **err);
 int net_vm_down(const struct net_plan *p, struct error **err);
+/* The same when no plan is left: interfaces that bear the alias of that VM, and what the daemon's sets
+ * have of them. Success when there is nothing. */
+int net_stray_down(const char *daemon_id, const char *vm, struct error **err);
 
 /* What bears the alias of a daemon. */
 struct net_item {

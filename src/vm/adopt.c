@@ -1,14 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* The start of a daemon: what the records of the last one say is compared with what exists, then finished or undone. */
-#include <dirent.h>
-#include <errno.h>
-
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "vm/manager_impl.h"
-#include "vm/network.h"
+#include "vm/reconcile.h"
 
 bool vm_runs(const struct vm *vm)
 {
@@ -116,15 +112,17 @@ static int adopt_record(struct manager *m, const char *hostname, struct error **
 	return vm ? 0 : -1;
 }
 
-/* A directory without a record is of a launch that ended before its first record was durable: nothing else was made. */
+/* A directory without a record is of a launch that ended before its first record was durable: nothing else was made. With a
+ * disk in it, it is not. */
 static void adopt_directory(struct manager *m, const char *hostname)
 {
 	cleanup_free char *dir = str_fmt("%s/vms/%s", m->options->state_dir, hostname);
+	cleanup_free char *disk = fs_join(dir, "disk.qcow2");
 	cleanup_error struct error *error = NULL;
 
 	if (adopt_record(m, hostname, &error) == 0)
 		return;
-	if (error->code == ERR_NOT_FOUND) {
+	if (error->code == ERR_NOT_FOUND && !fs_exists(disk)) {
 		error_free(&error);
 		if (fs_remove_tree(dir, &error) == 0)
 			return;
@@ -134,29 +132,15 @@ static void adopt_directory(struct manager *m, const char *hostname)
 	strv_append(&m->left_alone, hostname);
 }
 
-static int adopt_compare(const struct dirent **a, const struct dirent **b)
-{
-	return strverscmp((*a)->d_name, (*b)->d_name);
-}
-
-static int adopt_select(const struct dirent *e)
-{
-	return e->d_name[0] != '.';
-}
-
 static int adopt_all(struct manager *m, struct error **err)
 {
 	cleanup_free char *dir = str_fmt("%s/vms", m->options->state_dir);
-	struct dirent **names = NULL;
-	int n = scandir(dir, &names, adopt_select, adopt_compare);
+	cleanup_strv char **names = NULL;
 
-	if (n < 0)
-		return errno == ENOENT ? 0 : error_errno(err, errno, "read %s", dir);
-	for (int i = 0; i < n; i++) {
-		adopt_directory(m, names[i]->d_name);
-		free(names[i]);
-	}
-	free(names);
+	if (fs_list_dirs(dir, &names, err))
+		return -1;
+	for (char **name = names; name && *name; name++)
+		adopt_directory(m, *name);
 	return 0;
 }
 
@@ -164,5 +148,6 @@ int manager_start(struct manager *m, struct error **err)
 {
 	if (adopt_all(m, err))
 		return -1;
+	reconcile_start(m);
 	return manager_start_services(m, err);
 }

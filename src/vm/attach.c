@@ -159,15 +159,25 @@ static const struct vmm_client_events vmm_events = {
 	.on_down = attach_on_vmm_down,
 };
 
-static void attach_vmm(void *arg)
+static void attach_vmm(struct vm *vm)
 {
-	struct vm *vm = arg;
 	struct manager *m = vm->manager;
 	cleanup_free char *run = vm_run_path(vm, NULL);
 
 	vm->vmm = vmm_client_new(m->loop, m->options->ops, run, &vmm_events, vm, NULL);
 	if (!vm->vmm)
 		timer_set(vm->vmm_timer, VMM_RECONNECT_MS);
+}
+
+/* Its monitor tells when the VMM ends, and how; one that stands still does not. */
+static void attach_vmm_again(void *arg)
+{
+	struct vm *vm = arg;
+
+	if (!vm_runs(vm))
+		vm_ended(vm, "its VMM has ended, and its monitor does not say how", false);
+	else if (!vm->vmm)
+		attach_vmm(vm);
 }
 
 int vm_attach(struct vm *vm, struct error **err)
@@ -187,7 +197,7 @@ int vm_attach(struct vm *vm, struct error **err)
 	attach_arm_boot_timer(vm);
 	vm->reset_timer = timer_new(m->loop, attach_look_at_reset, vm);
 	vm->session = session_new(m->loop, control, agent, &session_events, vm);
-	vm->vmm_timer = timer_new(m->loop, attach_vmm, vm);
+	vm->vmm_timer = timer_new(m->loop, attach_vmm_again, vm);
 	attach_vmm(vm);
 	return 0;
 }

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "base/proc.h"
 #include "base/str.h"
-#include "vm/manager_impl.h"
+#include "vm/reconcile.h"
 
 static void manager_wake(void *arg)
 {
@@ -48,6 +48,7 @@ void manager_free(struct manager **mp)
 		vm_forget(m->vms);
 	}
 	timer_free(&m->wake);
+	reconcile_stop(m);
 	strv_free(&m->left_alone);
 	net_user_host_clear(&m->net_host);
 	free(m->boot_id);
@@ -176,6 +177,7 @@ void vm_forget(struct vm *vm)
 	free(vm->machine_id);
 	free(vm->last_error);
 	free(vm->shown);
+	free(vm->network_error);
 	free(vm);
 	if (m->wake)
 		timer_set(m->wake, 0);

@@ -39,6 +39,11 @@ struct manager {
 	char **left_alone;            /* hostnames whose records cannot be read: not ours to use */
 	loop_fn *stopped;
 	void *stopped_arg;
+	struct timer *look_timer;     /* to the next reconciliation */
+	struct look *look;            /* the one under way, or NULL */
+	int64_t look_ms;
+	size_t looks, mend_next;      /* how many there were; the VM whose network is next */
+	char *look_error, *groups_error; /* what was told last of them; NULL: all was well */
 };
 
 /* A name's files. Strings are the caller's. */

@@ -3,8 +3,10 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "net/apply.h"
 #include "vm/manager_impl.h"
 #include "vm/network.h"
+#include "vmm/cgroup.h"
 
 struct stop {
 	struct vm *vm;                 /* for the loop's steps only */
@@ -13,6 +15,8 @@ struct stop {
 	enum vm_state before, then;
 	/* Copies for the workers. */
 	char *state_dir, *run_dir, *console;
+	const char *daemon_id;         /* the manager's options outlive all operations */
+	char *stray;                   /* name of one that has no record of what it has on this host; NULL: it has */
 	struct vmm_process process;
 	struct network_job net;
 };
@@ -29,6 +33,8 @@ static struct stop *stop_new(struct vm *vm)
 	s->state_dir = vm_state_path(vm, NULL);
 	s->run_dir = vm_run_path(vm, NULL);
 	s->console = vm_log_path(vm);
+	s->daemon_id = vm->manager->options->daemon_id;
+	s->stray = vm->stray ? str_dup(vm->hostname) : NULL;
 	s->process = (struct vmm_process){
 		.monitor_pid = vm->processes.monitor_pid,
 		.monitor_start = vm->processes.monitor_start,
@@ -44,6 +50,7 @@ static void stop_free(struct stop *s)
 	free(s->state_dir);
 	free(s->run_dir);
 	free(s->console);
+	free(s->stray);
 	network_job_clear(&s->net);
 	free(s);
 }
@@ -100,10 +107,24 @@ static int stop_detach(void *ctx, struct op *op, struct error **err)
 	return 0;
 }
 
+/* What its run directory and plan would tell follows from its name. Before the VMM ends: its interface would go with it, and
+ * with that what names the rules. */
+static int stop_find_stray(struct stop *s, struct error **err)
+{
+	cleanup_free char *cgroup = str_fmt("%s/%s", s->daemon_id, s->stray), *path = NULL;
+
+	if (net_stray_down(s->daemon_id, s->stray, err) || fs_mkdir_p(s->run_dir, 0700, err))
+		return -1;
+	path = cgroup_reserve(s->run_dir, cgroup, NULL); /* where there can be one */
+	return 0;
+}
+
 static int stop_kill(void *ctx, struct op *op, struct error **err)
 {
 	struct stop *s = ctx;
 
+	if (s->stray && stop_find_stray(s, err))
+		return -1;
 	if (vmm_destroy(s->run_dir, s->process.monitor_pid ? &s->process : NULL, err))
 		return -1;
 	return fs_remove_tree(s->run_dir, err);
@@ -151,7 +172,7 @@ static int stop_save(void *ctx, const char *record, struct error **err)
 	return 0;
 }
 
-/* It could not be ended. The list goes on telling the truth, and nobody tries again unasked before the next start. */
+/* It could not be ended. The list goes on telling the truth, and reconciliation tries again what is left of one that does not run. */
 static void stop_failed(struct stop *s, const char *what, const struct error *error)
 {
 	struct vm *vm = s->vm;
@@ -248,6 +269,8 @@ static int delete_files(void *ctx, struct op *op, struct error **err)
 	struct stop *s = ctx;
 	cleanup_free char *rotated = str_fmt("%s.1", s->console);
 
+	if (s->stray)
+		return 0; /* the log of that name may be another daemon's */
 	if (fs_unlink(s->console, err))
 		return -1;
 	return fs_unlink(rotated, err);

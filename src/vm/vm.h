@@ -58,12 +58,14 @@ struct vm {
 	bool restart;               /* a service that was on its way out when the daemon started: it comes up again */
 	bool stuck;                 /* it could not be stopped or deleted; until somebody asks again */
 	bool vmm_asked;             /* to pause or resume, and has not answered yet */
+	bool stray;                 /* something was found that belongs to no VM: it is one only to be deleted */
 	bool vmm_gone;              /* its VMM ended while an operation was under way */
 	bool guest_said_bye;        /* since the last boot */
 	unsigned silent_resets;     /* of the guest, unannounced, since its agent was last ready */
 	struct timer *boot_timer;   /* a boot without a sign of life */
 	struct timer *reset_timer;  /* a reset that is to be looked into */
-	struct timer *vmm_timer;    /* to connect to the VMM's control channel again */
+	struct timer *vmm_timer;    /* to connect to the VMM's control channel again, or see that it has ended */
+	char *network_error;        /* why its network is not as it should be; NULL: it is */
 	struct vm_waiter *waiters;
 	char *shown;                /* see vm_show */
 	struct vm *next;

@@ -185,3 +185,12 @@ int cgroup_remove(const char *run_dir, struct error **err)
 		return -1;
 	return fs_unlink(note, err);
 }
+
+char **cgroup_list(const char *daemon_id)
+{
+	const char *root = find_root();
+	cleanup_free char *path = root ? str_fmt("%s/slicer/%s", root, daemon_id) : NULL;
+	char **names = NULL;
+
+	return path && fs_list_dirs(path, &names, NULL) == 0 ? names : NULL;
+}

@@ -164,7 +164,7 @@ def test_random(daemon):
     end = time.monotonic() + float(os.environ.get("SLICER_RANDOM_SECONDS", 18))
     rng, requests = random.Random(seed), 0
     print(f"SLICER_SEED={seed}")
-    one = daemon(group={"count": 1})
+    one = daemon(group={"count": 1}, env={"SLICER_RECONCILE_MS": "50"})
     idle = fd_count(one.pid)
     while True:
         requests += one_round(one, rng)

@@ -229,6 +229,31 @@ static void test_remove_tree_deep_and_wide(void **state)
 	assert_int_equal(fd_count_open(), before);
 }
 
+static void test_list_dirs(void **state)
+{
+	static const char *const dirs[] = {"vm-10", "vm-9", ".hidden", "a"};
+	cleanup_free char *link = fs_join(*state, "link"), *file = fs_join(*state, "file");
+	cleanup_free char *absent = fs_join(*state, "absent");
+	cleanup_strv char **names = NULL, **none = NULL;
+	cleanup_free char *joined = NULL;
+	cleanup_error struct error *error = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		cleanup_free char *path = fs_join(*state, dirs[i]);
+
+		assert_int_equal(fs_mkdir_p(path, 0700, NULL), 0);
+	}
+	put(file, "");
+	assert_int_equal(symlink("a", link), 0);
+	assert_int_equal(fs_list_dirs(*state, &names, NULL), 0);
+	joined = strv_join(names, " ");
+	assert_string_equal(joined, "a vm-9 vm-10");
+	assert_int_equal(fs_list_dirs(absent, &none, NULL), 0);
+	assert_null(none);
+	assert_int_equal(fs_list_dirs(file, &none, &error), -1);
+	assert_non_null(strstr(error_message(error), file));
+}
+
 static void test_copy_keeps_holes(void **state)
 {
 	cleanup_free char *from = fs_join(*state, "from"), *to = fs_join(*state, "to"),
@@ -362,6 +387,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_remove_tree_follows_no_symlink, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_remove_tree_stops_at_mounts, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_remove_tree_deep_and_wide, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_list_dirs, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_copy_keeps_holes, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_copy_failures, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_lock, setup, teardown),

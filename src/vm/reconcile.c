@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+#include "vm/reconcile.h"
+
+#include "base/log.h"
+#include "base/str.h"
+
+/* Says a thing once, however often it is found; again when it has changed or was well in between. */
+static void tell(char **last, const struct error *error, const char *what)
+{
+	const char *text = error ? error_message(error) : NULL;
+
+	if (str_eq(*last, text))
+		return;
+	if (text)
+		log_error("%s: %s", what, text);
+	else
+		log_info("%s: is as it should be again", what);
+	free(*last);
+	*last = str_dup(text);
+}
+
+static bool is_at_rest(const struct vm *vm)
+{
+	return !vm->op &&
+	       (vm->state == VM_STATE_RUNNING || vm->state == VM_STATE_PAUSED || vm->state == VM_STATE_STOPPED);
+}
+
+static void look_add(struct look *l, const struct vm *vm, bool mend)
+{
+	struct look_vm *seen = &l->vms[l->nvms++];
+
+	seen->hostname = str_dup(vm->hostname);
+	seen->state = vm->state;
+	seen->processes = vm->processes;
+	seen->net.port.tap_fd = -1;
+	seen->group = config_group_find(vm->manager->options->config, vm->group);
+	/* What is not usable in a record was said when it was read. */
+	seen->mend = mend && vm->state != VM_STATE_STOPPED && network_job_recorded(&seen->net, vm, NULL) == 0 && seen->net.planned;
+}
+
+static struct look *look_new(struct manager *m)
+{
+	struct look *l = NEW(struct look);
+	size_t n = 0, i = 0;
+
+	for (const struct vm *vm = m->vms; vm; vm = vm->next)
+		n++;
+	l->manager = m;
+	l->options = m->options;
+	l->all_groups = ++m->looks % RECONCILE_GROUPS == 0;
+	l->vms = mem_alloc_array(n + 1, sizeof(*l->vms));
+	l->known = strv_copy(m->left_alone);
+	for (const struct vm *vm = m->vms; vm; vm = vm->next, i++) {
+		strv_append(&l->known, vm->hostname);
+		if (is_at_rest(vm))
+			look_add(l, vm, n <= RECONCILE_MENDS || (i + n - m->mend_next % n) % n < RECONCILE_MENDS);
+	}
+	m->mend_next += RECONCILE_MENDS;
+	return l;
+}
+
+/* "db-12": host group and number. What is called otherwise was never a VM's. */
+static bool stray_name(const char *name, char **ret_group, unsigned *ret_number)
+{
+	const char *dash = strrchr(name, '-');
+	cleanup_free char *again = NULL;
+	uint64_t number;
+
+	if (!dash || dash == name || str_to_u64(dash + 1, 1, INT32_MAX, "number", &number, NULL))
+		return false;
+	again = str_fmt("%.*s-%u", (int)(dash - name), name, (unsigned)number);
+	if (!str_eq(again, name))
+		return false;
+	*ret_group = str_ndup(name, (size_t)(dash - name));
+	*ret_number = (unsigned)number;
+	return true;
+}
+
+/* It is made a VM on its way out: so its name is taken for that long, a crash in the middle is survived, and what cannot be
+ * removed is listed. */
+static void reconcile_stray(struct manager *m, const char *name)
+{
+	cleanup_free char *group = NULL;
+	unsigned number;
+	struct vm *vm;
+
+	if (manager_find(m, name) || strv_contains(m->left_alone, name) || !stray_name(name, &group, &number))
+		return;
+	log_warn("[%s] is no VM of this daemon any more: removing what is left of it", name);
+	vm = vm_new(m, group, number);
+	vm->stray = true;
+	vm_insert(vm);
+	vm_delete_start(vm);
+}
+
+static void reconcile_unknown(struct manager *m, const char *name)
+{
+	if (manager_find(m, name) || strv_contains(m->left_alone, name))
+		return;
+	log_warn("%s/vms/%s has come from elsewhere and is left alone; the next start of the daemon takes a record over",
+		 m->options->state_dir, name);
+	strv_append(&m->left_alone, name);
+}
+
+static void reconcile_network(struct vm *vm, const struct look_vm *seen)
+{
+	cleanup_free char *what = str_fmt("[%s] its network", vm->hostname);
+
+	if (seen->mend && !seen->ended)
+		tell(&vm->network_error, seen->broken, what);
+}
+
+/* Nobody waits for it any more; so what could not be done before is tried again. */
+static void reconcile_stopped(struct vm *vm)
+{
+	log_warn("[%s] something of it is left: removing that", vm->hostname);
+	vm->stuck = false;
+	if (vm_is_kept(vm))
+		vm_stop_start(vm, false, true);
+	else
+		vm_delete_start(vm);
+}
+
+static void reconcile_vm(struct manager *m, const struct look_vm *seen)
+{
+	struct vm *vm = manager_find(m, seen->hostname);
+
+	/* What changed meanwhile is for the next look. */
+	if (!vm || vm->op || vm->state != seen->state || vm->processes.vmm_pid != seen->processes.vmm_pid)
+		return;
+	reconcile_network(vm, seen);
+	if (seen->ended && vm->vmm_timer) {
+		timer_set(vm->vmm_timer, VMM_RECONNECT_MS); /* unless its monitor says more by then */
+	} else if (vm->state == VM_STATE_STOPPED && (seen->left_over || (vm->stuck && !vm_is_kept(vm)))) {
+		reconcile_stopped(vm);
+	} else if (seen->no_record) {
+		log_warn("[%s] its record is gone: writing it again", vm->hostname);
+		vm->dirty = true;
+		vm_op_ended(vm);
+	}
+}
+
+static int reconcile_work(void *arg, struct error **err)
+{
+	return reconcile_look(arg, err);
+}
+
+static void reconcile_done(void *arg, const struct error *error)
+{
+	cleanup_look struct look *l = arg;
+	struct manager *m = l->manager;
+
+	m->look = NULL;
+	if (m->stopping)
+		return;
+	tell(&m->look_error, error, "reconciliation");
+	if (!error) {
+		tell(&m->groups_error, l->groups, "network");
+		for (size_t i = 0; i < l->nvms; i++)
+			reconcile_vm(m, &l->vms[i]);
+		for (char **name = l->strays; name && *name; name++)
+			reconcile_stray(m, *name);
+		for (char **name = l->unknown; name && *name; name++)
+			reconcile_unknown(m, *name);
+	}
+	timer_set(m->look_timer, m->look_ms);
+}
+
+static void reconcile_begin(void *arg)
+{
+	struct manager *m = arg;
+
+	if (m->stopping)
+		return;
+	m->look = look_new(m);
+	worker_submit(m->pool, reconcile_work, reconcile_done, m->look);
+}
+
+void reconcile_start(struct manager *m)
+{
+	const char *given = getenv("SLICER_RECONCILE_MS");
+	uint64_t ms;
+
+	if (!given || str_to_u64(given, 10, INT32_MAX, "SLICER_RECONCILE_MS", &ms, NULL))
+		ms = RECONCILE_MS;
+	m->look_ms = (int64_t)ms;
+	m->look_timer = timer_new(m->loop, reconcile_begin, m);
+	timer_set(m->look_timer, m->look_ms);
+}
+
+void reconcile_stop(struct manager *m)
+{
+	timer_free(&m->look_timer);
+	look_free(&m->look);
+	mem_freep(&m->look_error);
+	mem_freep(&m->groups_error);
+}

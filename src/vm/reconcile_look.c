@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+#include "base/fs.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "net/apply.h"
+#include "vm/reconcile.h"
+#include "vmm/cgroup.h"
+
+/* Names of VMs by what they have on this host. */
+struct found {
+	char **run_dirs, **state_dirs, **cgroups, **taps, **bridges;
+};
+
+static void found_clear(struct found *f)
+{
+	strv_free(&f->run_dirs);
+	strv_free(&f->state_dirs);
+	strv_free(&f->cgroups);
+	strv_free(&f->taps);
+	strv_free(&f->bridges);
+}
+
+static int found_links(struct found *f, const char *daemon_id, struct error **err)
+{
+	struct net_item *items;
+	size_t n;
+
+	if (net_list(daemon_id, &items, &n, err))
+		return -1;
+	for (size_t i = 0; i < n; i++)
+		strv_append(items[i].bridge ? &f->bridges : &f->taps, items[i].bridge ? items[i].name : items[i].owner);
+	net_items_free(items, n);
+	return 0;
+}
+
+static int found_read(struct found *f, const struct manager_options *o, struct error **err)
+{
+	cleanup_free char *vms = fs_join(o->state_dir, "vms");
+
+	if (fs_list_dirs(o->run_dir, &f->run_dirs, err) || fs_list_dirs(vms, &f->state_dirs, err))
+		return -1;
+	f->cgroups = cgroup_list(o->daemon_id);
+	return found_links(f, o->daemon_id, err);
+}
+
+/* A name that no VM has. Of a record or a disk it may be all that is left. */
+static void look_at_stranger(struct look *l, const char *name)
+{
+	cleanup_free char *record = str_fmt("%s/vms/%s/record.json", l->options->state_dir, name);
+	cleanup_free char *disk = str_fmt("%s/vms/%s/disk.qcow2", l->options->state_dir, name);
+	char ***list = fs_exists(record) || fs_exists(disk) ? &l->unknown : &l->strays;
+
+	if (!strv_contains(l->known, name) && !strv_contains(*list, name))
+		strv_append(list, name);
+}
+
+static void look_for_strangers(struct look *l, char *const *names)
+{
+	for (; names && *names; names++)
+		look_at_stranger(l, *names);
+}
+
+static bool look_is_alive(const struct vm_processes *p)
+{
+	return proc_is_alive(p->vmm_pid, p->vmm_start) && proc_is_alive(p->monitor_pid, p->monitor_start);
+}
+
+/* A bridge or table that is gone has taken the VM's part along: its group goes first, once in a look. */
+static void look_mend(struct look *l, struct look_vm *vm)
+{
+	if (net_vm_mend(&vm->net.plan, &vm->broken) == 0 || !vm->group)
+		return;
+	if (!strv_contains(l->tried, vm->group->name)) {
+		strv_append(&l->tried, vm->group->name);
+		net_group_up(vm->group, l->options->daemon_id, NULL, NULL);
+	}
+	error_free(&vm->broken);
+	net_vm_mend(&vm->net.plan, &vm->broken);
+}
+
+static void look_at_vm(struct look *l, struct look_vm *vm, const struct found *f)
+{
+	cleanup_free char *record = str_fmt("%s/vms/%s/record.json", l->options->state_dir, vm->hostname);
+
+	vm->no_record = !fs_exists(record);
+	if (vm->state == VM_STATE_STOPPED) {
+		vm->left_over = strv_contains(f->run_dirs, vm->hostname) || strv_contains(f->cgroups, vm->hostname) ||
+				strv_contains(f->taps, vm->hostname);
+		return;
+	}
+	vm->ended = !look_is_alive(&vm->processes);
+	if (vm->mend && !vm->ended)
+		look_mend(l, vm);
+}
+
+/* Also what VMs that are still to come need. */
+static void look_at_groups(struct look *l, const struct found *f)
+{
+	const struct config *cfg = l->options->config;
+
+	for (size_t i = 0; i < cfg->ngroups; i++) {
+		const struct config_group *g = &cfg->groups[i];
+
+		bool gone = g->network.mode == NET_BRIDGE && !strv_contains(f->bridges, g->network.bridge);
+
+		if ((l->all_groups || gone) && !l->groups)
+			net_group_up(g, l->options->daemon_id, NULL, &l->groups);
+	}
+}
+
+int reconcile_look(struct look *l, struct error **err)
+{
+	struct found f = {0};
+	int r = found_read(&f, l->options, err);
+
+	if (r == 0) {
+		look_at_groups(l, &f);
+		for (size_t i = 0; i < l->nvms; i++)
+			look_at_vm(l, &l->vms[i], &f);
+		look_for_strangers(l, f.run_dirs);
+		look_for_strangers(l, f.state_dirs);
+		look_for_strangers(l, f.cgroups);
+		look_for_strangers(l, f.taps);
+	}
+	found_clear(&f);
+	return r;
+}
+
+void look_free(struct look **lp)
+{
+	struct look *l = TAKE_PTR(*lp);
+
+	if (!l)
+		return;
+	for (size_t i = 0; i < l->nvms; i++) {
+		free(l->vms[i].hostname);
+		network_job_clear(&l->vms[i].net);
+		error_free(&l->vms[i].broken);
+	}
+	free(l->vms);
+	strv_free(&l->known);
+	strv_free(&l->tried);
+	strv_free(&l->strays);
+	strv_free(&l->unknown);
+	error_free(&l->groups);
+	free(l);
+}

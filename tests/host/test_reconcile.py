@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""What a running daemon makes of what changes behind its back: what is ours and orphaned goes, what a VM needs comes back,
+and what is not ours stays."""
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import signal
+import socket
+import subprocess
+
+import pytest
+from slicertest import alive, run, until
+from slicertest.daemon import LOG
+from slicertest.truth import wait_for_truth
+
+OFTEN = {"SLICER_RECONCILE_MS": "100"}
+BRIDGE, TAP = "brrec0", "rectap"
+CGROUPS = [pathlib.Path("/sys/fs/cgroup"), pathlib.Path("/sys/fs/cgroup/unified")]
+
+
+def statuses(d):
+    return {n["hostname"]: n["status"] for n in d.client.nodes()}
+
+
+def looks(d, n=3):
+    """Waits until it has looked again: something that is certainly removed is put there each time."""
+    for _ in range(n):
+        stray = d.run_dir / f"{d.group}-999"
+        stray.mkdir()
+        until(lambda: not stray.exists() and stray.name not in statuses(d), 10, "a look")
+
+
+def cgroup_top():
+    return next(r for r in CGROUPS if (r / "cgroup.controllers").exists()) / "slicer"
+
+
+@contextlib.contextmanager
+def stray_process(group):
+    """A process in a control group of its own."""
+    group.mkdir(parents=True)
+    with subprocess.Popen(["sleep", "1000"]) as process:
+        try:
+            (group / "cgroup.procs").write_text(str(process.pid))
+            yield process
+        finally:
+            process.kill()
+            process.wait()
+            if group.exists():
+                until(lambda: not (group / "cgroup.procs").read_text(), 5)
+                group.rmdir()
+                group.parent.rmdir()
+
+
+def test_orphans_of_ours_go(daemon):
+    d = daemon(env=OFTEN)
+    vm = d.client.create(d.group)["hostname"]
+    name = f"{d.group}-77"
+    (d.run_dir / name).mkdir()
+    (d.run_dir / name / "leftover").write_text("x")
+    (d.state_dir / "vms" / name).mkdir()
+    with stray_process(cgroup_top() / d.id / name) as process:
+        assert process.wait(10) == -signal.SIGKILL
+        until(lambda: not (cgroup_top() / d.id / name).exists(), 10)
+    until(lambda: not (d.run_dir / name).exists() and not (d.state_dir / "vms" / name).exists(), 10)
+    until(lambda: statuses(d) == {vm: "Running"}, 10)
+    assert f"[{name}] is no VM of this daemon any more" in d.log_text()
+    assert run(d.client, vm, "echo", "well").stdout == b"well\n"
+    wait_for_truth(d, 5)
+
+
+def test_a_vm_whose_records_somebody_removed_from_under_a_dead_daemon(daemon):
+    """Its processes are found by what they have in /run, and ended."""
+    d = daemon(env=OFTEN)
+    vm = d.client.create(d.group)["hostname"]
+    monitor, vmm = d.monitor_pid(vm), d.vmm_pid(vm)
+    d.kill()
+    shutil.rmtree(d.state_dir / "vms" / vm)
+    d.start()
+    until(lambda: not alive(monitor) and not alive(vmm), 15, "it is ended")
+    until(lambda: statuses(d) == {}, 10)
+    wait_for_truth(d, 5)
+    for log in LOG.glob(f"{vm}.txt*"):  # stays: another daemon may have a VM of that name
+        log.unlink()
+
+
+def test_what_is_not_ours_stays(daemon):
+    d = daemon(env=OFTEN)
+    other = pathlib.Path("/run/slicer/other-123456")
+    foreign = d.run_dir / "not a vm"
+    precious = d.state_dir / "vms" / f"{d.group}-88"
+    record = d.state_dir / "vms" / f"{d.group}-89"
+    try:
+        (other / f"{d.group}-5").mkdir(parents=True)
+        foreign.mkdir()
+        for path, file in ((precious, "disk.qcow2"), (record, "record.json")):
+            path.mkdir(parents=True)
+            (path / file).write_text("precious")
+        with stray_process(cgroup_top() / "other-123456" / f"{d.group}-5") as process:
+            looks(d)
+            assert process.poll() is None
+        assert (other / f"{d.group}-5").exists() and foreign.exists()
+        assert (precious / "disk.qcow2").read_text() == (record / "record.json").read_text() == "precious"
+        assert d.log_text().count(f"{precious} has come from elsewhere") == 1, "said once"
+        # Nor are their names given away; and the next daemon thinks the same of them.
+        assert d.client.create(d.group)["hostname"] not in (precious.name, record.name)
+        d.kill()
+        d.start()
+        assert (precious / "disk.qcow2").read_text() == (record / "record.json").read_text() == "precious"
+    finally:
+        for path in (other, foreign, precious, record):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def test_a_record_that_was_removed_is_written_again(daemon):
+    d = daemon(env=OFTEN)
+    vm = d.client.create(d.group)["hostname"]
+    before = d.record(vm)
+    shutil.rmtree(d.state_dir / "vms" / vm)
+    path = d.state_dir / "vms" / vm / "record.json"
+    until(path.exists, 10)
+    assert json.loads(path.read_text()) == {k: v for k, v in before.items() if k in json.loads(path.read_text())}
+    d.kill()
+    d.start()
+    assert statuses(d) == {vm: "Running"} and d.vmm_pid(vm) == before["vmm_pid"]
+
+
+def test_what_could_not_be_deleted_is_deleted_later(daemon):
+    """A mount in its directory keeps it; when that is gone, nobody need ask again."""
+    d = daemon(env=OFTEN)
+    vm = d.client.create(d.group)["hostname"]
+    inside = d.run_dir / vm / "mounted"
+    inside.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "test", inside], check=True)
+    try:
+        assert d.client.delete(f"/hostgroup/{d.group}/nodes/{vm}").status == 500
+        assert "mount point" in d.client.node(vm)["last_error"]
+    finally:
+        subprocess.run(["umount", inside], check=True)
+    until(lambda: statuses(d) == {}, 10, "it is gone")
+    wait_for_truth(d, 5)
+
+
+# --- bridges
+
+def ip(*words, check=True):
+    return subprocess.run(["ip", *words], check=check, capture_output=True, text=True).stdout
+
+
+def elements():
+    return subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def bridged(daemon):
+    return daemon(env=OFTEN, group={"network": {"bridge": BRIDGE, "tap_prefix": TAP, "gateway": "10.77.3.1/24"}})
+
+
+def test_rules_and_links_come_back(bridged):
+    d = bridged
+    vm = d.client.create(d.group)["hostname"]
+    good = elements()
+    assert f'"{TAP}1" . 10.77.3.2' in good
+    table = f"slicer_{d.id}"
+    for harm in (["nft", "flush", "ruleset"],
+                 ["nft", "delete", "element", "bridge", table, "addresses", "{", f'"{TAP}1"', ".", "10.77.3.2", "}"],
+                 ["ip", "link", "set", f"{TAP}1", "nomaster"], ["ip", "link", "set", f"{TAP}1", "down"],
+                 ["ip", "link", "set", BRIDGE, "down"], ["ip", "addr", "flush", "dev", BRIDGE], ["ip", "link", "del", BRIDGE]):
+        subprocess.run(harm, check=True)
+
+        def mended():
+            links = {link["ifname"]: link for link in json.loads(ip("-j", "addr"))}
+            tap, bridge = links[f"{TAP}1"], links.get(BRIDGE)
+            return (bridge and "UP" in bridge["flags"] and bridge["addr_info"] and tap.get("master") == BRIDGE and
+                    "UP" in tap["flags"] and elements() == good)
+        until(mended, 20, f"after {harm}")
+    assert statuses(d) == {vm: "Running"}
+
+
+def test_a_tap_that_is_gone_is_told_of_once(bridged):
+    d = bridged
+    vm = d.client.create(d.group)["hostname"]
+    ip("link", "del", f"{TAP}1")
+    until(lambda: f"its interface {TAP}1 is gone" in d.log_text(), 10)
+    looks(d)
+    assert d.log_text().count(f"its interface {TAP}1 is gone") == 1
+    assert statuses(d) == {vm: "Running"}, "it runs, and is reached by its agent"
+    assert run(d.client, vm, "echo", "well").stdout == b"well\n"
+
+
+def test_taps_of_nobody(bridged):
+    """Ours without a VM goes with its rules; a stranger's of a like name, or another daemon's, stays."""
+    d = bridged
+    table = f"slicer_{d.id}"
+    good = elements()
+    for name, alias in ((f"{TAP}9", f"slicer:{d.id}:{d.group}-9"), (f"{TAP}8", f"slicer:other-123456:{d.group}-8"), (f"{TAP}7", "")):
+        ip("tuntap", "add", name, "mode", "tap")
+        if alias:
+            ip("link", "set", name, "alias", alias)
+    subprocess.run(["nft", "-f", "-"], check=True, text=True, input=f"""
+        add element bridge {table} ports {{ "{TAP}9" }}
+        add element bridge {table} macs {{ "{TAP}9" . 02:00:00:00:00:01 }}
+        add element bridge {table} addresses {{ "{TAP}9" . 10.77.3.10 }}""")
+    try:
+        until(lambda: f"{TAP}9" not in ip("-br", "link"), 10)
+        until(lambda: elements() == good, 5)
+        looks(d)
+        links = ip("-br", "link")
+        assert f"{TAP}8" in links and f"{TAP}7" in links
+    finally:
+        for name in (f"{TAP}7", f"{TAP}8", f"{TAP}9"):
+            ip("link", "del", name, check=False)
