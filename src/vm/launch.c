@@ -252,6 +252,7 @@ static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager
 		.initrd = image->initrd,
 		.root_image = image->rootfs,
 		.data_disk = vm->disk_bytes ? l->data_disk : NULL,
+		.disk_bytes = vm->disk_bytes,
 		.config_disk = l->config_disk,
 		.uid = UID_BASE + UIDS_PER_VM * vm->uid_slot,
 		.gid = UID_BASE + UIDS_PER_VM * vm->uid_slot,

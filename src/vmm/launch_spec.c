@@ -4,6 +4,8 @@
 #include "base/str.h"
 #include "vmm/launch_spec.h"
 
+enum { HELPER_THREADS = 16 }; /* of passt and the filter, which share a user */
+
 static void launch_add_ids(struct json_object *obj, uid_t uid, gid_t gid)
 {
 	bool root = geteuid() == 0;
@@ -33,40 +35,62 @@ static struct json_object *launch_vmm_json(const struct vmm_spec *spec,
 	js_add(obj, "fds", numbers);
 	js_add_bool(obj, "kvm", command->kvm);
 	js_add_bool(obj, "privileged", command->privileged);
+	if (!command->privileged && !spec->unjailed)
+		js_add(obj, "jail", jail_spec_to_json(&command->jail));
 	return obj;
 }
 
-static struct json_object *launch_helper_json(const struct vmm_net *net, char *const *argv,
-					      const int *fds, size_t nfds)
+static struct json_object *launch_helper_json(const struct vmm_spec *spec, char *const *argv,
+					      const int *fds, size_t nfds, const struct jail_spec *jail)
 {
 	struct json_object *obj = json_object_new_object(), *numbers = json_object_new_array();
 
 	for (size_t i = 0; i < nfds; i++)
 		json_object_array_add(numbers, json_object_new_int(fds[i]));
 	js_add_strv(obj, "argv", argv);
-	launch_add_ids(obj, net->helper_uid, net->helper_gid);
+	launch_add_ids(obj, spec->net.helper_uid, spec->net.helper_gid);
 	js_add(obj, "fds", numbers);
+	if (!spec->unjailed)
+		js_add(obj, "jail", jail_spec_to_json(jail));
 	return obj;
 }
 
+/* passt: the program and, where the processor knows AVX2, the one behind it; libraries; and what says which resolvers the
+ * host has. It makes namespaces of its own within, and talks to the world by the host's network. */
+static void network_helper_paths(struct jail_spec *s, const char *program)
+{
+	jail_spec_add_libraries(s);
+	strv_append(&s->paths, "/etc/resolv.conf");
+	strv_append_fmt(&s->paths, "%s.avx2", program);
+	strv_append(&s->devices, "null");
+	strv_append(&s->devices, "urandom");
+}
+
 /* The network helper, and the filter of frames between it and the VMM (monitor_frames.h). */
-static void launch_add_helpers(struct json_object *helpers, const struct vmm_net *net,
+static void launch_add_helpers(struct json_object *helpers, const struct vmm_spec *spec,
 			       const struct launch_fds *fds)
 {
 	cleanup_strv char **argv = NULL, **filter = NULL;
+	struct jail_spec filter_jail = {.threads = HELPER_THREADS};
+	struct jail_spec seen = {.threads = HELPER_THREADS, .host_network = true, .own_sandbox = true};
 
-	for (char *const *a = net->helper_argv; a && *a; a++) {
+	network_helper_paths(&seen, spec->net.helper_argv[0]);
+	for (char *const *a = spec->net.helper_argv; a && *a; a++) {
 		if (str_eq(*a, "@FD@"))
 			strv_append_fmt(&argv, "%d", fds->helper);
 		else
 			strv_append(&argv, *a);
 	}
-	json_object_array_add(helpers, launch_helper_json(net, argv, &fds->helper, 1));
+	json_object_array_add(helpers, launch_helper_json(spec, argv, &fds->helper, 1, &seen));
+	jail_spec_clear(&seen);
+	if (SLICER_MONITOR_IS_DYNAMIC)
+		jail_spec_add_libraries(&filter_jail);
 	strv_append(&filter, "/proc/self/exe"); /* the monitor's, wherever it is */
 	strv_append(&filter, "--frames");
 	strv_append_fmt(&filter, "%d", fds->frames[0]);
 	strv_append_fmt(&filter, "%d", fds->frames[1]);
-	json_object_array_add(helpers, launch_helper_json(net, filter, fds->frames, 2));
+	json_object_array_add(helpers, launch_helper_json(spec, filter, fds->frames, 2, &filter_jail));
+	jail_spec_clear(&filter_jail);
 }
 
 struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct vmm_command *command,
@@ -79,7 +103,7 @@ struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct v
 	js_add_string(obj, "vm", spec->name);
 	js_add(obj, "vmm", launch_vmm_json(spec, command, fds));
 	if (fds->helper >= 0)
-		launch_add_helpers(helpers, &spec->net, fds);
+		launch_add_helpers(helpers, spec, fds);
 	js_add(obj, "helpers", helpers);
 	js_add_u64(console, "pipe_fd", LAUNCH_FD_CONSOLE);
 	js_add_string(console, "path", spec->console_path);

@@ -115,11 +115,11 @@ static int monitor_start_programs(struct monitor *m, struct error **err)
 	if (fd_set_nonblock(m->message, true, err) < 0)
 		return -1;
 	for (size_t i = 0; i < m->spec.nhelpers; i++) {
-		m->helpers[i] = monitor_child_start(&m->spec.helpers[i], theirs, err);
+		m->helpers[i] = monitor_child_start(&m->spec.helpers[i], theirs, &m->helper_keepers[i], err);
 		if (m->helpers[i] < 0)
 			return -1;
 	}
-	m->vmm = monitor_child_start(&m->spec.vmm, theirs, err);
+	m->vmm = monitor_child_start(&m->spec.vmm, theirs, &m->vmm_keeper, err);
 	if (m->vmm < 0)
 		return -1;
 	m->vmm_start = proc_start_time(m->vmm);
@@ -128,6 +128,21 @@ static int monitor_start_programs(struct monitor *m, struct error **err)
 	for (size_t i = 0; i < m->spec.nhelpers; i++)
 		monitor_close_given(&m->spec.helpers[i]);
 	return 0;
+}
+
+/* Without root, namespaces need a user namespace. Where there is none the VM runs as it does without a jail: as the user itself,
+ * from which there is nothing to take away. */
+static void monitor_prepare_jails(struct monitor *m, struct error **ret_note)
+{
+	cleanup_error struct error *error = NULL;
+
+	if (geteuid() == 0 || !m->spec.vmm.jailed || jail_user_namespace(&error) == 0)
+		return;
+	m->spec.vmm.jailed = false;
+	for (size_t i = 0; i < m->spec.nhelpers; i++)
+		m->spec.helpers[i].jailed = false;
+	if (!*ret_note)
+		error_move(ret_note, &error);
 }
 
 /* `note`: what is not as it was asked for, but no reason to fail; may be NULL. */
@@ -168,6 +183,8 @@ static void monitor_read_message(struct monitor *m)
 static void monitor_helper_ended(struct monitor *m, size_t i)
 {
 	m->helpers[i] = 0;
+	if (m->helper_keepers[i].pid > 0)
+		jail_keeper_end(&m->helper_keepers[i]);
 	if (m->vmm_ended)
 		return;
 	m->lost_helper = m->spec.helpers[i].argv[0];
@@ -187,6 +204,12 @@ static void monitor_tell_helper(struct monitor *m)
 	console_write(&m->console, line, strlen(line));
 }
 
+static void monitor_keeper_reaped(struct jail_keeper *k, pid_t pid)
+{
+	if (k->pid == pid)
+		k->pid = 0;
+}
+
 static void monitor_reap(struct monitor *m)
 {
 	int status;
@@ -197,9 +220,11 @@ static void monitor_reap(struct monitor *m)
 			m->vmm_ended = true;
 			m->vmm_status = status;
 		}
+		monitor_keeper_reaped(&m->vmm_keeper, pid);
 		for (size_t i = 0; i < m->spec.nhelpers; i++) {
 			if (pid == m->helpers[i])
 				monitor_helper_ended(m, i);
+			monitor_keeper_reaped(&m->helper_keepers[i], pid);
 		}
 	}
 }
@@ -224,11 +249,13 @@ static void monitor_kill_helpers(struct monitor *m)
 		if (m->helpers[i] > 0)
 			kill(m->helpers[i], SIGKILL);
 	}
+	if (m->vmm_keeper.pid > 0)
+		jail_keeper_end(&m->vmm_keeper);
 	while (left && clock_ms() < deadline) {
 		monitor_reap(m);
-		left = false;
+		left = m->vmm_keeper.pid > 0;
 		for (size_t i = 0; i < m->spec.nhelpers; i++)
-			left = left || m->helpers[i] > 0;
+			left = left || m->helpers[i] > 0 || m->helper_keepers[i].pid > 0;
 		if (left)
 			poll(NULL, 0, 5);
 	}
@@ -309,6 +336,7 @@ static int monitor_start(struct monitor *m, struct error **ret_note, struct erro
 	monitor_protect();
 	if (m->spec.cgroup)
 		monitor_enter_cgroup(m->spec.cgroup, ret_note);
+	monitor_prepare_jails(m, ret_note);
 	m->control = m->spec.control_fd;
 	/* Who connects sees from now on that it is us who listens (unix(7), SO_PEERCRED), not who made
 	 * the socket. */
@@ -329,7 +357,9 @@ static int frames(char **argv)
 	if (str_to_u64(argv[2], SPEC_FD, INT32_MAX, "fd", &guest, NULL) < 0 ||
 	    str_to_u64(argv[3], SPEC_FD, INT32_MAX, "fd", &network, NULL) < 0)
 		return 2;
-	return frames_main((int)guest, (int)network);
+	if (jail_only_move_bytes() < 0)
+		return 2;
+	_exit(frames_main((int)guest, (int)network)); /* and nothing that runs at exit */
 }
 
 int main(int argc, char **argv)

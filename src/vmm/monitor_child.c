@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "base/fs.h"
 #include "base/str.h"
+#include "vmm/jail.h"
 #include "vmm/monitor_child.h"
 #include "vmm/monitor_kvm.h"
 
@@ -102,28 +103,44 @@ static void child_set_limits(int report)
 	umask(077);
 }
 
+static void child_enter_jail(const struct monitor_program *p, bool own_kvm, int report)
+{
+	if (jail_namespaces(&p->jail) < 0)
+		child_fail(report, "its namespaces");
+	if (jail_root(&p->jail, p->argv[0], p->uid, own_kvm) < 0)
+		child_fail(report, "its root directory");
+	if (jail_limits(&p->jail) < 0)
+		child_fail(report, "limits");
+}
+
 static void child_run(const struct monitor_program *p, int message_fd, int report, pid_t parent)
 {
 	char *const no_env[] = {NULL};
 	gid_t groups[MONITOR_GROUPS_MAX + 1];
 	size_t ngroups = p->ngroups;
+	bool own_kvm = false;
 	int oom = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
 
 	/* The monitor's own score must not protect the VMM. */
 	if (oom >= 0 && write(oom, "0", 1) < 0)
 		child_fail(report, "its OOM score");
 	memcpy(groups, p->groups, ngroups * sizeof(groups[0]));
-	if (p->kvm && getuid() == 0 && monitor_kvm_allow(p->uid, groups, &ngroups) < 0)
+	if (p->kvm && getuid() == 0 && monitor_kvm_allow(p->uid, groups, &ngroups, p->jailed ? &own_kvm : NULL) < 0)
 		child_fail(report, "access to /dev/kvm");
 	child_set_limits(report);
 	child_set_fds(p, message_fd, report);
+	if (p->jailed)
+		child_enter_jail(p, own_kvm, report);
 	if (!p->privileged)
 		child_drop_rights(p, groups, ngroups, report);
 	/* After the change of user, which clears it. The parent may have died before. */
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0) < 0)
 		child_fail(report, "binding to its monitor");
-	if (getppid() != parent)
+	/* In a pid namespace the parent has no pid; there the keeper's end does it. */
+	if (!p->jailed && getppid() != parent)
 		_exit(127);
+	if (p->jailed && jail_deny_syscalls(&p->jail) < 0)
+		child_fail(report, "its system call filter");
 	execve(p->argv[0], p->argv, p->env ? p->env : no_env);
 	child_fail(report, "execve");
 }
@@ -144,7 +161,18 @@ static int child_await_exec(int report, const char *program, struct error **err)
 	return error_errno(err, f.errnum, "cannot start %s: %s", program, f.step);
 }
 
-pid_t monitor_child_start(const struct monitor_program *p, int message_fd, struct error **err)
+/* Into its pid namespace, when there is one. */
+static pid_t child_fork(struct jail_keeper *k, struct error **err)
+{
+	pid_t pid;
+
+	if (k->pid > 0)
+		return jail_keeper_fork(k, err);
+	pid = fork();
+	return pid < 0 ? error_errno(err, errno, "fork") : pid;
+}
+
+static pid_t child_start(const struct monitor_program *p, int message_fd, struct jail_keeper *k, struct error **err)
 {
 	pid_t pid, parent = getpid();
 	int report[2];
@@ -154,11 +182,25 @@ pid_t monitor_child_start(const struct monitor_program *p, int message_fd, struc
 		return error_errno(err, errno, "pipe");
 	ours = report[0];
 	theirs = report[1];
-	pid = fork();
+	pid = child_fork(k, err);
 	if (pid < 0)
-		return error_errno(err, errno, "fork");
+		return -1;
 	if (pid == 0)
 		child_run(p, message_fd, theirs, parent);
 	fd_closep(&theirs);
 	return child_await_exec(ours, p->argv[0], err) < 0 ? -1 : pid;
+}
+
+pid_t monitor_child_start(const struct monitor_program *p, int message_fd, struct jail_keeper *ret_keeper,
+			  struct error **err)
+{
+	pid_t pid;
+
+	*ret_keeper = (struct jail_keeper)JAIL_NO_KEEPER;
+	if (p->jailed && jail_keeper_start(ret_keeper, err) < 0)
+		return error_wrap(err, "cannot start %s", p->argv[0]);
+	pid = child_start(p, message_fd, ret_keeper, err);
+	if (pid < 0)
+		jail_keeper_end(ret_keeper);
+	return pid;
 }

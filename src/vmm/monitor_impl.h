@@ -4,6 +4,7 @@
 #define SLICER_VMM_MONITOR_IMPL_H
 
 #include "base/json.h"
+#include "vmm/jail.h"
 #include "vmm/monitor_console.h"
 #include "vmm/monitor_spec.h"
 
@@ -21,6 +22,7 @@ struct monitor {
 	uint64_t vmm_start;
 	bool vmm_ended;			    /* and reaped */
 	int vmm_status;			    /* as waitpid's */
+	struct jail_keeper vmm_keeper, helper_keepers[MONITOR_HELPERS_MAX];
 	pid_t helpers[MONITOR_HELPERS_MAX]; /* 0: ended */
 	bool helper_failed;		    /* one ended before the VMM */
 	const char

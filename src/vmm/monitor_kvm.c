@@ -26,7 +26,7 @@ static int kvm_own_node(uid_t uid, dev_t device)
 	return umount2(SCRATCH_DIR, MNT_DETACH);
 }
 
-int monitor_kvm_allow(uid_t uid, gid_t *groups, size_t *ngroups)
+int monitor_kvm_allow(uid_t uid, gid_t *groups, size_t *ngroups, bool *ret_own)
 {
 	const mode_t group_rw = S_IRGRP | S_IWGRP, all_rw = S_IROTH | S_IWOTH;
 	struct stat st;
@@ -44,5 +44,8 @@ int monitor_kvm_allow(uid_t uid, gid_t *groups, size_t *ngroups)
 		groups[(*ngroups)++] = st.st_gid;
 		return 0;
 	}
-	return kvm_own_node(uid, st.st_rdev);
+	if (!ret_own)
+		return kvm_own_node(uid, st.st_rdev);
+	*ret_own = true;
+	return 0;
 }

@@ -86,6 +86,20 @@ static int program_fds(struct json_object *obj, struct monitor_program *p, struc
 	return 0;
 }
 
+static int program_jail(struct json_object *obj, struct monitor_program *p, struct error **err)
+{
+	struct json_object *jail = NULL;
+
+	if (js_get_object(obj, "jail", &jail, err) < 0)
+		return -1;
+	p->jailed = jail;
+	if (jail && jail_spec_parse(jail, &p->jail, err) < 0)
+		return error_wrap(err, "jail");
+	if (p->jailed && p->privileged)
+		return error_set(err, ERR_INVALID, "what is 'privileged' has no 'jail'");
+	return 0;
+}
+
 static int program_parse(struct json_object *obj, struct monitor_program *p, struct error **err)
 {
 	uint64_t groups[MONITOR_GROUPS_MAX] = {0}, uid, gid;
@@ -99,7 +113,8 @@ static int program_parse(struct json_object *obj, struct monitor_program *p, str
 	    spec_numbers(obj, "groups", UINT32_MAX - 1, groups, MONITOR_GROUPS_MAX, &p->ngroups,
 			 err) < 0 ||
 	    js_get_bool(obj, "kvm", &p->kvm, err) < 0 ||
-	    js_get_bool(obj, "privileged", &p->privileged, err) < 0 || program_fds(obj, p, err) < 0)
+	    js_get_bool(obj, "privileged", &p->privileged, err) < 0 || program_fds(obj, p, err) < 0 ||
+	    program_jail(obj, p, err) < 0)
 		return -1;
 	if (!p->argv || !p->argv[0] || p->argv[0][0] != '/')
 		return error_set(err, ERR_INVALID, "'argv' must begin with an absolute path");
@@ -195,6 +210,7 @@ static void program_clear(struct monitor_program *p)
 {
 	strv_free(&p->argv);
 	strv_free(&p->env);
+	jail_spec_clear(&p->jail);
 }
 
 void monitor_spec_clear(struct monitor_spec *s)

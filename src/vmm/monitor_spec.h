@@ -5,6 +5,7 @@
 
 #include <sys/types.h>
 #include "base/error.h"
+#include "vmm/jail_spec.h"
 
 enum {
 	MONITOR_FDS_MAX = 64,
@@ -24,6 +25,8 @@ struct monitor_program {
 	size_t nfds;
 	bool kvm;	 /* gets access to /dev/kvm */
 	bool privileged; /* keeps root's rights (the fake hypervisor of the tests) */
+	bool jailed;	 /* else it sees what its user sees */
+	struct jail_spec jail;
 };
 
 struct monitor_spec {

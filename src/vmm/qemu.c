@@ -2,9 +2,15 @@
 /* QEMU: from a spec to its command line. Every VM starts so that it can be forked later: private
  * memory on a sealed memfd, no balloon, nothing by path. Verified with QEMU 7.2. */
 #include <inttypes.h>
+#include "base/fs.h"
 #include "base/str.h"
 #include "vmm/qemu.h"
 #include "vmm/qmp.h"
+
+enum {
+	QEMU_THREADS = 128, /* besides a vCPU's: main loop, RCU, up to 64 for files, and as many again */
+	QEMU_FILE_SLACK = 64 << 20,
+};
 
 struct qemu_machine {
 	const char *name;
@@ -187,6 +193,28 @@ static int qemu_check(const struct vmm_spec *spec, struct error **err)
 	return 0;
 }
 
+/* Its libraries, its modules (below them) and its firmware. */
+static void qemu_declare_jail(struct jail_spec *s, const struct vmm_spec *spec, const char *binary)
+{
+	static const char *const paths[] = {"/usr/share/qemu", "/usr/share/seabios", "/usr/lib/ipxe/qemu"};
+	cleanup_free char *bin = fs_dirname(binary), *prefix = fs_dirname(bin);
+
+	jail_spec_add_libraries(s);
+	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
+		strv_append(&s->paths, paths[i]);
+	if (!str_eq(prefix, "/usr") && !str_eq(prefix, "/")) {
+		strv_append_take(&s->paths, fs_join(prefix, "lib"));
+		strv_append_take(&s->paths, fs_join(prefix, "share/qemu"));
+	}
+	strv_append(&s->devices, "null");
+	strv_append(&s->devices, "urandom");
+	if (spec->probe->accel == VMM_ACCEL_KVM)
+		strv_append(&s->devices, "kvm");
+	s->threads = spec->vcpus + QEMU_THREADS;
+	/* qcow2: tables of eight bytes per cluster of 64 KiB twice over, and what is being replaced by more. */
+	s->file_bytes = spec->data_disk ? spec->disk_bytes + spec->disk_bytes / 16 + QEMU_FILE_SLACK : 0;
+}
+
 static int qemu_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds,
 			struct vmm_command *ret, struct error **err)
 {
@@ -215,6 +243,7 @@ static int qemu_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds,
 	strv_append_take(argv, qemu_kernel_line(spec, m));
 	strv_append(&ret->env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
 	strv_append(&ret->env, "LC_ALL=C");
+	qemu_declare_jail(&ret->jail, spec, (*argv)[0]);
 	return 0;
 }
 

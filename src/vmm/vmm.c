@@ -74,4 +74,5 @@ void vmm_command_clear(struct vmm_command *c)
 {
 	strv_free(&c->argv);
 	strv_free(&c->env);
+	jail_spec_clear(&c->jail);
 }

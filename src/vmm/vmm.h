@@ -11,6 +11,7 @@
 
 #include <sys/types.h>
 #include "base/error.h"
+#include "vmm/jail_spec.h"
 
 struct loop;
 struct vmm_client;
@@ -75,8 +76,10 @@ struct vmm_spec {
 	const char *cgroup;  /* "<daemon id>/<hostname>" (cgroup.h); NULL: it stays in the caller's */
 	const char *run_dir; /* RUN/<vm>, exists; gets {qmp,agent,control,monitor}.sock */
 	const char *console_path;
+	uint64_t disk_bytes;	 /* the guest's size of data_disk: the file is not to grow much beyond it */
 	uint64_t console_limit;	 /* bytes until it is rotated */
 	const char *exit_record; /* path */
+	bool unjailed; /* for measuring what the jail costs */
 	const char *monitor_exe; /* NULL: $SLICER_MONITOR, else slicer-monitor in libexecdir */
 };
 
@@ -91,6 +94,7 @@ struct vmm_command {
 	bool kvm;	 /* needs /dev/kvm */
 	bool privileged; /* keeps root's rights: for the fake hypervisor of the tests, whose agent
 			    changes users */
+	struct jail_spec jail; /* what it may see; of no meaning when privileged */
 };
 void vmm_command_clear(struct vmm_command *c);
 

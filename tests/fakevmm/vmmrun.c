@@ -2,7 +2,8 @@
 /* Launches one VM through src/vmm without a daemon, for tests: vmmrun KEY=VALUE…, prints what
  * vmm_launch() answered as JSON. vmmrun launch name=vm-1 dir=/tmp/x kernel=… initrd=… [root=…]
  * [data=…] [config=…] [ram=MiB] [vcpus=N] [net=none|user|slirp] [uid=N] [hypervisor=qemu]
- * [cmdline=…] [console=PATH] [limit=BYTES] [cgroup=ID/NAME] vmmrun destroy dir=/tmp/x Sockets, console.txt and
+ * [cmdline=…] [console=PATH] [limit=BYTES] [cgroup=ID/NAME]
+ * [jail=no] [disk=BYTES] [binary=PATH] vmmrun destroy dir=/tmp/x Sockets, console.txt and
  * exit.json are made in `dir`. */
 #include <inttypes.h>
 #include <unistd.h>
@@ -72,6 +73,22 @@ static void print_process(const struct vmm_process *p, const struct vmm_probe *p
 	puts(text);
 }
 
+/* Of a program that is no hypervisor: it is up when it runs. */
+static int await_nothing(const char *run_dir, int64_t deadline, struct error **err)
+{
+	return 0;
+}
+
+/* binary=PATH: that program instead, with QEMU's arguments and in QEMU's jail. */
+static void replace_binary(const char *path, struct vmm_ops *ops, struct vmm_probe *probe)
+{
+	ops->await_up = await_nothing;
+	free(probe->binary);
+	free(probe->binary_full);
+	probe->binary = str_dup(path);
+	probe->binary_full = str_dup(path);
+}
+
 static int launch(char **argv, const char *dir, struct error **err)
 {
 	const struct vmm_ops *ops = vmm_by_name(option(argv, "hypervisor", "qemu"), err);
@@ -80,6 +97,7 @@ static int launch(char **argv, const char *dir, struct error **err)
 	struct net_user_plan plan = {0};
 	struct vmm_probe probe = {0};
 	struct vmm_process process;
+	struct vmm_ops used;
 	struct vmm_spec spec = {
 	    .name = option(argv, "name", "vm-1"),
 	    .probe = &probe,
@@ -98,13 +116,18 @@ static int launch(char **argv, const char *dir, struct error **err)
 	    .console_path = option(argv, "console", console),
 	    .console_limit = number(argv, "limit", 8 << 20),
 	    .exit_record = record,
+	    .unjailed = str_eq(option(argv, "jail", "yes"), "no"),
+	    .disk_bytes = number(argv, "disk", 16ULL << 30),
 	};
 	int rc;
 
 	if (!ops || vmm_probe(ops, VMM_ACCEL_AUTO, &probe, err) < 0)
 		return -1;
 	choose_net(argv, &spec.net, &plan);
-	rc = vmm_launch(ops, &spec, &process, err);
+	used = *ops;
+	if (option(argv, "binary", NULL))
+		replace_binary(option(argv, "binary", NULL), &used, &probe);
+	rc = vmm_launch(&used, &spec, &process, err);
 	if (rc == 0)
 		print_process(&process, &probe);
 	net_user_plan_clear(&plan);

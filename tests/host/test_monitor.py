@@ -56,6 +56,10 @@ class Monitor:
 
     def __init__(self, directory, script, **options):
         directory.chmod(0o755)
+        user = options.pop("user", None)  # whom the monitor runs as
+        options_of_user = {"user": user, "group": user, "extra_groups": []} if user else {}
+        if user:
+            os.chown(directory, user, user)
         self.dir, self.log, self.record = directory, directory / "console.txt", directory / "exit.json"
         self.log = options.pop("log", self.log)
         self.sock = directory / "monitor.sock"
@@ -81,7 +85,7 @@ class Monitor:
         os.write(memfd, text)
         given = (control, console_r, console_w, ready_w)
         self.run = dict(args=[MONITOR, "vm-1"], preexec_fn=lambda: os.dup2(memfd, 3), stderr=subprocess.PIPE,
-                        pass_fds=(3, *given, *extra))
+                        pass_fds=(3, *given, *extra), **options_of_user)
         self.first = subprocess.run(**self.run, check=False, timeout=20)
         for fd in (*given, memfd):
             os.close(fd)
@@ -312,6 +316,42 @@ def test_rights(start):
     assert int(proc_status(m.pid)["VmRSS"].split()[0]) < 2048
     m.ask({"cmd": "kill"})
     assert m.ended()["vmm_message"] == "0\n0077"
+
+
+JAIL = {"paths": ["/bin", "/lib", "/lib64", "/usr/bin", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/etc/ld.so.cache",
+                  "/nonexistent"], "devices": ["null"], "threads": 10, "file_bytes": 4096}
+
+
+@pytest.mark.parametrize("user", [None, UID])
+def test_jail(start, user):
+    """As root and, in a user namespace, without."""
+    m = start("echo /*; echo $$ /dev/* /proc/self /proc/[0-9]*; head -c 5000 /dev/zero >&$CONSOLE; kill -ABRT $$",
+              helpers=["exec sleep 65"], vmm={"jail": JAIL}, user=user)
+    record = m.ended()
+    if "no jail" in m.ready.get("note", ""):  # such a host must say why
+        assert user and "user namespaces" in m.ready["note"]
+        return
+    assert "note" not in m.ready
+    first, last = record["vmm_message"].splitlines()[:2]
+    assert set(first.split()) == {"/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/usr"}
+    assert last == "2 /dev/null /proc/self /proc/2", "no process of the host, nor process 1"
+    assert record["signal"] == "SIGABRT", "it is not process 1, which would ignore that"
+
+
+@pytest.mark.parametrize("jail,words", [
+    ({"paths": ["/bin/../etc"]}, "plain form"), ({"devices": ["nothing-like-it"]}, "its root directory")])
+def test_a_jail_that_cannot_be_made(start, jail, words):
+    m = start("sleep 60", vmm={"jail": jail})
+    assert words in m.ready.get("error", m.first.stderr.decode()), (m.ready, m.first.stderr)
+    assert not m.record.exists()
+
+
+def test_jail_ends_with_its_monitor(start):
+    m = start("exec sleep 66", vmm={"jail": JAIL}, helpers=["exec sleep 67"])
+    below = [int(c) for c in pathlib.Path(f"/proc/{m.pid}/task/{m.pid}/children").read_text().split()]
+    assert len(below) == 3
+    os.kill(m.pid, signal.SIGKILL)
+    wait_for(lambda: not any(alive(c) for c in below), 5, "the end of VMM, helper and keeper")
 
 
 def test_kvm_access(start):

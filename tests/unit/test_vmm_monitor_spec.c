@@ -54,6 +54,10 @@ static void test_round_trip(void **state)
 	strv_append(&command.argv, "/usr/bin/qemu");
 	strv_append(&command.argv, "-name \"x\"");
 	strv_append(&command.env, "LC_ALL=C");
+	strv_append(&command.jail.paths, "/usr/share/qemu");
+	strv_append(&command.jail.devices, "kvm");
+	command.jail.file_bytes = 1ULL << 40;
+	command.jail.threads = 9;
 	obj = launch_spec_json(&spec, &command, &fds, "/sys/fs/cgroup/slicer/d/vm-1");
 	text = js_to_string(obj);
 	js_put(&obj);
@@ -78,6 +82,15 @@ static void test_round_trip(void **state)
 	assert_int_equal(m.vmm.uid, geteuid() == 0 ? 300001 : geteuid());
 	assert_int_equal(m.helpers[0].uid, geteuid() == 0 ? 7 : geteuid());
 	assert_int_equal(m.console_limit, 8 << 20);
+	assert_true(m.vmm.jailed && m.helpers[0].jailed && m.helpers[1].jailed);
+	assert_string_equal(m.vmm.jail.paths[0], "/usr/share/qemu");
+	assert_string_equal(m.vmm.jail.devices[0], "kvm");
+	assert_int_equal(m.vmm.jail.file_bytes, 1ULL << 40);
+	assert_int_equal(m.vmm.jail.threads, 9);
+	assert_false(m.vmm.jail.host_network || m.vmm.jail.own_sandbox || m.helpers[1].jail.host_network);
+	assert_true(m.helpers[0].jail.host_network && m.helpers[0].jail.own_sandbox);
+	assert_true(strv_contains(m.helpers[0].jail.paths, "/usr/bin/passt.avx2"));
+	assert_null(m.helpers[1].jail.devices ? m.helpers[1].jail.devices[0] : NULL);
 	assert_string_equal(m.exit_record, "/x/exit.json");
 	monitor_spec_clear(&m);
 	vmm_command_clear(&command);
@@ -145,6 +158,35 @@ static void test_bad(void **state)
 	check_spec("{\"version\":1,\"vm\":\"v\"," VMM
 		   ",\"console\":{\"pipe_fd\":5,\"path\":\"/c\",\"limit\":4095}," REST "}",
 		   "limit");
+}
+
+static void check_jail(const char *jail, const char *words)
+{
+	cleanup_free char *text =
+	    str_fmt("{\"version\":1,\"vm\":\"v\",\"vmm\":{\"argv\":[\"/x\"],\"uid\":1,\"gid\":1,\"jail\":%s}," CONSOLE "," REST
+		    "}",
+		    jail);
+
+	check_spec(text, words);
+}
+
+static void test_bad_jail(void **state)
+{
+	check_jail("{}", NULL);
+	check_jail("{\"paths\":[\"/usr/lib\",\"/a/..b/.c\"],\"devices\":[\"null\"]}", NULL);
+	check_jail("[]", "jail");
+	check_jail("{\"paths\":[\"usr\"]}", "not absolute");
+	check_jail("{\"paths\":[\"/\"]}", "plain form");
+	check_jail("{\"paths\":[\"/usr/\"]}", "plain form");
+	check_jail("{\"paths\":[\"/usr//lib\"]}", "plain form");
+	check_jail("{\"paths\":[\"/usr/../etc\"]}", "plain form");
+	check_jail("{\"paths\":[\"/usr/.\"]}", "plain form");
+	check_jail("{\"devices\":[\"\"]}", "no name");
+	check_jail("{\"devices\":[\"../sda\"]}", "no name");
+	check_jail("{\"threads\":65537}", "threads");
+	check_jail("{\"threads\":-1}", "threads");
+	check_jail("{\"file_bytes\":\"1G\"}", "file_bytes");
+	check_jail("{\"host_network\":1}", "host_network");
 }
 
 static uint64_t file_size(const char *path)
@@ -223,6 +265,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_round_trip),
 	    cmocka_unit_test(test_bad),
+	    cmocka_unit_test(test_bad_jail),
 	    cmocka_unit_test(test_console),
 	    cmocka_unit_test(test_console_trouble),
 	};

@@ -42,10 +42,35 @@ static struct vmm_spec make_spec(const struct vmm_probe *probe, enum vmm_net_kin
 				 .net = {.kind = net, .mac = {0x2e, 0x31, 0x2a, 0xff, 0x7d, 0x45}}};
 }
 
+static void check_text(const char *path, const char *actual)
+{
+	cleanup_free char *expected = NULL;
+
+	if (getenv("SLICER_GOLDEN_UPDATE"))
+		assert_int_equal(fs_write_atomic(path, actual, strlen(actual), 0644, NULL), 0);
+	assert_int_equal(fs_read_file(path, 64 * 1024, &expected, NULL, NULL), 0);
+	assert_string_equal(actual, expected);
+}
+
+/* What its jail shows and grants; the paths are the architecture's. */
+static void check_golden_jail(const char *name, const struct vmm_spec *spec)
+{
+	cleanup_free char *path = str_fmt("%s/%s.jail", GOLDEN_DIR, name), *text = NULL, *actual = NULL;
+	cleanup_error struct error *err = NULL;
+	cleanup_json struct json_object *obj = NULL;
+	struct vmm_command command;
+
+	assert_int_equal(vmm_qemu.prepare(spec, &all_fds, &command, &err), 0);
+	obj = jail_spec_to_json(&command.jail);
+	text = js_to_string_pretty(obj);
+	actual = str_fmt("%s\n", text);
+	check_text(path, actual);
+	vmm_command_clear(&command);
+}
+
 static void check_golden(const char *name, const struct vmm_spec *spec, const struct vmm_fds *fds)
 {
-	cleanup_free char *path = str_fmt("%s/%s.args", GOLDEN_DIR, name), *actual = NULL,
-			  *expected = NULL;
+	cleanup_free char *path = str_fmt("%s/%s.args", GOLDEN_DIR, name), *actual = NULL;
 	cleanup_error struct error *err = NULL;
 	struct vmm_command command;
 
@@ -55,11 +80,24 @@ static void check_golden(const char *name, const struct vmm_spec *spec, const st
 	actual = strv_join(command.argv, "\n");
 	assert_int_equal(command.kvm, spec->probe->accel == VMM_ACCEL_KVM);
 	assert_false(command.privileged);
-	if (getenv("SLICER_GOLDEN_UPDATE"))
-		assert_int_equal(fs_write_atomic(path, actual, strlen(actual), 0644, NULL), 0);
-	assert_int_equal(fs_read_file(path, 64 * 1024, &expected, NULL, NULL), 0);
-	assert_string_equal(actual, expected);
+	check_text(path, actual);
 	vmm_command_clear(&command);
+}
+
+static void test_golden_jail(void **state)
+{
+	struct vmm_probe elsewhere = tcg;
+	struct vmm_spec spec = make_spec(&tcg, VMM_NET_HELPER);
+
+	spec.data_disk = "/d";
+	spec.disk_bytes = 16ULL << 30;
+	check_golden_jail("tcg", &spec);
+	spec = make_spec(&kvm, VMM_NET_TAP);
+	spec.vcpus = 4;
+	check_golden_jail("kvm-4cpu-no-disk", &spec);
+	elsewhere.binary_full = (char *)"/opt/qemu/bin/qemu-system-x86_64";
+	spec.probe = &elsewhere;
+	check_golden_jail("elsewhere", &spec);
 }
 
 static void test_golden(void **state)
@@ -176,6 +214,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_golden),
+	    cmocka_unit_test(test_golden_jail),
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_version),
 	    cmocka_unit_test(test_by_name),

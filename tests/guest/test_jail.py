@@ -1,0 +1,236 @@
+# SPDX-License-Identifier: MIT
+"""The jail: from outside, as /proc shows each program of a VM; from inside, by a program in QEMU's place that tries to get
+out (tests/fakevmm/jailprobe.c)."""
+import contextlib
+import json
+import os
+import pathlib
+import re
+import socket
+import subprocess
+
+import pytest
+from slicertest import alive, run, until
+from slicertest.paths import BUILD, MONITOR
+from slicertest.proc import children, cmdline, name_of, open_files
+
+VMMRUN, PROBE = BUILD / "tests/fakevmm/vmmrun", BUILD / "tests/fakevmm/jailprobe"
+NAMESPACES = ("mnt", "pid", "ipc", "uts", "cgroup", "net")
+MIB, GIB = 1 << 20, 1 << 30
+
+
+# --- from outside
+
+def status(pid):
+    return dict(line.split(":\t", 1) for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line)
+
+
+def mounts(pid):
+    """Place: (options, type), of proc(5)'s mountinfo."""
+    found = {}
+    for line in pathlib.Path(f"/proc/{pid}/mountinfo").read_text().splitlines():
+        fields, _, rest = line.partition(" - ")
+        found[fields.split()[4]] = (set(fields.split()[5].split(",")), rest.split()[0])
+    return found
+
+
+def limits(pid):
+    text = pathlib.Path(f"/proc/{pid}/limits").read_text()
+    return {m[1].strip(): m[3] for m in re.finditer(r"^(Max [a-z ]+?)\s{2,}(\S+)\s+(\S+)", text, re.M)}
+
+
+def namespace(pid, kind):
+    return os.readlink(f"/proc/{pid}/ns/{kind}")
+
+
+def tree(pid):
+    """Everything below its root that is not the inside of a mount."""
+    top, found = pathlib.Path(f"/proc/{pid}/root"), set()
+    shown = mounts(pid)
+    for directory, names, files in os.walk(f"{top}/", followlinks=False):
+        at = "/" + os.path.relpath(directory, top).removeprefix(".")
+        names[:] = [n for n in names if shown.get(os.path.join(at, n), (set(), "tmpfs"))[1] == "tmpfs"]
+        found |= {os.path.join(at, n) for n in files}
+    return found
+
+
+def programs(monitor):
+    """Of a VM in user mode: name → pid."""
+    def what(pid):
+        words = cmdline(pid)
+        return "keeper" if name_of(pid) == "jail-keeper" else "frames" if "--frames" in words else \
+            "passt" if "passt" in words[0] else "qemu"
+    found = {}
+    for pid in children(monitor):
+        found.setdefault(what(pid), []).append(pid)
+    return found
+
+
+@pytest.fixture(scope="module")
+def inmates(qemu, vm):
+    found = programs(qemu.monitor_pid(vm))
+    assert {k: len(v) for k, v in found.items()} == {"qemu": 1, "passt": 1, "frames": 1, "keeper": 3}
+    return {k: v[0] for k, v in found.items()} | {"keepers": found["keeper"]}
+
+
+EACH = ("qemu", "passt", "frames")
+OWN_ROOT = ("qemu", "frames")  # passt has made one of its own within the one that it was given, an empty one
+
+
+@pytest.mark.parametrize("name", EACH)
+class TestOutside:
+    def test_user(self, inmates, name):
+        s = status(inmates[name])
+        uid = s["Uid"].split()[0]
+        assert int(uid) >= 300000 and s["Uid"].split() == s["Gid"].split() == [uid] * 4 and s["Groups"].split() in ([], [uid])
+        assert (uid == status(inmates["qemu"])["Uid"].split()[0]) == (name == "qemu")
+
+    def test_no_rights(self, inmates, name):
+        s = status(inmates[name])
+        assert s["NoNewPrivs"] == "1"
+        for cap in ("CapInh", "CapPrm", "CapEff", "CapAmb") + (("CapBnd",) if name != "passt" else ()):
+            assert int(s[cap], 16) == 0, cap  # passt's bounding set is that of its own user namespace
+
+    def test_system_calls_are_filtered(self, inmates, name):
+        s = status(inmates[name])
+        assert s["Seccomp"] == "2" and s["Seccomp_filters"] == "2", "ours, and that of the program itself"
+
+    def test_namespaces(self, qemu, inmates, name):
+        for kind in NAMESPACES:
+            own = namespace(inmates[name], kind)
+            others = {namespace(p, kind) for p in (qemu.pid, *(inmates[n] for n in EACH if n != name))}
+            # passt speaks for the guest in the host's network.
+            assert (own in others) == (name == "passt" and kind == "net"), kind
+        assert status(inmates[name])["NSpid"].split() == [str(inmates[name]), "2"]
+
+    def test_mounts(self, inmates, name):
+        for place, (options, kind) in mounts(inmates[name]).items():
+            assert {"nosuid"} <= options, place
+            assert "ro" in options, f"{place} can be written"
+            assert "nodev" in options or place == "/dev", place
+            assert "noexec" in options or kind not in ("tmpfs", "proc"), place
+
+    def test_limits(self, inmates, name):
+        have = limits(inmates[name])
+        assert have["Max core file size"] == "0" and int(have["Max open files"]) <= 1024
+        assert int(have["Max file size"]) == (17 * GIB + 64 * MIB if name == "qemu" else 0)
+        assert int(have["Max processes"]) == (129 if name == "qemu" else 16)
+        assert int(have["Max locked memory"]) <= 65536 and have["Max msgqueue size"] == "0"
+
+    def test_open_files(self, inmates, name):
+        allowed = {"qemu": r"/dev/null|pipe:.*|socket:.*|/memfd:guest-memory.*|anon_inode:.*|/.*/(vmlinux|.*\.cpio|disk\.qcow2|"
+                           r"config\.raw|blobs/sha256/[0-9a-f]{64})",
+                   "passt": r"/dev/null|pipe:.*|socket:.*|anon_inode:.*|/dev/urandom", "frames": r"/dev/null|pipe:.*|socket:.*"}
+        for fd, to in open_files(inmates[name]):
+            assert re.fullmatch(allowed[name], to), (fd, to)
+
+
+@pytest.mark.parametrize("name,files", [
+    ("qemu", {"/dev/null", "/dev/urandom", "/etc/ld.so.cache", "/usr/bin/qemu-system-x86_64"}), ("frames", set())])
+def test_a_root_with_only_what_it_needs(inmates, name, files):
+    """Besides what is below a mount."""
+    assert tree(inmates[name]) == files
+
+
+def test_network_of_the_vmm_is_empty(inmates):
+    net = pathlib.Path(f"/proc/{inmates['qemu']}/net")
+    assert [line.split(":")[0].strip() for line in (net / "dev").read_text().splitlines()[2:]] == ["lo"]
+    assert (net / "route").read_text().splitlines()[1:] == []
+
+
+def test_keepers_can_only_wait(inmates):
+    for pid in inmates["keepers"]:
+        s = status(pid)
+        assert s["Seccomp"] == "1" and int(s["CapEff"], 16) == 0 and s["NSpid"].split()[1] == "1"
+        assert [to.split(":")[0] for _, to in open_files(pid)] == ["socket"]
+
+
+def test_no_two_share_a_user(qemu, vm):
+    other = qemu.client.create(qemu.group, timeout="120s")["hostname"]
+    users = [status(p)["Uid"].split()[0] for v in (vm, other) for p in children(qemu.monitor_pid(v)) if name_of(p) != "jail-keeper"]
+    assert len(users) == 6 and len(set(users)) == 4
+    qemu.client.remove(other)
+
+
+# --- from inside
+
+GONE, DENIED, UNREACHABLE = {"ENOENT"}, {"EPERM"}, {"ENETUNREACH"}
+INSIDE = {
+    "state_directory": GONE, "run_directory": GONE, "other_disk": GONE, "image_by_path": GONE, "etc_passwd": GONE,
+    "up_and_out": GONE, "sys_directory": GONE, "create_file": {"EROFS"}, "create_in_dev": {"EROFS"},
+    "change_firmware": {"EROFS"}, "by_handle": DENIED,
+    # What all VMs share is open for reading only, and memory is sealed.
+    "image_write": {"EBADF"}, "image_reopen": {"EACCES"}, "kernel_reopen": {"EACCES"}, "image_truncate": {"EINVAL"},
+    "memory_write": DENIED, "memory_truncate": DENIED, "memory_punch": DENIED, "memory_map_shared": DENIED,
+    "disk_beyond_limit": {"EFBIG"},
+    "signal_other_vmm": {"ESRCH"}, "signal_monitor": {"ESRCH"}, "signal_daemon": {"ESRCH"}, "signal_process_one": DENIED,
+    "signal_all": {"ESRCH", "EPERM"}, "trace_process_one": DENIED, "read_process_one": DENIED, "proc_of_process_one": GONE,
+    "root_of_process_one": GONE, "proc_of_other_vmm": GONE, "proc_sys": GONE, "proc_sysrq": GONE, "run_a_shell": GONE,
+    "api_socket": GONE, "other_qmp": GONE, "other_monitor": GONE, "abstract_socket": {"ECONNREFUSED"},
+    "host_loopback": UNREACHABLE, "host_address": UNREACHABLE, "internet": UNREACHABLE, "raw_socket": DENIED,
+    "packet_socket": DENIED, "vsock": {"EAFNOSUPPORT"}, "crypto_socket": {"EAFNOSUPPORT"},
+    "make_device": DENIED, "open_kvm": GONE, "open_mem": GONE, "mount_tmpfs": DENIED, "remount_writable": DENIED,
+    "unmount": DENIED, "change_root": DENIED, "new_user_namespace": DENIED, "clone_user_namespace": DENIED,
+    "clone3_user_namespace": {"ENOSYS"}, "load_module": DENIED, "load_bpf": DENIED, "ring": DENIED, "perf": DENIED,
+    "keyring": DENIED, "fault_handler": DENIED, "become_root": DENIED, "become_other": DENIED, "change_groups": DENIED,
+    "reboot_host": DENIED, "change_hostname": DENIED, "raise_files": DENIED, "raise_size": DENIED, "raise_threads": DENIED,
+    "raise_core": DENIED, "lock_memory": {"ENOMEM", "EPERM"}, "open_many": {"EMFILE"}, "fork_bomb": {"EAGAIN"},
+}
+
+
+@contextlib.contextmanager
+def probe(directory, targets, **options):
+    """The probe in the place of a VMM; what it printed, as name → error."""
+    recipe = {"name": "vm-1", "dir": directory, "binary": PROBE, "net": "none", "uid": 399998,
+              "cmdline": " ".join(f"{k}={v}" for k, v in targets.items())} | options
+    done = subprocess.run([VMMRUN, "launch", *(f"{k}={v}" for k, v in recipe.items())], capture_output=True, text=True,
+                          timeout=60, check=False, env=os.environ | {"SLICER_MONITOR": str(MONITOR)})
+    assert done.returncode == 0, done.stderr
+    try:
+        console = directory / "console.txt"
+        until(lambda: console.exists() and "END\n" in console.read_text(), 60, "the probe has tried all")
+        yield json.loads(done.stdout), dict(line.split() for line in console.read_text().splitlines()[:-1])
+    finally:
+        subprocess.run([VMMRUN, "destroy", f"dir={directory}"], check=True, timeout=60)
+
+
+def test_what_a_compromised_vmm_reaches(qemu, vm, store, tmp_path):
+    files = {"kernel": next(store.glob("kernels/*/vmlinux")), "root": next(store.glob("blobs/sha256/*"))}
+    disk, abstract = qemu.state_dir / "vms" / vm / "disk.qcow2", f"slicer-test-{os.getpid()}"
+    (tmp_path / "vm").mkdir()
+    own = tmp_path / "data.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", own, "1G"], check=True)
+    with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as unix:
+        tcp.bind(("0.0.0.0", 0))
+        tcp.listen()
+        unix.bind("\0" + abstract)
+        unix.listen()
+        host = subprocess.run(["ip", "-4", "-o", "addr", "show", "scope", "global"], capture_output=True, text=True, check=True)
+        targets = {
+            "state": qemu.state_dir, "run": qemu.run_dir, "disk": disk, "image": files["root"], "api": qemu.address,
+            "qmp": qemu.run_dir / vm / "qmp.sock", "monsock": qemu.run_dir / vm / "monitor.sock", "abstract": abstract,
+            "vmm": qemu.vmm_pid(vm), "monitor": qemu.monitor_pid(vm), "daemon": qemu.pid, "port": tcp.getsockname()[1],
+            "host": host.stdout.split("inet ")[1].split("/")[0]}
+        for key in ("state", "run", "disk", "image", "api", "qmp", "monsock"):
+            assert os.path.exists(targets[key]), f"{key} would not be there without a jail either"
+        with probe(tmp_path / "vm", targets, data=own, disk=GIB, **files) as (process, found):
+            assert alive(process["vmm_pid"])
+            assert set(found) == set(INSIDE)
+            wrong = {name: (error, INSIDE[name]) for name, error in found.items() if error not in INSIDE[name]}
+            assert not wrong
+            tcp.settimeout(0.1)
+            with pytest.raises(TimeoutError):
+                tcp.accept()
+    # Daemon and VM are well.
+    assert run(qemu.client, vm, "echo", "well").stdout == b"well\n"
+    assert alive(qemu.vmm_pid(vm)) and alive(qemu.monitor_pid(vm))
+    assert subprocess.run(["qemu-img", "check", "-q", "-U", disk], check=False).returncode == 0
+
+
+def test_the_probe_succeeds_where_there_is_no_jail(qemu, vm, store, tmp_path):
+    """What the jail is needed for: without it, as the same user, much of that works."""
+    (tmp_path / "vm").mkdir()
+    with probe(tmp_path / "vm", {"vmm": qemu.vmm_pid(vm)}, jail="no", kernel=next(store.glob("kernels/*/vmlinux"))) as (_, found):
+        done = {name for name, error in found.items() if error == "done"}
+        assert {"etc_passwd", "run_a_shell", "internet", "keyring", "new_user_namespace", "fork_bomb"} <= done
+        assert found["signal_other_vmm"] == "EPERM"
