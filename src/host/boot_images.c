@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "disk/store.h"
+#include "host/image_kept.h"
 #include "host/image_run.h"
 
 static void images_progress(void *arg, const char *message)
@@ -26,12 +27,19 @@ static int images_build(const char *store, const char *agent, const char *name, 
 	return result ? 0 : error_wrap(err, "build image %s", name);
 }
 
-static char *images_initramfs(const char *store, const char *agent, const char *name, struct error **err)
+static char *images_initramfs(const char *store, const char *agent, const char *name, struct kept *kept, struct error **err)
 {
 	const char *const args[] = {"initramfs", "--store", store, "--agent", agent, "--image", name, NULL};
-	cleanup_json struct json_object *result = image_run(args, NULL, NULL, err);
+	cleanup_free char *record = str_fmt("%s/images/%s/image.json", store, name);
+	cleanup_free char *stamp = image_kept_stamp((const char *const[]){agent, record, NULL});
+	cleanup_json struct json_object *result = image_kept_get(kept, args, stamp);
 	const char *path = NULL;
 
+	if (!result) {
+		result = image_run(args, NULL, NULL, err);
+		if (result)
+			image_kept_set(kept, args, stamp, result);
+	}
 	if (!result || js_get_string(result, "initramfs", &path, err))
 		return NULL;
 	if (!path) {
@@ -51,7 +59,8 @@ static bool images_can_build(const char *name)
 	return false;
 }
 
-static int images_add(struct boot_images *b, const struct store *store, const char *name, struct error **err)
+static int images_add(struct boot_images *b, const struct store *store, const char *name, struct kept *kept,
+		      struct error **err)
 {
 	cleanup_free char *agent = helper_path("slicer-agent", err);
 	cleanup_store_image struct store_image *image = NULL;
@@ -69,7 +78,7 @@ static int images_add(struct boot_images *b, const struct store *store, const ch
 	}
 	if (!image)
 		return error_move(err, &missing);
-	initrd = images_initramfs(store_path(store), agent, name, err);
+	initrd = images_initramfs(store_path(store), agent, name, kept, err);
 	if (!initrd)
 		return error_wrap(err, "initramfs for image %s", name);
 	b->images[b->n++] = (struct manager_image){
@@ -90,7 +99,7 @@ static bool images_have(const struct boot_images *b, const char *name)
 	return false;
 }
 
-int boot_images_prepare(const struct config *config, struct boot_images *ret, struct error **err)
+int boot_images_prepare(const struct config *config, struct kept *kept, struct boot_images *ret, struct error **err)
 {
 	cleanup_free char *path = store_default_path(err);
 	cleanup_store struct store *store = path ? store_open(path, err) : NULL;
@@ -103,7 +112,7 @@ int boot_images_prepare(const struct config *config, struct boot_images *ret, st
 	for (size_t i = 0; i < config->ngroups; i++) {
 		const char *name = config_group_image(config, &config->groups[i]);
 
-		if (!images_have(ret, name) && images_add(ret, store, name, err)) {
+		if (!images_have(ret, name) && images_add(ret, store, name, kept, err)) {
 			boot_images_clear(ret);
 			return -1;
 		}

@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "vm/vm.h"
 
+struct kept;
 struct boot_images {
 	struct manager_image *images; /* their strings are owned here */
 	size_t n;
@@ -14,7 +15,7 @@ struct boot_images {
 };
 
 /* Blocking; says on stderr what takes long. ERR_NOT_FOUND names an image that is not in the store and how to get it. */
-int boot_images_prepare(const struct config *config, struct boot_images *ret, struct error **err);
+int boot_images_prepare(const struct config *config, struct kept *kept, struct boot_images *ret, struct error **err);
 void boot_images_clear(struct boot_images *b);
 
 #endif

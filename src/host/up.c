@@ -9,6 +9,7 @@
 #include "api/api.h"
 #include "base/fs.h"
 #include "base/helper.h"
+#include "base/kept.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "host/boot_images.h"
@@ -30,6 +31,7 @@ struct daemon {
 	int lock_fd, listen_fd;
 	char *listening, *token, *monitor_exe;
 	const struct vmm_ops *ops;
+	struct kept *kept;          /* what the last start found out */
 	struct vmm_probe probe;
 	struct boot_images images;
 	struct manager_options manager_options;
@@ -73,13 +75,29 @@ static int up_check_supported(const struct config *cfg, struct error **err)
 	return 0;
 }
 
+static void up_load_kept(struct daemon *d)
+{
+	cleanup_free char *path = fs_join(d->paths.state, "kept.json");
+
+	d->kept = kept_load(path);
+}
+
+/* Without it the next start only takes longer. */
+static void up_save_kept(struct daemon *d)
+{
+	cleanup_error struct error *error = NULL;
+
+	if (kept_save(d->kept, &error))
+		log_debug("%s", error_message(error));
+}
+
 static int up_probe(struct daemon *d, struct error **err)
 {
 	static const enum vmm_accel accels[] = {
 		[ACCEL_AUTO] = VMM_ACCEL_AUTO, [ACCEL_KVM] = VMM_ACCEL_KVM, [ACCEL_TCG] = VMM_ACCEL_TCG};
 
 	d->ops = vmm_by_name(config_hypervisor_name(d->config->hypervisor), err);
-	if (!d->ops || vmm_probe(d->ops, accels[d->config->accel], &d->probe, err))
+	if (!d->ops || vmm_probe(d->ops, accels[d->config->accel], d->kept, &d->probe, err))
 		return -1;
 	log_info("Hypervisor: %s %s, %s: %s", d->ops->name, d->probe.version ? d->probe.version : "",
 		 vmm_accel_name(d->probe.accel), d->probe.reason ? d->probe.reason : "");
@@ -101,7 +119,10 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 {
 	if (config_load_file(file, &d->config, err) || up_check_supported(d->config, err))
 		return -1;
-	if (daemon_paths_find(file, &d->paths, err) || up_probe(d, err))
+	if (daemon_paths_find(file, &d->paths, err))
+		return -1;
+	up_load_kept(d);
+	if (up_probe(d, err))
 		return -1;
 	d->monitor_exe = helper_path("slicer-monitor", err);
 	if (!d->monitor_exe || daemon_paths_create(&d->paths, err))
@@ -117,8 +138,9 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 	}
 	if (github_keys_add(d->config, d->paths.state, err))
 		return -1;
-	if (boot_images_prepare(d->config, &d->images, err))
+	if (boot_images_prepare(d->config, d->kept, &d->images, err))
 		return -1;
+	up_save_kept(d);
 	return networks_up(d->config, d->paths.id, err);
 }
 
@@ -215,6 +237,7 @@ static void up_teardown(struct daemon *d)
 		networks_down(d->config, d->paths.id);
 	boot_images_clear(&d->images);
 	vmm_probe_clear(&d->probe);
+	kept_free(&d->kept);
 	free(d->monitor_exe);
 	free(d->listening);
 	if (d->token)

@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/kvm.h>
+#include <pthread.h>
 #include <sys/ioctl.h>
 #include <time.h>
 #include "base/fs.h"
@@ -111,19 +112,73 @@ static struct tsc_sample tsc_sample(void)
 	return best;
 }
 
-uint64_t accel_tsc_khz(void)
-{
-	const struct timespec pause = {.tv_nsec = 50 * 1000 * 1000};
-	struct tsc_sample a = tsc_sample(), b;
+/* Over more than that a host may have been suspended meanwhile, which stops its counter or not. */
+enum { TSC_LEAST_NS = 50 * 1000 * 1000, TSC_MOST_NS = 1000 * 1000 * 1000 };
 
-	nanosleep(&pause, NULL);
+struct accel_clock {
+	pthread_mutex_t lock;
+	struct tsc_sample begun;
+	bool measured;
+	uint64_t khz;
+};
+
+struct accel_clock *accel_clock_new(void)
+{
+	struct accel_clock *clock = NEW(struct accel_clock);
+
+	pthread_mutex_init(&clock->lock, NULL);
+	clock->begun = tsc_sample();
+	return clock;
+}
+
+void accel_clock_free(struct accel_clock **clock)
+{
+	if (!*clock)
+		return;
+	pthread_mutex_destroy(&(*clock)->lock);
+	mem_freep(clock);
+}
+
+static uint64_t tsc_measure(struct tsc_sample a)
+{
+	struct tsc_sample b;
+	int64_t left;
+
+	if (clock_ns() - a.ns > TSC_MOST_NS)
+		a = tsc_sample();
+	while ((left = a.ns + TSC_LEAST_NS - clock_ns()) > 0)
+		nanosleep(&(struct timespec){.tv_nsec = left}, NULL);
 	b = tsc_sample();
-	if (b.ns <= a.ns || b.tsc <= a.tsc)
+	if (b.tsc <= a.tsc)
 		return 0;
 	return (uint64_t)((double)(b.tsc - a.tsc) * 1e6 / (double)(b.ns - a.ns) + 0.5);
 }
+
+uint64_t accel_clock_khz(struct accel_clock *clock)
+{
+	uint64_t khz;
+
+	if (!clock)
+		return 0;
+	pthread_mutex_lock(&clock->lock);
+	if (!clock->measured)
+		clock->khz = tsc_measure(clock->begun);
+	clock->measured = true;
+	khz = clock->khz;
+	pthread_mutex_unlock(&clock->lock);
+	return khz;
+}
 #else
-uint64_t accel_tsc_khz(void)
+struct accel_clock *accel_clock_new(void)
+{
+	return NULL;
+}
+
+void accel_clock_free(struct accel_clock **clock)
+{
+}
+
+uint64_t accel_clock_khz(struct accel_clock *clock)
 {
 	return 0;
 }

@@ -4,7 +4,7 @@
 #include "base/str.h"
 #include "vmm/qmp.h"
 
-static int fake_probe(enum vmm_accel wanted, struct vmm_probe *ret, struct error **err)
+static int fake_probe(enum vmm_accel wanted, struct kept *kept, struct vmm_probe *ret, struct error **err)
 {
 	const char *path = getenv("SLICER_FAKE_VMM");
 

@@ -9,6 +9,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "base/units.h"
+#include "vmm/accel.h"
 #include "vmm/cgroup.h"
 #include "vmm/launch_fds.h"
 #include "vmm/launch_spec.h"
@@ -166,8 +167,8 @@ static int launch_start(const struct vmm_ops *ops, const struct vmm_spec *spec,
 	return rc;
 }
 
-int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *spec, struct vmm_process *ret,
-	       struct error **err)
+static int launch_all(const struct vmm_ops *ops, const struct vmm_spec *spec,
+		      struct vmm_process *ret, struct error **err)
 {
 	int64_t deadline = clock_ms() + LAUNCH_DEADLINE_MS;
 	struct launch_fds fds;
@@ -192,4 +193,15 @@ int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *spec, struct vm
 	}
 	*ret = (struct vmm_process){0};
 	return error_wrap(err, "cannot start %s (%s)", spec->name, ops->name);
+}
+
+int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *given, struct vmm_process *ret,
+	       struct error **err)
+{
+	struct vmm_probe probe = *given->probe;
+	struct vmm_spec spec = *given;
+
+	probe.tsc_khz = accel_clock_khz(probe.clock);
+	spec.probe = &probe;
+	return launch_all(ops, &spec, ret, err);
 }

@@ -12,7 +12,7 @@
 #endif
 enum { QEMU_VCPUS_MAX = 255 };
 
-int qemu_probe(enum vmm_accel wanted, struct vmm_probe *ret, struct error **err);
+int qemu_probe(enum vmm_accel wanted, struct kept *kept, struct vmm_probe *ret, struct error **err);
 /* "QEMU emulator version 7.2.22 (Debian …)" → "7.2.22"; ERR_UNSUPPORTED below 7.2, where the
  * command line of qemu.c does not work. *ret is the caller's. */
 int qemu_parse_version(const char *text, char **ret, struct error **err);

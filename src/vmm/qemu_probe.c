@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+#include "base/kept.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "vmm/accel.h"
@@ -25,7 +26,7 @@ int qemu_parse_version(const char *text, char **ret, struct error **err)
 	return 0;
 }
 
-static int qemu_probe_version(const char *binary, char **ret, struct error **err)
+static int qemu_ask_version(const char *binary, char **ret, struct error **err)
 {
 	char *const argv[] = {(char *)binary, (char *)"--version", NULL};
 	struct proc_result r = {0};
@@ -37,7 +38,23 @@ static int qemu_probe_version(const char *binary, char **ret, struct error **err
 	return rc < 0 ? error_wrap(err, "%s", binary) : 0;
 }
 
-int qemu_probe(enum vmm_accel wanted, struct vmm_probe *ret, struct error **err)
+/* Starting it takes longer than all else at the start of a daemon. */
+static int qemu_probe_version(const char *binary, struct kept *kept, char **ret, struct error **err)
+{
+	cleanup_free char *stamp = kept_stamp((const char *const[]){binary, NULL});
+	const char *known = kept_get(kept, "qemu-version", stamp);
+
+	if (known) {
+		*ret = str_dup(known);
+		return 0;
+	}
+	if (qemu_ask_version(binary, ret, err) < 0)
+		return -1;
+	kept_set(kept, "qemu-version", stamp, *ret);
+	return 0;
+}
+
+int qemu_probe(enum vmm_accel wanted, struct kept *kept, struct vmm_probe *ret, struct error **err)
 {
 	const struct accel_host host = {
 	    .sys_module = "/sys/module", .kvm_device = "/dev/kvm", .arm64 = QEMU_ARM64};
@@ -46,7 +63,7 @@ int qemu_probe(enum vmm_accel wanted, struct vmm_probe *ret, struct error **err)
 	if (!ret->binary_full)
 		return error_set(err, ERR_NOT_FOUND, "%s is not installed: apt-get install %s",
 				 QEMU_BINARY, QEMU_PACKAGE);
-	if (qemu_probe_version(ret->binary_full, &ret->version, err) < 0)
+	if (qemu_probe_version(ret->binary_full, kept, &ret->version, err) < 0)
 		return -1;
 	/* Starts in half the time, where it is installed. */
 	ret->binary = QEMU_ARM64 ? NULL : proc_find_program("qemu-system-x86_64-microvm");
@@ -55,6 +72,6 @@ int qemu_probe(enum vmm_accel wanted, struct vmm_probe *ret, struct error **err)
 	if (accel_choose(&host, wanted, &ret->accel, &ret->reason, err) < 0)
 		return -1;
 	if (ret->accel == VMM_ACCEL_TCG)
-		ret->tsc_khz = accel_tsc_khz();
+		ret->clock = accel_clock_new();
 	return 0;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The list of hypervisors, and the small types of vmm.h. */
 #include "base/str.h"
-#include "vmm/vmm.h"
+#include "vmm/accel.h"
 
 static const struct vmm_ops *const hypervisors[] = {&vmm_qemu, &vmm_fake};
 static const char *const accel_names[] = {
@@ -46,8 +46,8 @@ const struct vmm_ops *vmm_by_name(const char *name, struct error **err)
 	return NULL;
 }
 
-int vmm_probe(const struct vmm_ops *ops, enum vmm_accel wanted, struct vmm_probe *ret,
-	      struct error **err)
+int vmm_probe(const struct vmm_ops *ops, enum vmm_accel wanted, struct kept *kept,
+	      struct vmm_probe *ret, struct error **err)
 {
 	const char *forced = getenv("SLICER_ACCEL");
 
@@ -55,7 +55,7 @@ int vmm_probe(const struct vmm_ops *ops, enum vmm_accel wanted, struct vmm_probe
 	if (wanted == VMM_ACCEL_AUTO && forced && *forced &&
 	    vmm_accel_parse(forced, &wanted, err) < 0)
 		return error_wrap(err, "environment variable SLICER_ACCEL");
-	if (ops->probe(wanted, ret, err) < 0) {
+	if (ops->probe(wanted, kept, ret, err) < 0) {
 		vmm_probe_clear(ret);
 		return error_wrap(err, "hypervisor %s", ops->name);
 	}
@@ -68,6 +68,7 @@ void vmm_probe_clear(struct vmm_probe *p)
 	mem_freep(&p->binary_full);
 	mem_freep(&p->version);
 	mem_freep(&p->reason);
+	accel_clock_free(&p->clock);
 }
 
 void vmm_command_clear(struct vmm_command *c)

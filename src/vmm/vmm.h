@@ -13,6 +13,8 @@
 #include "base/error.h"
 #include "vmm/jail_spec.h"
 
+struct accel_clock;
+struct kept;
 struct loop;
 struct vmm_client;
 enum vmm_accel { VMM_ACCEL_AUTO, VMM_ACCEL_KVM, VMM_ACCEL_TCG };
@@ -36,7 +38,8 @@ struct vmm_probe {
 	char *version;	      /* "7.2.22" */
 	enum vmm_accel accel; /* KVM or TCG, never AUTO */
 	char *reason;	      /* why that accel, one sentence for `up` and `doctor` */
-	uint64_t tsc_khz;     /* of the host, measured; 0 where there is none or it is of no use */
+	struct accel_clock *clock; /* emulation: measures the next; NULL: not needed */
+	uint64_t tsc_khz;     /* of the host, set by vmm_launch(); 0 where there is none or it is of no use */
 };
 void vmm_probe_clear(struct vmm_probe *p);
 
@@ -105,7 +108,8 @@ struct vmm_ops {
 	const char *name;      /* as in the configuration's `hypervisor:` */
 	unsigned capabilities; /* of enum vmm_capability */
 	/* Is it installed, what can it use here? Blocking. Errors say how to install it. */
-	int (*probe)(enum vmm_accel wanted, struct vmm_probe *ret, struct error **err);
+	int (*probe)(enum vmm_accel wanted, struct kept *kept, struct vmm_probe *ret,
+		     struct error **err);
 	/* Pure: the command line for a spec whose fds have these numbers. */
 	int (*prepare)(const struct vmm_spec *spec, const struct vmm_fds *fds,
 		       struct vmm_command *ret, struct error **err);
@@ -133,9 +137,10 @@ const struct vmm_ops *vmm_by_name(
     const char *name,
     struct error **err); /* ERR_INVALID lists what there is; fake needs $SLICER_FAKE_VMM */
 
-/* Blocking (some 60 ms). The environment's SLICER_ACCEL=kvm|tcg overrides AUTO. */
-int vmm_probe(const struct vmm_ops *ops, enum vmm_accel wanted, struct vmm_probe *ret,
-	      struct error **err);
+/* Blocking: a program says its version, unless `kept` (base/kept.h; may be NULL) has it. The
+ * environment's SLICER_ACCEL=kvm|tcg overrides AUTO. */
+int vmm_probe(const struct vmm_ops *ops, enum vmm_accel wanted, struct kept *kept,
+	      struct vmm_probe *ret, struct error **err);
 
 struct vmm_process {
 	pid_t monitor_pid, vmm_pid;

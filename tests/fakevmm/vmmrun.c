@@ -12,7 +12,7 @@
 #include "base/str.h"
 #include "net/mac.h"
 #include "net/user.h"
-#include "vmm/vmm.h"
+#include "vmm/accel.h"
 
 static const char *option(char **argv, const char *key, const char *fallback)
 {
@@ -68,7 +68,7 @@ static void print_process(const struct vmm_process *p, const struct vmm_probe *p
 	js_add_string(obj, "accel", vmm_accel_name(probe->accel));
 	js_add_string(obj, "reason", probe->reason);
 	js_add_string(obj, "version", probe->version);
-	js_add_u64(obj, "tsc_khz", probe->tsc_khz);
+	js_add_u64(obj, "tsc_khz", accel_clock_khz(probe->clock));
 	text = js_to_string(obj);
 	puts(text);
 }
@@ -121,7 +121,7 @@ static int launch(char **argv, const char *dir, struct error **err)
 	};
 	int rc;
 
-	if (!ops || vmm_probe(ops, VMM_ACCEL_AUTO, &probe, err) < 0)
+	if (!ops || vmm_probe(ops, VMM_ACCEL_AUTO, NULL, &probe, err) < 0)
 		return -1;
 	choose_net(argv, &spec.net, &plan);
 	used = *ops;
