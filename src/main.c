@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "host/doctor.h"
 #include "host/image.h"
+#include "host/net_verbs.h"
 #include "host/new.h"
 #include "host/service.h"
 #include "host/route.h"
@@ -10,7 +11,7 @@
 #include "host/vm_verbs.h"
 
 static const struct command *const commands[] = {
-	&command_new, &command_up, &command_vm, &command_image, &command_service, &command_doctor, &command_info, &command_version,
+	&command_new, &command_up, &command_vm, &command_image, &command_service, &command_net, &command_doctor, &command_info, &command_version,
 	&command_complete, NULL,
 };
 
@@ -27,7 +28,7 @@ static const struct command root = {
 		   "  sudo slicer vm exec vm-1 -- uname -a\n",
 	.commands = commands,
 	.shortcuts = shortcuts,
-	.later = "activate amp auto bg ca claude codex copilot disk fs install net opencode pci pi proxy "
+	.later = "activate amp auto bg ca claude codex copilot disk fs install opencode pci pi proxy "
 		 "secret update workspace worktree wt",
 };
 

@@ -20,5 +20,8 @@ doctor_mend_fn doctor_networkd_mend, doctor_network_manager_mend;
 doctor_check_fn doctor_disk, doctor_reflink;
 /* doctor_access.c */
 doctor_check_fn doctor_group, doctor_token, doctor_api;
+/* doctor_leftovers.c */
+doctor_check_fn doctor_leftovers;
+doctor_mend_fn doctor_leftovers_mend;
 
 #endif

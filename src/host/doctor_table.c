@@ -52,5 +52,9 @@ const struct doctor_check doctor_checks[] = {
     {"token", "The API's token and who may read it", "Whoever has it is root in all VMs.",
      doctor_token},
     {"api", "Whether a daemon answers", "All commands that concern VMs talk to it.", doctor_api},
+    {"leftovers",
+     "What daemons that have ended left: interfaces, rules, namespaces, control groups, "
+     "directories",
+     "It is in the way of other networks.", doctor_leftovers, doctor_leftovers_mend},
     {0},
 };

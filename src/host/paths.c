@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/str.h"
 
 enum { ID_NAME_MAX = 32 };
@@ -33,15 +34,22 @@ static char *paths_id(const char *config)
 	return str_fmt("%.*s-%.6s", ID_NAME_MAX, base, digest);
 }
 
-static char *paths_run(const char *id, bool root)
+char *daemon_run_base(void)
 {
 	const char *dir = getenv("XDG_RUNTIME_DIR");
 
-	if (root)
-		return str_fmt("/run/slicer/%s", id);
+	if (geteuid() == 0)
+		return str_dup("/run/slicer");
 	if (dir && dir[0] == '/')
-		return str_fmt("%s/slicer/%s", dir, id);
-	return str_fmt("/tmp/slicer-%u/%s", (unsigned)getuid(), id);
+		return fs_join(dir, "slicer");
+	return str_fmt("/tmp/slicer-%u", (unsigned)getuid());
+}
+
+static char *paths_run(const char *id)
+{
+	cleanup_free char *base = daemon_run_base();
+
+	return fs_join(base, id);
 }
 
 int daemon_paths_find(const char *config_file, struct daemon_paths *ret, struct error **err)
@@ -58,7 +66,7 @@ int daemon_paths_find(const char *config_file, struct daemon_paths *ret, struct 
 	ret->config = real;
 	ret->id = paths_id(real);
 	ret->state = str_fmt("%s/.slicer/%s", cwd, ret->id);
-	ret->run = paths_run(ret->id, root);
+	ret->run = paths_run(ret->id);
 	ret->log = root ? str_dup("/var/log/slicer") : paths_xdg("XDG_STATE_HOME", ".local/state", "slicer/log");
 	ret->token = root ? str_dup("/var/lib/slicer/auth/token")
 			  : paths_xdg("XDG_STATE_HOME", ".local/state", "slicer/token");
@@ -89,6 +97,25 @@ int daemon_paths_create(const struct daemon_paths *p, struct error **err)
 	if (fs_mkdir_p(p->state, 0700, err) || fs_mkdir_p(p->run, 0700, err) || paths_check_run(p->run, err))
 		return -1;
 	return fs_mkdir_p(p->log, 0750, err);
+}
+
+int daemon_paths_announce(const struct daemon_paths *p, struct error **err)
+{
+	cleanup_free char *path = str_fmt("%s.json", p->run), *text = NULL;
+	cleanup_json struct json_object *obj = json_object_new_object();
+
+	js_add_string(obj, "config", p->config);
+	js_add_string(obj, "state", p->state);
+	text = js_to_string_pretty(obj);
+	return fs_write_atomic(path, text, strlen(text), 0600, err);
+}
+
+void daemon_paths_leave(const struct daemon_paths *p)
+{
+	cleanup_free char *path = str_fmt("%s.json", p->run);
+
+	if (rmdir(p->run) == 0 || errno == ENOENT)
+		unlink(path);
 }
 
 void daemon_paths_clear(struct daemon_paths *p)

@@ -131,6 +131,8 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 	d->lock_fd = fs_lock(lock, err);
 	if (d->lock_fd < 0)
 		return error_wrap(err, "%s is up already", file);
+	if (daemon_paths_announce(&d->paths, err))
+		return -1;
 	if (d->config->api.enabled) {
 		d->listen_fd = listen_api(d->config, &d->listening, err);
 		if (d->listen_fd < 0 || up_authentication(d, err))
@@ -245,7 +247,7 @@ static void up_teardown(struct daemon *d)
 	free(d->token);
 	fd_closep(&d->listen_fd);
 	if (d->lock_fd >= 0)
-		rmdir(d->paths.run); /* stays while VMs run */
+		daemon_paths_leave(&d->paths);
 	fd_closep(&d->lock_fd);
 	daemon_paths_clear(&d->paths);
 	config_free(&d->config);

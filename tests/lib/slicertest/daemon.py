@@ -184,6 +184,7 @@ class Daemon:
         for path in LOG.glob(self.group + "-*"):
             path.unlink()
         shutil.rmtree(self.run_dir, ignore_errors=True)
+        self.run_dir.with_suffix(".json").unlink(missing_ok=True)
         shutil.rmtree(self.state_dir, ignore_errors=True)
 
     # --- what it keeps of a VM

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: MIT */
+/* What of slicer is in nftables: tables slicer_<id>, the elements of their sets, and rules of other
+ * tables whose comment is "slicer_<id>:<interface>". The form is libnftables-json(5). */
+#include "base/str.h"
+#include "host/net_scan.h"
+#include "net/nft.h"
+
+#define PREFIX "slicer_"
+
+/* The daemon of a table's name or a comment's first part; the caller's, NULL: not ours. */
+static char *daemon_of(const char *text, size_t n)
+{
+	cleanup_free char *id = n > strlen(PREFIX) && str_starts(text, PREFIX)
+				    ? str_ndup(text + strlen(PREFIX), n - strlen(PREFIX))
+				    : NULL;
+
+	return id && net_name_is_sane(id) ? TAKE_PTR(id) : NULL;
+}
+
+static const char *member(struct json_object *obj, const char *key)
+{
+	const char *value = NULL;
+
+	return js_get_string(obj, key, &value, NULL) < 0 || !value ? "" : value;
+}
+
+static void scan_table(struct net_scan *s, struct json_object *table)
+{
+	const char *name = member(table, "name"), *family = member(table, "family");
+	cleanup_free char *id = daemon_of(name, strlen(name)),
+			  *shown = str_fmt("%s %s", family, name);
+
+	if (id)
+		net_scan_add(s, NET_KIND_TABLE, "table", shown, id)->remove =
+		    str_fmt("delete table %s", shown);
+}
+
+/* "192.168.137.0/24" of {"prefix": {...}}, else as it is; the caller's. */
+static char *part_text(struct json_object *part)
+{
+	struct json_object *prefix = NULL;
+	uint64_t len = 0;
+
+	if (json_object_is_type(part, json_type_object) &&
+	    js_get_object(part, "prefix", &prefix, NULL) == 0 && prefix &&
+	    js_get_u64(prefix, "len", 128, &len, NULL) == 0)
+		return str_fmt("%s/%llu", member(prefix, "addr"), (unsigned long long)len);
+	return json_object_is_type(part, json_type_object) ? js_to_string(part)
+							   : str_dup(json_object_get_string(part));
+}
+
+/* The fields of an element; of a map's [key, value] those of the key. A list of the caller. */
+static char **element_parts(struct json_object *element)
+{
+	struct json_object *fields = NULL;
+	char **parts = NULL;
+
+	if (json_object_is_type(element, json_type_array))
+		element = json_object_array_get_idx(element, 0);
+	if (json_object_is_type(element, json_type_object) &&
+	    js_get_array(element, "concat", &fields, NULL) == 0 && fields) {
+		for (size_t i = 0; i < json_object_array_length(fields); i++)
+			strv_append_take(&parts, part_text(json_object_array_get_idx(fields, i)));
+		return parts;
+	}
+	strv_append_take(&parts, part_text(element));
+	return parts;
+}
+
+/* Is the first field of the set an interface's name? */
+static bool is_of_interfaces(struct json_object *set)
+{
+	struct json_object *type = NULL;
+
+	if (!json_object_object_get_ex(set, "type", &type))
+		return false;
+	if (json_object_is_type(type, json_type_array))
+		type = json_object_array_get_idx(type, 0);
+	return type && str_eq(json_object_get_string(type), "ifname");
+}
+
+static void scan_element(struct net_scan *s, struct json_object *set, const char *id,
+			 struct json_object *element)
+{
+	cleanup_strv char **parts = element_parts(element);
+	cleanup_free char *text = strv_join(parts, " . ");
+	cleanup_free char *place =
+	    str_fmt("%s %s %s", member(set, "family"), member(set, "table"), member(set, "name"));
+	cleanup_free char *shown = str_fmt("%s %s", place, text);
+	bool named = is_of_interfaces(set);
+	struct net_thing *t = net_scan_add(s, NET_KIND_ELEMENT, "element", shown, id);
+	cleanup_free char *rest = strv_join(parts + 1, " . ");
+
+	if (!named)
+		return; /* goes with its table */
+	t->alias = str_dup(parts[0]);
+	t->remove =
+	    str_fmt("delete element %s { \"%s\"%s%s }", place, parts[0], *rest ? " . " : "", rest);
+}
+
+static void scan_set(struct net_scan *s, struct json_object *set)
+{
+	const char *table = member(set, "table");
+	cleanup_free char *id = daemon_of(table, strlen(table));
+	struct json_object *elements = NULL;
+
+	if (!id || js_get_array(set, "elem", &elements, NULL) < 0)
+		return;
+	for (size_t i = 0; elements && i < json_object_array_length(elements); i++)
+		scan_element(s, set, id, json_object_array_get_idx(elements, i));
+}
+
+static void scan_rule(struct net_scan *s, struct json_object *rule)
+{
+	const char *comment = member(rule, "comment"), *table = member(rule, "table");
+	size_t n = strcspn(comment, ":");
+	cleanup_free char *id = daemon_of(comment, n);
+	cleanup_free char *place =
+	    str_fmt("%s %s %s", member(rule, "family"), table, member(rule, "chain"));
+	cleanup_free char *shown = str_fmt("%s %s", place, comment);
+	struct net_thing *t;
+	uint64_t handle = 0;
+
+	if (!id || !comment[n] || str_starts(table, PREFIX) ||
+	    js_get_u64(rule, "handle", UINT64_MAX, &handle, NULL) < 0)
+		return;
+	t = net_scan_add(s, NET_KIND_RULE, "rule", shown, id);
+	t->alias = str_dup(comment + n + 1);
+	t->remove = str_fmt("delete rule %s handle %llu", place, (unsigned long long)handle);
+}
+
+void net_scan_nft(struct net_scan *s)
+{
+	static const struct {
+		const char *key;
+		void (*scan)(struct net_scan *s, struct json_object *obj);
+	} kinds[] = {
+	    {"table", scan_table}, {"set", scan_set}, {"map", scan_set}, {"rule", scan_rule}};
+	cleanup_error struct error *why = NULL;
+	cleanup_free char *text = nft_read("-j -a list ruleset", &why);
+	cleanup_json struct json_object *root = text ? js_parse(text, strlen(text), &why) : NULL;
+	struct json_object *list = NULL;
+
+	if (!root || js_get_array(root, "nftables", &list, &why) < 0) {
+		strv_append_fmt(&s->unseen, "nftables cannot be looked at: %s", error_message(why));
+		return;
+	}
+	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+		struct json_object *item = json_object_array_get_idx(list, i), *obj = NULL;
+
+		for (size_t k = 0;
+		     json_object_is_type(item, json_type_object) && k < ARRAY_LEN(kinds); k++)
+			if (js_get_object(item, kinds[k].key, &obj, NULL) == 0 && obj) {
+				kinds[k].scan(s, obj);
+				obj = NULL;
+			}
+	}
+}

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: MIT
+"""slicer net list and what doctor says and does about leftovers: whose is what, what is stale, and what is left alone."""
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import signal
+import struct
+import subprocess
+
+import pytest
+from slicertest import SLICER, proc
+from slicertest.wait import until
+
+NETWORK = {"bridge": "brnv0", "tap_prefix": "nvtap", "gateway": "192.168.77.1/24"}
+TABLES = ("ip", "bridge")
+RUN = pathlib.Path("/run/slicer")
+
+
+def slicer(*args, prefix=(), **kwargs):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("SLICER_")}
+    return subprocess.run([*prefix, SLICER, *map(str, args)], env=env, capture_output=True, text=True, timeout=60, **kwargs)
+
+
+def listed(**kwargs):
+    done = slicer("net", "list", "--json", **kwargs)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def items(daemon_id, **kwargs):
+    """{(kind, name): item} of a daemon."""
+    return {(i["kind"], i["name"]): i for i in listed(**kwargs)["items"] if i["daemon"] == daemon_id}
+
+
+def leftovers(severity):
+    done = slicer("doctor", "--json", "--only", "leftovers")
+    (result,) = json.loads(done.stdout)
+    assert result["severity"] == severity, result
+    return result
+
+
+def sh(script):
+    return subprocess.run(["sh", "-ec", script], check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def network_state():
+    links = sorted(line.split("@")[0].split()[0] for line in sh("ip -br link").splitlines())
+    return links, sh("nft list ruleset"), sorted(os.listdir("/run/netns")) if os.path.isdir("/run/netns") else []
+
+
+@pytest.fixture
+def bridged(daemon):
+    return daemon(group={"network": NETWORK})
+
+
+@pytest.fixture
+def clean():
+    """The network of this namespace is as it was."""
+    before = network_state()
+    yield before
+    assert network_state() == before
+
+
+def test_a_live_daemons_things(clean, bridged):
+    vm = bridged.client.create(bridged.group)["hostname"]
+    announced = json.loads((RUN / f"{bridged.id}.json").read_text())
+    assert announced == {"config": str(bridged.file.resolve()), "state": str(bridged.state_dir)}
+    found = items(bridged.id)
+    assert {i["status"] for i in found.values()} == {"in use"}
+    assert found["interface", "brnv0"]["group"] == bridged.group and found["interface", "brnv0"]["type"] == "bridge"
+    tap = next(i for i in found.values() if i["type"] == "tun")
+    assert tap["vm"] == vm and tap["name"].startswith("nvtap")
+    for family in TABLES:
+        assert ("table", f"{family} slicer_{bridged.id}") in found
+    ours = [i for i in found.values() if i["kind"] == "element" and i.get("vm") == vm]
+    assert {i["name"].split()[2] for i in ours} == {"ports", "macs", "addresses"}
+    assert ("element", f"ip slicer_{bridged.id} subnets 192.168.77.0/24") in found
+    everything = listed()
+    (me,) = [d for d in everything["daemons"] if d["id"] == bridged.id]
+    assert me == {"id": bridged.id, "config": str(bridged.file.resolve()), "state_dir": str(bridged.state_dir),
+                  "status": "running", "pid": bridged.pid}
+    assert "brnv0" in everything["forwarding"]
+    text = slicer("net", "list").stdout
+    assert f"bridge slicer_{bridged.id} (" in text and "stays" not in text and "leaves it on" in text
+    assert not any(line.startswith("element") for line in text.splitlines())
+    # Removing what is stale leaves all of it alone.
+    before = network_state()
+    assert slicer("doctor", "--fix", "--only", "leftovers").returncode == 0
+    assert network_state() == before and bridged.client.get(f"/vm/{vm}/health").status == 200
+    bridged.client.delete(f"/hostgroup/{bridged.group}/nodes/{vm}")
+    assert bridged.stop() == 0
+    assert not (RUN / f"{bridged.id}.json").exists()
+    assert items(bridged.id) == {} and bridged.id not in str(listed()["daemons"])
+
+
+def test_a_dead_daemon_whose_vm_runs(clean, bridged):
+    vm = bridged.client.create(bridged.group)["hostname"]
+    bridged.kill()
+    before = network_state()
+    found = items(bridged.id)
+    assert {i["status"] for i in found.values()} == {"waiting"} and len(found) > 5
+    result = leftovers("note")
+    assert f"slicer up {bridged.file.resolve()}" in result["fix"][0]
+    assert slicer("doctor", "--fix", "--only", "leftovers").returncode == 0
+    assert network_state() == before and (RUN / bridged.id / vm).is_dir()
+    bridged.start()
+    until(lambda: bridged.client.get(f"/vm/{vm}/health").status == 200, 20)
+
+
+def end_vm(daemon, vm):
+    pids = [daemon.monitor_pid(vm), daemon.vmm_pid(vm)]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(proc.alive(p) for p in pids), 10)
+
+
+def test_a_dead_daemon_and_its_dead_vm(clean, bridged):
+    vm = bridged.client.create(bridged.group)["hostname"]
+    bridged.kill()
+    end_vm(bridged, vm)
+    found = items(bridged.id)
+    assert {i["status"] for i in found.values()} == {"stale"} and ("interface", "brnv0") in found
+    result = leftovers("warning")
+    assert f"bridge brnv0, of {bridged.group}, of the daemon {bridged.id}" in result["detail"]
+    assert any(str(RUN / bridged.id / vm) in line for line in result["detail"])
+    done = slicer("doctor", "--fix", "--only", "leftovers")
+    assert done.returncode == 0 and f"Removed: bridge brnv0, of {bridged.group}" in done.stdout, done
+    assert network_state() == clean
+    assert not (RUN / bridged.id).exists() and not (RUN / f"{bridged.id}.json").exists()
+    # Its records are its own: it comes back and ends what they say.
+    assert bridged.record(vm)["hostname"] == vm
+    bridged.start()
+    until(lambda: bridged.client.nodes() == [], 20)
+
+
+def test_who_has_the_lock_open_lives(clean, bridged):
+    """Between the start of a daemon and its end nothing of it is stale, whatever its run directory says."""
+    bridged.kill()
+    assert items(bridged.id)["interface", "brnv0"]["status"] == "stale"
+    with open(bridged.state_dir / "daemon.lock", "r+b") as holder:
+        fcntl.flock(holder, fcntl.LOCK_EX)
+        before = network_state()
+        assert items(bridged.id)["interface", "brnv0"]["status"] == "in use"
+        assert slicer("doctor", "--fix", "--only", "leftovers").returncode == 0
+        assert network_state() == before
+    bridged.start()
+
+
+FOREIGN = """
+ip tuntap add nvtap7 mode tap
+ip tuntap add vt-0123456789 mode tap
+ip link add brvm7 type bridge
+ip link set brvm7 alias slicer-brvm7
+ip link add brvm8 type bridge
+ip link set brvm8 alias slicer:../../../tmp:x
+ip link add brvm9 type bridge
+ip link set brvm9 alias slicer:gone
+ip netns add nv-1
+nft add table ip slicer
+nft add table ip slicerx_gone-1
+nft 'add table ip filter; add chain ip filter FORWARD; add rule ip filter FORWARD accept comment "my slicer_gone-1:br"'
+"""
+FOREIGN_GONE = """
+for l in nvtap7 vt-0123456789 brvm7 brvm8 brvm9; do ip link del $l; done
+ip netns del nv-1
+nft 'delete table ip slicer; delete table ip slicerx_gone-1; delete table ip filter'
+"""
+ORPHANS = """
+ip link add brgone0 type bridge
+ip link set brgone0 alias slicer:gone-1a2b3c:gone
+ip tuntap add gonetap1 mode tap
+ip link set gonetap1 master brgone0 alias slicer:gone-1a2b3c:gone-1
+ip netns add gone-2
+ip -n gone-2 link set lo alias slicer:gone-1a2b3c:gone-2
+ip link add ve-gone type veth peer name eth0 netns gone-2
+ip link set ve-gone alias slicer:gone-1a2b3c:gone-2
+nft 'add table inet slicer_gone-1a2b3c; add set inet slicer_gone-1a2b3c ports { type ifname; }'
+nft 'add element inet slicer_gone-1a2b3c ports { "gonetap1", "gonetap2" }'
+nft 'add table ip filter; add chain ip filter FORWARD'
+nft 'add rule ip filter FORWARD iifname "brgone0" accept comment "slicer_gone-1a2b3c:brgone0"'
+mkdir -p /run/slicer/gone-1a2b3c/gone-1
+"""
+ORPHANS_GONE = """
+ip link del brgone0; ip link del gonetap1; ip link del ve-gone; ip netns del gone-2
+nft delete table inet slicer_gone-1a2b3c
+nft delete table ip filter
+rm -r /run/slicer/gone-1a2b3c
+"""
+
+
+@pytest.fixture
+def foreign():
+    sh(FOREIGN)
+    yield network_state()
+    sh(FOREIGN_GONE)
+
+
+def test_what_is_somebody_elses(clean, foreign):
+    assert listed()["items"] == []
+    leftovers("ok")
+    assert slicer("doctor", "--fix", "--only", "leftovers").returncode == 0
+    assert network_state() == foreign
+
+
+def test_orphans_beside_what_is_not(clean, foreign, bridged):
+    vm = bridged.client.create(bridged.group)["hostname"]
+    before = network_state()
+    sh(ORPHANS)
+    orphans = items("gone-1a2b3c")
+    assert {i["status"] for i in orphans.values()} == {"stale"}
+    assert {("interface", "brgone0"), ("interface", "gonetap1"), ("interface", "ve-gone"), ("netns", "gone-2"),
+            ("table", "inet slicer_gone-1a2b3c"), ("element", "inet slicer_gone-1a2b3c ports gonetap2"),
+            ("rule", "ip filter FORWARD slicer_gone-1a2b3c:brgone0")} <= set(orphans)
+    assert orphans["interface", "ve-gone"]["vm"] == "gone-2" and orphans["interface", "brgone0"]["group"] == "gone"
+    done = slicer("doctor", "--fix", "--only", "leftovers")
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("Removed: ") == len(orphans) + 1, done.stdout  # and the run directory
+    assert network_state() == before and not (RUN / "gone-1a2b3c").exists()
+    assert bridged.client.get(f"/vm/{vm}/health").status == 200
+
+
+def test_what_cannot_be_proven_stays(clean):
+    """In a pid namespace the daemon that has made it may be one that is not seen."""
+    sh(ORPHANS)
+    try:
+        before = network_state()
+        inside = ["unshare", "-pf", "--mount-proc"]
+        assert {i["status"] for i in items("gone-1a2b3c", prefix=inside).values()} == {"unknown"}
+        slicer("doctor", "--fix", "--only", "leftovers", prefix=inside)
+        assert network_state() == before and (RUN / "gone-1a2b3c/gone-1").is_dir()
+        # Nor does what somebody has open.
+        with contextlib.ExitStack() as stack:
+            fd = os.open("/dev/net/tun", os.O_RDWR)
+            stack.callback(os.close, fd)
+            fcntl.ioctl(fd, 0x400454CA, struct.pack("16sH22x", b"gonetap1", 0x0002))
+            sh("ip link set gonetap1 up")
+            slicer("doctor", "--fix", "--only", "leftovers")
+            assert items("gone-1a2b3c")["interface", "gonetap1"]["status"] == "unknown"
+        slicer("doctor", "--fix", "--only", "leftovers")
+    finally:
+        subprocess.run(["sh", "-c", ORPHANS_GONE], capture_output=True)
+
+
+def test_without_root(clean, bridged):
+    nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    bridged.client.create(bridged.group)
+    done = slicer("net", "list", "--json", prefix=nobody, cwd="/")
+    seen = json.loads(done.stdout)
+    assert done.returncode == 0 and any("nftables cannot be looked at" in line for line in seen["unseen"])
+    assert {i["status"] for i in seen["items"]} == {"unknown"} and len(seen["items"]) == 2
+    (result,) = json.loads(slicer("doctor", "--json", "--only", "leftovers", prefix=nobody, cwd="/").stdout)
+    assert result["needs_root"] and result["severity"] == "note"
