@@ -82,7 +82,9 @@ static void adopt_service(struct vm *vm)
 	if (!vm->service || (g && vm->number <= g->count))
 		return;
 	vm->service = false;
-	log_warn("[%s] is not a service any more (count: %u); delete it if it is of no use", vm->hostname, g ? g->count : 0);
+	vm->demoted = true;
+	if (g)
+		log_warn("[%s] is not a service any more (count: %u); delete it if it is of no use", vm->hostname, g->count);
 }
 
 static int adopt_record(struct manager *m, const char *hostname, struct error **err)
@@ -148,6 +150,7 @@ int manager_start(struct manager *m, struct error **err)
 {
 	if (adopt_all(m, err))
 		return -1;
+	manager_tell_changes(m);
 	reconcile_start(m);
 	return manager_start_services(m, err);
 }

@@ -79,6 +79,8 @@ static int create_fill(struct vm *vm, const struct config_group *g, struct error
 	vm->image_digest = str_dup(image->digest);
 	vm->vcpus = g->vcpu;
 	vm->ram_bytes = g->ram_bytes;
+	vm->group_vcpus = g->vcpu;
+	vm->group_ram_bytes = g->ram_bytes;
 	vm->disk_bytes = m->options->ops == &vmm_fake ? 0 : g->storage_size;
 	vm->dns = strv_copy(g->dns_servers);
 	vm->ssh_keys = strv_copy(m->options->config->ssh_keys);
@@ -201,6 +203,12 @@ static int services_start_one(struct manager *m, const struct config_group *g, u
 
 	if (create_is_left_alone(m, g->name, number)) {
 		log_error("[%s] not started: its record cannot be read", hostname);
+		return 0;
+	}
+	if (vm && !vm->service && !vm->stray) {
+		log_error("[%s] not started as a service: a VM that was added through the API has that name; delete it, and the next start of "
+			  "the daemon makes the service",
+			  hostname);
 		return 0;
 	}
 	if (vm && vm->op)

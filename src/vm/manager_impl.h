@@ -97,6 +97,9 @@ char *console_find_last(const char *path, const char *text);
 void waiters_check(struct vm *vm);
 void waiters_gone(struct vm *vm, const char *why);
 
+/* changed.c: says where the configuration differs from what the VMs taken over were made with */
+void manager_tell_changes(struct manager *m);
+
 /* create.c */
 int manager_start_services(struct manager *m, struct error **err);
 void service_replace(struct vm *vm);    /* forgets a service that was deleted, and starts it anew */

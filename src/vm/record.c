@@ -38,10 +38,12 @@ static void record_add_spec(const struct vm *vm, struct json_object *obj)
 	js_add_string(obj, "hostname", vm->hostname);
 	js_add_string(obj, "group", vm->group);
 	js_add_u64(obj, "number", vm->number);
-	js_add_bool(obj, "service", vm->service);
+	js_add_bool(obj, "service", vm->service || vm->demoted);
 	js_add_bool(obj, "persistent", vm->persistent);
 	js_add_u64(obj, "vcpus", vm->vcpus);
 	js_add_u64(obj, "ram_bytes", vm->ram_bytes);
+	js_add_u64(obj, "group_vcpus", vm->group_vcpus);
+	js_add_u64(obj, "group_ram_bytes", vm->group_ram_bytes);
 	js_add_u64(obj, "disk_bytes", vm->disk_bytes);
 	js_add_string(obj, "ip", vm->ip);
 	js_add_strv(obj, "tags", vm->tags);
@@ -163,16 +165,19 @@ static int record_get_strings(struct vm *vm, struct json_object *obj, struct err
 
 static int record_get_spec(struct vm *vm, struct json_object *obj, struct error **err)
 {
-	uint64_t vcpus = 0, uid_slot = 0;
+	uint64_t vcpus = 0, group_vcpus = 0, uid_slot = 0;
 	const char *created = NULL;
 
 	if (record_get_strings(vm, obj, err) || js_get_bool(obj, "service", &vm->service, err) ||
 	    js_get_bool(obj, "persistent", &vm->persistent, err) || js_get_u64(obj, "vcpus", 1024, &vcpus, err) ||
 	    js_get_u64(obj, "ram_bytes", UINT64_MAX, &vm->ram_bytes, err) ||
+	    js_get_u64(obj, "group_vcpus", 1024, &group_vcpus, err) ||
+	    js_get_u64(obj, "group_ram_bytes", UINT64_MAX, &vm->group_ram_bytes, err) ||
 	    js_get_u64(obj, "disk_bytes", UINT64_MAX, &vm->disk_bytes, err) ||
 	    js_get_u64(obj, "uid_slot", MAX_VMS - 1, &uid_slot, err) || js_get_string(obj, "created_at", &created, err))
 		return -1;
 	vm->vcpus = (unsigned)vcpus;
+	vm->group_vcpus = (unsigned)group_vcpus;
 	vm->uid_slot = (unsigned)uid_slot;
 	return created ? time_parse_rfc3339(created, &vm->created_at, err) : 0;
 }

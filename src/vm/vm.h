@@ -25,9 +25,12 @@ struct vm {
 	char *hostname, *group;     /* "<group>-<number>" */
 	unsigned number;
 	bool service;               /* from `count:`; protected */
+	bool demoted;               /* it was one, and is again when `count:` is raised */
 	bool persistent;            /* kept as Stopped when it ends */
 	unsigned vcpus;
 	uint64_t ram_bytes;
+	unsigned group_vcpus;       /* what its host group had when it was made; 0: not recorded */
+	uint64_t group_ram_bytes;
 	uint64_t disk_bytes;        /* of the writable disk; 0: none (fake hypervisor) */
 	char *ip;                   /* CIDR; "" while not known */
 	char **tags, **ssh_keys, **dns;
