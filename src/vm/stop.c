@@ -14,7 +14,7 @@ struct stop {
 	struct http_exchange *request; /* to its agent */
 	enum vm_state before, then;
 	/* Copies for the workers. */
-	char *state_dir, *run_dir, *console;
+	char *state_dir, *run_dir, *console, *cgroup;
 	const char *daemon_id;         /* the manager's options outlive all operations */
 	char *stray;                   /* name of one that has no record of what it has on this host; NULL: it has */
 	struct vmm_process process;
@@ -34,6 +34,7 @@ static struct stop *stop_new(struct vm *vm)
 	s->run_dir = vm_run_path(vm, NULL);
 	s->console = vm_log_path(vm);
 	s->daemon_id = vm->manager->options->daemon_id;
+	s->cgroup = str_fmt("%s/%s", s->daemon_id, vm->hostname);
 	s->stray = vm->stray ? str_dup(vm->hostname) : NULL;
 	s->process = (struct vmm_process){
 		.monitor_pid = vm->processes.monitor_pid,
@@ -50,6 +51,7 @@ static void stop_free(struct stop *s)
 	free(s->state_dir);
 	free(s->run_dir);
 	free(s->console);
+	free(s->cgroup);
 	free(s->stray);
 	network_job_clear(&s->net);
 	free(s);
@@ -107,25 +109,15 @@ static int stop_detach(void *ctx, struct op *op, struct error **err)
 	return 0;
 }
 
-/* What its run directory and plan would tell follows from its name. Before the VMM ends: its interface would go with it, and
- * with that what names the rules. */
-static int stop_find_stray(struct stop *s, struct error **err)
-{
-	cleanup_free char *cgroup = str_fmt("%s/%s", s->daemon_id, s->stray), *path = NULL;
-
-	if (net_stray_down(s->daemon_id, s->stray, err) || fs_mkdir_p(s->run_dir, 0700, err))
-		return -1;
-	path = cgroup_reserve(s->run_dir, cgroup, NULL); /* where there can be one */
-	return 0;
-}
-
+/* Of a stray the interface goes before the VMM ends: it would go with it, and with that what names the rules. The control group
+ * is removed by its name, whatever has become of the run directory. */
 static int stop_kill(void *ctx, struct op *op, struct error **err)
 {
 	struct stop *s = ctx;
 
-	if (s->stray && stop_find_stray(s, err))
+	if (s->stray && net_stray_down(s->daemon_id, s->stray, err))
 		return -1;
-	if (vmm_destroy(s->run_dir, s->process.monitor_pid ? &s->process : NULL, err))
+	if (vmm_destroy(s->run_dir, s->process.monitor_pid ? &s->process : NULL, err) || cgroup_remove_named(s->cgroup, err))
 		return -1;
 	return fs_remove_tree(s->run_dir, err);
 }

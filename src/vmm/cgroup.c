@@ -155,7 +155,7 @@ static bool remove_group(const char *path, int depth)
 	return rmdir(path) == 0 || errno == ENOENT;
 }
 
-static int remove_named(const char *root, const char *name, struct error **err)
+static int remove_below(const char *root, const char *name, struct error **err)
 {
 	cleanup_free char *path = str_fmt("%s/slicer/%s", root, name), *daemon = fs_dirname(path), *all = fs_dirname(daemon);
 	int64_t deadline = clock_ms() + REMOVE_MS;
@@ -171,17 +171,22 @@ static int remove_named(const char *root, const char *name, struct error **err)
 	return 0;
 }
 
+int cgroup_remove_named(const char *name, struct error **err)
+{
+	const char *root = find_root();
+
+	return root && name_is_valid(name) ? remove_below(root, name, err) : 0;
+}
+
 int cgroup_remove(const char *run_dir, struct error **err)
 {
 	cleanup_free char *note = fs_join(run_dir, "cgroup"), *name = NULL;
 	cleanup_error struct error *error = NULL;
-	const char *root;
 	size_t n;
 
 	if (fs_read_file(note, NAME_MAX_BYTES, &name, &n, &error) < 0)
 		return error->code == ERR_NOT_FOUND ? 0 : error_move(err, &error);
-	root = find_root();
-	if (root && name_is_valid(name) && remove_named(root, name, err) < 0)
+	if (cgroup_remove_named(name, err) < 0)
 		return -1;
 	return fs_unlink(note, err);
 }

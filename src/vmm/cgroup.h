@@ -16,6 +16,8 @@ char *cgroup_reserve(const char *run_dir, const char *name, struct error **err);
 /* Kills what is in the group that was reserved there, and removes it; success when there is none. Blocking up to 2 s;
  * ERR_TIMEOUT when something in it does not end. */
 int cgroup_remove(const char *run_dir, struct error **err);
+/* The same by name, for when there is no run directory any more. */
+int cgroup_remove_named(const char *name, struct error **err);
 /* The VMs that have one: names of the groups below ROOT/slicer/<daemon_id>; the caller's. NULL: none. */
 char **cgroup_list(const char *daemon_id);
 

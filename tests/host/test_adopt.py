@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: MIT
 """What a new daemon makes of what it finds."""
+import concurrent.futures
 import json
 import os
 import shutil
 import signal
+import subprocess
+import time
 
-from slicertest import until
+import pytest
+from slicertest import AGENT, IMAGE, MONITOR, SLICER, alive, proc, until
 from slicertest.truth import wait_for_truth
 
 
@@ -75,3 +79,98 @@ def test_what_follows_a_pause_is_not_refused(daemon):
     for verb in ("pause", "resume", "pause", "resume", "pause", "shutdown", "relaunch", "shutdown"):
         answer = one.client.post(f"/vm/{vm}/{verb}")
         assert answer.status == 200, (verb, answer)
+
+
+# --- many, upgrades, reboots of the host
+
+def exec_works(one, vm):
+    try:
+        answer = one.client.post(f"/vm/{vm}/exec", {"cmd": "echo", "args": vm, "buffered": True}, timeout=60)
+    except OSError:
+        return False
+    return answer.status == 200 and answer.json["stdout"] == vm + "\n"
+
+
+def upgraded(one, tmp_path):
+    """The same programs at another path, as a new version is installed; the monitors that run are of the old one."""
+    new = tmp_path / "new"
+    new.mkdir()
+    for program in (SLICER, MONITOR, AGENT, IMAGE):
+        shutil.copy(program, new)
+    one.slicer = one.cli.slicer = new / SLICER.name
+    one.env["SLICER_LIBEXECDIR"] = str(new)
+
+
+@pytest.mark.parametrize("upgrade", [False, True])
+def test_ten_are_taken_over(daemon, tmp_path, upgrade):
+    """The figures are printed (pytest -s); what is required is that all are there and go on."""
+    one = daemon(group={"count": 4})
+    vms = [f"{one.group}-{n}" for n in range(1, 5)] + [one.client.create(one.group, persistent=n > 2)["hostname"] for n in range(6)]
+    until(lambda: statuses(one) == dict.fromkeys(vms, "Running"), 30)
+    before = {vm: (one.vmm_pid(vm), one.monitor_pid(vm)) for vm in vms}
+    one.kill()
+    if upgrade:
+        upgraded(one, tmp_path)
+    start = time.monotonic()
+    one.spawn()
+    until(lambda: exec_works(one, vms[0]), 60, "the first exec", pause=0.001)
+    first = time.monotonic() - start
+    with concurrent.futures.ThreadPoolExecutor(len(vms)) as pool:
+        assert all(pool.map(lambda vm: exec_works(one, vm), vms))
+    print(f"from exec of the daemon to the first exec reply {first * 1000:.0f} ms, to the last of ten "
+          f"{(time.monotonic() - start) * 1000:.0f} ms")
+    assert statuses(one) == dict.fromkeys(vms, "Running")
+    assert {vm: (one.vmm_pid(vm), one.monitor_pid(vm)) for vm in vms} == before
+
+    # Console logs and exit records go on, and new VMs are the new version's.
+    with open(f"/proc/{one.agent_pids(vms[5])[0]}/fd/1", "wb", buffering=0) as console:
+        console.write(b"still here\n")
+    until(lambda: b"still here" in one.console(vms[5]), 5)
+    os.kill(before[vms[9]][0], signal.SIGKILL)
+    until(lambda: statuses(one)[vms[9]] == "Stopped", 5)
+    assert "SIGKILL" in one.client.node(vms[9])["last_error"]
+    assert json.loads((one.state_dir / "vms" / vms[9] / "exit.json").read_text())["signal"] == "SIGKILL"
+    new = one.client.create(one.group)["hostname"]
+    program = os.readlink(f"/proc/{one.monitor_pid(new)}/exe")
+    assert program == str(tmp_path / "new" / MONITOR.name if upgrade else MONITOR)
+    assert exec_works(one, new)
+
+
+def host_reboots(one, innocent):
+    """What a daemon finds after the host went down without a word and came up: nothing runs, /run is empty, links are gone, the
+    pids of its records are other processes', or nobody's."""
+    kill_all(one)
+    until(lambda: not any(alive(r["vmm_pid"]) for r in one.records() if r.get("vmm_pid")), 10)
+    shutil.rmtree(one.run_dir)
+    subprocess.run(["ip", "link", "del", "bradp0"], check=True)
+    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    for path in (one.state_dir / "vms").glob("*/record.json"):
+        record = json.loads(path.read_text())
+        if "processes" in record:
+            record["processes"] = {"boot_id": "11111111-2222-3333-4444-555555555555",
+                                   **{f"{what}_pid": innocent.pid for what in ("monitor", "vmm")},
+                                   **{f"{what}_start": proc.start_time(innocent.pid) for what in ("monitor", "vmm")}}
+            path.write_text(json.dumps(record))
+
+
+def test_the_host_rebooted(daemon):
+    one = daemon(group={"count": 2, "network": {"bridge": "bradp0", "tap_prefix": "adptap", "gateway": "10.76.1.1/24"}})
+    services = {f"{one.group}-{n}": "Running" for n in (1, 2)}
+    until(lambda: statuses(one) == services, 30)
+    kept, off, paused, gone = (one.client.create(one.group, persistent=p)["hostname"] for p in (True, True, True, False))
+    assert one.client.post(f"/vm/{off}/shutdown").status == 200
+    assert one.client.post(f"/vm/{paused}/pause").status == 200
+    ips = {n["hostname"]: n["ip"] for n in one.client.nodes()}
+    with subprocess.Popen(["sleep", "1000"]) as innocent:
+        host_reboots(one, innocent)
+        one.start()
+        # As the rules say: services come up again, what is persistent waits for its owner, what is not is gone.
+        until(lambda: statuses(one) == {**services, kept: "Stopped", off: "Stopped", paused: "Stopped"}, 20)
+        for vm in services:
+            until(lambda: exec_works(one, vm), 20)
+        assert one.client.post(f"/vm/{kept}/relaunch").status == 200
+        assert one.client.create(one.group)["ip"] != ips[kept] + "/24"
+        assert exec_works(one, kept) and one.client.node(kept)["ip"] == ips[kept]
+        assert innocent.poll() is None
+        innocent.kill()
+    wait_for_truth(one, 10)

@@ -126,6 +126,18 @@ def test_a_record_that_was_removed_is_written_again(daemon):
     assert statuses(d) == {vm: "Running"} and d.vmm_pid(vm) == before["vmm_pid"]
 
 
+def test_a_run_directory_that_was_removed(daemon):
+    """The VM goes on; what its stop would have found there is found by name."""
+    d = daemon(env=OFTEN)
+    vm = d.client.create(d.group, persistent=True)["hostname"]
+    shutil.rmtree(d.run_dir / vm)
+    looks(d)
+    assert statuses(d) == {vm: "Running"} and run(d.client, vm, "echo", "well").stdout == b"well\n"
+    assert d.client.post(f"/vm/{vm}/shutdown").status == 200
+    assert not (cgroup_top() / d.id / vm).exists()
+    wait_for_truth(d, 5)
+
+
 def test_what_could_not_be_deleted_is_deleted_later(daemon):
     """A mount in its directory keeps it; when that is gone, nobody need ask again."""
     d = daemon(env=OFTEN)
