@@ -118,6 +118,7 @@ struct config {
 	enum config_hypervisor hypervisor;
 	enum config_accel accel;
 	bool graceful_shutdown, insecure_registry;
+	uint32_t uid_first, uid_last; /* users of VMMs */
 	char *network_name, *github_user;
 	char **ssh_keys; /* one line each */
 	struct config_pci *pci;

@@ -14,6 +14,7 @@
 #define RAM_MIN (32 * MIB)
 #define RAM_MAX (16 * TIB)
 #define PATH_LIMIT 4095
+#define UID_LIMIT 4294967293 /* 2^32 - 1 and - 2 are no users */
 #define LISTED 1024 /* entries of lists that need some limit */
 
 static const struct field_value hypervisors[] = {
@@ -275,6 +276,10 @@ static const struct field config_fields[] = {
 	 .help = "Acceleration: auto takes KVM where hardware backs it and emulates elsewhere"},
 	{.key = "graceful_shutdown", .type = FIELD_BOOL, AT(graceful_shutdown), .preset = "true",
 	 .help = "Let guests shut down when the daemon stops; false kills them"},
+	{.key = "uid_first", .type = FIELD_U32, AT(uid_first), .min = 1000, .max = UID_LIMIT, .preset = "300000",
+	 .help = "First of the users that VMs run as; each daemon of a host takes 8,192 of them"},
+	{.key = "uid_last", .type = FIELD_U32, AT(uid_last), .min = 1000, .max = UID_LIMIT, .preset = "521183",
+	 .help = "Last of them; accounts and the ranges in /etc/subuid should be outside"},
 	{.key = "insecure_registry", .type = FIELD_BOOL, AT(insecure_registry), .preset = "false",
 	 .flags = FIELD_NOT_YET, .help = "Allow image registries without TLS"},
 	{.key = "network_name", .type = FIELD_STRING, AT(network_name), .min = 1, .max = 64,

@@ -19,6 +19,7 @@
 #include "host/paths.h"
 #include "host/route.h"
 #include "host/token.h"
+#include "host/uids.h"
 #include "io/worker.h"
 #include "net/mode.h"
 #include "vmm/vmm.h"
@@ -33,6 +34,7 @@ struct daemon {
 	const struct vmm_ops *ops;
 	struct kept *kept;          /* what the last start found out */
 	struct vmm_probe probe;
+	uid_t uid_base;
 	struct boot_images images;
 	struct manager_options manager_options;
 	struct api_options api_options;
@@ -133,6 +135,8 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 		return error_wrap(err, "%s is up already", file);
 	if (daemon_paths_announce(&d->paths, err))
 		return -1;
+	if (geteuid() == 0 && uids_claim(d->paths.run, d->config->uid_first, d->config->uid_last, &d->uid_base, err))
+		return -1;
 	if (d->config->api.enabled) {
 		d->listen_fd = listen_api(d->config, &d->listening, err);
 		if (d->listen_fd < 0 || up_authentication(d, err))
@@ -183,6 +187,7 @@ static int up_build(struct daemon *d, struct error **err)
 		.ops = d->ops,
 		.probe = &d->probe,
 		.monitor_exe = d->monitor_exe,
+		.uid_base = d->uid_base,
 	};
 	d->loop = loop_new(err);
 	if (!d->loop)
@@ -246,8 +251,11 @@ static void up_teardown(struct daemon *d)
 		mem_wipe(d->token, strlen(d->token));
 	free(d->token);
 	fd_closep(&d->listen_fd);
-	if (d->lock_fd >= 0)
+	if (d->lock_fd >= 0) {
 		daemon_paths_leave(&d->paths);
+		if (!fs_exists(d->paths.run)) /* no VM runs on */
+			uids_release(d->paths.run);
+	}
 	fd_closep(&d->lock_fd);
 	daemon_paths_clear(&d->paths);
 	config_free(&d->config);

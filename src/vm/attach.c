@@ -2,6 +2,7 @@
 /* The daemon's connections to a VM that runs, and what follows from its end. */
 #include "base/log.h"
 #include "base/str.h"
+#include "base/units.h"
 #include "vm/manager_impl.h"
 
 static void attach_on_ready(void *arg)
@@ -73,11 +74,22 @@ static void attach_boot_expired(void *arg)
 	vm_launch_start(vm, false);
 }
 
+static char *attach_say_end(const struct vmm_exit *ended)
+{
+	cleanup_free char *limit = NULL;
+
+	if (!ended->signalled)
+		return str_fmt("its VMM ended with status %d", ended->exit_code);
+	if (!ended->memory_limit)
+		return str_fmt("its VMM was killed by %s", ended->signal);
+	limit = size_format(ended->memory_limit);
+	return str_fmt("its VMM was killed at its memory limit (%s)", limit);
+}
+
 static void attach_on_vmm_exit(void *arg, const struct vmm_exit *ended)
 {
 	struct vm *vm = arg;
-	cleanup_free char *why = ended->signalled ? str_fmt("its VMM was killed by %s", ended->signal)
-					      : str_fmt("its VMM ended with status %d", ended->exit_code);
+	cleanup_free char *why = attach_say_end(ended);
 	cleanup_free char *words = str_escape(ended->vmm_message ? ended->vmm_message : "",
 					      ended->vmm_message ? strlen(ended->vmm_message) : 0);
 	bool clean = !ended->signalled && ended->exit_code == 0;

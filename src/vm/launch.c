@@ -108,8 +108,11 @@ static void launch_vmm_finish(void *ctx)
 {
 	struct launch *l = ctx;
 
-	if (l->process.note[0])
+	if (l->process.note[0] && !l->vm->manager->told_of_host)
+		log_warn("[%s] %s; so it is for other VMs, which is said once", l->name, l->process.note);
+	else if (l->process.note[0])
 		log_debug("[%s] %s", l->name, l->process.note);
+	l->vm->manager->told_of_host |= l->process.note[0] != '\0';
 	l->vm->processes = (struct vm_processes){
 		.monitor_pid = l->process.monitor_pid,
 		.monitor_start = l->process.monitor_start,
@@ -254,8 +257,8 @@ static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager
 		.data_disk = vm->disk_bytes ? l->data_disk : NULL,
 		.disk_bytes = vm->disk_bytes,
 		.config_disk = l->config_disk,
-		.uid = UID_BASE + UIDS_PER_VM * vm->uid_slot,
-		.gid = UID_BASE + UIDS_PER_VM * vm->uid_slot,
+		.uid = o->uid_base + UIDS_PER_VM * vm->uid_slot,
+		.gid = o->uid_base + UIDS_PER_VM * vm->uid_slot,
 		.cgroup = l->cgroup,
 		.run_dir = l->run_dir,
 		.console_path = l->console,

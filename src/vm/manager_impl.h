@@ -11,9 +11,8 @@
 #include "vmm/vmm_client.h"
 
 enum {
-	UID_BASE = 300000,             /* of the VMMs; above what distributions and subuid ranges hand out by default */
 	UIDS_PER_VM = 2,               /* its VMM's and its network helper's */
-	MAX_VMS = 4096,                /* per daemon */
+	MAX_VMS = MANAGER_UIDS / UIDS_PER_VM, /* per daemon */
 	CONSOLE_LIMIT = 8 * 1024 * 1024,
 	RECORD_LIMIT = 16 * 1024 * 1024, /* bytes of a record; userdata is most of it, six bytes for a control character */
 	GRACEFUL_STOP_MS = 60 * 1000,  /* for a guest to power off */
@@ -36,6 +35,7 @@ struct manager {
 	uint64_t revision;            /* of what others see of the VMs: see vm_touch */
 	struct timer *wake;           /* waiters are looked at in the next round */
 	bool stopping, graceful;
+	bool told_of_host;            /* what this host lacks for VMs was said in the log */
 	char **left_alone;            /* hostnames whose records cannot be read: not ours to use */
 	loop_fn *stopped;
 	void *stopped_arg;

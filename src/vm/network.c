@@ -83,7 +83,7 @@ int network_job_plan(struct network_job *job, struct vm *vm, struct error **err)
 	struct net_vm self;
 	const struct net_mode *mode;
 
-	*job = (struct network_job){.port.tap_fd = -1, .helper_uid = UID_BASE + UIDS_PER_VM * vm->uid_slot + 1};
+	*job = (struct network_job){.port.tap_fd = -1, .helper_uid = vm->manager->options->uid_base + UIDS_PER_VM * vm->uid_slot + 1};
 	if (vm_network_reserve(vm, NULL, err))
 		return -1;
 	mode = network_vm(vm, &self, err);

@@ -15,6 +15,8 @@ struct op;
 struct monitor_client;
 struct vmm_client;
 
+enum { MANAGER_UIDS = 8192 }; /* users that a manager needs: two for each of its VMs at most */
+
 struct vm_processes {
 	pid_t monitor_pid, vmm_pid;
 	uint64_t monitor_start, vmm_start; /* field 22 of /proc/PID/stat */
@@ -37,7 +39,7 @@ struct vm {
 	char *userdata, *image, *image_digest;
 	char *machine_id;           /* 32 hex digits, made once */
 	int64_t created_at;         /* ns since the epoch */
-	unsigned uid_slot;          /* whom its VMM and helpers run as: UIDS_PER_VM from UID_BASE on */
+	unsigned uid_slot;          /* whom its VMM and helpers run as: UIDS_PER_VM from uid_base on */
 	bool has_override;          /* network lists of this launch instead of the group's */
 	char **allow, **drop;
 	struct json_object *network; /* net_plan_to_json() of what it has on this host; NULL: nothing */
@@ -90,6 +92,7 @@ struct manager_options {
 	const struct vmm_ops *ops;
 	const struct vmm_probe *probe;
 	const char *monitor_exe;    /* slicer-monitor */
+	uid_t uid_base;             /* first of MANAGER_UIDS that are its own; of no meaning without root */
 };
 
 struct manager *manager_new(struct loop *loop, struct worker_pool *pool, const struct manager_options *options,

@@ -27,6 +27,7 @@ static int exit_parse_outcome(struct json_object *obj, struct vmm_exit *ret, str
 
 	if (js_get_string(obj, "signal", &sig, err) < 0 ||
 	    js_get_u64(obj, "exit_code", 255, &code, err) < 0 ||
+	    js_get_u64(obj, "memory_limit", INT64_MAX, &ret->memory_limit, err) < 0 ||
 	    js_get_u64(obj, "vmm_pid", INT32_MAX, &pid, err) < 0)
 		return -1;
 	if (!sig == (code == UINT64_MAX))

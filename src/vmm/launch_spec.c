@@ -4,7 +4,10 @@
 #include "base/str.h"
 #include "vmm/launch_spec.h"
 
-enum { HELPER_THREADS = 16 }; /* of passt and the filter, which share a user */
+enum {
+	HELPER_THREADS = 16, /* of passt and the filter, which share a user */
+	HELPER_BYTES = 128 << 20,
+};
 
 static void launch_add_ids(struct json_object *obj, uid_t uid, gid_t gid)
 {
@@ -93,6 +96,20 @@ static void launch_add_helpers(struct json_object *helpers, const struct vmm_spe
 	jail_spec_clear(&filter_jail);
 }
 
+/* The guest's memory, what the VMM needs to run it and its helpers; threads of all, the monitor's and the keepers' among them. */
+static struct json_object *launch_cgroup_json(const struct vmm_spec *spec, const struct vmm_command *command, const char *path)
+{
+	struct json_object *obj = json_object_new_object();
+
+	js_add_string(obj, "path", path);
+	if (command->privileged)
+		return obj;
+	js_add_u64(obj, "memory_bytes", spec->ram_bytes + command->overhead_bytes + HELPER_BYTES);
+	js_add_u64(obj, "cpus", spec->vcpus);
+	js_add_u64(obj, "threads", command->jail.threads + 2 * HELPER_THREADS);
+	return obj;
+}
+
 struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct vmm_command *command,
 				     const struct launch_fds *fds, const char *cgroup)
 {
@@ -109,12 +126,8 @@ struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct v
 	js_add_string(console, "path", spec->console_path);
 	js_add_u64(console, "limit", spec->console_limit);
 	js_add(obj, "console", console);
-	if (cgroup) {
-		struct json_object *group = json_object_new_object();
-
-		js_add_string(group, "path", cgroup);
-		js_add(obj, "cgroup", group);
-	}
+	if (cgroup)
+		js_add(obj, "cgroup", launch_cgroup_json(spec, command, cgroup));
 	js_add_string(obj, "exit_record", spec->exit_record);
 	js_add_u64(obj, "control_fd", LAUNCH_FD_CONTROL);
 	js_add_u64(obj, "ready_fd", LAUNCH_FD_READY);

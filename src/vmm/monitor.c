@@ -334,8 +334,8 @@ static int monitor_start(struct monitor *m, struct error **ret_note, struct erro
 	    monitor_take_signals(m, err) < 0)
 		return -1;
 	monitor_protect();
-	if (m->spec.cgroup)
-		monitor_enter_cgroup(m->spec.cgroup, ret_note);
+	if (m->spec.cgroup.path && monitor_enter_cgroup(m->spec.cgroup.path, ret_note) == 0)
+		monitor_limit_cgroup(&m->spec.cgroup, ret_note);
 	monitor_prepare_jails(m, ret_note);
 	m->control = m->spec.control_fd;
 	/* Who connects sees from now on that it is us who listens (unix(7), SO_PEERCRED), not who made

@@ -15,6 +15,7 @@ struct vmm_exit {
 	bool signalled;
 	int exit_code;	/* when not signalled */
 	char *signal;	/* "SIGKILL" when signalled */
+	uint64_t memory_limit; /* of its control group in bytes, when it was killed for exceeding it; else 0 */
 	char *ended_at; /* RFC 3339 */
 	char *console_tail;
 	char *vmm_message; /* the VMM's own last words on stderr; may be empty */

@@ -4,6 +4,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/units.h"
+#include "vmm/monitor_cgroup.h"
 #include "vmm/monitor_impl.h"
 
 static char *signal_name(int signo)
@@ -28,6 +29,8 @@ struct json_object *record_make(const struct monitor *m)
 		cleanup_free char *name = signal_name(WTERMSIG(m->vmm_status));
 
 		js_add_string(obj, "signal", name);
+		if (WTERMSIG(m->vmm_status) == SIGKILL && m->spec.cgroup.path && monitor_cgroup_was_oom(m->spec.cgroup.path))
+			js_add_u64(obj, "memory_limit", m->spec.cgroup.memory_bytes);
 	} else {
 		js_add_u64(obj, "exit_code", (uint64_t)WEXITSTATUS(m->vmm_status));
 	}

@@ -3,7 +3,7 @@
 #include "base/str.h"
 #include "vmm/monitor_spec.h"
 
-enum { FD_MIN = 3, FD_MAX = 1023 };
+enum { FD_MIN = 3, FD_MAX = 1023, CPUS_MAX = 4096 };
 
 static int spec_u64(struct json_object *obj, const char *key, uint64_t min, uint64_t max,
 		    uint64_t *ret, struct error **err)
@@ -163,7 +163,12 @@ static int spec_cgroup(struct json_object *obj, struct monitor_spec *s, struct e
 
 	if (js_get_object(obj, "cgroup", &cgroup, err) < 0)
 		return -1;
-	if (cgroup && spec_path(cgroup, "path", &s->cgroup, err) < 0)
+	if (!cgroup)
+		return 0;
+	if (spec_path(cgroup, "path", &s->cgroup.path, err) < 0 ||
+	    js_get_u64(cgroup, "memory_bytes", INT64_MAX, &s->cgroup.memory_bytes, err) < 0 ||
+	    js_get_u64(cgroup, "cpus", CPUS_MAX, &s->cgroup.cpus, err) < 0 ||
+	    js_get_u64(cgroup, "threads", JAIL_THREADS_MAX, &s->cgroup.threads, err) < 0)
 		return error_wrap(err, "cgroup");
 	return 0;
 }
@@ -220,7 +225,7 @@ void monitor_spec_clear(struct monitor_spec *s)
 		program_clear(&s->helpers[i]);
 	mem_freep(&s->vm);
 	mem_freep(&s->console_path);
-	mem_freep(&s->cgroup);
+	mem_freep(&s->cgroup.path);
 	mem_freep(&s->exit_record);
 	*s = (struct monitor_spec){0};
 }

@@ -29,6 +29,11 @@ struct monitor_program {
 	struct jail_spec jail;
 };
 
+struct monitor_cgroup {
+	char *path; /* of its own, to enter; NULL: none */
+	uint64_t memory_bytes, cpus, threads; /* limits; 0: none */
+};
+
 struct monitor_spec {
 	char *vm;
 	struct monitor_program vmm;
@@ -37,7 +42,7 @@ struct monitor_spec {
 	int console_fd;
 	char *console_path;
 	uint64_t console_limit; /* at least 4,096 */
-	char *cgroup; /* of its own, to enter; NULL: none */
+	struct monitor_cgroup cgroup;
 	char *exit_record;
 	int control_fd;
 	int ready_fd;

@@ -10,6 +10,10 @@
 enum {
 	QEMU_THREADS = 128, /* besides a vCPU's: main loop, RCU, up to 64 for files, and as many again */
 	QEMU_FILE_SLACK = 64 << 20,
+	QEMU_BYTES = 256 << 20, /* its heap, caches of qcow2 tables, device queues */
+	QEMU_VCPU_BYTES = 8 << 20,
+	QEMU_RAM_PER_BYTE = 64, /* page tables, twice under KVM, and the bitmaps of dirty pages */
+	TCG_BYTES = 1 << 30, /* QEMU's own limit of translated code */
 };
 
 struct qemu_machine {
@@ -243,6 +247,7 @@ static int qemu_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds,
 	strv_append_take(argv, qemu_kernel_line(spec, m));
 	strv_append(&ret->env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
 	strv_append(&ret->env, "LC_ALL=C");
+	ret->overhead_bytes = QEMU_BYTES + spec->vcpus * QEMU_VCPU_BYTES + spec->ram_bytes / QEMU_RAM_PER_BYTE + (kvm ? 0 : TCG_BYTES);
 	qemu_declare_jail(&ret->jail, spec, (*argv)[0]);
 	return 0;
 }

@@ -97,6 +97,7 @@ struct vmm_command {
 	bool kvm;	 /* needs /dev/kvm */
 	bool privileged; /* keeps root's rights: for the fake hypervisor of the tests, whose agent
 			    changes users */
+	uint64_t overhead_bytes; /* of memory, besides the guest's, that it may need at most */
 	struct jail_spec jail; /* what it may see; of no meaning when privileged */
 };
 void vmm_command_clear(struct vmm_command *c);

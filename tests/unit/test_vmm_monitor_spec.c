@@ -35,6 +35,8 @@ static void test_round_trip(void **state)
 	const struct vmm_spec spec = {
 	    .name = "vm-1",
 	    .uid = 300001,
+	    .vcpus = 2,
+	    .ram_bytes = 512 << 20,
 	    .gid = 300002,
 	    .console_path = "/var/log/slicer/vm-1.txt",
 	    .console_limit = 8 << 20,
@@ -58,13 +60,17 @@ static void test_round_trip(void **state)
 	strv_append(&command.jail.devices, "kvm");
 	command.jail.file_bytes = 1ULL << 40;
 	command.jail.threads = 9;
+	command.overhead_bytes = 100 << 20;
 	obj = launch_spec_json(&spec, &command, &fds, "/sys/fs/cgroup/slicer/d/vm-1");
 	text = js_to_string(obj);
 	js_put(&obj);
 	if (monitor_spec_parse(text, strlen(text), &m, &err) < 0)
 		fail_msg("%s", error_message(err));
 	assert_string_equal(m.vm, "vm-1");
-	assert_string_equal(m.cgroup, "/sys/fs/cgroup/slicer/d/vm-1");
+	assert_string_equal(m.cgroup.path, "/sys/fs/cgroup/slicer/d/vm-1");
+	assert_int_equal(m.cgroup.memory_bytes, (512ULL + 100 + 128) << 20);
+	assert_int_equal(m.cgroup.cpus, 2);
+	assert_int_equal(m.cgroup.threads, 9 + 32);
 	assert_string_equal(m.vmm.argv[1], "-name \"x\"");
 	assert_string_equal(m.vmm.env[0], "LC_ALL=C");
 	assert_true(m.vmm.kvm);
@@ -121,6 +127,9 @@ static void test_bad(void **state)
 	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":{}," VMM "," CONSOLE "," REST "}", "cgroup: 'path'");
 	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":{\"path\":\"x\"}," VMM "," CONSOLE "," REST "}", "absolute");
 	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":\"/x\"," VMM "," CONSOLE "," REST "}", "cgroup");
+	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":{\"path\":\"/x\",\"memory_bytes\":-1}," VMM "," CONSOLE "," REST "}",
+		   "memory_bytes");
+	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":{\"path\":\"/x\",\"cpus\":4097}," VMM "," CONSOLE "," REST "}", "cpus");
 	check_spec("", "specification");
 	check_spec("[]", "not an object");
 	check_spec("{\"vm\":\"v\"," VMM "," CONSOLE "," REST "}", "version");

@@ -1,0 +1,83 @@
+# SPDX-License-Identifier: MIT
+"""Runs inside the outer guest: see ../test_nested.py. What control groups limit, on a host that has all controllers."""
+import os
+import pathlib
+import sys
+
+import pytest
+from slicertest import Daemon, alive, run, until
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "host"))
+from test_monitor import Monitor  # noqa: E402
+
+MIB = 1 << 20
+ROOT = pathlib.Path("/sys/fs/cgroup/slicer")
+
+
+def value(group, file):
+    return (group / file).read_text().strip()
+
+
+@pytest.fixture
+def group():
+    path = ROOT / "test" / "vm-1"
+    yield path
+    until(lambda: not path.exists() or not value(path, "cgroup.procs"), 10, "the group is empty")
+    for p in (path, path.parent):
+        if p.exists():
+            p.rmdir()
+
+
+def test_a_vm_is_limited_and_jailed(store, tmp_path):
+    with Daemon(tmp_path / "d", hypervisor="qemu", slicer="/usr/local/bin/slicer", config={"accel": "kvm"},
+                env={"SLICER_ACCEL": "kvm"}) as d:
+        vm = d.client.create(d.group, timeout="120s", persistent=True)["hostname"]
+        own = ROOT / d.id / vm
+        limit = int(value(own, "memory.max"))
+        assert 256 * MIB < limit <= 768 * MIB
+        assert value(own, "cpu.max") == "200000 100000" and value(own, "cpu.weight") == "100"
+        assert value(own, "pids.max") == str(1 + 128 + 32) and value(own, "io.weight") == "default 100"
+        assert "not limited" not in d.log_text()
+        assert value(own, "cgroup.procs").split().count(str(d.vmm_pid(vm))) == 1
+        assert int(value(own, "memory.current")) < limit and "oom_kill 0" in value(own, "memory.events")
+
+        # /dev/kvm is root's here: it has a node of its own.
+        node = os.stat(f"/proc/{d.vmm_pid(vm)}/root/dev/kvm")
+        uid = os.stat(f"/proc/{d.vmm_pid(vm)}").st_uid
+        assert node.st_mode & 0o777 in (0o600, 0o660, 0o666) and (node.st_uid == uid or node.st_mode & 0o066)
+        assert sorted(os.listdir(f"/proc/{d.vmm_pid(vm)}/root/dev")) == ["kvm", "null", "urandom"]
+
+        vmm = d.vmm_pid(vm)
+        room = int(value(own, "memory.current")) + 16 * MIB
+        (own / "memory.max").write_text(str(room))
+        run(d.client, vm, "sh", "-c", "head -c 150000000 /dev/zero > /dev/shm/x || head -c 150000000 /dev/zero | tail -c 149999999 "
+            "> /dev/null &", uid=0)
+        until(lambda: not alive(vmm), 60, "the VMM is killed")
+        until(lambda: d.client.node(vm)["status"] == "Stopped", 30, "the daemon has noticed")
+        assert "killed at its memory limit" in d.client.get(f"/vm/{vm}").json["last_error"]
+        assert f"[{vm}] its VMM was killed at its memory limit" in d.log_text()
+        assert d.client.get("/healthz").status == 200
+        d.client.remove(vm)
+
+
+def test_memory(group, tmp_path):
+    m = Monitor(tmp_path, ["/usr/bin/tail", "/dev/zero"], cgroup={"path": str(group), "memory_bytes": 64 * MIB})
+    record = m.ended(60)
+    assert record["signal"] == "SIGKILL" and record["memory_limit"] == 64 * MIB
+
+
+def test_a_kill_is_not_taken_for_that(group, tmp_path):
+    m = Monitor(tmp_path, ["/usr/bin/sleep", "60"], cgroup={"path": str(group), "memory_bytes": 64 * MIB})
+    m.ask({"cmd": "kill"})
+    record = m.ended(60)
+    assert record["signal"] == "SIGKILL" and "memory_limit" not in record
+
+
+def test_threads(group, tmp_path):
+    m = Monitor(tmp_path, "i=0; while [ $i -lt 50 ]; do sleep 60 & i=$((i+1)); done; wait",
+                cgroup={"path": str(group), "threads": 20})
+    until(lambda: "max 0" not in value(group, "pids.events"), 30, "a fork is refused")
+    assert int(value(group, "pids.current")) <= 20
+    m.ask({"cmd": "kill"})
+    (group / "cgroup.kill").write_text("1")  # as the daemon does with what is left
+    m.ended(30)
