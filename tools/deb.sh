@@ -1,62 +1,26 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# A Debian package of what `meson install` installs, in build-deb/.
+# The Debian package, in build-deb/: debhelper over a copy of the sources (it wants debian/ at their top, and puts what it makes
+# beside them). The same sources make the same bytes.
 set -euo pipefail
 cd "$(dirname "$(readlink -f "$0")")/.."
-build="build-deb"
-root=$build/root
-log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-quietly() {
-	"$@" >"$log" 2>&1 || {
-		cat "$log" >&2
-		exit 1
-	}
-}
+version=$(sed -n "s/^  version: '\(.*\)',$/\1/p" meson.build)
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git log -1 --format=%ct 2>/dev/null || stat -c %Y meson.build)}
+export SOURCE_DATE_EPOCH DEB_BUILD_OPTIONS=noautodbgsym
+top=build-deb/slicer-$version
+log=build-deb/build.log
 
-[ -f $build/build.ninja ] ||
-	quietly meson setup $build --prefix=/usr --libexecdir=libexec --sysconfdir=/etc --buildtype=release
-ninja -C $build --quiet
-rm -rf "$root"
-DESTDIR="$PWD/$root" quietly meson install -C $build --quiet --no-rebuild --strip
-version=$(meson introspect $build --projectinfo | /usr/bin/python3 -c 'import json,sys; print(json.load(sys.stdin)["version"])')
-arch=$(dpkg --print-architecture)
-install -Dm644 LICENSE "$root/usr/share/doc/slicer/copyright"
-install -Dm644 -t "$root/usr/share/doc/slicer" README.md SECURITY.md docs/*.md
-find "$root/usr/share/man" -type f -exec gzip -9n {} + 2>/dev/null || true
-
-# What the programs link, by dpkg's own tool; what they execute, by hand (docs/dependencies.md).
-mkdir -p $build/debian
-printf 'Source: slicer\n\nPackage: slicer\nArchitecture: any\n' >$build/debian/control
-mapfile -t programs < <(cd $build && find root/usr/bin root/usr/libexec/slicer -type f -perm -u+x)
-links=$(cd $build && dpkg-shlibdeps -O --ignore-missing-info "${programs[@]}" 2>"$log" | sed 's/^shlibs:Depends=//') || {
-	cat "$log" >&2
+rm -rf build-deb
+mkdir -p "$top"
+tar -c --exclude='./build*' --exclude='./.git' --exclude=__pycache__ . | tar -x -C "$top"
+mv "$top/tools/debian" "$top/debian"
+printf 'slicer (%s) unstable; urgency=medium\n\n  * See the history of the repository.\n\n -- %s  %s\n' "$version" \
+	"$(sed -n 's/^Maintainer: //p' "$top/debian/control")" "$(date -u -R -d "@$SOURCE_DATE_EPOCH")" >"$top/debian/changelog"
+(cd "$top" && dpkg-buildpackage --build=binary --no-sign) >"$log" 2>&1 || {
+	tail -n 40 "$log" >&2
 	exit 1
 }
-mkdir -p "$root/DEBIAN"
-cat >"$root/DEBIAN/control" <<CONTROL
-Package: slicer
-Version: $version
-Architecture: $arch
-Maintainer: The slicer authors <slicer@localhost>
-Installed-Size: $(du -sk --exclude=DEBIAN "$root" | cut -f1)
-Depends: $links, qemu-utils, e2fsprogs, squashfs-tools, kmod
-Recommends: qemu-system-x86 | qemu-system-arm, passt, busybox-static, bash-static
-Section: admin
-Priority: optional
-Description: manager of Linux microVMs
- One command and daemon that runs Linux microVMs on QEMU, with an agent that
- needs no network in the guest, and a REST API.
-CONTROL
-cat >"$root/DEBIAN/postinst" <<'POSTINST'
-#!/bin/sh
-set -e
-# Its members may use the API of local daemons.
-if [ "$1" = configure ] && ! getent group slicer >/dev/null; then
-	groupadd --system slicer
-fi
-POSTINST
-chmod 755 "$root/DEBIAN/postinst"
-(cd "$root" && find usr -type f -exec md5sum {} + >DEBIAN/md5sums)
-quietly dpkg-deb --root-owner-group -Zxz --build "$root" "$build/slicer_${version}_$arch.deb"
-echo "$build/slicer_${version}_$arch.deb"
+package=build-deb/slicer_${version}_$(dpkg --print-architecture).deb
+lintian --allow-root --fail-on error,warning --suppress-tags initial-upload-closes-no-bugs "$package" >&2
+rm -rf "$top"
+echo "$package"

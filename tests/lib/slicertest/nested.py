@@ -142,8 +142,8 @@ def base():
     return done
 
 
-def payload(work, script, store):
-    """The squashfs of what a test brings along."""
+def payload(work, script, store, files):
+    """The squashfs of what a test brings along; files: {name in /payload: path}."""
     top = work / "payload"
     for name, path in paths.programs(paths.BUILD).items():
         target = top / "build" / path.relative_to(paths.BUILD)
@@ -151,6 +151,8 @@ def payload(work, script, store):
         shutil.copy(path, target)
     shutil.copytree(paths.SOURCE / "tests", top / "source/tests", ignore=shutil.ignore_patterns("corpus", "__pycache__"))
     subprocess.run(["cp", "-a", store, top / "store"], check=True)
+    for name, path in files.items():
+        shutil.copy(path, top / name)
     (top / "run.sh").write_text(PRELUDE + script)
     (top / "done.sh").write_text(DONE)
     (top / "slicer-test.service").write_text(UNIT)
@@ -159,11 +161,11 @@ def payload(work, script, store):
     return work / "payload.squashfs"
 
 
-def run(work, script, store, cpus=2, ram_mb=3072, seconds=600):
+def run(work, script, store, cpus=2, ram_mb=3072, seconds=600, files=None):
     """Boots the guest and runs a shell script in it as root; returns its exit code and what it printed."""
     work = pathlib.Path(work)
     made = base()
-    initrd, disk = make_initramfs(made, work), payload(work, script, store)
+    initrd, disk = make_initramfs(made, work), payload(work, script, store, files or {})
     khz, out, console = tsc_khz(work), work / "output", work / "console"
     append = ("console=ttyS0 quiet reboot=t panic=-1 net.ifnames=0 systemd.unified_cgroup_hierarchy=1 "
               f"tsc_early_khz={khz} no_timer_check lpj={khz * 1000 // 250}")
