@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include "base/fs.h"
+#include "base/kept.h"
 #include "base/str.h"
 #include "net/user.h"
 #include "vmm/qemu.h"
@@ -210,6 +211,30 @@ static void test_by_name(void **state)
 	assert_false(vmm_qemu.capabilities & VMM_CAN_SAVE_STATE);
 }
 
+/* Stands for a QEMU: it fails as one without a sandbox does when it is asked for it. */
+static bool script_has_sandbox(const char *path, const char *text, struct kept *kept)
+{
+	assert_int_equal(fs_write_atomic(path, text, strlen(text), 0755, NULL), 0);
+	return qemu_has_sandbox(path, kept);
+}
+
+static void test_sandbox(void **state)
+{
+	cleanup_free char *dir = str_dup("/tmp/slicer-qemu.XXXXXX");
+	assert_non_null(mkdtemp(dir));
+	cleanup_free char *path = fs_join(dir, "qemu");
+	cleanup_kept struct kept *kept = kept_load(path);
+	cleanup_free char *stamp = NULL;
+
+	assert_true(script_has_sandbox(path, "#!/bin/sh\n[ $1 = -sandbox ] && [ $2 = on ]\n", NULL));
+	assert_false(script_has_sandbox(path, "#!/bin/sh\n[ $1 != -sandbox ]\n", kept));
+	stamp = kept_stamp((const char *const[]){path, NULL});
+	assert_string_equal(kept_get(kept, "qemu-sandbox", stamp), "no");
+	kept_set(kept, "qemu-sandbox", stamp, "yes");
+	assert_true(qemu_has_sandbox(path, kept));
+	assert_int_equal(fs_remove_tree(dir, NULL), 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -217,6 +242,7 @@ int main(void)
 	    cmocka_unit_test(test_golden_jail),
 	    cmocka_unit_test(test_refused),
 	    cmocka_unit_test(test_version),
+	    cmocka_unit_test(test_sandbox),
 	    cmocka_unit_test(test_by_name),
 	};
 
