@@ -64,16 +64,24 @@ static int write_hostname(const char *hostname, struct error **err)
 	return write_hosts(hostname, err);
 }
 
-static int write_dns(char *const *servers, struct error **err)
+char *dns_text(char *const *servers)
 {
 	cleanup_strv char **lines = NULL;
-	cleanup_free char *text = NULL;
 
-	if (!servers || !*servers)
-		return 0;
-	for (; *servers; servers++)
+	for (; servers && *servers; servers++)
 		strv_append_fmt(&lines, "nameserver %s\n", *servers);
-	text = strv_join(lines, "");
+	return strv_join(lines, "");
+}
+
+static int write_dns(const struct guest_config *c, struct error **err)
+{
+	cleanup_free char *text = dns_text(c->dns);
+
+	for (size_t i = 0; i < c->nnetworks; i++)
+		if (c->networks[i].dhcp_dns) /* the client has the file already */
+			return 0;
+	if (!*text)
+		return 0;
 	return ensure_file("/etc/resolv.conf", text, 0644, err);
 }
 
@@ -136,7 +144,7 @@ int boot_write_identity(const struct guest_config *c, struct error **err)
 		return -1;
 	if (c->hostname && write_hostname(c->hostname, err) < 0)
 		return -1;
-	if (write_dns(c->dns, err) < 0)
+	if (write_dns(c, err) < 0)
 		return -1;
 	if (c->machine_id) {
 		cleanup_free char *text = str_fmt("%s\n", c->machine_id);

@@ -73,22 +73,31 @@ static void set_mtu(const char *name, unsigned mtu)
 	write_value(path, text);
 }
 
-/* busybox's client goes on in the initramfs, where it and its script are; it writes the new root's resolv.conf. */
-static int start_dhcp(const char *name, struct error **err)
+/* The client's script writes the new root's resolv.conf: the lease's name servers, if it has some, replace those that are
+ * there until then. In place: the mount would not see a new file. */
+static int share_resolv_conf(const struct guest_config *c, struct error **err)
 {
-	const char *const argv[] = {"udhcpc", "-f", "-S", "-i", name, "-s", "/etc/udhcpc/default.script",
-				    "-t", "5", "-T", "1", "-A", "2", NULL};
+	cleanup_free char *text = dns_text(c->dns);
 	int mount_point = open("/etc/resolv.conf", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
-	struct stat st;
-	pid_t pid;
 
 	fd_closep(&mount_point);
-	if (lstat("/newroot/etc/resolv.conf", &st) < 0 || !S_ISREG(st.st_mode)) {
-		if (fs_write_atomic("/newroot/etc/resolv.conf", "", 0, 0644, err) < 0)
-			return -1;
-	}
+	if (fs_write_atomic("/newroot/etc/resolv.conf", text, strlen(text), 0644, err) < 0)
+		return -1;
 	if (mount("/newroot/etc/resolv.conf", "/etc/resolv.conf", NULL, MS_BIND, NULL) < 0)
 		return error_errno(err, errno, "cannot bind resolv.conf");
+	return 0;
+}
+
+/* busybox's client goes on in the initramfs, where it and its script are. It asks for ever, and renews. */
+static int start_dhcp(const struct guest_config *c, const struct guest_network *net, const char *name, struct error **err)
+{
+	cleanup_free char *hostname = str_fmt("hostname:%s", c->hostname ? c->hostname : "");
+	const char *argv[] = {"udhcpc", "-f", "-S", "-i", name, "-s", "/etc/udhcpc/default.script",
+			      "-t", "5", "-T", "1", "-A", "2", c->hostname ? "-x" : NULL, hostname, NULL};
+	pid_t pid;
+
+	if (net->dhcp_dns && share_resolv_conf(c, err) < 0)
+		return -1;
 	pid = fork();
 	if (pid == 0) {
 		setsid();
@@ -98,7 +107,7 @@ static int start_dhcp(const char *name, struct error **err)
 	return pid < 0 ? error_errno(err, errno, "cannot start udhcpc") : 0;
 }
 
-static int set_up(struct netlink *nl, const struct guest_network *net, struct error **err)
+static int set_up(struct netlink *nl, const struct guest_config *c, const struct guest_network *net, struct error **err)
 {
 	cleanup_free char *name = find_interface(net, err);
 	struct in_addr any = {0};
@@ -114,7 +123,16 @@ static int set_up(struct netlink *nl, const struct guest_network *net, struct er
 		return -1;
 	if (net->gateway.s_addr && netlink_route_add(nl, index, any, 0, net->gateway, err) < 0)
 		return -1;
-	return net->dhcp ? start_dhcp(name, err) : 0;
+	return net->dhcp ? start_dhcp(c, net, name, err) : 0;
+}
+
+/* Where it is wanted the kernel does all by itself: it listens to routers and makes its address (SLAAC). */
+static bool wants_ipv6(const struct guest_config *c)
+{
+	for (size_t i = 0; i < c->nnetworks; i++)
+		if (c->networks[i].ipv6)
+			return true;
+	return false;
 }
 
 int boot_network(const struct guest_config *c, struct error **err)
@@ -124,13 +142,14 @@ int boot_network(const struct guest_config *c, struct error **err)
 
 	if (!nl)
 		return -1;
-	write_value("/proc/sys/net/ipv6/conf/all/disable_ipv6", "1");
-	write_value("/proc/sys/net/ipv6/conf/default/disable_ipv6", "1");
+	/* Said either way: the kernel's own default may be the other one. "all" is for the interfaces there are. */
+	write_value("/proc/sys/net/ipv6/conf/all/disable_ipv6", wants_ipv6(c) ? "0" : "1");
+	write_value("/proc/sys/net/ipv6/conf/default/disable_ipv6", wants_ipv6(c) ? "0" : "1");
 	lo = netlink_link_index(nl, "lo", err);
 	if (lo < 0 || netlink_link_set_up(nl, lo, true, err) < 0)
 		return -1;
 	for (size_t i = 0; i < c->nnetworks; i++) {
-		if (set_up(nl, &c->networks[i], err) < 0)
+		if (set_up(nl, c, &c->networks[i], err) < 0)
 			return -1;
 	}
 	return 0;

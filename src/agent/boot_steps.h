@@ -18,6 +18,7 @@ int boot_mount_rest(bool cgroup2, struct error **err); /* devpts, shm; in the ne
 
 /* boot_identity.c, in the new root: each leaves alone what is right already */
 int boot_write_identity(const struct guest_config *c, struct error **err); /* hostname, hosts, DNS, machine-id, keys */
+char *dns_text(char *const *servers); /* lines of resolv.conf(5); the caller's */
 int boot_install_self(int self_fd, struct error **err);  /* /run/slicer/bin/slicer-agent and its link */
 int boot_write_userdata(const struct guest_config *c, struct error **err);
 

@@ -103,6 +103,7 @@ static int parse_network(struct json_object *obj, struct guest_network *net, str
 		return error_set(err, ERR_INVALID, "network: an entry is not an object");
 	if (js_get_string(obj, "mac", &mac, err) < 0 || js_get_string(obj, "address", &address, err) < 0 ||
 	    js_get_string(obj, "gateway", &gateway, err) < 0 || js_get_bool(obj, "dhcp", &net->dhcp, err) < 0 ||
+	    js_get_bool(obj, "dhcp_dns", &net->dhcp_dns, err) < 0 || js_get_bool(obj, "ipv6", &net->ipv6, err) < 0 ||
 	    js_get_u64(obj, "mtu", 65535, &mtu, err) < 0)
 		return -1;
 	if (mtu > 0 && mtu < 576)

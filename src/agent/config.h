@@ -14,6 +14,8 @@ enum {
 struct guest_network {
 	unsigned char mac[6];
 	bool has_mac, dhcp;
+	bool dhcp_dns; /* the lease's name servers replace `dns` */
+	bool ipv6;
 	struct in_addr address, gateway; /* gateway 0: none */
 	unsigned prefix;
 	unsigned mtu; /* 0: as it is */

@@ -37,6 +37,7 @@ static void view_add_node(const struct vm *vm, struct json_object *obj)
 	js_add_string(obj, "hostname", vm->hostname);
 	js_add_string(obj, "hostgroup", vm->group);
 	js_add_string(obj, "ip", ip);
+	js_add_string(obj, "mac", vm_mac(vm));
 	js_add_u64(obj, "ram_bytes", vm->ram_bytes);
 	js_add_u64(obj, "cpus", vm->vcpus);
 	js_add_string(obj, "created_at", created);

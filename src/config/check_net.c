@@ -123,6 +123,20 @@ static int check_pool_range(const struct config *cfg, size_t i, struct ip4_cidr 
 	return g->count > room ? fail_count(cfg, i, room, "the range", err) : 0;
 }
 
+static int check_lan_pool(const struct config *cfg, size_t i, struct ip4_cidr gw, struct error **err)
+{
+	const struct config_group *g = &cfg->groups[i];
+	uint32_t last = ip4_broadcast(gw) - 1;
+	uint64_t room = CONFIG_LAN_POOL - (gw.addr <= last && gw.addr > last - CONFIG_LAN_POOL);
+
+	if (gw.prefix > CONFIG_LAN_POOL_PREFIX_MAX)
+		return check_fail(cfg, i, "network.gateway", err,
+				  "%s is a subnet of fewer than 64 addresses, of which none can be taken unasked; say which ones the "
+				  "VMs may have with range: FIRST-LAST, or addresses",
+				  g->network.gateway);
+	return g->count > room ? fail_count(cfg, i, room, "the end of the subnet", err) : 0;
+}
+
 /* Bridge, and macvtap with fixed addresses. */
 static int check_pool(const struct config *cfg, size_t i, struct error **err)
 {
@@ -136,7 +150,7 @@ static int check_pool(const struct config *cfg, size_t i, struct error **err)
 	if (g->network.range)
 		return check_pool_range(cfg, i, gw, err);
 	if (g->network.mode == NET_MACVTAP)
-		return 0;
+		return check_lan_pool(cfg, i, gw, err);
 	uint64_t room = (uint64_t)(ip4_broadcast(gw) - ip4_network(gw)) - 2;
 	return g->count > room ? fail_count(cfg, i, room, "the subnet", err) : 0;
 }

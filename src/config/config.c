@@ -94,6 +94,11 @@ static void resolve_slots(struct config_group *g)
 			g->slots[i].index = trailing_number(g->slots[i].name);
 }
 
+bool config_group_dns_given(const struct config_group *g)
+{
+	return object_given(&config_group_type, g, "dns_servers");
+}
+
 static void resolve_bridge(struct config_group *g)
 {
 	struct config_network *net = &g->network;

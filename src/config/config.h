@@ -59,6 +59,11 @@ struct config_slot {
 	uint32_t index; /* 1–255, of subnet 10.<index>.0.0/24; 0: the file has none */
 };
 
+enum {
+	CONFIG_LAN_POOL = 35, /* macvtap: addresses at the end of the subnet, of which VMs get theirs: .220-.254 of a /24 */
+	CONFIG_LAN_POOL_PREFIX_MAX = 26, /* smaller subnets need `range` or `addresses` */
+};
+
 struct config_group {
 	uint64_t given;
 	char *name;
@@ -148,6 +153,7 @@ void config_free(struct config **cfg);
 struct config_group *config_group_find(const struct config *cfg, const char *name);
 /* Never NULL; borrowed. */
 const char *config_group_image(const struct config *cfg, const struct config_group *g);
+bool config_group_dns_given(const struct config_group *g); /* else dns_servers is the default */
 const char *config_api_socket(const struct config *cfg); /* borrowed; NULL for TCP */
 bool config_is_socket_path(const char *address); /* begins with / ./ ../ ~/ or ends in .sock */
 /* Lists what the file asks for and this version accepts without doing it

@@ -52,7 +52,7 @@ static const struct field_value storages[] = {
 static const struct field_value net_modes[] = {
 	{"bridge", NET_BRIDGE},
 	{"isolated", NET_ISOLATED, VALUE_NOT_YET},
-	{"macvtap", NET_MACVTAP, VALUE_NOT_YET},
+	{"macvtap", NET_MACVTAP},
 	{"user", NET_USER, 0},
 	{"cni", NET_CNI, VALUE_DERIVED},
 	{"slots", NET_SLOTS, VALUE_DERIVED},

@@ -9,6 +9,10 @@
 int net_lock(struct error **err);
 int net_sysctls_apply(char *const *sysctls, struct error **err); /* see struct net_plan */
 
+/* The index of the link that is the plan's first; 0 when there is none of that name, ERR_CONFLICT when it is somebody
+ * else's. */
+int net_find_own_link(struct netlink *nl, const struct net_plan *p, struct error **err);
+
 /* group.c: the rows of mode bridge. */
 int net_bridge_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
 			struct error **err);

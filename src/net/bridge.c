@@ -10,32 +10,6 @@
 
 #include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
 
-/* The index of a link that is this VM's; 0 when there is none of that name, ERR_CONFLICT when it is
- * somebody else's. */
-static int find_tap(struct netlink *nl, const struct net_plan *p, struct error **err)
-{
-	struct link *links;
-	size_t n;
-	int index = 0;
-
-	if (links_list(nl, &links, &n, err) < 0)
-		return -1;
-	for (size_t i = 0; i < n; i++) {
-		if (!str_eq(links[i].name, p->links[0].name))
-			continue;
-		index = links[i].index;
-		if (!str_eq(links[i].alias, p->links[0].alias))
-			index =
-			    error_set(err, ERR_CONFLICT,
-				      "there is an interface %s already, and it is not VM "
-				      "\"%s\"'s (its alias is \"%s\"). Set network.tap_prefix "
-				      "to another name, or remove that interface",
-				      links[i].name, p->name, links[i].alias ? links[i].alias : "");
-	}
-	links_free(links, n);
-	return index;
-}
-
 static int add_rules(const struct net_plan *p, struct error **err)
 {
 	cleanup_free char *table = nft_table(p->daemon_id);
@@ -84,7 +58,7 @@ static int bridge_up(const struct net_plan *p, struct net_port *ret, struct erro
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_close int fd = -1;
-	int old = nl ? find_tap(nl, p, err) : -1;
+	int old = nl ? net_find_own_link(nl, p, err) : -1;
 
 	if (old < 0 || (old > 0 && links_delete(nl, old, err) < 0) || add_rules(p, err) < 0)
 		return -1;
@@ -101,7 +75,7 @@ static int bridge_up(const struct net_plan *p, struct net_port *ret, struct erro
 static int bridge_mend(const struct net_plan *p, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
-	int index = nl ? find_tap(nl, p, err) : -1;
+	int index = nl ? net_find_own_link(nl, p, err) : -1;
 
 	if (index == 0)
 		error_set(err, ERR_NOT_FOUND, "its interface %s is gone", p->links[0].name);
@@ -115,7 +89,7 @@ static int bridge_down(const struct net_plan *p, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_error struct error *why = NULL;
-	int index = nl ? find_tap(nl, p, &why) : -1;
+	int index = nl ? net_find_own_link(nl, p, &why) : -1;
 
 	/* Somebody else's interface of that name stays, and so it does not need our rules. */
 	if (index < 0 && (!why || why->code != ERR_CONFLICT))
@@ -123,31 +97,6 @@ static int bridge_down(const struct net_plan *p, struct error **err)
 	if (index > 0 && links_delete(nl, index, err) < 0)
 		return -1;
 	return remove_rules(p, err);
-}
-
-static int bridge_take(const struct net_vm *vm, const struct net_pool *pool, const char *wanted, const uint32_t *used,
-		       size_t nused, char **ret, struct error **err)
-{
-	struct ip4_cidr got = {.prefix = pool->gateway.prefix};
-	char text[IP4_TEXT_MAX];
-
-	if (net_pool_take(pool, vm->number, wanted, used, nused, &got.addr, err) < 0)
-		return -1;
-	ip4_format_cidr(got, text);
-	*ret = str_dup(text);
-	return 0;
-}
-
-static int bridge_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
-			  struct error **err)
-{
-	cleanup_net_pool struct net_pool *pool = net_pool_new(vm->group, err);
-
-	if (!pool)
-		return -1;
-	if (*vm->address && !wanted && bridge_take(vm, pool, vm->address, used, nused, ret, NULL) == 0)
-		return 0;
-	return bridge_take(vm, pool, wanted, used, nused, ret, err);
 }
 
 static int bridge_plan(const struct net_vm *vm, struct net_plan *ret, struct error **err)
@@ -181,7 +130,7 @@ const struct net_mode net_mode_bridge = {
     .needs_group = true,
     .group_up = net_bridge_group_up,
     .group_down = net_bridge_group_down,
-    .reserve = bridge_reserve,
+    .reserve = net_pool_reserve,
     .plan = bridge_plan,
     .from_record = bridge_from_record,
     .up = bridge_up,

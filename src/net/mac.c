@@ -2,14 +2,27 @@
 #include "base/str.h"
 #include "net/mac.h"
 
-void mac_from_hostname(const char *hostname, unsigned char ret[6])
+static void mac_from_text(const char *text, unsigned char ret[6])
 {
-	cleanup_free char *text = str_fmt("slicer-mac:%s", hostname);
 	unsigned char hash[32];
 
 	sha256(text, strlen(text), hash);
 	memcpy(ret, hash, 6);
 	ret[0] = (unsigned char)((ret[0] & 0xfc) | 0x02);
+}
+
+void mac_from_hostname(const char *hostname, unsigned char ret[6])
+{
+	cleanup_free char *text = str_fmt("slicer-mac:%s", hostname);
+
+	mac_from_text(text, ret);
+}
+
+void mac_from_host(const char *hostname, const char *machine_id, unsigned char ret[6])
+{
+	cleanup_free char *text = str_fmt("slicer-mac:%s:%s", machine_id, hostname);
+
+	mac_from_text(text, ret);
 }
 
 void mac_format(const unsigned char mac[6], char ret[MAC_TEXT_SIZE])

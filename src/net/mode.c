@@ -5,7 +5,7 @@
 
 const struct net_mode *net_mode(enum config_net_mode mode)
 {
-	static const struct net_mode *const modes[] = {&net_mode_bridge, &net_mode_user};
+	static const struct net_mode *const modes[] = {&net_mode_bridge, &net_mode_macvtap, &net_mode_user};
 
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
 		if (modes[i]->mode == mode)

@@ -13,6 +13,7 @@ struct net_vm {
 	unsigned number;			/* 0: not numbered */
 	const char *address;			/* "A/L" as reserved; "" while not known */
 	char *const *dns;			/* configured servers */
+	bool dns_given;				/* by the configuration; else they are the default */
 	const struct net_user_host *user_host;
 };
 
@@ -51,6 +52,6 @@ struct net_mode {
 
 const struct net_mode *net_mode(enum config_net_mode mode); /* NULL: not in this version */
 
-extern const struct net_mode net_mode_bridge, net_mode_user;
+extern const struct net_mode net_mode_bridge, net_mode_macvtap, net_mode_user;
 
 #endif

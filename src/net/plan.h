@@ -12,10 +12,10 @@
 #include "net/mac.h"
 #include "net/user.h"
 
-enum net_link_kind { NET_LINK_BRIDGE, NET_LINK_TAP };
+enum net_link_kind { NET_LINK_BRIDGE, NET_LINK_TAP, NET_LINK_MACVTAP };
 struct net_plan_link {
 	enum net_link_kind kind;
-	char name[IFNAMSIZ], master[IFNAMSIZ]; /* master: empty for none */
+	char name[IFNAMSIZ], master[IFNAMSIZ]; /* master: empty for none; of a macvtap its parent */
 	char *alias;			       /* "slicer:<daemon id>:<group or hostname>" */
 	char *altname;			       /* NULL: none */
 	unsigned char mac[6]; /* of bridges: fixed, so that guests need not relearn */
@@ -44,7 +44,10 @@ struct net_plan {
 		char address[IP4_TEXT_MAX], gateway[IP4_TEXT_MAX]; /* "192.168.137.2/24", ".1" */
 		char mac[MAC_TEXT_SIZE];
 		unsigned mtu;
-		char **dns; /* not in the record */
+		bool dhcp;     /* then without address and gateway */
+		bool dhcp_dns; /* the lease's name servers, if it has some, instead of `dns` */
+		bool ipv6;     /* as the network's routers say (SLAAC); else switched off */
+		char **dns; /* these and the three above: not in the record */
 	} guest;
 	struct net_user_plan user; /* mode user; not in the record */
 };

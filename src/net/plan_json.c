@@ -5,18 +5,21 @@
 #include "base/str.h"
 #include "net/mode.h"
 
+static const char *const link_kinds[] = {
+	[NET_LINK_BRIDGE] = "bridge", [NET_LINK_TAP] = "tap", [NET_LINK_MACVTAP] = "macvtap"};
+
 static struct json_object *link_to_json(const struct net_plan_link *link)
 {
 	struct json_object *obj = json_object_new_object();
 	char mac[MAC_TEXT_SIZE];
 
-	js_add_string(obj, "kind", link->kind == NET_LINK_BRIDGE ? "bridge" : "tap");
+	js_add_string(obj, "kind", link_kinds[link->kind]);
 	js_add_string(obj, "name", link->name);
 	if (*link->master)
 		js_add_string(obj, "master", link->master);
 	js_add_string(obj, "alias", link->alias);
 	js_add_string(obj, "altname", link->altname);
-	if (link->kind == NET_LINK_BRIDGE) {
+	if (link->kind != NET_LINK_TAP) {
 		mac_format(link->mac, mac);
 		js_add_string(obj, "mac", mac);
 	}
@@ -57,8 +60,10 @@ static struct json_object *guest_to_json(const struct net_guest *guest)
 {
 	struct json_object *obj = json_object_new_object();
 
-	js_add_string(obj, "address", guest->address);
-	js_add_string(obj, "gateway", guest->gateway);
+	if (*guest->address)
+		js_add_string(obj, "address", guest->address);
+	if (*guest->gateway)
+		js_add_string(obj, "gateway", guest->gateway);
 	js_add_string(obj, "mac", guest->mac);
 	js_add_u64(obj, "mtu", guest->mtu);
 	return obj;
@@ -86,7 +91,7 @@ struct json_object *net_plan_to_json(const struct net_plan *p)
 	js_add_string(obj, "nft", p->nft);
 	js_add_string(obj, "admit_chain", p->admit_chain);
 	js_add_strv(obj, "notes", p->notes);
-	if (*p->guest.address)
+	if (*p->guest.mac)
 		js_add(obj, "guest", guest_to_json(&p->guest));
 	return obj;
 }
@@ -135,9 +140,9 @@ static int read_link(struct json_object *obj, struct net_plan *p, struct error *
 
 	if (js_get_string(obj, "kind", &kind, err) < 0)
 		return -1;
-	if (!str_eq(kind, "tap"))
+	if (!str_eq(kind, "tap") && !str_eq(kind, "macvtap"))
 		return error_set(err, ERR_INVALID, "\"%s\" is no link of a VM", kind);
-	link->kind = NET_LINK_TAP;
+	link->kind = str_eq(kind, "tap") ? NET_LINK_TAP : NET_LINK_MACVTAP;
 	if (read_text(obj, "name", link->name, sizeof(link->name), err) < 0 ||
 	    read_text(obj, "master", link->master, sizeof(link->master), err) < 0 ||
 	    read_copy(obj, "alias", &link->alias, err) < 0 ||
@@ -174,10 +179,12 @@ static int read_guest(struct json_object *obj, struct net_plan *p, struct error 
 		return -1;
 	if (!o)
 		return error_set(err, ERR_INVALID, "\"guest\" is missing");
+	if (read_text(o, "mac", guest->mac, sizeof(guest->mac), err) < 0 || read_mtu(o, &guest->mtu, err) < 0)
+		return -1;
+	if (!json_object_object_get(o, "address")) /* the guest's by DHCP */
+		return 0;
 	if (read_text(o, "address", guest->address, sizeof(guest->address), err) < 0 ||
 	    read_text(o, "gateway", guest->gateway, sizeof(guest->gateway), err) < 0 ||
-	    read_text(o, "mac", guest->mac, sizeof(guest->mac), err) < 0 ||
-	    read_mtu(o, &guest->mtu, err) < 0 ||
 	    ip4_parse_cidr(guest->address, &address, err) < 0)
 		return -1;
 	return ip4_parse(guest->gateway, &gateway, err);

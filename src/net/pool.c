@@ -2,6 +2,7 @@
 #include "net/pool.h"
 
 #include "base/str.h"
+#include "net/mode.h"
 
 static bool is_host(struct ip4_cidr c, uint32_t addr)
 {
@@ -38,6 +39,21 @@ static int pool_range(struct net_pool *p, const char *range, struct error **err)
 	return 0;
 }
 
+/* On a LAN the router gives out addresses as well, mostly from the beginning on. */
+static int pool_lan(struct net_pool *p, struct error **err)
+{
+	char range[2 * IP4_TEXT_MAX], *end;
+	uint32_t last = ip4_broadcast(p->gateway) - 1;
+
+	if (p->gateway.prefix > NET_LAN_POOL_PREFIX_MAX)
+		return error_set(err, ERR_INVALID, "its subnet is smaller than a /%d: give a range", NET_LAN_POOL_PREFIX_MAX);
+	ip4_format(last + 1 - NET_LAN_POOL, range);
+	end = range + strlen(range);
+	*end++ = '-';
+	ip4_format(last, end);
+	return pool_range(p, range, err);
+}
+
 static int pool_fill(struct net_pool *p, const struct config_network *net, struct error **err)
 {
 	struct ip4_cidr *gw = &p->gateway;
@@ -55,6 +71,8 @@ static int pool_fill(struct net_pool *p, const struct config_network *net, struc
 		return pool_list(p, net->addresses, err);
 	if (net->range)
 		return pool_range(p, net->range, err);
+	if (net->mode == NET_MACVTAP)
+		return pool_lan(p, err);
 	p->range = (struct ip4_range){ip4_network(*gw) + 1, ip4_broadcast(*gw) - 1};
 	p->count = p->range.last - p->range.first;
 	return 0;
@@ -146,4 +164,29 @@ int net_pool_take(const struct net_pool *p, unsigned number, const char *wanted,
 			 "all %u addresses of host group \"%s\" are in use: delete a VM, or give "
 			 "the group's network a larger subnet, range or list of addresses",
 			 p->count, p->group);
+}
+
+static int pool_take_text(const struct net_vm *vm, const struct net_pool *pool, const char *wanted, const uint32_t *used,
+		       size_t nused, char **ret, struct error **err)
+{
+	struct ip4_cidr got = {.prefix = pool->gateway.prefix};
+	char text[IP4_TEXT_MAX];
+
+	if (net_pool_take(pool, vm->number, wanted, used, nused, &got.addr, err) < 0)
+		return -1;
+	ip4_format_cidr(got, text);
+	*ret = str_dup(text);
+	return 0;
+}
+
+int net_pool_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
+			  struct error **err)
+{
+	cleanup_net_pool struct net_pool *pool = net_pool_new(vm->group, err);
+
+	if (!pool)
+		return -1;
+	if (*vm->address && !wanted && pool_take_text(vm, pool, vm->address, used, nused, ret, NULL) == 0)
+		return 0;
+	return pool_take_text(vm, pool, wanted, used, nused, ret, err);
 }

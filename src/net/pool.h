@@ -7,8 +7,9 @@
 #include "config/ip4.h"
 
 /* The addresses of a group in the order in which they are given out: the list `addresses`; or
- * `range` ascending; or the subnet ascending from the gateway on, then from its beginning. Never
+ * `range` ascending; or in mode macvtap the last NET_LAN_POOL ones; or the subnet ascending from the gateway on, then from its beginning. Never
  * the network's, the broadcast's or the gateway's own. */
+enum { NET_LAN_POOL = CONFIG_LAN_POOL, NET_LAN_POOL_PREFIX_MAX = CONFIG_LAN_POOL_PREFIX_MAX };
 struct net_pool {
 	char *group;
 	struct ip4_cidr gateway;
@@ -28,5 +29,10 @@ void net_pool_free(struct net_pool **pool);
  * used. ERR_UNAVAILABLE when all are used. */
 int net_pool_take(const struct net_pool *pool, unsigned number, const char *wanted,
 		  const uint32_t *used, size_t nused, uint32_t *ret, struct error **err);
+
+/* net_mode.reserve of the modes that have a pool; the text has the gateway's prefix length. */
+struct net_vm;
+int net_pool_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
+		     struct error **err);
 
 #endif

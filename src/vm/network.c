@@ -37,6 +37,7 @@ static const struct net_mode *network_vm(const struct vm *vm, struct net_vm *ret
 		.number = vm->number,
 		.address = vm->ip ? vm->ip : "",
 		.dns = vm->dns,
+		.dns_given = group && config_group_dns_given(group),
 		.user_host = &m->net_host,
 	};
 	if (!mode)
@@ -92,6 +93,7 @@ int network_job_plan(struct network_job *job, struct vm *vm, struct error **err)
 	job->planned = true;
 	js_put(&vm->network);
 	vm->network = net_plan_to_json(&job->plan);
+	vm_touch(vm); /* its MAC address is shown */
 	return 0;
 }
 
@@ -118,9 +120,17 @@ void network_job_guest(const struct network_job *job, struct json_object *config
 	const struct net_guest *guest = &job->plan.guest;
 
 	js_add_string(net, "mac", guest->mac);
-	js_add_string(net, "address", guest->address);
-	js_add_string(net, "gateway", guest->gateway);
+	if (guest->dhcp) {
+		js_add_bool(net, "dhcp", true);
+		js_add_bool(net, "dhcp_dns", guest->dhcp_dns);
+	}
+	if (*guest->address)
+		js_add_string(net, "address", guest->address);
+	if (*guest->gateway)
+		js_add_string(net, "gateway", guest->gateway);
 	js_add_u64(net, "mtu", guest->mtu);
+	if (guest->ipv6)
+		js_add_bool(net, "ipv6", true);
 	json_object_array_add(nets, net);
 	js_add(config, "network", nets);
 	js_add_strv(config, "dns", guest->dns);
@@ -148,6 +158,16 @@ int network_job_down(struct network_job *job, struct error **err)
 {
 	fd_closep(&job->port.tap_fd);
 	return job->planned ? net_vm_down(&job->plan, err) : 0;
+}
+
+const char *vm_mac(const struct vm *vm)
+{
+	struct json_object *guest = NULL;
+	const char *mac = NULL;
+
+	if (vm->network && js_get_object(vm->network, "guest", &guest, NULL) == 0 && guest)
+		js_get_string(guest, "mac", &mac, NULL);
+	return mac;
 }
 
 int vm_network_mend(const struct vm *vm, struct error **err)

@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: MIT
+"""Macvtap without guests: what `up` and a launch refuse, addresses of the static pool, what is left when a VM goes. The VMs
+are of the fake hypervisor, their interfaces real."""
+import contextlib
+import re
+
+import pytest
+from slicertest import Daemon, UpFailed, until
+from slicertest.lan import SUBNET, lan
+
+
+@pytest.fixture(scope="module")
+def net(store, tmp_path_factory):
+    with lan(tmp_path_factory.mktemp("lan")) as one:
+        yield one
+
+
+@contextlib.contextmanager
+def up(net, directory, count=0, **network):
+    with Daemon(directory, prefix=net.prefix, group={"network": {"mode": "macvtap", **network}, "count": count}) as d:
+        yield d
+
+
+def macvtaps(net):
+    return re.findall(r"^(mv-\w+)@(\w+)", net.on_host("-br", "link"), re.M)
+
+
+def test_a_vm_gets_an_interface_beside_its_parent_and_takes_it_along(net, tmp_path):
+    with up(net, tmp_path) as d:
+        made = d.client.create(d.group)
+        (name, parent), = macvtaps(net)
+        assert parent == "lan0" and made["ip"] != f"{SUBNET}.2/24"
+        shown = net.on_host("-d", "link", "show", name)
+        node = d.client.nodes()[0]
+        assert "macvtap mode bridge" in shown and node["mac"] in shown and "ALLMULTI" in shown
+        assert f"alias slicer:{d.id}:{made['hostname']}" in shown
+        assert net.on_host("-6", "addr", "show", "dev", name) == "", "the host has no address on it"
+        assert "cannot reach" in d.log_text()
+        again = d.client.create(d.group)
+        macs = {n["hostname"]: n["mac"] for n in d.client.nodes()}
+        assert len(set(macs.values())) == 2
+        d.kill()
+        d.start()
+        until(lambda: len(d.client.nodes()) == 2)
+        assert {n["hostname"]: n["mac"] for n in d.client.nodes()} == macs
+        for vm in (made, again):
+            assert d.client.delete(f"/hostgroup/{d.group}/nodes/{vm['hostname']}").status == 200
+        assert macvtaps(net) == []
+
+
+def test_the_static_pool_is_the_end_of_the_subnet(net, tmp_path):
+    with up(net, tmp_path, gateway=f"{SUBNET}.1/24") as d:
+        made = [d.client.create(d.group)["ip"] for _ in range(2)]
+        assert made == [f"{SUBNET}.220/24", f"{SUBNET}.221/24"]
+        assert d.client.create(d.group, ip=f"{SUBNET}.254")["ip"] == f"{SUBNET}.254/24"
+        refused = d.client.post(f"/hostgroup/{d.group}/nodes", json={"ip": f"{SUBNET}.219"})
+        assert refused.status == 400
+
+
+def test_addresses_without_a_mask(net, tmp_path):
+    with up(net, tmp_path, gateway=f"{SUBNET}.1/24", addresses=[f"{SUBNET}.200", f"{SUBNET}.202"], parent="lan0") as d:
+        assert [d.client.create(d.group)["ip"] for _ in range(2)] == [f"{SUBNET}.200/24", f"{SUBNET}.202/24"]
+        refused = d.client.post(f"/hostgroup/{d.group}/nodes", json={})
+        assert refused.status == 503 and "in use" in refused.json["error"]
+
+
+def test_dhcp_gives_no_address_on_demand(net, tmp_path):
+    with up(net, tmp_path) as d:
+        refused = d.client.post(f"/hostgroup/{d.group}/nodes", json={"ip": f"{SUBNET}.60"})
+        assert refused.status == 400 and "DHCP" in refused.json["error"]
+
+
+@pytest.fixture
+def odd_links(net):
+    """A bridge with a port, an interface that is down, a VPN."""
+    def ip(*words):
+        net.on_host(*words)
+    ip("link", "add", "br9", "type", "bridge")
+    ip("link", "add", "port9", "type", "veth", "peer", "name", "down9")
+    ip("link", "set", "port9", "master", "br9")
+    ip("link", "set", "br9", "up")
+    ip("link", "set", "port9", "up")
+    ip("tuntap", "add", "vpn9", "mode", "tun")
+    ip("link", "set", "vpn9", "up")
+    yield
+    for name in ("br9", "port9", "vpn9"):
+        ip("link", "del", name)
+
+
+@pytest.mark.parametrize("parent, says", [
+    ("nosuch0", "no interface nosuch0; possible ones: lan0"),
+    ("lo", "loopback"),
+    ("port9", "network.parent: br9"),
+    ("down9", "ip link set down9 up"),
+    ("vpn9", "not an Ethernet"),
+])
+def test_impossible_parents(net, tmp_path, odd_links, parent, says):
+    with pytest.raises(UpFailed) as failed, up(net, tmp_path, parent=parent):
+        pass
+    assert says in str(failed.value)
+
+
+def test_without_a_default_route_a_parent_must_be_named(net, tmp_path):
+    net.on_host("route", "del", "default")
+    try:
+        with pytest.raises(UpFailed) as failed, up(net, tmp_path / "a"):
+            pass
+        assert "set network.parent" in str(failed.value) and "lan0" in str(failed.value)
+        with up(net, tmp_path / "b", parent="lan0") as d:
+            d.client.create(d.group)
+    finally:
+        net.on_host("route", "add", "default", "via", f"{SUBNET}.1")
+
+
+def test_a_parent_that_vanishes_is_told(net, tmp_path):
+    net.on_host("link", "add", "gone9", "type", "veth", "peer", "name", "peer9")
+    net.on_host("link", "set", "gone9", "up")
+    with up(net, tmp_path, parent="gone9") as d:
+        vm = d.client.create(d.group)["hostname"]
+        d.kill()
+        net.on_host("link", "del", "gone9")
+        with pytest.raises(UpFailed) as failed:
+            d.start()
+        assert "no interface gone9" in str(failed.value)
+        net.on_host("link", "add", "gone9", "type", "veth", "peer", "name", "peer9")
+        net.on_host("link", "set", "gone9", "up")
+        d.start()
+        until(lambda: "its interface is gone" in d.log_text(), 10)
+        assert d.client.delete(f"/hostgroup/{d.group}/nodes/{vm}").status == 200
+        d.client.create(d.group)
+    assert macvtaps(net) == []
+    net.on_host("link", "del", "gone9")
+
+
+def test_somebody_elses_interface_is_left_alone(net, tmp_path):
+    with up(net, tmp_path) as d:
+        first = d.client.create(d.group)["hostname"]
+        (name, _), = macvtaps(net)
+        assert d.client.delete(f"/hostgroup/{d.group}/nodes/{first}").status == 200
+        net.on_host("link", "add", name, "type", "bridge")
+        try:
+            answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "30s"}, json={})
+            assert answer.status >= 400 and "not VM" in answer.json["error"], answer
+        finally:
+            assert "bridge" in net.on_host("-d", "link", "show", name)
+            net.on_host("link", "del", name)
