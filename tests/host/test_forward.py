@@ -62,8 +62,8 @@ class Server:
                 return
             one.settimeout(60)
             thread = threading.Thread(target=self.serve, args=(one,), daemon=True)
-            self.threads.append(thread)
             thread.start()
+            self.threads.append(thread)
 
     def serve(self, one):
         try:
@@ -73,6 +73,7 @@ class Server:
             self.errors.append(e)
 
     def check(self, seconds=30):
+        until(lambda: self.threads, seconds)
         for thread in self.threads:
             thread.join(seconds)
             assert not thread.is_alive()
