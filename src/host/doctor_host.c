@@ -184,10 +184,12 @@ void doctor_namespaces(const struct doctor *d, struct doctor_result *r)
 	for (size_t i = 0; i < ARRAY_LEN(switches); i++) {
 		if (!reads_as(d, switches[i].path, switches[i].bad))
 			continue;
-		doctor_say(r, bad == DOCTOR_ERROR ? DOCTOR_WARNING : bad,
-			   "Programs without privileges may not make user namespaces (%s=%s): "
-			   "passt needs one, without it VMs of the "
-			   "network mode user have no network",
+		doctor_say(r, bad == DOCTOR_ERROR || !d->privileged ? DOCTOR_WARNING : bad,
+			   "Programs without privileges may not make user namespaces (%s=%s): VMs "
+			   "of the network "
+			   "mode user have no network, because passt needs one, and VMs of other "
+			   "users than root "
+			   "have no jail",
 			   switches[i].sysctl, switches[i].bad);
 		strv_append_fmt(&r->fix, "sysctl -w %s=%s (and in /etc/sysctl.d/ for good)",
 				switches[i].sysctl, switches[i].good);

@@ -11,6 +11,8 @@
 #include "host/net_scan.h"
 #include "net/nft.h"
 
+enum { CGROUP_DEPTH_MAX = 8 }; /* of what was made below a VM's */
+
 static int remove_link(const struct net_thing *t, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = t->netns ? NULL : netlink_open(err);
@@ -36,12 +38,27 @@ static int remove_nft(const struct net_thing *t, struct error **err)
 	return script ? nft_run(script, err) : 0;
 }
 
-/* What runs in it keeps it. */
+/* With those below it. What runs in one keeps it. */
+static int remove_groups(const char *path, int depth)
+{
+	cleanup_strv char **below = NULL;
+
+	if (rmdir(path) == 0 || errno == ENOENT)
+		return 0;
+	if (depth < CGROUP_DEPTH_MAX && fs_list_dirs(path, &below, NULL) == 0)
+		for (char **name = below; name && *name; name++) {
+			cleanup_free char *child = fs_join(path, *name);
+
+			remove_groups(child, depth + 1);
+		}
+	return rmdir(path);
+}
+
 static int remove_cgroup(const struct net_thing *t, struct error **err)
 {
 	cleanup_free char *parent = fs_dirname(t->name), *all = fs_dirname(parent);
 
-	if (rmdir(t->name) < 0 && errno != ENOENT)
+	if (remove_groups(t->name, 0) < 0 && errno != ENOENT)
 		return error_errno(err, errno, "cannot remove the control group %s", t->name);
 	if (rmdir(parent) == 0)
 		rmdir(all);

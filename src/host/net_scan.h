@@ -45,13 +45,14 @@ struct net_thing {
 	char
 	    *name; /* of the link, the namespace, the table; of elements "TABLE SET TEXT"; a path */
 	char *daemon_id;
-	char *owner;  /* name of the group or the VM; NULL: all of the daemon's */
-	bool group;   /* it is a group's */
-	char *netns;  /* the namespace that a link is in; NULL: this one */
-	char *alias;  /* links */
-	int index;    /* links */
-	bool open;    /* taps: some process has it open */
-	char *remove; /* nftables: the command that does it; NULL: goes with something else */
+	char *owner;	/* name of the group or the VM; NULL: all of the daemon's */
+	bool group;	/* it is a group's */
+	char *netns;	/* the namespace that a link is in; NULL: this one */
+	char *alias;	/* links */
+	int index;	/* links */
+	bool open;	/* taps: some process has it open */
+	unsigned rules; /* of a table */
+	char *remove;	/* nftables: the command that does it; NULL: goes with something else */
 	enum net_use use;
 };
 struct net_scan {

@@ -15,7 +15,7 @@
 #define STATE_DIR "/.slicer/"
 #define DELETED " (deleted)"
 
-enum { ANNOUNCEMENT_MAX = 64 * 1024, RECORD_MAX = 1 << 20, PROCS_MAX = 1 << 16 };
+enum { ANNOUNCEMENT_MAX = 64 * 1024, RECORD_MAX = 1 << 20, EVENTS_MAX = 4096 };
 
 static struct net_daemon *find_or_add(struct net_scan *s, const char *id)
 {
@@ -205,18 +205,20 @@ static bool monitor_answers(const char *socket)
 	return fd >= 0;
 }
 
+/* cgroup.events (cgroup-v2.rst): "populated 1" when anything runs in it or below. */
 static bool group_has_processes(const struct net_scan *s, const char *id, const char *vm)
 {
 	for (size_t i = 0; i < s->nthings; i++) {
 		const struct net_thing *t = &s->things[i];
 		cleanup_free char *path = t->kind == NET_KIND_CGROUP
-					      ? fs_join(t->name, "cgroup.procs")
+					      ? fs_join(t->name, "cgroup.events")
 					      : NULL,
 				  *text = NULL;
-		size_t n = 0;
+		size_t n;
 
 		if (path && str_eq(t->daemon_id, id) && str_eq(t->owner, vm) &&
-		    fs_read_file(path, PROCS_MAX, &text, &n, NULL) == 0 && n)
+		    fs_read_file(path, EVENTS_MAX, &text, &n, NULL) == 0 &&
+		    strstr(text, "populated 1"))
 			return true;
 	}
 	return false;

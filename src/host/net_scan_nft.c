@@ -110,6 +110,15 @@ static void scan_set(struct net_scan *s, struct json_object *set)
 		scan_element(s, set, id, json_object_array_get_idx(elements, i));
 }
 
+static void count_rule(struct net_scan *s, const char *family, const char *table)
+{
+	cleanup_free char *name = str_fmt("%s %s", family, table);
+
+	for (size_t i = 0; i < s->nthings; i++)
+		if (s->things[i].kind == NET_KIND_TABLE && str_eq(s->things[i].name, name))
+			s->things[i].rules++;
+}
+
 static void scan_rule(struct net_scan *s, struct json_object *rule)
 {
 	const char *comment = member(rule, "comment"), *table = member(rule, "table");
@@ -121,8 +130,11 @@ static void scan_rule(struct net_scan *s, struct json_object *rule)
 	struct net_thing *t;
 	uint64_t handle = 0;
 
-	if (!id || !comment[n] || str_starts(table, PREFIX) ||
-	    js_get_u64(rule, "handle", UINT64_MAX, &handle, NULL) < 0)
+	if (str_starts(table, PREFIX)) {
+		count_rule(s, member(rule, "family"), table);
+		return;
+	}
+	if (!id || !comment[n] || js_get_u64(rule, "handle", UINT64_MAX, &handle, NULL) < 0)
 		return;
 	t = net_scan_add(s, NET_KIND_RULE, "rule", shown, id);
 	t->alias = str_dup(comment + n + 1);

@@ -3,7 +3,7 @@
 
 #include "host/net_verbs_impl.h"
 
-static const struct command *const net_commands[] = {&command_net_list, NULL};
+static const struct command *const net_commands[] = {&command_net_list, &command_net_check, NULL};
 
 const struct command command_net = {
     .name = "net",

@@ -116,6 +116,16 @@ static int up_authentication(struct daemon *d, struct error **err)
 	return d->token ? 0 : -1;
 }
 
+/* For what the host lacks. Returns -1. */
+static int up_hint(const char *file, struct error **err)
+{
+	struct error *e = *err;
+	cleanup_free char *message = e->message;
+
+	e->message = str_fmt("%s (\"slicer doctor %s\" tells more)", message, file);
+	return -1;
+}
+
 /* In the order of what costs least and says most; the lock before anything that a second daemon could disturb. */
 static int up_prepare(struct daemon *d, const char *file, struct error **err)
 {
@@ -125,9 +135,11 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 		return -1;
 	up_load_kept(d);
 	if (up_probe(d, err))
-		return -1;
+		return up_hint(file, err);
 	d->monitor_exe = helper_path("slicer-monitor", err);
-	if (!d->monitor_exe || daemon_paths_create(&d->paths, err))
+	if (!d->monitor_exe)
+		return up_hint(file, err);
+	if (daemon_paths_create(&d->paths, err))
 		return -1;
 	cleanup_free char *lock = fs_join(d->paths.state, "daemon.lock");
 	d->lock_fd = fs_lock(lock, err);
@@ -147,7 +159,7 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 	if (boot_images_prepare(d->config, d->kept, &d->images, err))
 		return -1;
 	up_save_kept(d);
-	return networks_up(d->config, d->paths.id, err);
+	return networks_up(d->config, d->paths.id, err) ? up_hint(file, err) : 0;
 }
 
 static void up_stopped(void *arg)

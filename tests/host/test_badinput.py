@@ -157,6 +157,7 @@ def test_kvm_that_is_not_there(stopped, tmp_path):
         prefix = ("unshare", "-m", "sh", "-c", f"mount --bind {tmp_path}/kvm /dev/kvm && exec \"$@\"", "sh")
     code, said = up(stopped, prefix=prefix)
     assert code == 1 and "kvm" in said.lower() and ("accel" in said or "modprobe" in said)
+    assert f"slicer doctor {stopped.file}" in said
 
 
 def test_what_is_not_in_this_version_is_said(stopped):

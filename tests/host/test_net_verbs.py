@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 from slicertest import SLICER, proc
+from slicertest.paths import FAKE_VMM
 from slicertest.wait import until
 
 NETWORK = {"bridge": "brnv0", "tap_prefix": "nvtap", "gateway": "192.168.77.1/24"}
@@ -20,6 +21,7 @@ RUN = pathlib.Path("/run/slicer")
 
 def slicer(*args, prefix=(), **kwargs):
     env = {k: v for k, v in os.environ.items() if not k.startswith("SLICER_")}
+    env["SLICER_FAKE_VMM"] = str(FAKE_VMM)  # or it is no hypervisor in configurations
     return subprocess.run([*prefix, SLICER, *map(str, args)], env=env, capture_output=True, text=True, timeout=60, **kwargs)
 
 
@@ -252,3 +254,113 @@ def test_without_root(clean, bridged):
     assert {i["status"] for i in seen["items"]} == {"unknown"} and len(seen["items"]) == 2
     (result,) = json.loads(slicer("doctor", "--json", "--only", "leftovers", prefix=nobody, cwd="/").stdout)
     assert result["needs_root"] and result["severity"] == "note"
+
+
+def check(*args, **kwargs):
+    """(exit status, findings)"""
+    done = slicer("net", "check", "--json", *args, **kwargs)
+    assert done.returncode in (0, 1) and done.stdout, done.stderr
+    said = json.loads(done.stdout)
+    assert said["ok"] == (done.returncode == 0) == (not said["findings"]), said
+    for f in said["findings"]:
+        assert f["daemon"] and f["summary"] and f["fix"], f
+    return [f["summary"] for f in said["findings"]]
+
+
+@contextlib.contextmanager
+def standing_still(daemon):
+    """So that it does not put back what a test takes away."""
+    os.kill(daemon.pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(daemon.pid, signal.SIGCONT)
+
+
+BROKEN = {  # what is done: words of what is said; {tap} is the VM's interface, {table} the daemon's
+    "ip link set {tap} nomaster": ["interface {tap} is not on the bridge brnv0"],
+    "ip link set {tap} down": ["interface {tap} is down"],
+    "ip link set brnv0 down": ["the bridge brnv0 is down"],
+    "ip addr flush dev brnv0": ["brnv0 has not the address 192.168.77.1/24"],
+    "echo 0 > /proc/sys/net/ipv4/conf/brnv0/forwarding": ["net/ipv4/conf/brnv0/forwarding is 0, not 1"],
+    "echo 0 > /proc/sys/net/ipv4/conf/brnv0/rp_filter": ["net/ipv4/conf/brnv0/rp_filter is 0, not 1"],
+    "nft delete element bridge {table} ports '{{ \"{tap}\" }}'": ["\"ports {tap}\" is missing"],
+    "nft flush set ip {table} subnets": ["\"subnets 192.168.77.0/24\" is missing"],
+    "nft flush ruleset": ["the table ip {table} is missing", "the table bridge {table} is missing", "\"ports {tap}\" is missing"],
+    "nft flush table bridge {table}": ["the rules of the table bridge {table} are gone"],
+    "ip link set {tap} alias slicer:other-1:vm": ["interface {tap} is missing"],
+}
+
+
+def mended(daemon, vm, tap):
+    """As the daemon itself would make it, at once."""
+    daemon.kill()
+    sh(f"ip link set {tap} alias slicer:{daemon.id}:{vm}")
+    daemon.start()
+
+
+def test_check_finds_what_is_missing(clean, bridged):
+    vm = bridged.client.create(bridged.group)["hostname"]
+    tap = next(i["name"] for i in items(bridged.id).values() if i["type"] == "tun")
+    words = {"tap": tap, "table": f"slicer_{bridged.id}"}
+    assert check() == [] and check(bridged.file) == []
+    assert "as they should be" in slicer("net", "check").stdout
+    for command, expected in BROKEN.items():
+        with standing_still(bridged):
+            sh(command.format(**words))
+            found = check()
+        for sentence in expected:
+            assert any(sentence.format(**words) in f for f in found), (command, found)
+        assert check(bridged.file) != []
+        mended(bridged, vm, tap)
+        until(lambda: check() == [], 10, f"mended after {command}")
+    # A firewall that came later: the next start lets the bridge pass it.
+    with standing_still(bridged):
+        sh("nft 'table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; }'")
+        assert any("pass the chain FORWARD" in f for f in check())
+    mended(bridged, vm, tap)
+    assert check() == []
+    bridged.client.delete(f"/hostgroup/{bridged.group}/nodes/{vm}")
+    bridged.stop()
+    sh("nft delete table ip filter")
+
+
+def test_check_of_a_file(clean, bridged):
+    """Of a daemon that is not up: is there room for it? And nothing of others."""
+    other = bridged.dir / "other.yaml"
+    other.write_text("config:\n  host_groups:\n  - name: nv\n    network:\n      bridge: brnv0\n      gateway: 192.168.78.1/24\n")
+    (found,) = check(other)
+    assert "brnv0" in found and f"daemon {bridged.id}" in found
+    other.write_text(other.read_text().replace("brnv0", "brnv1"))
+    assert check(other) == []
+    sh(ORPHANS)
+    try:
+        assert check(other) == [] and len(check()) >= 8
+        done = slicer("net", "check", "--fix", other)
+        assert done.returncode == 0 and "Removed" not in done.stdout and len(check()) >= 8
+        done = slicer("net", "check", "--fix")
+        assert done.returncode == 0 and done.stdout.count("Removed") >= 8 and check() == []
+        sh("nft delete table ip filter")
+    finally:
+        subprocess.run(["sh", "-c", ORPHANS_GONE], capture_output=True)
+    assert slicer("net", "check", bridged.dir / "none.yaml").returncode == 1
+    other.write_text("config: 3\n")
+    assert slicer("net", "check", other).returncode == 2
+
+
+def test_check_of_a_dead_daemon(clean, bridged):
+    vm = bridged.client.create(bridged.group)["hostname"]
+    bridged.kill()
+    assert check() == []
+    sh("ip link set brnv0 down")
+    assert any("is down" in f for f in check())
+    end_vm(bridged, vm)
+    assert any("bridge brnv0" in f and "nobody uses it" in f for f in check(bridged.file))
+    assert slicer("net", "check", "--fix", bridged.file).returncode == 0
+    assert network_state() == clean
+    bridged.start()
+
+
+def test_check_needs_root():
+    done = slicer("net", "check", prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], cwd="/")
+    assert done.returncode == 1 and "sudo" in done.stderr

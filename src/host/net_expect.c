@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: MIT */
+#include "host/net_expect.h"
+
+#include <arpa/inet.h>
+
+#include "base/fs.h"
+#include "base/str.h"
+#include "net/nft.h"
+#include "net/plan.h"
+
+enum { RULES_OF_ADMISSION = 2 };
+
+void net_expect_clear(struct net_expect *e)
+{
+	net_facts_clear(&e->facts);
+	js_put(&e->findings);
+	mem_freep(&e->only);
+}
+
+void net_expect_say(struct net_expect *e, const char *fix, const char *fmt, ...)
+{
+	struct json_object *f = json_object_new_object();
+	cleanup_free char *summary = NULL;
+	va_list ap;
+
+	va_start(ap, fmt);
+	summary = str_vfmt(fmt, ap);
+	va_end(ap);
+	js_add_string(f, "daemon", e->daemon->id);
+	js_add_string(f, "summary", summary);
+	js_add_string(f, "fix", fix);
+	json_object_array_add(e->findings, f);
+	e->nfindings++;
+}
+
+/* Who puts back what is missing. */
+static const char *remedy(const struct net_expect *e)
+{
+	return e->daemon->life == NET_LIFE_UP ? "the daemon puts it back within half a minute; "
+						"when it does not, its log says why"
+					      : "slicer up of its configuration puts it back";
+}
+
+#define MISSING(e, ...) net_expect_say(e, remedy(e), __VA_ARGS__)
+
+/* "SET TEXT" of a table of the daemon, of that family (NULL: any). */
+static bool has_element(const struct net_expect *e, const char *family, const char *text)
+{
+	cleanup_free char *table = nft_table(e->daemon->id),
+			  *wanted = str_fmt(" %s %s", table, text);
+
+	for (size_t i = 0; i < e->scan->nthings; i++) {
+		const struct net_thing *t = &e->scan->things[i];
+		size_t n = strcspn(t->name, " ");
+
+		if (t->kind == NET_KIND_ELEMENT && str_eq(t->name + n, wanted) &&
+		    (!family || (strlen(family) == n && strncmp(t->name, family, n) == 0)))
+			return true;
+	}
+	return false;
+}
+
+static void expect_element(struct net_expect *e, const char *who, const char *family,
+			   const char *text)
+{
+	if (!has_element(e, family, text))
+		MISSING(e, "%s: \"%s\" is missing in nftables", who, text);
+}
+
+/* A table may have lost its rules by a flush of all rules, which keeps tables and sets. */
+static void expect_rules(struct net_expect *e, const char *who, const char *family)
+{
+	cleanup_free char *table = nft_table(e->daemon->id),
+			  *name = str_fmt("%s %s", family, table);
+
+	for (size_t i = 0; i < e->scan->nthings; i++) {
+		const struct net_thing *t = &e->scan->things[i];
+
+		if (t->kind != NET_KIND_TABLE || !str_eq(t->name, name))
+			continue;
+		if (t->rules == 0)
+			MISSING(e, "%s: the rules of the table %s are gone", who, name);
+		return;
+	}
+	MISSING(e, "%s: the table %s is missing in nftables", who, name);
+}
+
+static void expect_sysctl(struct net_expect *e, const char *who, const char *entry)
+{
+	bool optional = *entry == '-';
+	const char *value = strchr(entry, '=');
+	cleanup_free char *key = str_ndup(entry + optional, (size_t)(value - entry) - optional);
+	cleanup_free char *path = fs_join("/proc/sys", key), *now = NULL;
+	size_t n;
+
+	if (fs_read_file(path, 64, &now, &n, NULL) < 0) {
+		if (!optional)
+			MISSING(e, "%s: %s is missing", who, path);
+	} else if (!str_eq(str_trim(now), value + 1)) {
+		MISSING(e, "%s: %s is %s, not %s", who, key, str_trim(now), value + 1);
+	}
+}
+
+static void expect_address(struct net_expect *e, const char *who, const struct link *link,
+			   const struct ip4_cidr *wanted)
+{
+	char text[IP4_TEXT_MAX];
+
+	for (size_t i = 0; i < e->facts.naddrs; i++) {
+		const struct link_addr *a = &e->facts.addrs[i];
+
+		if (a->index == link->index && ntohl(a->addr.s_addr) == wanted->addr &&
+		    a->prefix == wanted->prefix)
+			return;
+	}
+	ip4_format_cidr(*wanted, text);
+	MISSING(e, "%s: %s has not the address %s", who, link->name, text);
+}
+
+/* The rules that let the bridge pass a firewall that drops. */
+static void expect_admission(struct net_expect *e, const char *who, const char *chain,
+			     const char *bridge)
+{
+	cleanup_free char *place = str_fmt("ip filter %s ", chain);
+	unsigned n = 0;
+
+	for (size_t i = 0; i < e->scan->nthings; i++) {
+		const struct net_thing *t = &e->scan->things[i];
+
+		n += t->kind == NET_KIND_RULE && str_eq(t->daemon_id, e->daemon->id) &&
+		     str_eq(t->alias, bridge) && str_starts(t->name, place);
+	}
+	if (n < RULES_OF_ADMISSION)
+		MISSING(
+		    e,
+		    "%s: the rules that let %s pass the chain %s of another firewall are missing",
+		    who, bridge, chain);
+}
+
+static void expect_bridge(struct net_expect *e, const char *who, const struct net_plan *p)
+{
+	const char *bridge = p->links[0].name;
+	const struct link *link = net_facts_link(&e->facts, bridge);
+	cleanup_free char *named = str_fmt("bridges %s", bridge), *subnet = NULL;
+	struct ip4_cidr net = {ip4_network(p->addresses[0].addr), p->addresses[0].addr.prefix};
+	char text[IP4_TEXT_MAX];
+
+	if (!link) {
+		MISSING(e, "%s: the bridge %s is missing", who, bridge);
+		return;
+	}
+	if (!(link->flags & IFF_UP))
+		MISSING(e, "%s: the bridge %s is down", who, bridge);
+	expect_address(e, who, link, &p->addresses[0].addr);
+	for (char **entry = p->sysctls; entry && *entry; entry++)
+		expect_sysctl(e, who, *entry);
+	ip4_format_cidr(net, text);
+	subnet = str_fmt("subnets %s", text);
+	expect_rules(e, who, "ip");
+	expect_rules(e, who, "bridge");
+	expect_element(e, who, "ip", named);
+	expect_element(e, who, "ip", subnet);
+	expect_element(e, who, "bridge", subnet);
+	if (p->admit_chain)
+		expect_admission(e, who, p->admit_chain, bridge);
+}
+
+void net_expect_group(struct net_expect *e, const struct config_group *g)
+{
+	cleanup_free char *who = str_fmt("host group \"%s\"", g->name);
+	cleanup_net_plan struct net_plan plan = {0};
+	cleanup_error struct error *why = NULL;
+
+	if (g->network.mode != NET_BRIDGE) /* the others make nothing for a group as such */
+		return;
+	if (net_plan_group(g, e->daemon->id, &e->facts, &plan, &why))
+		net_expect_say(e, "as it says", "%s", error_message(why));
+	else
+		expect_bridge(e, who, &plan);
+}
+
+void net_expect_room(struct net_expect *e, const struct config_group *g)
+{
+	cleanup_net_plan struct net_plan plan = {0};
+	cleanup_error struct error *why = NULL;
+
+	if (g->network.mode == NET_BRIDGE &&
+	    net_plan_group(g, e->daemon->id, &e->facts, &plan, &why))
+		net_expect_say(e, "as it says, or slicer up cannot start", "%s",
+			       error_message(why));
+}
+
+static const struct net_thing *find_link(const struct net_expect *e, const char *name,
+					 const char *alias)
+{
+	for (size_t i = 0; i < e->scan->nthings; i++) {
+		const struct net_thing *t = &e->scan->things[i];
+
+		if (t->kind == NET_KIND_LINK && str_eq(t->name, name) && str_eq(t->alias, alias))
+			return t;
+	}
+	return NULL;
+}
+
+static void expect_link(struct net_expect *e, const char *who, struct json_object *plan)
+{
+	const char *name = NULL, *alias = NULL, *master = NULL;
+	const struct net_thing *found;
+	const struct link *link, *above;
+
+	if (js_get_string(plan, "name", &name, NULL) < 0 ||
+	    js_get_string(plan, "alias", &alias, NULL) < 0 ||
+	    js_get_string(plan, "master", &master, NULL) < 0 || !name || !alias)
+		return;
+	found = find_link(e, name, alias);
+	if (!found) {
+		MISSING(e, "%s: its interface %s is missing", who, name);
+		return;
+	}
+	link = found->netns ? NULL : net_facts_link(&e->facts, name);
+	if (link && !(link->flags & IFF_UP))
+		MISSING(e, "%s: its interface %s is down", who, name);
+	above = link && link->master ? net_facts_index(&e->facts, link->master) : NULL;
+	if (link && master && *master && (!above || !str_eq(above->name, master)))
+		MISSING(e, "%s: its interface %s is not on the bridge %s", who, name, master);
+}
+
+static void expect_netns(struct net_expect *e, const char *who, const char *name)
+{
+	for (size_t i = 0; i < e->scan->nthings; i++) {
+		const struct net_thing *t = &e->scan->things[i];
+
+		if (t->kind == NET_KIND_NETNS && str_eq(t->name, name) &&
+		    str_eq(t->daemon_id, e->daemon->id))
+			return;
+	}
+	MISSING(e, "%s: its network namespace %s is missing", who, name);
+}
+
+void net_expect_vm(struct net_expect *e, const char *vm, struct json_object *plan)
+{
+	cleanup_free char *who = str_fmt("VM \"%s\"", vm);
+	cleanup_strv char **elements = NULL;
+	struct json_object *links = NULL;
+	const char *netns = NULL;
+
+	if (js_get_array(plan, "links", &links, NULL) < 0 ||
+	    js_get_strv(plan, "elements", &elements, NULL, NULL) < 0 ||
+	    js_get_string(plan, "netns", &netns, NULL) < 0)
+		return;
+	for (size_t i = 0; links && i < json_object_array_length(links); i++)
+		expect_link(e, who, json_object_array_get_idx(links, i));
+	if (netns)
+		expect_netns(e, who, netns);
+	for (char **text = elements; text && *text; text++)
+		expect_element(e, who, NULL, *text);
+}
