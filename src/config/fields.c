@@ -160,7 +160,7 @@ static const struct field group_fields[] = {
 	 .help = "Size of the disk, such as 25G; storage image needs it, devmapper does not "
 	         "allow it"},
 	{.key = "persistent", .type = FIELD_BOOL, AT(persistent), .preset = "false",
-	 
+
 	 .help = "Keep the disks of stopped VMs; storage image always does"},
 	{.key = "image", .type = FIELD_STRING, AT(image), .min = 1, .max = 512,
 	 .check = syntax_image, .preset_doc = "the top level's", .help = "Image of this group"},

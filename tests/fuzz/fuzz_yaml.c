@@ -45,7 +45,7 @@ static void try_config(const char *text, size_t size)
 static void try_request(const char *text, size_t size)
 {
 	cleanup_error struct error *err = NULL, *check = NULL;
-	cleanup_node_request struct node_request r;
+	cleanup_node_request struct node_request r = {0};
 	const struct config_group group = {.name = (char *)"g", .vcpu = 2, .ram_bytes = 1 << 30};
 
 	if (node_request_parse(text, size, &r, &err) < 0) {

@@ -26,6 +26,24 @@ BAD = [
     (rules.rule_cloexec, "src/base/x.c", "\tfd = open(path,\n\t\tO_RDONLY);\n"),
     (rules.rule_unfinished, "src/base/x.c", "/* TO" + "DO: later */\n"),
     (rules.rule_header_guard, "src/base/x.h", "#ifndef X_H\n#define X_H\n#endif\n"),
+    (rules.rule_layer_includes, "src/net/x.c", '#include "vm/vm.h"\n'),
+    (rules.rule_layer_includes, "src/vm/x.h", '#include "api/api.h"\n'),
+    (rules.rule_layer_includes, "src/vm/x.c", '#include "vm.h"\n'),
+    (rules.rule_cleanup_initialised, "src/base/x.c", "\tcleanup_free char *name;\n"),
+    (rules.rule_cleanup_initialised, "tests/unit/x.c", "\tcleanup_parsed struct parsed p;\n"),
+    (rules.rule_error_last, "src/base/x.h", "int f(struct error **err, int x);\n"),
+    (rules.rule_error_last, "src/base/x.h", "int f(const char *s, struct error **err,\n      int x);\n"),
+    (rules.rule_names, "src/base/x.c", "int fileSize;\n"),
+    (rules.rule_names, "src/base/x.c", "static char *readAll(int fd)\n"),
+    (rules.rule_names, "src/base/x.h", "typedef struct file file;\n"),
+    (rules.rule_names, "src/base/x.h", "typedef int file_t;\n"),
+    (rules.rule_names, "src/base/x.c", "#define limit 3\n"),
+    (rules.rule_words, "docs/x.md", "See is" + "sue 4.\n"),
+    (rules.rule_words, "src/base/x.c", "/* in /wo" + "rk/x */\n"),
+    (rules.rule_words, "README.md", "A seam" + "less experience.\n"),
+    (rules.rule_spaces, "docs/x.md", "a \n"),
+    (rules.rule_spaces, "src/base/x.c", "        int x;\n"),
+    (rules.rule_spaces, "src/base/x.py", "x = 1"),
 ]
 GOOD = [
     (rules.rule_license, "src/base/x.c", LICENSE),
@@ -34,6 +52,17 @@ GOOD = [
     (rules.rule_banned_calls, "src/host/x.c", "\tg = getgrnam(name);\n"),
     (rules.rule_cloexec, "src/base/x.c", "\tfd = open(path,\n\t\tO_RDONLY | O_CLOEXEC);\n"),
     (rules.rule_header_guard, "src/base/x.h", "#ifndef SLICER_BASE_X_H\n#define SLICER_BASE_X_H\n#endif\n"),
+    (rules.rule_file_size, "src/base/x.c", LICENSE + "int f(void);\n" * 300),
+    (rules.rule_file_size, "tests/unit/x.c", LICENSE + "int f(void);\n" * 500),
+    (rules.rule_unfinished, "src/base/x.c", "/* later versions may send more */\n"),
+    (rules.rule_layer_includes, "src/vm/x.c", '#include "base/str.h"\n#include "vm/vm.h"\n#include <string.h>\n'),
+    (rules.rule_cleanup_initialised, "src/base/x.c", "\tcleanup_free char *a = NULL, *b = f(a);\n"),
+    (rules.rule_cleanup_initialised, "src/base/x.h", "#define cleanup_free __attribute__((cleanup(mem_freep)))\n"),
+    (rules.rule_error_last, "src/base/x.h", "int f(int x, struct error **err);\n"),
+    (rules.rule_error_last, "src/base/x.h", "int f(struct error **err, int code, const char *fmt, ...);\n"),
+    (rules.rule_names, "src/base/x.c", "static int file_size;\n#define LIMIT 3\n#define cleanup_file a(b)\ntypedef void f_fn(int);\n"),
+    (rules.rule_words, "docs/x.md", "What is at issue: 4 files in /home/u/work/x.\n"),
+    (rules.rule_spaces, "src/base/x.c", "/* a\n * b */\n\tint x;\n\t    y;\n"),
 ]
 
 
@@ -49,3 +78,7 @@ def test_rule_accepts(rule, path, text):
 
 def test_the_tree_keeps_the_rules():
     assert [f"{path}:{line}: {message}" for path, line, message in rules.check(SOURCE)] == []
+
+
+def test_every_rule_has_samples():
+    assert {rule for rule, _, _ in BAD} == {rule for rule, _, _ in GOOD} == set(rules.RULES)

@@ -17,7 +17,7 @@ static void parse(const char *body, struct node_request *ret)
 
 static void test_all_fields(void **state)
 {
-	cleanup_node_request struct node_request r;
+	cleanup_node_request struct node_request r = {0};
 
 	parse("{\"ram_bytes\":1073741824,\"cpus\":2,\"gpu_count\":1,\"persistent\":true,\"disk_"
 	      "image\":\"x\","
@@ -52,7 +52,7 @@ static void test_absent(void **state)
 					     "{\"network\":{\"allow\":null}}"};
 
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
-		cleanup_node_request struct node_request r;
+		cleanup_node_request struct node_request r = {0};
 
 		parse(bodies[i], &r);
 		assert_false(r.network.has_allow);
@@ -135,7 +135,7 @@ static void test_null_body(void **state)
 
 static void check_against(const char *body, const struct config_group *g, const char *message)
 {
-	cleanup_node_request struct node_request r;
+	cleanup_node_request struct node_request r = {0};
 	cleanup_error struct error *err = NULL;
 
 	parse(body, &r);

@@ -5,6 +5,10 @@ import os
 import re
 import sys
 
+TOOLS = os.path.abspath(os.path.join(os.path.dirname(__file__), ".."))
+sys.path.insert(0, TOOLS)
+import layers  # noqa: E402
+
 MAX_FILE_LINES = 450
 MAX_TEST_LINES = 700  # many short functions that are one list
 MAX_FUNCTION_LINES = 120
@@ -28,6 +32,26 @@ BANNED = {
     "strdup": "str_dup",
     "strndup": "str_ndup",
     "asprintf": "str_fmt",
+    "vasprintf": "str_vfmt",
+    "strncpy": "str_ndup, or memcpy with a checked size",
+    "strncat": "str_fmt",
+    "alloca": "mem_alloc",
+    "sleep": "the loop, or a deadline",
+    "mktemp": "fs_write_atomic, or mkostemp",
+    "tmpnam": "fs_write_atomic, or mkostemp",
+    "rand": "random_bytes",
+    "random": "random_bytes",
+    "setenv": "an environment for the child (struct proc_spec): threads read ours",
+    "putenv": "an environment for the child (struct proc_spec): threads read ours",
+    "localtime": "src/base/time.c",
+    "gmtime": "src/base/time.c",
+    "ctime": "src/base/time.c",
+    "inet_ntoa": "ip4_format",
+    "setjmp": "struct error",
+    "longjmp": "struct error",
+    "perror": "struct error",
+    "err": "struct error",
+    "atexit": "whoever owns it frees it",
 }
 # Static glibc loads the guest's NSS modules for these, and its libc with them.
 BANNED_IN_AGENT = re.compile(r"\b(getpw\w*|getgr(?:nam|gid|ent)\w*|getaddrinfo|gethostby\w*|getservby\w*)\s*\(")
@@ -112,7 +136,87 @@ def rule_header_guard(path, text):
             yield 1, f"the guard must be {guard}"
 
 
-RULES = [rule_license, rule_file_size, rule_function_size, rule_banned_calls, rule_cloexec, rule_unfinished, rule_header_guard]
+def rule_layer_includes(path, text):
+    """The build enforces this too (each folder sees only what it may use); this says it in words, for headers also."""
+    parts = path.split("/")
+    if len(parts) < 3 or parts[0] != "src" or not path.endswith((".c", ".h")):
+        return
+    may = {parts[1], *layers.read_layers(os.path.join(TOOLS, "layers.txt")).get(parts[1], [])}
+    for number, line in enumerate(text.split("\n"), 1):
+        found = re.match(r'#include "(?:([^/"]+)/)?[^"]*"', line)
+        if found and found.group(1) not in may:
+            yield number, (f"{line}: src/{parts[1]} may use {', '.join(sorted(may))} (tools/layers.txt)" if found.group(1)
+                           else f"{line}: write the folder too")
+
+
+def rule_cleanup_initialised(path, text):
+    """What is freed on every way out must hold something on the first of them."""
+    if not path.endswith((".c", ".h")):
+        return
+    for number, line in enumerate(strip_comments(text).split("\n"), 1):
+        found = re.match(r"\s+(?:static )?cleanup_\w+ (?:const )?(?:struct )?\w+ (.*?)[;,]?$", line)
+        if found and "=" not in found.group(1) and "(" not in found.group(1):
+            yield number, f"{line.strip()}: freed on the way out, so it needs a value from the start"
+
+
+def rule_error_last(path, text):
+    """struct error **err is the last parameter, but for a message's format."""
+    if not path.startswith("src/") or not path.endswith(".h"):
+        return
+    for found in re.finditer(r"struct error \*\*(\w+),\s*([^)]*)", strip_comments(text)):
+        if found.group(1) == "err" and "const char *fmt" not in found.group(2):
+            yield text.count("\n", 0, found.start()) + 1, "struct error **err is the last parameter"
+
+
+def rule_names(path, text):
+    """words_like_this for what is declared, WORDS_LIKE_THIS for macros; structs, enums and unions go by their tag."""
+    if not path.startswith("src/") or not path.endswith((".c", ".h")):
+        return
+    for number, line in enumerate(strip_comments(text).split("\n"), 1):
+        if re.match(r"\s*typedef\s+(struct|enum|union)\b", line):
+            yield number, "no typedef hides what is a struct, an enum or a union"
+        if re.match(r"\s*typedef\b.*\b\w+_t;", line):
+            yield number, "names that end in _t are POSIX's"
+        found = re.match(r"\s*(?:(?:static|const|struct|enum|union|unsigned|extern)\s+)*\w+\s+\**([a-z]+[A-Z]\w*)\s*[;=(,\[{]", line)
+        if found:
+            yield number, f"{found.group(1)}: words_like_this"
+        found = re.match(r"#\s*define\s+([a-z]\w*)\b(\(?)", line)
+        if found and not found.group(2) and not found.group(1).startswith("cleanup_"):
+            yield number, f"{found.group(1)}: a macro without arguments is written IN_CAPITALS"
+
+
+# Of a project's text, not of its readers: numbers of a tracker, paths of one machine; and what says nothing.
+WORDS = re.compile(r"\b(?:issues? #?\d+|blazing\w*|seamless\w*|effortless\w*|cutting[- ]edge|world[- ]class|revolutionary|"
+                   r"next[- ]generation|state[- ]of[- ]the[- ]art|game[- ]chang\w+)\b|(?<![\w.])/work/", re.I)
+
+
+def rule_words(path, text):
+    if path.startswith(("tools/lint/", "tests/lint/")):
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        found = WORDS.search(line)
+        if found:
+            yield number, f'"{found.group(0)}" does not belong here'
+
+
+def rule_spaces(path, text):
+    for number, line in enumerate(text.split("\n"), 1):
+        if line != line.rstrip():
+            yield number, "white space at the end of the line"
+        if path.endswith((".c", ".h")) and line.startswith(" " * 8):
+            yield number, "a tab, not eight spaces"
+    if text and not text.endswith("\n"):
+        yield text.count("\n") + 1, "the last line has no end"
+
+
+RULES = [rule_license, rule_file_size, rule_function_size, rule_banned_calls, rule_cloexec, rule_unfinished, rule_header_guard,
+         rule_layer_includes, rule_cleanup_initialised, rule_error_last, rule_names, rule_words, rule_spaces]
+CODE = (".c", ".h", ".py", ".sh")
+TEXT = (".md", ".scd", ".build", ".txt", ".in", ".service", ".bash")
+ON_TEXT = [rule_words, rule_spaces]
+
+
+DATA = re.compile(r"^tests/(?:fuzz/corpus|golden/\w+)/")  # bytes that tests compare with
 
 
 def source_files(root):
@@ -120,8 +224,9 @@ def source_files(root):
     for directory, subdirectories, names in os.walk(root):
         subdirectories[:] = sorted(name for name in subdirectories if not name.startswith(("build", ".")))
         for name in sorted(names):
-            if name.endswith((".c", ".h", ".py", ".sh")):
-                yield os.path.relpath(os.path.join(directory, name), root)
+            path = os.path.relpath(os.path.join(directory, name), root)
+            if name.endswith(CODE + TEXT) and not DATA.match(path):
+                yield path
 
 
 def check(root):
@@ -129,7 +234,7 @@ def check(root):
     for path in source_files(root):
         with open(os.path.join(root, path), encoding="utf-8") as file:
             text = file.read()
-        for rule in RULES:
+        for rule in RULES if path.endswith(CODE) else ON_TEXT:
             for line, message in rule(path, text):
                 yield path, line, message
         if path.startswith("src/") and path.endswith(".c"):
