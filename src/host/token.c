@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <grp.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -10,20 +11,35 @@
 
 enum { TOKEN_BYTES = 32, TOKEN_LIMIT = 4096 };
 
+/* Members of the group must get as far as the file, whatever the umask: through a new parent, and into the directory. */
+static int token_open_directory(const char *dir, const struct group *g, bool new_parent, struct error **err)
+{
+	cleanup_free char *parent = fs_dirname(dir);
+
+	if (new_parent && chmod(parent, 0755))
+		return error_errno(err, errno, "change the mode of %s", parent);
+	if (chown(dir, 0, g->gr_gid) || chmod(dir, 0750))
+		return error_errno(err, errno, "give %s to the group slicer", dir);
+	return 0;
+}
+
 static int token_make(const char *path, struct error **err)
 {
 	const struct group *g = geteuid() == 0 ? getgrnam("slicer") : NULL;
-	cleanup_free char *dir = fs_dirname(path);
+	cleanup_free char *dir = fs_dirname(path), *parent = fs_dirname(dir);
+	bool new_parent = !fs_exists(parent);
 	cleanup_free char *hex = NULL, *line = NULL;
 	unsigned char bytes[TOKEN_BYTES];
 
-	if (random_bytes(bytes, sizeof(bytes), err) || fs_mkdir_p(dir, g ? 0750 : 0700, err))
+	if (random_bytes(bytes, sizeof(bytes), err) || fs_mkdir_p(dir, 0700, err))
 		return -1;
 	hex = hex_encode(bytes, sizeof(bytes));
 	line = str_fmt("%s\n", hex);
 	if (fs_write_atomic(path, line, strlen(line), g ? 0640 : 0600, err))
 		return -1;
-	if (g && (chown(dir, 0, g->gr_gid) || chown(path, 0, g->gr_gid)))
+	if (g && token_open_directory(dir, g, new_parent, err))
+		return -1;
+	if (g && (chown(path, 0, g->gr_gid) || chmod(path, 0640)))
 		return error_errno(err, errno, "give %s to the group slicer", path);
 	return 0;
 }
