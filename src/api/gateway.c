@@ -130,7 +130,8 @@ static void gateway_expired(void *arg)
 	struct gateway *g = arg;
 	cleanup_error struct error *error = NULL;
 
-	error_set(&error, ERR_INTERNAL, "the agent in the VM does not answer");
+	error_set(&error, ERR_INTERNAL,
+		  "the agent in the VM does not answer: its guest hangs or is overloaded; slicer vm logs shows its console, slicer vm shutdown ends it");
 	gateway_fail(g, error);
 }
 

@@ -140,7 +140,8 @@ static void attach_on_reset(struct vm *vm)
 {
 	session_expect_boot(vm->session);
 	attach_arm_boot_timer(vm);
-	if (!vm->guest_said_bye)
+	/* One that resets faster than that is looked at all the same. */
+	if (!vm->guest_said_bye && !timer_pending(vm->reset_timer))
 		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
 }
 

@@ -143,14 +143,14 @@ static const struct op_step stop_steps[] = {
 static char *stop_record(void *ctx, const char *step)
 {
 	struct stop *s = ctx;
+	struct vm then = *s->vm; /* nobody is shown what can still fail, or told of an end and then refused what follows */
 
 	if (!str_eq(step, "commit"))
 		return record_format(s->vm, "stop", step);
-	s->vm->state = s->then;
-	vm_touch(s->vm);
+	then.state = s->then;
 	if (s->then == VM_STATE_STOPPED)
-		memset(&s->vm->processes, 0, sizeof(s->vm->processes));
-	return record_format(s->vm, NULL, NULL);
+		then.processes = (struct vm_processes){0};
+	return record_format(&then, NULL, NULL);
 }
 
 /* A record that cannot be written must not keep a VM from ending: on a full disk that is what makes room. The old one and what
@@ -191,6 +191,7 @@ static void stop_done(void *ctx, const struct error *error)
 		stop_failed(s, "stop", error);
 	} else {
 		log_info("[%s] stopped", vm->hostname);
+		vm->processes = (struct vm_processes){0};
 		vm_set_state(vm, VM_STATE_STOPPED);
 	}
 	stop_free(s);

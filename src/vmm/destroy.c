@@ -17,6 +17,7 @@
 enum {
 	DESTROY_ASK_MS = 3000,
 	DESTROY_KILL_MS = 2000,
+	DESTROY_CHILDREN_MAX = 16,
 	DESTROY_PROC_MAX = 8192, /* bytes read of a file in /proc */
 };
 
@@ -135,8 +136,13 @@ static int destroy_process(pid_t pid, uint64_t start, const char *what, struct e
 	return error_set(err, ERR_TIMEOUT, "the %s (pid %d) does not end", what, (int)pid);
 }
 
-/* The VMM and its helpers, when all that is known is their monitor. */
-static int destroy_children(pid_t monitor, struct error **err)
+/* What a monitor has started, when only itself is known. */
+struct children {
+	int fds[DESTROY_CHILDREN_MAX];
+	size_t n;
+};
+
+static void children_kill(pid_t monitor, struct children *ret)
 {
 	cleanup_free char *path = str_fmt("/proc/%d/task/%d/children", (int)monitor, (int)monitor);
 	cleanup_free char *text = NULL;
@@ -144,31 +150,50 @@ static int destroy_children(pid_t monitor, struct error **err)
 	uint64_t pid;
 
 	if (fs_read_file(path, DESTROY_PROC_MAX, &text, NULL, NULL) < 0)
-		return 0; /* of a kernel that does not tell: they die with it */
+		return; /* of a kernel that does not tell: they die with it */
 	pids = strv_split(str_trim(text), ' ');
-	for (char **p = pids; *p; p++) {
-		uint64_t start;
+	for (char **p = pids; *p && ret->n < DESTROY_CHILDREN_MAX; p++) {
+		int fd = str_to_u64(*p, 2, INT32_MAX, "pid", &pid, NULL) < 0
+			     ? -1
+			     : proc_pidfd((pid_t)pid, proc_start_time((pid_t)pid), NULL);
 
-		if (str_to_u64(*p, 2, INT32_MAX, "pid", &pid, NULL) < 0)
+		if (fd < 0)
 			continue;
-		start = proc_start_time((pid_t)pid);
-		if (start && destroy_process((pid_t)pid, start, "VMM", err) < 0)
-			return -1;
+		syscall(SYS_pidfd_send_signal, fd, SIGKILL, NULL, 0);
+		ret->fds[ret->n++] = fd;
 	}
-	return 0;
 }
 
-/* The VMM first: its monitor, when it is well, sees the end and writes the record of it. */
+static int children_wait(struct children *c, struct error **err)
+{
+	int64_t deadline = clock_ms() + DESTROY_KILL_MS;
+	bool left = false;
+
+	for (size_t i = 0; i < c->n; i++) {
+		struct pollfd p = {.fd = c->fds[i], .events = POLLIN};
+		int64_t ms = deadline - clock_ms();
+
+		left = poll(&p, 1, ms > 0 ? (int)ms : 0) <= 0 || left;
+		close(c->fds[i]);
+	}
+	return left ? error_set(err, ERR_TIMEOUT, "what a monitor has started does not end") : 0;
+}
+
+/* The VMM first: its monitor, when it is well, sees the end and writes the record of it. When it is not, its children can only
+ * be waited for after its own end: a pid namespace ends when all in it are reaped. */
 static int destroy_processes(const struct vmm_process *p, struct error **err)
 {
+	struct children c = {0};
+	int rc;
+
 	if (p->vmm_pid && destroy_process(p->vmm_pid, p->vmm_start, "VMM", err) < 0)
 		return -1;
 	if (!p->monitor_pid)
 		return 0;
-	if (!p->vmm_pid && proc_is_alive(p->monitor_pid, p->monitor_start) &&
-	    destroy_children(p->monitor_pid, err) < 0)
-		return -1;
-	return destroy_process(p->monitor_pid, p->monitor_start, "monitor", err);
+	if (!p->vmm_pid && proc_is_alive(p->monitor_pid, p->monitor_start))
+		children_kill(p->monitor_pid, &c);
+	rc = destroy_process(p->monitor_pid, p->monitor_start, "monitor", err);
+	return children_wait(&c, rc < 0 ? NULL : err) < 0 ? -1 : rc;
 }
 
 int vmm_destroy(const char *run_dir, const struct vmm_process *process, struct error **err)

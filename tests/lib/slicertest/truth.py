@@ -11,7 +11,8 @@ def _running(daemon):
     found = {}
     for pid in proc.descendants(os.getpid()):
         words = proc.cmdline(pid)
-        if words and words[0].endswith("slicer-monitor") and words[1].startswith(daemon.group + "-") and proc.alive(pid):
+        if (words and words[0].endswith("slicer-monitor") and words[1].startswith(daemon.group + "-") and proc.alive(pid) and
+                proc.name_of(pid) != "jail-keeper"):  # which is the same program
             vmms = [p for p in proc.children(pid) if proc.alive(p) and "fakevmm" in " ".join(proc.cmdline(p)[:1])]
             found[words[1]] = (pid, vmms)
     return found
