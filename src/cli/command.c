@@ -131,6 +131,7 @@ static int dispatch(struct cli *cli, char *const *argv, struct error **err)
 		return show_help(cli, &p, err);
 	if (check_args(cli->command, &p, err))
 		return -1;
+	cli->runs = true;
 	return cli->command->run(cli, &p, err);
 }
 
@@ -144,7 +145,7 @@ int command_main(const struct command *root, int argc, char *const *argv)
 		error_errno(&err, errno, "cannot write to standard output");
 	if (err) {
 		fprintf(stderr, "slicer: error: %s\n", error_message(err));
-		if (err->code == ERR_INVALID)
+		if (err->code == ERR_INVALID && !(cli.runs && cli.command->reads_file))
 			fprintf(stderr, "See \"slicer%s%s --help\".\n", cli.path ? " " : "",
 				cli.path ? cli.path : "");
 		if (rc <= 0)

@@ -14,6 +14,7 @@ struct cli {
 	const struct command *root;
 	const struct command *command; /* the one that runs */
 	char *path;                    /* as it is called: "vm exec" */
+	bool runs;                     /* its command line was understood */
 };
 
 /* Returns the exit code of the program, or -1 with *err set: it is printed as "slicer: error: ..." and the exit code is 2
@@ -36,6 +37,7 @@ struct command {
 	unsigned min_args, max_args;
 	unsigned stop_after;                    /* everything after that many arguments is an argument; 0: never */
 	bool local;                             /* does not talk to the daemon: the help omits connection options */
+	bool reads_file;                        /* what is invalid is most likely in a file: no word of --help then */
 	bool hidden;
 };
 

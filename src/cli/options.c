@@ -80,8 +80,10 @@ static int bool_value(const char *text, uint64_t *ret, struct error **err)
 	return 0;
 }
 
+/* The error names the option. */
 static int convert(const struct option_spec *o, const char *text, uint64_t *ret, struct error **err)
 {
+	cleanup_free char *what = str_fmt("--%s", o->name);
 	int64_t ns = 0;
 
 	switch (o->type) {
@@ -89,14 +91,14 @@ static int convert(const struct option_spec *o, const char *text, uint64_t *ret,
 	case OPTION_STRINGS:
 		return 0;
 	case OPTION_BOOL:
-		return bool_value(text, ret, err);
+		return bool_value(text, ret, err) ? error_wrap(err, "%s", what) : 0;
 	case OPTION_INT:
-		return str_to_u64(text, o->min, o->max ? o->max : UINT32_MAX, "the value", ret, err);
+		return str_to_u64(text, o->min, o->max ? o->max : UINT32_MAX, what, ret, err);
 	case OPTION_SIZE:
-		return size_parse(text, ret, err);
+		return size_parse(text, ret, err) ? error_wrap(err, "%s", what) : 0;
 	case OPTION_DURATION:
 		if (duration_parse(text, &ns, err))
-			return -1;
+			return error_wrap(err, "%s", what);
 		*ret = (uint64_t)ns;
 		return 0;
 	}
@@ -115,7 +117,7 @@ static int add_value(struct parsed *p, const struct option_spec *o, const char *
 	uint64_t number = 0;
 
 	if (convert(o, text, &number, err))
-		return error_wrap(err, "--%s", o->name);
+		return -1;
 	if (!o->commas) {
 		append_value(p, o, str_dup(text), number);
 		return 0;

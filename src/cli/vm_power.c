@@ -32,7 +32,7 @@ static int run_shutdown(struct cli *cli, const struct parsed *args, struct error
 	vm = vm_or_only(&c, args->nargs ? args->args[0] : NULL, err);
 	if (!vm || vm_call(&c, &vm, "POST", "/shutdown?action=shutdown", NULL, POWER_TIMEOUT_MS, &reply, err))
 		return -1;
-	printf("%s: shutdown requested\n", vm);
+	printf("%s: stopped\n", vm);
 	return 0;
 }
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <errno.h>
+
 #include "base/fs.h"
 #include "base/str.h"
 #include "config/check.h"
@@ -198,6 +200,8 @@ int config_load_file(const char *path, struct config **ret, struct error **err)
 	if (fs_read_file(path, CONFIG_FILE_MAX, &text, &n, err) < 0) {
 		if (err && (*err)->code == ERR_TOO_LARGE)
 			(*err)->code = ERR_INVALID; /* it cannot be right: the same exit status as for what is in it */
+		if (err && (*err)->sys_errno == ENOENT)
+			return error_wrap(err, "there is no such configuration (slicer new prints one)");
 		return error_wrap(err, "cannot read the configuration");
 	}
 	if (config_parse(text, n, path, &cfg, err) < 0 || config_check(cfg, err) < 0)

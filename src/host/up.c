@@ -310,6 +310,7 @@ const struct command command_up = {
 		   "VMs that a killed daemon left running are taken over by the next one.\n",
 	.options = up_options,
 	.run = up_run,
+	.reads_file = true,
 	.max_args = 1,
 	.local = true,
 };
