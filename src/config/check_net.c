@@ -198,25 +198,46 @@ static int check_isolated(const struct config *cfg, size_t i, struct error **err
 	return g->count > room ? fail_count(cfg, i, room, "the range, at one /30 per VM,", err) : 0;
 }
 
+static bool same_port(const char *a, const char *b)
+{
+	struct ip4_forward fa, fb;
+
+	return ip4_parse_forward(a, &fa, NULL) == 0 && ip4_parse_forward(b, &fb, NULL) == 0 && fa.host_port == fb.host_port &&
+	       (fa.host_addr == fb.host_addr || !fa.host_addr || !fb.host_addr);
+}
+
+static bool is_api_port(const struct config *cfg, const struct ip4_forward *f)
+{
+	uint32_t addr = 0;
+
+	if (!cfg->api.enabled || config_api_socket(cfg) || cfg->api.port != f->host_port)
+		return false;
+	return ip4_parse(cfg->api.bind_address, &addr, NULL) < 0 || !addr || !f->host_addr || addr == f->host_addr;
+}
+
 static int check_user(const struct config *cfg, size_t i, struct error **err)
 {
 	const struct config_group *g = &cfg->groups[i];
 	char **list = g->network.forwards;
-	struct ip4_forward a, b;
+	struct ip4_forward a;
 
-	if (list && g->count > 1)
+	if (list && g->count != 1)
 		return check_fail(cfg, i, "network.forwards", err,
-				  "a port of the host can lead to one VM only, and count is %u; "
-				  "use `slicer vm forward`",
+				  "a port of the host leads to one VM, the first of its group, and count is %u; set count: 1, or use "
+				  "`slicer vm forward`",
 				  g->count);
 	for (size_t k = 0; list && list[k]; k++) {
 		if (ip4_parse_forward(list[k], &a, err) < 0)
 			return -1;
 		for (size_t j = 0; j < k; j++)
-			if (ip4_parse_forward(list[j], &b, NULL) == 0 &&
-			    a.host_port == b.host_port && a.host_addr == b.host_addr)
+			if (same_port(list[j], list[k]))
 				return check_fail(cfg, i, "network.forwards", err,
 						  "host port %u is there twice", a.host_port);
+		if (is_api_port(cfg, &a))
+			return check_fail(cfg, i, "network.forwards", err,
+					  "host port %u is where the API listens; forward another, or set api.port, or a socket as "
+					  "api.bind_address",
+					  a.host_port);
 	}
 	return 0;
 }
@@ -249,6 +270,15 @@ static bool own_subnet(const struct config_group *g, struct ip4_cidr *ret)
 	if (g->network.mode == NET_ISOLATED && g->network.range)
 		return ip4_parse_cidr(g->network.range, ret, NULL) == 0;
 	return false;
+}
+
+static int check_forwards_of_pair(const struct config *cfg, size_t i, size_t j, struct error **err)
+{
+	for (char **a = cfg->groups[i].network.forwards; a && *a; a++)
+		for (char **b = cfg->groups[j].network.forwards; b && *b; b++)
+			if (same_port(*a, *b))
+				return check_fail(cfg, i, "network.forwards", err, "host_groups[%zu] forwards the port of \"%s\" too", j, *a);
+	return 0;
 }
 
 static int check_pair(const struct config *cfg, size_t i, size_t j, struct error **err)
@@ -302,7 +332,7 @@ int check_networks(const struct config *cfg, struct error **err)
 {
 	for (size_t i = 0; i < cfg->ngroups; i++)
 		for (size_t j = 0; j < cfg->ngroups; j++)
-			if ((j < i && check_pair(cfg, i, j, err) < 0) ||
+			if ((j < i && (check_pair(cfg, i, j, err) < 0 || check_forwards_of_pair(cfg, i, j, err) < 0)) ||
 			    check_slot_subnets(cfg, i, j, err) < 0)
 				return -1;
 	return 0;

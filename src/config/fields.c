@@ -100,8 +100,8 @@ static const struct field network_fields[] = {
 	 .preset_doc = "the interface of the default route",
 	 .help = "Macvtap mode: the host's interface through which VMs join the LAN"},
 	{.key = "forwards", .type = FIELD_STRV, AT(forwards), .max = 64, .item_max = 64,
-	 .check = syntax_forward, .flags = FIELD_NOT_YET,
-	 .help = "User mode: ports of the host that lead to the VM: `HOSTPORT:GUESTPORT`, "
+	 .check = syntax_forward,
+	 .help = "User mode, `count: 1`: ports of the host that lead to the VM: `HOSTPORT:GUESTPORT`, "
 	         "`HOSTPORT:GUESTADDR:GUESTPORT` or `HOSTADDR:HOSTPORT:GUESTADDR:GUESTPORT`"},
 };
 #undef AT

@@ -31,6 +31,7 @@ static const struct option_spec new_options[] = {
 	{"tap-prefix", 0, OPTION_STRING, "NAME",
 	 "Bridge: what the names of the VMs' interfaces begin with"},
 	{"forward", 0, OPTION_STRINGS, "SPEC", "User network: HOSTPORT:GUESTPORT"},
+	{"forward-defaults", 0, OPTION_BOOL, NULL, "User network: SSH, HTTP, HTTPS as 2222:22, 8080:80, 8443:443"},
 	{"dns", 0, OPTION_STRINGS, "IP", "Name server of the VMs (8.8.8.8, 1.1.1.1)"},
 	{"image", 0, OPTION_STRING, "IMAGE", "Image of the VMs (" CONFIG_DEFAULT_IMAGE ")"},
 	{"min", 0, OPTION_BOOL, NULL, "Use the smallest image"},
@@ -79,7 +80,6 @@ static const struct row network_rows[] = {
 	{"range", "range", TEXT},	    {"isolated-range", "range", TEXT},
 	{"address", "addresses", LIST}, {"allow", "allow", LIST},
 	{"drop", "drop", LIST},	    {"parent", "parent", TEXT},
-	{"forward", "forwards", LIST},
 };
 static const struct row top_rows[] = {
 	{"hypervisor", "hypervisor", TEXT}, {"accel", "accel", TEXT},
@@ -168,6 +168,20 @@ static int write_bridge(FILE *out, int indent, const struct parsed *p, struct er
 	    err);
 }
 
+/* Ports that a developer's VM is mostly reached by, above 1024, which need no root. */
+static const char *const forward_defaults[] = {"2222:22", "8080:80", "8443:443"};
+
+static void write_forwards(FILE *out, int indent, const struct parsed *p)
+{
+	cleanup_strv char **list = parsed_strings(p, "forward");
+
+	for (size_t i = 0; parsed_bool(p, "forward-defaults", false) && i < ARRAY_LEN(forward_defaults); i++)
+		if (!strv_contains(list, forward_defaults[i]))
+			strv_append(&list, forward_defaults[i]);
+	if (list)
+		yaml_list(out, indent, "forwards", list);
+}
+
 static int write_network(FILE *out, int indent, const struct parsed *p, struct error **err)
 {
 	const char *mode = net_mode(p);
@@ -185,6 +199,7 @@ static int write_network(FILE *out, int indent, const struct parsed *p, struct e
 			return -1;
 	}
 	write_rows(out, indent + 2, p, network_rows, ARRAY_LEN(network_rows));
+	write_forwards(out, indent + 2, p);
 	return 0;
 }
 
@@ -229,6 +244,12 @@ static int write_group_defaults(FILE *out, const struct parsed *p, struct error 
 	return 0;
 }
 
+/* Port 8080 of the defaults is the API's as well, unless that is told where to listen. */
+static bool api_moves(const struct parsed *p)
+{
+	return parsed_bool(p, "forward-defaults", false) && !any_given(p, api_rows, ARRAY_LEN(api_rows));
+}
+
 static void write_top_defaults(FILE *out, const struct parsed *p)
 {
 	if (!parsed_given(p, "min"))
@@ -236,7 +257,7 @@ static void write_top_defaults(FILE *out, const struct parsed *p)
 	write_default(out, 2, p, "hypervisor", &config_type, "hypervisor", NULL);
 	write_default(out, 2, p, "accel", &config_type, "accel", NULL);
 	write_default(out, 2, p, "graceful-shutdown", &config_type, "graceful_shutdown", NULL);
-	if (!any_given(p, api_rows, ARRAY_LEN(api_rows)) && !parsed_given(p, "api-auth"))
+	if (!any_given(p, api_rows, ARRAY_LEN(api_rows)) && !parsed_given(p, "api-auth") && !api_moves(p))
 		fprintf(out, "  # api:\n  #   bind_address: 127.0.0.1\n  #   port: 8080\n");
 }
 
@@ -257,9 +278,11 @@ static void write_services(FILE *out, const struct parsed *p)
 {
 	bool auth = parsed_given(p, "api-auth");
 
-	if (auth || any_given(p, api_rows, ARRAY_LEN(api_rows))) {
+	if (auth || api_moves(p) || any_given(p, api_rows, ARRAY_LEN(api_rows))) {
 		fprintf(out, "  api:\n");
 		write_rows(out, 4, p, api_rows, ARRAY_LEN(api_rows));
+		if (api_moves(p))
+			yaml_text(out, 4, "bind_address", "./slicer.sock");
 	}
 	if (auth)
 		fprintf(out, "    auth:\n      enabled: %s\n",
@@ -320,6 +343,9 @@ static int check_options(const struct parsed *p, struct error **err)
 		return error_set(
 		    err, ERR_INVALID, "--cidr needs --net bridge or macvtap%s",
 		    str_eq(mode, "isolated") ? "; isolated networks take --isolated-range" : "");
+	if ((parsed_given(p, "forward") || parsed_given(p, "forward-defaults")) && !str_eq(mode, "user"))
+		return error_set(err, ERR_INVALID,
+				 "--forward needs --net user; for other networks there is `slicer vm forward`");
 	for (size_t i = 0; str_eq(mode, "cni") && i < ARRAY_LEN(network_rows); i++)
 		if (parsed_given(p, network_rows[i].option))
 			return error_set(err, ERR_INVALID, "--%s has no meaning with --net cni",

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "api/api.h"
+#include "api/forwards.h"
 #include "base/fs.h"
 #include "base/helper.h"
 #include "base/kept.h"
@@ -42,6 +43,7 @@ struct daemon {
 	struct worker_pool *pool, *downloads;
 	struct manager *manager;
 	struct api *api;
+	struct forwards *forwards;
 	struct http1_server *server;
 	struct loop_signal *sigint, *sigterm;
 	unsigned stop_signals;
@@ -214,6 +216,9 @@ static int up_build(struct daemon *d, struct error **err)
 	if (!d->manager)
 		return -1;
 	d->api = api_new(d->loop, d->manager, &d->api_options);
+	d->forwards = forwards_new(d->loop, d->manager, d->config, err);
+	if (!d->forwards)
+		return -1;
 	if (d->listen_fd >= 0)
 		d->server = http1_server_new(d->loop, TAKE_FD(d->listen_fd), NULL, api_handle, d->api);
 	d->sigint = loop_signal_new(d->loop, SIGINT, up_on_signal, d);
@@ -243,6 +248,7 @@ static void up_teardown(struct daemon *d)
 
 	/* The calls of open connections hang on VMs: connections go first. */
 	http1_server_free(&d->server);
+	forwards_free(&d->forwards);
 	worker_pool_free(&d->downloads);
 	worker_pool_free(&d->pool);
 	manager_free(&d->manager);

@@ -55,6 +55,7 @@ EXAMPLES = {
     "cni": ["vm", "--net", "cni"],
     "user": ["dev", "--net", "user", "--image", "micro", "--accel", "tcg", "--ram", "1", "--cpu", "1",
              "--forward", "8022:22"],
+    "user-defaults": ["dev", "--net", "user", "--forward-defaults", "--forward", "9000:9000"],
     "everything": ["--count", "2", "--vcpu=3", "--ram_gb", "8", "big", "--dns", "1.1.1.1", "--dns=9.9.9.9",
                    "--storage", "image", "--storage-size", "25G", "--persistent", "true", "--ca",
                    "--image", "ghcr.io/owner/name:tag", "--github", "octo-cat", "--ssh-key", "ssh-ed25519 AAAA me",

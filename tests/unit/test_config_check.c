@@ -111,11 +111,27 @@ static const struct {
      "f:3:48: host_groups[0].network.range: without a gateway, addresses come from the LAN's DHCP "
      "server; add gateway: "
      "ADDRESS/LENGTH"},
+    {"{name: vm, network: {mode: macvtap, gateway: 10.0.0.1/27}}",
+     "f:3:50: host_groups[0].network.gateway: 10.0.0.1/27 is a subnet of fewer than 64 addresses, of which none can be taken "
+     "unasked; say which ones the VMs may have with range: FIRST-LAST, or addresses"},
+    {"{name: vm, count: 36, network: {mode: macvtap, gateway: 10.0.0.1/24}}",
+     "f:3:23: host_groups[0].count: 36 VMs need more addresses than the end of the subnet has (35); lower count or give more"},
+    {"{name: vm, count: 35, network: {mode: macvtap, gateway: 10.0.0.254/24}}",
+     "f:3:23: host_groups[0].count: 35 VMs need more addresses than the end of the subnet has (34); lower count or give more"},
     /* user */
     {"{name: vm, count: 2, network: {mode: user, forwards: [\"80:80\"]}}",
-     "f:3:58: host_groups[0].network.forwards: a port of the host can lead to one VM only, and "
-     "count is 2; use `slicer vm "
-     "forward`"},
+     "f:3:58: host_groups[0].network.forwards: a port of the host leads to one VM, the first of its "
+     "group, and count is 2; set count: 1, or use `slicer vm forward`"},
+    {"{name: vm, count: 0, network: {mode: user, forwards: [\"80:80\"]}}",
+     "f:3:58: host_groups[0].network.forwards: a port of the host leads to one VM, the first of its "
+     "group, and count is 0; set count: 1, or use `slicer vm forward`"},
+    {"{name: vm, network: {mode: user, forwards: [\"80:80\", \"0.0.0.0:80:127.0.0.1:81\"]}}",
+     "f:3:48: host_groups[0].network.forwards: host port 80 is there twice"},
+    {"{name: vm, network: {mode: user, forwards: [\"8080:80\"]}}",
+     "f:3:48: host_groups[0].network.forwards: host port 8080 is where the API listens; forward another, or set api.port, or a "
+     "socket as api.bind_address"},
+    {"{name: a, network: {mode: user, forwards: [\"90:80\"]}}\n{name: b, network: {mode: user, forwards: [\"90:81\"]}}",
+     "f:4:47: host_groups[1].network.forwards: host_groups[0] forwards the port of \"90:81\" too"},
     {"{name: vm, network: {mode: user, forwards: [\"80:80\", \"80:81\"]}}",
      "f:3:48: host_groups[0].network.forwards: host port 80 is there twice"},
     /* slots */
