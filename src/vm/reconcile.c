@@ -131,7 +131,7 @@ static void reconcile_vm(struct manager *m, const struct look_vm *seen)
 	reconcile_network(vm, seen);
 	if (seen->ended && vm->vmm_timer) {
 		timer_set(vm->vmm_timer, VMM_RECONNECT_MS); /* unless its monitor says more by then */
-	} else if (vm->state == VM_STATE_STOPPED && (seen->left_over || (vm->stuck && !vm_is_kept(vm)))) {
+	} else if (vm->state == VM_STATE_STOPPED && (seen->left_over || (vm->stuck && (vm->restart || !vm_is_kept(vm))))) {
 		reconcile_stopped(vm);
 	} else if (seen->no_record) {
 		log_warn("[%s] its record is gone: writing it again", vm->hostname);

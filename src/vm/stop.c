@@ -127,17 +127,20 @@ static int stop_network(void *ctx, struct op *op, struct error **err)
 	return network_job_down(&((struct stop *)ctx)->net, err);
 }
 
-static int stop_commit(void *ctx, struct op *op, struct error **err)
+/* The record of the step is what it is for. Of the first: what the guest was asked for is finished by the next daemon, should
+ * this one not live to see it; of the last: it has stopped. */
+static int stop_written(void *ctx, struct op *op, struct error **err)
 {
-	return 0; /* the record of this step is the commit */
+	return 0;
 }
 
 static const struct op_step stop_steps[] = {
+	{.name = "begin", .kind = OP_STEP_WORKER, .run = stop_written},
 	{.name = "ask", .kind = OP_STEP_WAIT, .deadline_ms = GRACEFUL_STOP_MS, .run = stop_ask, .expire = stop_ask_expired},
 	{.name = "detach", .kind = OP_STEP_LOOP, .run = stop_detach},
 	{.name = "kill", .kind = OP_STEP_WORKER, .run = stop_kill},
 	{.name = "network", .kind = OP_STEP_WORKER, .run = stop_network},
-	{.name = "commit", .kind = OP_STEP_WORKER, .run = stop_commit},
+	{.name = "commit", .kind = OP_STEP_WORKER, .run = stop_written},
 };
 
 static char *stop_record(void *ctx, const char *step)
