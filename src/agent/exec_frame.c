@@ -120,21 +120,15 @@ size_t utf8_whole(const char *s, size_t n)
 
 char *frame_output(const char *stream, const void *data, size_t n, bool base64, const char *now, size_t *ret_len)
 {
-	cleanup_free char *payload = NULL;
-	struct json_object *text;
-	char *line;
+	static const char end[] = "\",\"exit_code\":0}\n";
+	bool text = !base64 && is_utf8(data, n);
+	cleanup_free char *head = str_fmt("{\"timestamp\":\"%s\",\"type\":\"%s\",%s\"%s\":\"", now, stream,
+					  text ? "" : "\"encoding\":\"base64\",", stream);
+	char *line = mem_realloc(NULL, strlen(head) + (text ? JS_ESCAPED_MAX(n) : BASE64_SIZE(n)) + sizeof(end));
+	char *at = stpcpy(line, head);
 
-	if (base64 || !is_utf8(data, n)) {
-		payload = base64_encode(data, n);
-		line = str_fmt("{\"timestamp\":\"%s\",\"type\":\"%s\",\"encoding\":\"base64\",\"%s\":\"%s\",\"exit_code\":0}\n",
-			       now, stream, stream, payload);
-		*ret_len = strlen(line);
-		return line;
-	}
-	text = json_object_new_string_len(data, (int)n);
-	payload = js_to_string(text);
-	json_object_put(text);
-	line = str_fmt("{\"timestamp\":\"%s\",\"type\":\"%s\",\"%s\":%s,\"exit_code\":0}\n", now, stream, stream, payload);
-	*ret_len = strlen(line);
+	at = text ? js_escape(at, data, n) : base64_append(at, data, n);
+	memcpy(at, end, sizeof(end));
+	*ret_len = (size_t)(at - line) + sizeof(end) - 1;
 	return line;
 }

@@ -49,44 +49,66 @@ int hex_decode(const char *s, void *ret, size_t n)
 	return 0;
 }
 
-static char *encode64(const unsigned char *p, size_t n, const char *alphabet, bool pad)
+/* One or two bytes that are left over. */
+static char *encode64_rest(const unsigned char *p, size_t n, const char *alphabet, bool pad, char *out)
 {
-	char *out = mem_alloc_array(n / 3 + 2, 4);
-	size_t used = 0;
+	uint32_t v = (uint32_t)p[0] << 16 | (n > 1 ? (uint32_t)p[1] << 8 : 0);
 
-	for (size_t i = 0; i < n; i += 3) {
-		size_t have = n - i < 3 ? n - i : 3;
-		uint32_t v = (uint32_t)p[i] << 16;
-
-		if (have > 1)
-			v |= (uint32_t)p[i + 1] << 8;
-		if (have > 2)
-			v |= p[i + 2];
-		for (size_t k = 0; k < 4; k++) {
-			if (k <= have)
-				out[used++] = alphabet[v >> (18 - 6 * k) & 63];
-			else if (pad)
-				out[used++] = '=';
-		}
+	for (size_t k = 0; k < 4; k++) {
+		if (k <= n)
+			*out++ = alphabet[v >> (18 - 6 * k) & 63];
+		else if (pad)
+			*out++ = '=';
 	}
 	return out;
 }
 
+/* Output of commands goes through here in bulk, in guests that may be emulated: no branch but the loop's. */
+static char *encode64(const unsigned char *p, size_t n, const char *alphabet, bool pad, char *out)
+{
+	const unsigned char *end = p + n / 3 * 3;
+
+	for (; p < end; p += 3, out += 4) {
+		uint32_t v = (uint32_t)p[0] << 16 | (uint32_t)p[1] << 8 | p[2];
+
+		out[0] = alphabet[v >> 18];
+		out[1] = alphabet[v >> 12 & 63];
+		out[2] = alphabet[v >> 6 & 63];
+		out[3] = alphabet[v & 63];
+	}
+	return n % 3 ? encode64_rest(p, n % 3, alphabet, pad, out) : out;
+}
+
+char *base64_append(char *out, const void *data, size_t n)
+{
+	return encode64(data, n, base64_std, true, out);
+}
+
 char *base64_encode(const void *data, size_t n)
 {
-	return encode64(data, n, base64_std, true);
+	char *text = mem_alloc(BASE64_SIZE(n) + 1);
+
+	encode64(data, n, base64_std, true, text);
+	return text;
 }
 
 char *base64url_encode(const void *data, size_t n)
 {
-	return encode64(data, n, base64_url, false);
+	char *text = mem_alloc(BASE64_SIZE(n) + 1);
+
+	encode64(data, n, base64_url, false, text);
+	return text;
 }
 
 static int base64_value(char c)
 {
-	const char *p = c ? strchr(base64_std, c) : NULL;
-
-	return p ? (int)(p - base64_std) : -1;
+	if (c >= 'A' && c <= 'Z')
+		return c - 'A';
+	if (c >= 'a' && c <= 'z')
+		return c - 'a' + 26;
+	if (c >= '0' && c <= '9')
+		return c - '0' + 52;
+	return c == '+' ? 62 : c == '/' ? 63 : -1;
 }
 
 /* Decodes all of s but the padding, `digits` characters; returns the number of bytes or -1 and the

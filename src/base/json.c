@@ -229,6 +229,36 @@ void js_add_strv(struct json_object *obj, const char *key, char *const *list)
 	js_add(obj, key, array);
 }
 
+static char *escape_char(char *out, unsigned char c)
+{
+	static const char shorts[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r',
+				      ['"'] = '"', ['\\'] = '\\'};
+	static const char digits[] = "0123456789abcdef";
+
+	*out++ = '\\';
+	if (shorts[c]) {
+		*out++ = shorts[c];
+		return out;
+	}
+	memcpy(out, "u00", 3);
+	out[3] = digits[c >> 4];
+	out[4] = digits[c & 15];
+	return out + 5;
+}
+
+char *js_escape(char *out, const char *data, size_t n)
+{
+	for (const char *end = data + n; data < end; data++) {
+		unsigned char c = (unsigned char)*data;
+
+		if (c < 0x20 || c == '"' || c == '\\')
+			out = escape_char(out, c);
+		else
+			*out++ = *data;
+	}
+	return out;
+}
+
 char *js_to_string(struct json_object *obj)
 {
 	return str_dup(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN |

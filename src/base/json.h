@@ -31,6 +31,10 @@ void js_add_i64(struct json_object *obj, const char *key, int64_t value);
 void js_add_u64(struct json_object *obj, const char *key, uint64_t value);
 void js_add(struct json_object *obj, const char *key, struct json_object *take); /* owns take from here on */
 void js_add_strv(struct json_object *obj, const char *key, char *const *list);   /* [] for an empty list */
+/* The inside of a JSON string (RFC 8259 §7) for n bytes of valid UTF-8, into `out`, which has room for JS_ESCAPED_MAX(n);
+ * returns where it ends. As json-c writes it, without copies: for what passes in bulk. */
+#define JS_ESCAPED_MAX(n) ((n) * 6)
+char *js_escape(char *out, const char *data, size_t n);
 char *js_to_string(struct json_object *obj);        /* compact, slashes unescaped; the caller's */
 char *js_to_string_pretty(struct json_object *obj);
 

@@ -35,7 +35,10 @@ void strv_free(char ***list);
 
 char *hex_encode(const void *data, size_t n);
 int hex_decode(const char *s, void *ret, size_t n); /* exactly 2n digits, else -1 */
+#define BASE64_SIZE(n) (((n) + 2) / 3 * 4)          /* characters of n bytes, padded */
 char *base64_encode(const void *data, size_t n);    /* RFC 4648 §4, padded */
+/* The same into `out`, which has room for BASE64_SIZE(n) characters; returns where they end. No NUL. */
+char *base64_append(char *out, const void *data, size_t n);
 char *base64url_encode(const void *data, size_t n); /* RFC 4648 §5, no padding */
 /* Strict RFC 4648 §4: padding required, no white space. *ret is the caller's. */
 int base64_decode(const char *s, size_t n, unsigned char **ret, size_t *ret_len, struct error **err);

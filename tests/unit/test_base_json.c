@@ -318,9 +318,32 @@ static void test_writers_round_trip(void **state)
 	assert_non_null(strchr(pretty, '\n'));
 }
 
+/* js_escape is to write what json-c writes. */
+static void check_escaped(const char *data, size_t n)
+{
+	cleanup_json struct json_object *obj = json_object_new_string_len(data, (int)n);
+	cleanup_free char *theirs = js_to_string(obj), *ours = mem_alloc(JS_ESCAPED_MAX(n) + 3);
+	char *end = stpcpy(ours, "\"");
+
+	end = js_escape(end, data, n);
+	strcpy(end, "\"");
+	assert_string_equal(ours, theirs);
+}
+
+static void test_escape(void **state)
+{
+	static const char mixed[] = "a/\"\\\b\f\n\r\t\x01\x1f\x7f\0z\xc3\xa9\xf0\x9f\x98\x80";
+
+	for (unsigned c = 0; c < 0x80; c++)
+		check_escaped(&(char){(char)c}, 1);
+	check_escaped(mixed, sizeof(mixed) - 1);
+	check_escaped("", 0);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+	    cmocka_unit_test(test_escape),
 	    cmocka_unit_test(test_accepts),
 	    cmocka_unit_test(test_refuses),
 	    cmocka_unit_test(test_only_n_bytes_are_read),
