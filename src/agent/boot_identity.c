@@ -24,7 +24,7 @@ static int ensure_file(const char *path, const char *text, mode_t mode, struct e
 	if (lstat(path, &st) == 0 && S_ISREG(st.st_mode) && fs_read_file(path, MAX_TEXT, &old, &n, NULL) == 0 &&
 	    str_eq(old, text))
 		return 0;
-	return fs_write_atomic(path, text, strlen(text), mode, err);
+	return fs_write_replace(path, text, strlen(text), mode, err);
 }
 
 static bool has_word(const char *text, const char *word)
@@ -50,7 +50,7 @@ static int write_hosts(const char *hostname, struct error **err)
 	if (has_word(old, hostname))
 		return 0;
 	text = str_fmt("%s%s127.0.1.1 %s\n", old, *old && !str_ends(old, "\n") ? "\n" : "", hostname);
-	return fs_write_atomic("/etc/hosts", text, strlen(text), 0644, err);
+	return fs_write_replace("/etc/hosts", text, strlen(text), 0644, err);
 }
 
 static int write_hostname(const char *hostname, struct error **err)
@@ -184,5 +184,5 @@ int boot_write_userdata(const struct guest_config *c, struct error **err)
 {
 	if (!c->userdata || !*c->userdata)
 		return 0;
-	return fs_write_atomic(USERDATA_SCRIPT, c->userdata, strlen(c->userdata), 0700, err);
+	return fs_write_replace(USERDATA_SCRIPT, c->userdata, strlen(c->userdata), 0700, err);
 }

@@ -81,7 +81,7 @@ static int share_resolv_conf(const struct guest_config *c, struct error **err)
 	int mount_point = open("/etc/resolv.conf", O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
 
 	fd_closep(&mount_point);
-	if (fs_write_atomic("/newroot/etc/resolv.conf", text, strlen(text), 0644, err) < 0)
+	if (fs_write_replace("/newroot/etc/resolv.conf", text, strlen(text), 0644, err) < 0)
 		return -1;
 	if (mount("/newroot/etc/resolv.conf", "/etc/resolv.conf", NULL, MS_BIND, NULL) < 0)
 		return error_errno(err, errno, "cannot bind resolv.conf");

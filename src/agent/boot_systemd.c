@@ -30,7 +30,7 @@ static int write_text(const char *path, const char *text, struct error **err)
 
 	if (fs_mkdir_p(dir, 0755, err) < 0)
 		return -1;
-	return fs_write_atomic(path, text, strlen(text), 0644, err);
+	return fs_write_replace(path, text, strlen(text), 0644, err);
 }
 
 static int want(const char *unit, const char *target, struct error **err)

@@ -42,7 +42,7 @@ static void announce_server(void)
 	clock_gettime(CLOCK_BOOTTIME, &up);
 	console_reopen();
 	console_print("ready after %.2f s", (double)up.tv_sec + (double)up.tv_nsec / 1e9);
-	if (fs_write_atomic(SERVER_PID_FILE, pid, strlen(pid), 0644, &error) < 0)
+	if (fs_write_replace(SERVER_PID_FILE, pid, strlen(pid), 0644, &error) < 0)
 		console_print("%s", error_message(error));
 }
 

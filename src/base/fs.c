@@ -62,12 +62,26 @@ static int sync_directory_of(const char *path, struct error **err)
 	return 0;
 }
 
+static int write_temp(struct fs_temp *t, const char *path, const void *data, size_t n, mode_t mode, struct error **err)
+{
+	if (fs_temp_open(t, path, mode, err) < 0 || fd_write_all(t->fd, data, n, err) < 0)
+		return error_wrap(err, "cannot write %s", path);
+	return 0;
+}
+
+int fs_write_replace(const char *path, const void *data, size_t n, mode_t mode, struct error **err)
+{
+	cleanup_fs_temp struct fs_temp t = FS_TEMP_EMPTY;
+
+	return write_temp(&t, path, data, n, mode, err) < 0 ? -1 : fs_temp_commit(&t, path, err);
+}
+
 int fs_write_atomic(const char *path, const void *data, size_t n, mode_t mode, struct error **err)
 {
 	cleanup_fs_temp struct fs_temp t = FS_TEMP_EMPTY;
 
-	if (fs_temp_open(&t, path, mode, err) < 0 || fd_write_all(t.fd, data, n, err) < 0)
-		return error_wrap(err, "cannot write %s", path);
+	if (write_temp(&t, path, data, n, mode, err) < 0)
+		return -1;
 	if (fsync(t.fd) < 0)
 		return error_errno(err, errno, "cannot sync %s", path);
 	if (fs_temp_commit(&t, path, err) < 0)

@@ -30,6 +30,9 @@ size_t fd_count_open(void); /* of this process, from /proc/self/fd */
 int fs_read_file(const char *path, size_t limit, char **ret, size_t *ret_len, struct error **err);
 /* temp file in the same directory + fsync + rename + fsync of the directory: the old or the new content, never a mix. */
 int fs_write_atomic(const char *path, const void *data, size_t n, mode_t mode, struct error **err);
+/* The same without waiting for the disk: for what is written anew at each start. After a crash of the machine the file may be
+ * the old one, the new one, or empty. */
+int fs_write_replace(const char *path, const void *data, size_t n, mode_t mode, struct error **err);
 int fs_mkdir_p(const char *path, mode_t mode, struct error **err);
 /* Does not follow symlinks; ERR_CONFLICT at a mount point; success when there is nothing. */
 int fs_remove_tree(const char *path, struct error **err);

@@ -2,9 +2,10 @@
 /* The operation engine. Launch, stop and delete are const tables of steps; the engine runs them, keeps the record of what is
  * intended and done, undoes on failure, and is the one place where faults are injected.
  *
- * Before each step that touches anything outside the process the engine has the intent written (op_table.save), together with
- * the fact that all steps before it are done. So a record that names step N says: 0..N-1 are done, N may be half-done, the rest
- * never began. Undo functions must therefore succeed on what is absent.
+ * Before a step that touches anything outside the process the engine has the intent written (op_table.save), where the table
+ * has something to say. A record that names step N says: the steps before it are done, N and those after it up to the next one
+ * that is recorded may be done, half-done, or never have begun. Steps and undo functions must therefore stand on what is there,
+ * and undo functions succeed on what is absent.
  *
  * SLICER_FAULT=<table>.<step>:fail makes the step fail after it has run; :kill ends the process then (SIGKILL), before it is
  * recorded as done. */

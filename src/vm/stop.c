@@ -148,8 +148,8 @@ static char *stop_record(void *ctx, const char *step)
 	struct stop *s = ctx;
 	struct vm then = *s->vm; /* nobody is shown what can still fail, or told of an end and then refused what follows */
 
-	if (!str_eq(step, "commit"))
-		return record_format(s->vm, "stop", step);
+	if (!str_eq(step, "commit")) /* once before anything is touched: see launch_record() */
+		return str_eq(step, "kill") ? record_format(s->vm, "stop", step) : NULL;
 	then.state = s->then;
 	if (s->then == VM_STATE_STOPPED)
 		then.processes = (struct vm_processes){0};
@@ -288,7 +288,7 @@ static const struct op_step delete_steps[] = {
 
 static char *delete_record(void *ctx, const char *step)
 {
-	return record_format(((struct stop *)ctx)->vm, "delete", step);
+	return str_eq(step, "kill") ? record_format(((struct stop *)ctx)->vm, "delete", step) : NULL;
 }
 
 static void delete_done(void *ctx, const struct error *error)

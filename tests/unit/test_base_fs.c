@@ -98,6 +98,23 @@ static void test_write_atomic(void **state)
 	assert_int_equal(err->code, ERR_NOT_FOUND);
 }
 
+static void test_write_replace(void **state)
+{
+	cleanup_free char *path = fs_join(*state, "f"), *link = fs_join(*state, "link"), *text = NULL;
+	struct stat st;
+	size_t n;
+
+	put(path, "one");
+	assert_int_equal(symlink("f", link), 0);
+	assert_int_equal(fs_write_replace(link, "two", 3, 0640, NULL), 0);
+	assert_int_equal(lstat(link, &st), 0);
+	assert_true(S_ISREG(st.st_mode));
+	assert_int_equal(st.st_mode & 07777, 0640);
+	assert_int_equal(fs_read_file(path, 10, &text, &n, NULL), 0);
+	assert_string_equal(text, "one");
+	assert_int_equal(fs_write_replace("/nonexistent/x", "", 0, 0600, NULL), -1);
+}
+
 /* The directory must hold nothing but what it held before. */
 static void test_failed_write_leaves_nothing(void **state)
 {
@@ -381,6 +398,7 @@ int main(void)
 	    cmocka_unit_test_setup_teardown(test_read_limits, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_read_large, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_write_atomic, setup, teardown),
+	    cmocka_unit_test_setup_teardown(test_write_replace, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_failed_write_leaves_nothing, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_mkdir_p, setup, teardown),
 	    cmocka_unit_test_setup_teardown(test_unlink, setup, teardown),
