@@ -15,7 +15,7 @@ static int list_compare(const void *a, const void *b)
 	return strverscmp(*(char *const *)a, *(char *const *)b);
 }
 
-int fs_list_dirs(const char *path, char ***ret, struct error **err)
+static int list(const char *path, mode_t type, char ***ret, struct error **err)
 {
 	DIR *dir = opendir(path);
 	cleanup_strv char **names = NULL;
@@ -29,7 +29,7 @@ int fs_list_dirs(const char *path, char ***ret, struct error **err)
 		struct stat st;
 
 		if (entry->d_name[0] != '.' &&
-		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode))
+		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_mode & S_IFMT) == type)
 			strv_append(&names, entry->d_name);
 	}
 	failure = errno;
@@ -40,4 +40,14 @@ int fs_list_dirs(const char *path, char ***ret, struct error **err)
 		qsort(names, strv_len(names), sizeof(*names), list_compare);
 	*ret = TAKE_PTR(names);
 	return 0;
+}
+
+int fs_list_dirs(const char *path, char ***ret, struct error **err)
+{
+	return list(path, S_IFDIR, ret, err);
+}
+
+int fs_list_files(const char *path, char ***ret, struct error **err)
+{
+	return list(path, S_IFREG, ret, err);
 }

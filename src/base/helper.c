@@ -14,6 +14,7 @@ static const struct {
 	{"slicer-agent", "agent"},
 	{"slicer-image", "image"},
 	{"slicer-monitor", "vmm"},
+	{"slicer-netns", "net"},
 };
 
 static char *helper_in_build_tree(const char *name)

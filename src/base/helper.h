@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 
-/* The path of slicer-agent, slicer-image or slicer-monitor: in $SLICER_LIBEXECDIR, else beside a slicer that was not installed
+/* The path of slicer-agent, slicer-image, slicer-monitor or slicer-netns: in $SLICER_LIBEXECDIR, else beside a slicer that was not installed
  * (its build tree), else in the libexec directory of the installation. The caller's; an error says what is missing. */
 char *helper_path(const char *name, struct error **err);
 

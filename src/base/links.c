@@ -15,7 +15,7 @@
 /* IFALIASZ and ALTIFNAMSIZ of linux/if.h, less the NUL; that header does not go with net/if.h. */
 enum { ALIAS_MAX = 255, ALTNAME_MAX = 127 };
 
-static int check_name(const char *name, struct error **err)
+int links_check_name(const char *name, struct error **err)
 {
 	if (!*name || strlen(name) >= IFNAMSIZ)
 		return error_set(err, ERR_INVALID, "interface name \"%s\" must have 1 to %d bytes",
@@ -43,7 +43,7 @@ int links_bridge_create(struct netlink *nl, const char *name, const unsigned cha
 	struct request req;
 	int r;
 
-	if (check_name(name, err) < 0)
+	if (links_check_name(name, err) < 0)
 		return -1;
 	request_init(&req, RTM_NEWLINK, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(req.link));
 	request_attr_string(&req, IFLA_IFNAME, name);
@@ -108,9 +108,16 @@ int links_set_mtu(struct netlink *nl, int ifindex, unsigned mtu, struct error **
 	return set_attr(nl, ifindex, IFLA_MTU, &value, sizeof(value), "MTU", err);
 }
 
+int links_set_group(struct netlink *nl, int ifindex, unsigned group, struct error **err)
+{
+	uint32_t value = group;
+
+	return set_attr(nl, ifindex, IFLA_GROUP, &value, sizeof(value), "group", err);
+}
+
 int links_rename(struct netlink *nl, int ifindex, const char *name, struct error **err)
 {
-	if (check_name(name, err) < 0)
+	if (links_check_name(name, err) < 0)
 		return -1;
 	return set_attr(nl, ifindex, IFLA_IFNAME, name, strlen(name) + 1, "name", err);
 }
@@ -159,7 +166,7 @@ int links_tap_create(const char *name, uid_t owner, struct error **err)
 	int header = sizeof(struct virtio_net_hdr_mrg_rxbuf);
 	cleanup_close int fd = -1;
 
-	if (check_name(name, err) < 0)
+	if (links_check_name(name, err) < 0)
 		return -1;
 	fd = open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)

@@ -14,6 +14,7 @@ struct link {
 	char kind[16];	     /* "bridge", "tun", "veth"; empty for hardware and the loopback */
 	char *alias;	     /* NULL: none */
 	unsigned mtu, flags; /* IFF_UP, IFF_LOOPBACK */
+	unsigned group;	     /* ip-link(8), group; 0: the default one */
 };
 struct link_addr {
 	int index;
@@ -29,6 +30,8 @@ struct link_route { /* unicast routes of the table main */
 /* The lists are the caller's: links_free(), free(). */
 int links_list(struct netlink *nl, struct link **ret, size_t *n, struct error **err);
 void links_free(struct link *list, size_t n);
+/* One of them; ret->alias is the caller's. ERR_NOT_FOUND. */
+int links_get(struct netlink *nl, const char *name, struct link *ret, struct error **err);
 int links_addresses(struct netlink *nl, struct link_addr **ret, size_t *n, struct error **err);
 int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct error **err);
 
@@ -36,16 +39,36 @@ int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct 
  * ERR_CONFLICT when the name is taken. */
 int links_bridge_create(struct netlink *nl, const char *name, const unsigned char mac[6],
 			struct error **err);
+/* A pair of virtual interfaces, both down: one here, its peer in the network namespace `netns_fd`. ERR_CONFLICT when a name
+ * is taken. */
+struct links_veth {
+	const char *name, *peer;
+	unsigned char mac[6], peer_mac[6];
+	unsigned mtu;
+	unsigned group; /* of the one here */
+	int netns_fd;
+};
+int links_veth_create(struct netlink *nl, const struct links_veth *veth, struct error **err);
 int links_delete(struct netlink *nl, int ifindex, struct error **err); /* success when gone */
 int links_set_master(struct netlink *nl, int ifindex, int master, struct error **err);
 int links_set_alias(struct netlink *nl, int ifindex, const char *alias, struct error **err);
 int links_set_mtu(struct netlink *nl, int ifindex, unsigned mtu, struct error **err);
+int links_set_group(struct netlink *nl, int ifindex, unsigned group, struct error **err);
 int links_rename(struct netlink *nl, int ifindex, const char *name, struct error **err);
 /* A second name of up to 127 bytes (ip-link(8), altname). Success when the kernel knows no such
  * names, or this one is there already. */
 int links_add_altname(struct netlink *nl, int ifindex, const char *name, struct error **err);
 int links_address_delete(struct netlink *nl, int ifindex, struct in_addr addr, unsigned prefix,
 			 struct error **err); /* success when gone */
+
+/* An address of a link between two machines, and the route to the other end. Success when it is there already. */
+int links_address_add_peer(struct netlink *nl, int ifindex, struct in_addr addr, struct in_addr peer,
+			   struct error **err);
+/* Who has an address is settled: nobody is asked, and nobody else is believed. */
+int links_neighbour_set(struct netlink *nl, int ifindex, struct in_addr addr, const unsigned char mac[6],
+			struct error **err);
+/* Whoever asks for the address on this link gets this machine's answer (proxy ARP for one address). */
+int links_neighbour_proxy(struct netlink *nl, int ifindex, struct in_addr addr, struct error **err);
 
 /* A new tap, down, which goes when its last fd is closed: frames with a virtio header of 12 bytes
  * (virtio 1.2 §5.1.6) and no other. `owner`: who may open it besides root, (uid_t)-1 for nobody.

@@ -83,6 +83,9 @@ static void link_attr(const struct rtattr *attr, size_t length, void *arg)
 	case IFLA_MTU:
 		link->mtu = attr_u32(attr);
 		break;
+	case IFLA_GROUP:
+		link->group = attr_u32(attr);
+		break;
 	case IFLA_MASTER:
 		link->master = (int)attr_u32(attr);
 		break;
@@ -229,11 +232,34 @@ int links_list(struct netlink *nl, struct link **ret, size_t *n, struct error **
 	struct request req;
 
 	request_init(&req, RTM_GETLINK, 0, sizeof(req.link));
+	request_attr_u32(&req, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS); /* half of each answer */
 	if (list_fill(nl, &req, each_link, &list, links_clear, "interfaces", err) < 0)
 		return -1;
 	*ret = list.items;
 	*n = list.n;
 	return 0;
+}
+
+int links_get(struct netlink *nl, const char *name, struct link *ret, struct error **err)
+{
+	struct list list = {.size = sizeof(struct link)};
+	struct request req;
+	int r;
+
+	if (links_check_name(name, err) < 0)
+		return -1;
+	request_init(&req, RTM_GETLINK, 0, sizeof(req.link));
+	request_attr_string(&req, IFLA_IFNAME, name);
+	r = netlink_get(nl, &req, each_link, &list);
+	if (r == 0 && list.n == 1) {
+		*ret = *(struct link *)list.items;
+		free(list.items);
+		return 0;
+	}
+	links_free(list.items, list.n);
+	if (r == -ENODEV)
+		return error_set(err, ERR_NOT_FOUND, "there is no network interface %s", name);
+	return error_errno(err, r < 0 ? -r : EPROTO, "cannot look up network interface %s", name);
 }
 
 void links_free(struct link *links, size_t n)

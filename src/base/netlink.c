@@ -66,6 +66,16 @@ void request_attr(struct request *req, uint16_t type, const void *data, size_t n
 	req->hdr.nlmsg_len = (uint32_t)(at + RTA_LENGTH(n));
 }
 
+void request_append(struct request *req, const void *data, size_t n)
+{
+	size_t at = NLMSG_ALIGN(req->hdr.nlmsg_len);
+
+	if (at + n > sizeof(*req))
+		abort();
+	memcpy((char *)req + at, data, n);
+	req->hdr.nlmsg_len = (uint32_t)(at + n);
+}
+
 void request_attr_string(struct request *req, uint16_t type, const char *s)
 {
 	request_attr(req, type, s, strlen(s) + 1);
@@ -200,14 +210,13 @@ static int dump_part(struct netlink *nl, char *buf, ssize_t n, netlink_each_fn *
 	return 0;
 }
 
-int netlink_dump(struct netlink *nl, struct request *req, netlink_each_fn *each, void *arg)
+static int query(struct netlink *nl, struct request *req, netlink_each_fn *each, void *arg)
 {
 	int64_t deadline = clock_ms() + NETLINK_DEADLINE_MS;
 	cleanup_free char *buf = NULL;
 	bool interrupted = false;
 	int r;
 
-	req->hdr.nlmsg_flags |= NLM_F_DUMP;
 	req->hdr.nlmsg_seq = ++nl->seq;
 	r = netlink_send(nl, req, req->hdr.nlmsg_len);
 	while (r == 0) {
@@ -218,6 +227,18 @@ int netlink_dump(struct netlink *nl, struct request *req, netlink_each_fn *each,
 	if (r < 0)
 		return r;
 	return interrupted ? -EINTR : 0;
+}
+
+int netlink_dump(struct netlink *nl, struct request *req, netlink_each_fn *each, void *arg)
+{
+	req->hdr.nlmsg_flags |= NLM_F_DUMP;
+	return query(nl, req, each, arg);
+}
+
+int netlink_get(struct netlink *nl, struct request *req, netlink_each_fn *each, void *arg)
+{
+	req->hdr.nlmsg_flags |= NLM_F_ACK;
+	return query(nl, req, each, arg);
 }
 
 int netlink_link_index(struct netlink *nl, const char *name, struct error **err)

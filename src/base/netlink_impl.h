@@ -30,6 +30,7 @@ void request_init(struct request *req, uint16_t type, uint16_t flags, size_t bod
 void request_attr(struct request *req, uint16_t type, const void *data, size_t n);
 void request_attr_string(struct request *req, uint16_t type, const char *s); /* with its NUL */
 void request_attr_u32(struct request *req, uint16_t type, uint32_t value);
+void request_append(struct request *req, const void *data, size_t n); /* a header inside of a nest */
 /* Attributes added between the two are inside; what begin gives is for end. */
 size_t request_nest_begin(struct request *req, uint16_t type);
 void request_nest_end(struct request *req, size_t begin);
@@ -42,9 +43,13 @@ int netlink_send(struct netlink *nl, const void *data, size_t n); /* 0 or -errno
  * acknowledgement goes to *ret_link. */
 int netlink_transact(struct netlink *nl, struct request *req, struct ifinfomsg *ret_link);
 
+int links_check_name(const char *name, struct error **err); /* links.c: ERR_INVALID unless it may be an interface's */
+
 /* Called for each message of a dump. */
 typedef void netlink_each_fn(const struct nlmsghdr *hdr, void *arg);
 /* NLM_F_DUMP_INTR, a dump during which something changed, gives -EINTR: the caller starts again. */
 int netlink_dump(struct netlink *nl, struct request *req, netlink_each_fn *each, void *arg);
+/* The same for a request that one message answers. */
+int netlink_get(struct netlink *nl, struct request *req, netlink_each_fn *each, void *arg);
 
 #endif

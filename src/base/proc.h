@@ -43,6 +43,16 @@ int proc_run(char *const *argv, const char *input, size_t out_limit, int64_t tim
 /* The same with that environment; NULL: the caller's. */
 int proc_run_env(char *const *argv, char *const *env, const char *input, size_t out_limit, int64_t timeout_ms,
 		 struct proc_result *ret, struct error **err);
+/* The same in full. */
+struct proc_call {
+	char *const *argv, *const *env; /* env NULL: the caller's */
+	const char *input;		/* NULL: none */
+	const struct proc_fd *fds;	/* what the program keeps besides 0–2; they stay the caller's */
+	size_t nfds;
+	size_t out_limit;
+	int64_t timeout_ms;
+};
+int proc_call(const struct proc_call *call, struct proc_result *ret, struct error **err);
 
 uint64_t proc_start_time(pid_t pid);              /* 0: no such process */
 bool proc_is_alive(pid_t pid, uint64_t start);    /* same pid and start time, and not a zombie */

@@ -16,7 +16,7 @@
 
 struct run {
 	const char *name;
-	char *const *env;
+	const struct proc_call *call;
 	pid_t pid;
 	int pidfd, out_fd, err_fd; /* -1 when at their end */
 	size_t out_limit, out_room, err_len;
@@ -169,12 +169,13 @@ static int make_pipe(int *ret_read, int *ret_write, struct error **err)
 	return fd_set_nonblock(fds[0], true, err);
 }
 
-static int start(struct run *r, char *const *argv, const char *input, struct error **err)
+static int start(struct run *r, struct error **err)
 {
+	const char *input = r->call->input;
 	cleanup_close int out_write = -1, err_write = -1, in = -1;
-	struct proc_fd fds[3];
+	cleanup_free struct proc_fd *fds = mem_alloc_array(r->call->nfds + 3, sizeof(*fds));
 	struct proc_spec spec = {
-	    .argv = argv, .env = r->env, .fds = fds, .new_session = true, .die_with_parent = true};
+	    .argv = r->call->argv, .env = r->call->env, .fds = fds, .new_session = true, .die_with_parent = true};
 
 	if (make_pipe(&r->out_fd, &out_write, err) < 0 ||
 	    make_pipe(&r->err_fd, &err_write, err) < 0)
@@ -188,13 +189,15 @@ static int start(struct run *r, char *const *argv, const char *input, struct err
 			return -1;
 		fds[spec.nfds++] = (struct proc_fd){.from = in, .to = 0};
 	}
+	for (size_t i = 0; i < r->call->nfds; i++)
+		fds[spec.nfds++] = r->call->fds[i];
 	r->pid = proc_spawn(&spec, &r->pidfd, err);
 	return r->pid < 0 ? -1 : 0;
 }
 
-static int run(struct run *r, char *const *argv, const char *input, struct error **err)
+static int run(struct run *r, struct error **err)
 {
-	if (start(r, argv, input, err) < 0)
+	if (start(r, err) < 0)
 		return -1;
 	if (pump(r, err) < 0) {
 		kill(-r->pid, SIGKILL); /* its own session: the group is it and its children */
@@ -204,31 +207,24 @@ static int run(struct run *r, char *const *argv, const char *input, struct error
 	return reap(r, err);
 }
 
-int proc_run(char *const *argv, const char *input, size_t out_limit, int64_t timeout_ms,
-	     struct proc_result *ret, struct error **err)
+int proc_call(const struct proc_call *call, struct proc_result *ret, struct error **err)
 {
-	return proc_run_env(argv, NULL, input, out_limit, timeout_ms, ret, err);
-}
-
-int proc_run_env(char *const *argv, char *const *env, const char *input, size_t out_limit,
-		 int64_t timeout_ms, struct proc_result *ret, struct error **err)
-{
-	struct run r = {.name = argv[0],
-			.env = env,
+	struct run r = {.name = call->argv[0],
+			.call = call,
 			.pidfd = -1,
 			.out_fd = -1,
 			.err_fd = -1,
-			.out_limit = out_limit,
+			.out_limit = call->out_limit,
 			.out_room = 1,
-			.timeout_ms = timeout_ms,
-			.deadline = clock_ms() + timeout_ms};
+			.timeout_ms = call->timeout_ms,
+			.deadline = clock_ms() + call->timeout_ms};
 	int result;
 
 	r.result.out = mem_alloc(1);
 	r.result.errout = mem_alloc(ERROUT_KEEP + 1);
 	if (ret)
 		*ret = (struct proc_result){0};
-	result = run(&r, argv, input, err);
+	result = run(&r, err);
 	fd_closep(&r.pidfd);
 	fd_closep(&r.out_fd);
 	fd_closep(&r.err_fd);
@@ -241,4 +237,18 @@ int proc_run_env(char *const *argv, char *const *env, const char *input, size_t 
 	}
 	proc_result_clear(&r.result);
 	return result;
+}
+
+int proc_run_env(char *const *argv, char *const *env, const char *input, size_t out_limit,
+		 int64_t timeout_ms, struct proc_result *ret, struct error **err)
+{
+	struct proc_call call = {.argv = argv, .env = env, .input = input, .out_limit = out_limit, .timeout_ms = timeout_ms};
+
+	return proc_call(&call, ret, err);
+}
+
+int proc_run(char *const *argv, const char *input, size_t out_limit, int64_t timeout_ms,
+	     struct proc_result *ret, struct error **err)
+{
+	return proc_run_env(argv, NULL, input, out_limit, timeout_ms, ret, err);
 }

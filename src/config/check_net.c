@@ -20,17 +20,6 @@ static const struct {
     {"forwards", 1 << NET_USER},
 };
 
-/* Never addresses of guests: metadata services of clouds live there, and the first and last /24 are
- * reserved (RFC 3927 §2.1). */
-static const struct ip4_cidr link_local_reserved[] = {
-    {0xa9fe0000, 24}, /* 169.254.0.0/24 */
-    {0xa9fe1400, 24}, /* 169.254.20.0/24 */
-    {0xa9fe1900, 24}, /* 169.254.25.0/24 */
-    {0xa9fe2a00, 24}, /* 169.254.42.0/24 */
-    {0xa9fea800, 22}, /* 169.254.168.0/22 */
-    {0xa9feff00, 24}, /* 169.254.255.0/24 */
-};
-
 static int check_keys_of_mode(const struct config *cfg, size_t i, struct error **err)
 {
 	const struct config_network *net = &cfg->groups[i].network;
@@ -174,6 +163,7 @@ static int check_isolated(const struct config *cfg, size_t i, struct error **err
 	const char *range = g->network.range;
 	cleanup_error struct error *why = NULL;
 	struct ip4_cidr c = {.prefix = 22}; /* what is derived from the name */
+	const struct ip4_cidr *reserved;
 
 	if (range && ip4_parse_cidr(range, &c, &why) < 0)
 		return check_fail(cfg, i, "network.range", err, "%s", error_message(why));
@@ -183,16 +173,16 @@ static int check_isolated(const struct config *cfg, size_t i, struct error **err
 				  "begins at its network "
 				  "address, such as 169.254.100.0/22",
 				  range);
-	for (size_t k = 0; range && k < ARRAY_LEN(link_local_reserved); k++) {
+	reserved = range ? ip4_reserved(c) : NULL;
+	if (reserved) {
 		char text[IP4_TEXT_MAX];
 
-		ip4_format_cidr(link_local_reserved[k], text);
-		if (ip4_overlaps(c, link_local_reserved[k]))
-			return check_fail(cfg, i, "network.range", err,
-					  "%s contains %s, which is reserved for link-local "
-					  "services such as cloud metadata; "
-					  "take another, such as 169.254.100.0/22",
-					  range, text);
+		ip4_format_cidr(*reserved, text);
+		return check_fail(cfg, i, "network.range", err,
+				  "%s contains %s, which is reserved for link-local "
+				  "services such as cloud metadata; "
+				  "take another, such as 169.254.100.0/22",
+				  range, text);
 	}
 	uint64_t room = UINT64_C(1) << (30 - c.prefix);
 	return g->count > room ? fail_count(cfg, i, room, "the range, at one /30 per VM,", err) : 0;

@@ -16,6 +16,7 @@
 #define PATH_LIMIT 4095
 #define UID_LIMIT 4294967293 /* 2^32 - 1 and - 2 are no users */
 #define LISTED 1024 /* entries of lists that need some limit */
+#define RULES 16384 /* of allow and of drop */
 
 static const struct field_value hypervisors[] = {
 	{"qemu", HYPERVISOR_QEMU, 0},
@@ -51,7 +52,7 @@ static const struct field_value storages[] = {
 
 static const struct field_value net_modes[] = {
 	{"bridge", NET_BRIDGE},
-	{"isolated", NET_ISOLATED, VALUE_NOT_YET},
+	{"isolated", NET_ISOLATED},
 	{"macvtap", NET_MACVTAP},
 	{"user", NET_USER, 0},
 	{"cni", NET_CNI, VALUE_DERIVED},
@@ -89,11 +90,11 @@ static const struct field network_fields[] = {
 	 .check = syntax_address,
 	 .help = "Bridge and macvtap: a fixed list of addresses instead of a range"},
 	{.key = "allow", .type = FIELD_STRV, AT(allow),
-	 .has_offset = offsetof(struct config_network, has_allow), .max = LISTED, .item_max = 32,
+	 .has_offset = offsetof(struct config_network, has_allow), .max = RULES, .item_max = 32,
 	 .check = syntax_rule,
 	 .help = "Isolated mode: destinations that VMs may reach: IP, CIDR, IP:PORT or `LAN`"},
 	{.key = "drop", .type = FIELD_STRV, AT(drop),
-	 .has_offset = offsetof(struct config_network, has_drop), .max = LISTED, .item_max = 32,
+	 .has_offset = offsetof(struct config_network, has_drop), .max = RULES, .item_max = 32,
 	 .check = syntax_rule,
 	 .help = "Isolated mode: destinations that VMs may not reach: IP, CIDR, IP:PORT or `LAN`"},
 	{.key = "parent", .type = FIELD_STRING, AT(parent), .check = syntax_interface,

@@ -197,3 +197,20 @@ bad:
 	    "HOSTADDR:HOSTPORT:GUESTADDR:GUESTPORT",
 	    s);
 }
+
+const struct ip4_cidr *ip4_reserved(struct ip4_cidr c)
+{
+	static const struct ip4_cidr reserved[] = {
+	    {0xa9fe0000, 24}, /* 169.254.0.0/24 */
+	    {0xa9fe1400, 24}, /* 169.254.20.0/24 */
+	    {0xa9fe1900, 24}, /* 169.254.25.0/24 */
+	    {0xa9fe2a00, 24}, /* 169.254.42.0/24 */
+	    {0xa9fea800, 22}, /* 169.254.168.0/22 */
+	    {0xa9feff00, 24}, /* 169.254.255.0/24 */
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(reserved); i++)
+		if (ip4_overlaps(c, reserved[i]))
+			return &reserved[i];
+	return NULL;
+}

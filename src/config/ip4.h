@@ -33,6 +33,10 @@ bool ip4_overlaps(struct ip4_cidr a, struct ip4_cidr b);
 void ip4_format(uint32_t addr, char ret[IP4_TEXT_MAX]);
 void ip4_format_cidr(struct ip4_cidr c, char ret[IP4_TEXT_MAX]);
 
+/* Never addresses of guests: of 169.254.0.0/16, where metadata services of clouds live, and its first and last /24 (RFC 3927
+ * §2.1). The subnet that `c` has a part of; NULL: none. */
+const struct ip4_cidr *ip4_reserved(struct ip4_cidr c);
+
 /* One entry of a network's allow or drop list: IP, CIDR, IP:port, or LAN (the host's connected
  * subnets). */
 struct ip4_rule {

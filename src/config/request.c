@@ -8,7 +8,7 @@
 #include "config/request_types.h"
 #include "config/syntax.h"
 
-#define RULES_MAX 1024
+#define RULES_MAX 16384
 
 /* Some clients send what was not given as "". */
 static int check_user(const char *s, struct error **err)
@@ -55,7 +55,7 @@ static const struct field node_fields[] = {
 	{.key = "userdata", .type = FIELD_STRING, AT(userdata), .max = 256 * 1024,
 	 .flags = FIELD_MULTILINE, .preset_doc = "the group's",
 	 .help = "Script that runs as root at the first boot"},
-	{.key = "ip", .type = FIELD_STRING, AT(ip), .max = 18, .flags = FIELD_NOT_YET,
+	{.key = "ip", .type = FIELD_STRING, AT(ip), .max = 18,
 	 .preset_doc = "the next free one", .help = "IPv4 address for the VM"},
 	{.key = "tags", .type = FIELD_STRV, AT(tags), .max = 64, .item_max = 256,
 	 .help = "Free words, usually `key=value`"},
@@ -64,7 +64,7 @@ static const struct field node_fields[] = {
 	 .check = syntax_secret_name, .flags = FIELD_NOT_YET, .preset_doc = "all",
 	 .help = "Names of the secrets that the VM may read; `[]`: none"},
 	{.key = "network", .type = FIELD_OBJECT, AT(network), .object = &network_type,
-	 .flags = FIELD_NOT_YET, .help = "Firewall of this VM, in isolated networks"},
+	 .help = "Firewall of this VM, in isolated networks"},
 	{.key = "hostname", .type = FIELD_STRING, AT(hostname), .max = 253, .flags = FIELD_IGNORED,
 	 .help = "Ignored"},
 	{.key = "protected", .type = FIELD_BOOL, AT(is_protected), .flags = FIELD_IGNORED,
@@ -165,7 +165,7 @@ static int check_ip(const struct node_request *r, const struct config_group *g, 
 		return 0;
 	if (ip4_parse_cidr_or_addr(r->ip, &want, err) < 0)
 		return error_wrap(err, "ip");
-	if (g->network.mode != NET_BRIDGE && g->network.mode != NET_MACVTAP)
+	if (g->network.mode != NET_BRIDGE && g->network.mode != NET_MACVTAP && g->network.mode != NET_ISOLATED)
 		return error_set(
 		    err, ERR_INVALID,
 		    "ip: VMs of group %s, whose network is %s, cannot choose an address", g->name,

@@ -29,7 +29,7 @@ const struct doctor_check doctor_checks[] = {
     {"passt", "passt", "It gives VMs of the network mode user their network.", doctor_passt},
     {"programs", "Programs that make disks and build images",
      "Without them images cannot be built.", doctor_image_tools},
-    {"helpers", "slicer-agent, slicer-image, slicer-monitor",
+    {"helpers", "slicer-agent, slicer-image, slicer-monitor, slicer-netns",
      "They must be there, and of the same version.", doctor_helpers},
     {"tun", "/dev/net/tun", "The interfaces of VMs are made by it.", doctor_tun},
     {"nft", "nft, and what the kernel takes from it",

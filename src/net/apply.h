@@ -24,8 +24,9 @@ int net_bridge_down(const char *bridge, const char *daemon_id, struct error **er
  * send. An interface of that name that is this VM's is replaced: the caller knows that its VMM is gone. What the group needs
  * must be up. */
 int net_vm_up(const struct net_plan *p, struct net_port *ret, struct error **err);
-/* For a VM that runs: puts back what something else has removed. ERR_NOT_FOUND when that cannot be. */
-int net_vm_mend(const struct net_plan *p, struct error **err);
+/* For a VM that runs: puts back what something else has removed, and follows what has changed on the host. p->rules then
+ * says what is in force: for the record. ERR_NOT_FOUND when that cannot be. */
+int net_vm_mend(struct net_plan *p, struct error **err);
 int net_vm_down(const struct net_plan *p, struct error **err);
 /* The same when no plan is left: interfaces that bear the alias of that VM, and what the daemon's sets
  * have of them. Success when there is nothing. */

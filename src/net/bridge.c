@@ -72,7 +72,7 @@ static int bridge_up(const struct net_plan *p, struct net_port *ret, struct erro
 	return 0;
 }
 
-static int bridge_mend(const struct net_plan *p, struct error **err)
+static int bridge_mend(struct net_plan *p, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	int index = nl ? net_find_own_link(nl, p, err) : -1;
@@ -109,7 +109,7 @@ static int bridge_plan(const struct net_vm *vm, struct net_plan *ret, struct err
 	return net_plan_bridge_vm(vm, address.addr, &facts, ret, err);
 }
 
-static int bridge_from_record(struct json_object *obj, struct net_plan *p, struct error **err)
+static int bridge_from_record(struct net_plan *p, struct error **err)
 {
 	struct ip4_cidr address;
 	unsigned char mac[6];

@@ -13,6 +13,14 @@ bool net_is_ours(const struct link *link, const char *daemon_id)
 	return net_alias_parse(link->alias, &id, &name) && str_eq(id, daemon_id);
 }
 
+bool net_is_last(const struct net_facts *facts, const struct link *link, const char *daemon_id)
+{
+	for (size_t i = 0; i < facts->nlinks; i++)
+		if (&facts->links[i] != link && net_is_ours(&facts->links[i], daemon_id))
+			return false;
+	return true;
+}
+
 /* "brvm0, a bridge of the slicer daemon vm-1a2b3c"; the caller's. */
 static char *describe(const struct link *link)
 {

@@ -11,5 +11,7 @@
 int net_check_group(const struct config_group *g, const char *daemon_id, struct ip4_cidr gateway,
 		    const struct net_facts *facts, struct error **err);
 bool net_is_ours(const struct link *link, const char *daemon_id);
+/* No other link than this one (NULL: none at all) is the daemon's. */
+bool net_is_last(const struct net_facts *facts, const struct link *link, const char *daemon_id);
 
 #endif

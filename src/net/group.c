@@ -4,15 +4,8 @@
 #include "base/str.h"
 #include "net/apply_impl.h"
 #include "net/check.h"
+#include "net/firewall.h"
 #include "net/nft.h"
-
-/* What the comment of a group's rules in foreign tables says. */
-static char *admit_owner(const char *daemon_id, const char *bridge)
-{
-	cleanup_free char *table = nft_table(daemon_id);
-
-	return str_fmt("%s:%s", table, bridge);
-}
 
 /* After a kill between its creation and its naming. */
 static int remove_nameless(struct netlink *nl, const char *bridge, const char *daemon_id,
@@ -80,7 +73,7 @@ static int bridge_configure(struct netlink *nl, const struct net_plan *p, int in
 
 	/* The rules are there before the address, and no IPv6 address is ever made. */
 	if (links_set_mtu(nl, index, p->links[0].mtu, err) < 0 ||
-	    net_sysctls_apply(p->sysctls, err) < 0 || nft_run(p->nft, err) < 0 ||
+	    links_set_group(nl, index, NET_GROUP_BRIDGE, err) < 0 || net_sysctls_apply(p->sysctls, err) < 0 || nft_run(p->nft, err) < 0 ||
 	    addresses_tidy(nl, p, index, facts, err) < 0 ||
 	    netlink_addr_add(nl, index, addr, p->addresses[0].addr.prefix, err) < 0)
 		return -1;
@@ -89,38 +82,10 @@ static int bridge_configure(struct netlink *nl, const struct net_plan *p, int in
 
 static int admit(const struct net_plan *p, struct error **err)
 {
-	cleanup_free char *owner = admit_owner(p->daemon_id, p->links[0].name);
+	const char *bridge = p->links[0].name;
+	cleanup_free char *from = str_fmt("iifname \"%s\"", bridge), *to = str_fmt("oifname \"%s\"", bridge);
 
-	if (!p->admit_chain)
-		return 0;
-	if (nft_admit(p->admit_chain, p->links[0].name, owner, err) < 0)
-		return error_wrap(err, "let VMs pass the host's firewall");
-	return 0;
-}
-
-/* Notes about chains that name the bridge are settled. */
-static char **notes_left(const struct net_plan *p, const struct net_firewall *fw)
-{
-	char **left = NULL;
-
-	for (char **note = p->notes; note && *note; note++) {
-		bool settled = false;
-
-		for (char **chain = fw->others; chain && *chain && !settled; chain++)
-			settled =
-			    strstr(*note, *chain) && nft_chain_names(*chain, p->links[0].name);
-		if (!settled)
-			strv_append(&left, *note);
-	}
-	return left;
-}
-
-static bool is_last(const struct net_facts *facts, const struct link *link, const char *daemon_id)
-{
-	for (size_t i = 0; i < facts->nlinks; i++)
-		if (&facts->links[i] != link && net_is_ours(&facts->links[i], daemon_id))
-			return false;
-	return true;
+	return net_firewall_admit(p, bridge, from, to, err);
 }
 
 /* The elements of one group among several: the addresses of its bridge say which. */
@@ -151,13 +116,13 @@ static int group_remove(struct netlink *nl, const char *bridge, const char *daem
 			const struct net_facts *facts, struct error **err)
 {
 	const struct link *link = net_facts_link(facts, bridge);
-	cleanup_free char *table = nft_table(daemon_id), *owner = admit_owner(daemon_id, bridge);
+	cleanup_free char *table = nft_table(daemon_id);
 	cleanup_error struct error *first = NULL, *second = NULL, *third = NULL;
 
-	nft_unadmit(owner, &first);
+	net_firewall_unadmit(daemon_id, bridge, &first);
 	if (link)
 		links_delete(nl, link->index, &second);
-	if (is_last(facts, link, daemon_id))
+	if (net_is_last(facts, link, daemon_id))
 		tables_remove(table, &third);
 	else
 		elements_remove(link, table, facts, &third);
@@ -207,8 +172,11 @@ int net_bridge_group_up(const struct config_group *g, const char *daemon_id, cha
 		return -1;
 	if (group_apply(&plan, &facts, err) < 0)
 		return -1;
-	if (ret_notes)
-		*ret_notes = notes_left(&plan, &facts.firewall);
+	if (ret_notes) {
+		cleanup_free char *sign = str_fmt("\"%s\"", plan.links[0].name);
+
+		*ret_notes = net_firewall_unsettled(&plan, &facts.firewall, sign);
+	}
 	return 0;
 }
 

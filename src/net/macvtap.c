@@ -54,7 +54,7 @@ static int macvtap_plan(const struct net_vm *vm, struct net_plan *ret, struct er
 	return r;
 }
 
-static int macvtap_from_record(struct json_object *obj, struct net_plan *p, struct error **err)
+static int macvtap_from_record(struct net_plan *p, struct error **err)
 {
 	if (p->nlinks != 1 || p->links[0].kind != NET_LINK_MACVTAP || !*p->links[0].master)
 		return error_set(err, ERR_INVALID, "a macvtap and its parent are missing");
@@ -100,7 +100,7 @@ static int macvtap_up(const struct net_plan *p, struct net_port *ret, struct err
 }
 
 /* What the parent takes along when it goes cannot come back to a VMM that runs. */
-static int macvtap_mend(const struct net_plan *p, struct error **err)
+static int macvtap_mend(struct net_plan *p, struct error **err)
 {
 	cleanup_net_facts struct net_facts facts = {0};
 	const struct net_plan_link *link = &p->links[0];

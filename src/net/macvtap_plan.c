@@ -155,6 +155,7 @@ int net_plan_macvtap_vm(const struct net_vm *vm, const struct net_facts *facts, 
 	link->altname = str_fmt("slicer:%s:%s", vm->daemon_id, vm->hostname);
 	link->mtu = parent->mtu;
 	mac_from_host(vm->hostname, host->machine_id, link->mac);
+	link->has_mac = true;
 	/* The frames are the guest's: this host takes no address from the LAN's router on it. */
 	strv_append_fmt(&ret->sysctls, "-net/ipv6/conf/%s/disable_ipv6=1", link->name);
 	plan_guest(vm, link->mac, link->mtu, &ret->guest);

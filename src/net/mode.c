@@ -1,16 +1,44 @@
 /* SPDX-License-Identifier: MIT */
 #include "net/apply.h"
 
+#include "base/json.h"
 #include "base/str.h"
 
 const struct net_mode *net_mode(enum config_net_mode mode)
 {
-	static const struct net_mode *const modes[] = {&net_mode_bridge, &net_mode_macvtap, &net_mode_user};
+	static const struct net_mode *const modes[] = {&net_mode_bridge, &net_mode_isolated, &net_mode_macvtap, &net_mode_user};
 
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
 		if (modes[i]->mode == mode)
 			return modes[i];
 	return NULL;
+}
+
+static const struct net_mode *read_mode(struct json_object *obj, struct error **err)
+{
+	const char *name = config_net_mode_name(NET_BRIDGE);
+
+	if (js_get_string(obj, "mode", &name, err) < 0)
+		return NULL;
+	for (int m = NET_CNI; m <= NET_SLOTS; m++)
+		if (str_eq(name, config_net_mode_name((enum config_net_mode)m)) && net_mode((enum config_net_mode)m))
+			return net_mode((enum config_net_mode)m);
+	error_set(err, ERR_INVALID, "network mode \"%s\" is not in this version", name);
+	return NULL;
+}
+
+int net_plan_from_json(struct json_object *obj, struct net_plan *ret, struct error **err)
+{
+	const struct net_mode *mode = read_mode(obj, err);
+
+	*ret = (struct net_plan){0};
+	if (mode) {
+		ret->mode = mode->mode;
+		if (net_plan_read(obj, ret, err) == 0 && (!mode->from_record || mode->from_record(ret, err) == 0))
+			return 0;
+	}
+	net_plan_clear(ret);
+	return error_wrap(err, "the plan of a VM's network");
 }
 
 int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
@@ -41,7 +69,7 @@ int net_vm_up(const struct net_plan *p, struct net_port *ret, struct error **err
 	return error_wrap(err, "network of VM \"%s\"", p->name);
 }
 
-int net_vm_mend(const struct net_plan *p, struct error **err)
+int net_vm_mend(struct net_plan *p, struct error **err)
 {
 	const struct net_mode *mode = net_mode(p->mode);
 

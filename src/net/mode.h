@@ -14,6 +14,7 @@ struct net_vm {
 	const char *address;			/* "A/L" as reserved; "" while not known */
 	char *const *dns;			/* configured servers */
 	bool dns_given;				/* by the configuration; else they are the default */
+	char *const *allow, *const *drop; /* what holds for it: its own lists, or its group's */
 	const struct net_user_host *user_host;
 };
 
@@ -42,16 +43,16 @@ struct net_mode {
 		       struct error **err);
 	/* Reads the host's facts; changes nothing. */
 	int (*plan)(const struct net_vm *vm, struct net_plan *ret, struct error **err);
-	/* From the members that all modes have to a plan: what else this mode needs of a record. NULL: nothing. */
-	int (*from_record)(struct json_object *obj, struct net_plan *p, struct error **err);
+	/* What a record has, the mode still unknown to it: is it all that the mode needs? NULL: nothing more. */
+	int (*from_record)(struct net_plan *p, struct error **err);
 	/* Blocking, in a worker: see net/apply.h. NULL: nothing to do. */
 	int (*up)(const struct net_plan *p, struct net_port *ret, struct error **err);
-	int (*mend)(const struct net_plan *p, struct error **err);
+	int (*mend)(struct net_plan *p, struct error **err); /* may change p->rules */
 	int (*down)(const struct net_plan *p, struct error **err);
 };
 
 const struct net_mode *net_mode(enum config_net_mode mode); /* NULL: not in this version */
 
-extern const struct net_mode net_mode_bridge, net_mode_macvtap, net_mode_user;
+extern const struct net_mode net_mode_bridge, net_mode_isolated, net_mode_macvtap, net_mode_user;
 
 #endif

@@ -6,6 +6,7 @@
 #include "base/json.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "net/plan.h"
 
 /* nft's messages end with the line in question and marks below it; what is wrong is in the first.
  */
@@ -31,7 +32,7 @@ static int nft_execute(char **arguments, const char *input, char **ret, struct e
 
 	if (!program)
 		return error_set(err, ERR_UNSUPPORTED,
-				 "the program nft is not installed, and bridges need it "
+				 "the program nft is not installed, and this network needs it "
 				 "(apt-get install nftables)");
 	free(argv[0]);
 	argv[0] = TAKE_PTR(program);
@@ -73,12 +74,21 @@ char *nft_table(const char *daemon_id)
  *
  * A VM may send IPv4 and ARP, from its own MAC address. In the subnets of its daemon it may only
  * use its own address; others pass, because there may be a network behind it, and the bridge's
- * rp_filter lets only those in to which the host has a route through the bridge. */
-static const char group_script[] =
+ * rp_filter lets only those in to which the host has a route through the bridge.
+ *
+ * Isolated VMs reach nothing of this host and no VM of slicer's, and nobody begins to talk to them;
+ * slots do not reach each other. These rules name groups of interfaces, and so hold for those of
+ * other daemons and those still to be made. */
+static const char base_script[] =
     "table ip %1$s {\n"
     "\tset bridges { type ifname; }\n"
     "\tset subnets { type ipv4_addr; flags interval; }\n"
+    "\tset isolated { type ifname; }\n"
+    "\tset addresses { type ifname . ipv4_addr; }\n"
     "\tchain postrouting { type nat hook postrouting priority srcnat; policy accept; }\n"
+    "\tchain from_isolated { }\n"
+    "\tchain forward { type filter hook forward priority -10; policy accept; }\n"
+    "\tchain input { type filter hook input priority -10; policy accept; }\n"
     "}\n"
     "table bridge %1$s {\n"
     "\tset subnets { type ipv4_addr; flags interval; }\n"
@@ -90,10 +100,19 @@ static const char group_script[] =
     "\tchain prerouting { type filter hook prerouting priority -300; policy accept; }\n"
     "}\n"
     "flush chain ip %1$s postrouting\n"
+    "flush chain ip %1$s forward\n"
+    "flush chain ip %1$s from_isolated\n"
+    "flush chain ip %1$s input\n"
     "flush chain bridge %1$s prerouting\n"
     "flush chain bridge %1$s guard\n"
     "flush chain bridge %1$s guard_arp\n"
     "add rule ip %1$s postrouting ip saddr @subnets oifname != @bridges masquerade\n"
+    "add rule ip %1$s forward iifgroup %2$#x jump from_isolated\n"
+    "add rule ip %1$s forward oifgroup %2$#x ct state != { established, related } drop\n"
+    "add rule ip %1$s forward iifgroup %4$#x oifgroup %4$#x drop\n"
+    "add rule ip %1$s from_isolated oifgroup { %2$#x, %3$#x, %4$#x } drop\n"
+    "add rule ip %1$s from_isolated iifname @isolated iifname . ip saddr != @addresses drop\n"
+    "add rule ip %1$s input iifgroup %2$#x drop\n"
     "add rule bridge %1$s guard_arp iifname . arp saddr ether != @macs drop\n"
     "add rule bridge %1$s guard_arp"
     " arp saddr ip @subnets iifname . arp saddr ip != @addresses drop\n"
@@ -102,10 +121,7 @@ static const char group_script[] =
     "add rule bridge %1$s guard ether type arp goto guard_arp\n"
     "add rule bridge %1$s guard ether type != ip drop\n"
     "add rule bridge %1$s guard ip saddr @subnets iifname . ip saddr != @addresses drop\n"
-    "add rule bridge %1$s prerouting iifname @ports jump guard\n"
-    "add element ip %1$s bridges { \"%2$s\" }\n"
-    "add element ip %1$s subnets { %3$s }\n"
-    "add element bridge %1$s subnets { %3$s }\n";
+    "add rule bridge %1$s prerouting iifname @ports jump guard\n";
 
 static void network_text(struct ip4_cidr subnet, char ret[IP4_TEXT_MAX])
 {
@@ -115,14 +131,33 @@ static void network_text(struct ip4_cidr subnet, char ret[IP4_TEXT_MAX])
 /* The formats of this file are constants with numbered arguments. */
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
+static char *base(const char *table)
+{
+	return str_fmt(base_script, table, NET_GROUP_ISOLATED, NET_GROUP_BRIDGE, NET_GROUP_SLOT);
+}
+#pragma GCC diagnostic pop
+
 char *nft_group_script(const char *table, const char *bridge, struct ip4_cidr subnet)
 {
+	cleanup_free char *rules = base(table);
 	char net[IP4_TEXT_MAX];
 
 	network_text(subnet, net);
-	return str_fmt(group_script, table, bridge, net);
+	return str_fmt("%1$s"
+		       "add element ip %2$s bridges { \"%3$s\" }\n"
+		       "add element ip %2$s subnets { %4$s }\n"
+		       "add element bridge %2$s subnets { %4$s }\n",
+		       rules, table, bridge, net);
 }
-#pragma GCC diagnostic pop
+
+char *nft_isolated_script(const char *table, struct ip4_cidr range)
+{
+	cleanup_free char *rules = base(table);
+	char net[IP4_TEXT_MAX];
+
+	network_text(range, net);
+	return str_fmt("%sadd element ip %s subnets { %s }\n", rules, table, net);
+}
 
 /* Adding before deleting makes it succeed when the element is not there. */
 char *nft_group_remove_script(const char *table, const char *bridge, struct ip4_cidr subnet)
@@ -137,6 +172,14 @@ char *nft_group_remove_script(const char *table, const char *bridge, struct ip4_
 		       "add element bridge %1$s subnets { %3$s }\n"
 		       "delete element bridge %1$s subnets { %3$s }\n",
 		       table, bridge, net);
+}
+
+char *nft_isolated_remove_script(const char *table, struct ip4_cidr range)
+{
+	char net[IP4_TEXT_MAX];
+
+	network_text(range, net);
+	return str_fmt("add element ip %1$s subnets { %2$s }\ndelete element ip %1$s subnets { %2$s }\n", table, net);
 }
 
 char *nft_remove_script(const char *table)
@@ -201,7 +244,7 @@ static int admitted_find(struct admitted *a, struct error **err)
 	return 0;
 }
 
-int nft_admit(const char *chain, const char *bridge, const char *owner, struct error **err)
+int nft_admit(const char *chain, const char *from, const char *to, const char *owner, struct error **err)
 {
 	struct admitted a = {.owner = owner, .chain = chain};
 	int r = admitted_find(&a, err);
@@ -211,9 +254,9 @@ int nft_admit(const char *chain, const char *bridge, const char *owner, struct e
 		return r;
 	script =
 	    str_fmt("%1$s"
-		    "insert rule ip filter %2$s iifname \"%3$s\" counter accept comment \"%4$s\"\n"
-		    "insert rule ip filter %2$s oifname \"%3$s\" counter accept comment \"%4$s\"\n",
-		    old, chain, bridge, owner);
+		    "insert rule ip filter %2$s %3$s counter accept comment \"%5$s\"\n"
+		    "insert rule ip filter %2$s %4$s counter accept comment \"%5$s\"\n",
+		    old, chain, from, to, owner);
 	return nft_run(script, err);
 }
 
@@ -226,11 +269,10 @@ int nft_unadmit(const char *owner, struct error **err)
 	return r < 0 || a.all == 0 ? r : nft_run(script, err);
 }
 
-bool nft_chain_names(const char *chain, const char *interface)
+bool nft_chain_has(const char *chain, const char *sign)
 {
 	cleanup_free char *arguments = str_fmt("list chain %s", chain);
 	cleanup_free char *text = nft_read(arguments, NULL);
-	cleanup_free char *quoted = str_fmt("\"%s\"", interface);
 
-	return text && strstr(text, quoted);
+	return text && strstr(text, sign);
 }

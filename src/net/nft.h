@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The daemon's tables: `ip slicer_<id>` translates what leaves the subnets of its bridges, `bridge
- * slicer_<id>` drops what a VM may not send. Their rules never change; groups and VMs are elements
+/* The daemon's tables: `ip slicer_<id>` translates what leaves the subnets of its VMs and keeps isolated ones and slots
+ * apart, `bridge slicer_<id>` drops what a VM on a bridge may not send. Their rules never change; groups and VMs are elements
  * of their sets. */
 #ifndef SLICER_NET_NFT_H
 #define SLICER_NET_NFT_H
@@ -15,16 +15,18 @@ int nft_run(const char *script, struct error **err);
 char *nft_read(const char *arguments, struct error **err);
 
 char *nft_table(const char *daemon_id); /* "slicer_<id>", other characters than nft's become _ */
-/* Scripts; the caller's. The first makes the tables when they are not there and adds the group. */
+/* Scripts; the caller's. These two make the tables when they are not there and add the group. */
+char *nft_isolated_script(const char *table, struct ip4_cidr range);
 char *nft_group_script(const char *table, const char *bridge, struct ip4_cidr subnet);
 char *nft_group_remove_script(const char *table, const char *bridge, struct ip4_cidr subnet);
+char *nft_isolated_remove_script(const char *table, struct ip4_cidr range);
 char *nft_remove_script(const char *table); /* both tables; succeeds without them too */
 
-/* Accepts what comes from or goes to a bridge in `table ip filter`, in the chain DOCKER-USER or
- * FORWARD, as its first rules, known by the comment `owner`. Once, however often called. */
-int nft_admit(const char *chain, const char *bridge, const char *owner, struct error **err);
+/* Accepts what matches `from` (iifname "brvm0") or `to` in `table ip filter`, in the chain DOCKER-USER or FORWARD, as its
+ * first rules, known by the comment `owner`. Once, however often called. Only matches that iptables(8) can show. */
+int nft_admit(const char *chain, const char *from, const char *to, const char *owner, struct error **err);
 int nft_unadmit(const char *owner, struct error **err); /* success when there is nothing */
-/* Does a rule of the chain ("inet filter forward") name the interface? */
-bool nft_chain_names(const char *chain, const char *interface);
+/* Does this text occur in the rules of the chain ("inet filter forward")? */
+bool nft_chain_has(const char *chain, const char *sign);
 
 #endif

@@ -12,18 +12,36 @@
 #include "net/mac.h"
 #include "net/user.h"
 
-enum net_link_kind { NET_LINK_BRIDGE, NET_LINK_TAP, NET_LINK_MACVTAP };
+enum net_link_kind {
+	NET_LINK_BRIDGE,
+	NET_LINK_TAP,
+	NET_LINK_MACVTAP,
+	NET_LINK_VETH,	   /* its peer is in the plan's network namespace */
+	NET_LINK_NETNS_TAP, /* in that namespace */
+};
 struct net_plan_link {
 	enum net_link_kind kind;
 	char name[IFNAMSIZ], master[IFNAMSIZ]; /* master: empty for none; of a macvtap its parent */
 	char *alias;			       /* "slicer:<daemon id>:<group or hostname>" */
 	char *altname;			       /* NULL: none */
-	unsigned char mac[6]; /* of bridges: fixed, so that guests need not relearn */
+	bool has_mac;
+	unsigned char mac[6]; /* fixed, so that nobody need relearn */
 	unsigned mtu;
+	char peer[IFNAMSIZ]; /* VETH */
+	unsigned char peer_mac[6];
 };
 struct net_plan_address {
 	char link[IFNAMSIZ];
 	struct ip4_cidr addr;
+	uint32_t peer; /* the other end of a link between two; 0: none */
+};
+
+/* ip-link(8), group: interfaces of slicer's own networks are told apart by it, whichever daemon made them, and rules that
+ * name it hold for those that do not exist yet. Numbers that nobody has in /etc/iproute2/group. */
+enum net_link_group {
+	NET_GROUP_ISOLATED = 0x51ce0001,
+	NET_GROUP_BRIDGE = 0x51ce0002,
+	NET_GROUP_SLOT = 0x51ce0003,
 };
 
 enum { NET_PLAN_LINKS = 2, NET_PLAN_ADDRESSES = 2, NET_PLAN_ELEMENTS = 4 };
@@ -35,9 +53,11 @@ struct net_plan {
 	struct net_plan_address addresses[NET_PLAN_ADDRESSES]; /* of the host */
 	struct nfset_element elements[NET_PLAN_ELEMENTS];      /* of `table bridge slicer_<id>` */
 	size_t nlinks, naddresses, nelements;
+	char *netns;	/* of the VM: a name below /run/netns; NULL: none */
 	char **sysctls; /* "net/ipv4/conf/brvm0/forwarding=1", as in sysctl.d(5): those with a "-"
 			   in front may be missing in this kernel */
-	char *nft;	/* groups: script for nft(8); NULL: none */
+	char *nft;	/* script for nft(8), of a group or of the VM's namespace; NULL: none. Not in records */
+	char *rules;	/* of a VM's namespace: tells one script from another; empty: not known what is in force */
 	char *admit_chain; /* groups: DOCKER-USER or FORWARD of `table ip filter`; NULL: no need */
 	char **notes;	   /* groups: what the user should know, sentences */
 	struct net_guest { /* VMs: for the guest's config disk and the VM's record */
@@ -49,6 +69,7 @@ struct net_plan {
 		bool ipv6;     /* as the network's routers say (SLAAC); else switched off */
 		char **dns; /* these and the three above: not in the record */
 	} guest;
+	char **allow, **drop;	   /* mode isolated: what holds for this VM */
 	struct net_user_plan user; /* mode user; not in the record */
 };
 void net_plan_clear(struct net_plan *p);
@@ -71,6 +92,10 @@ int net_plan_from_json(struct json_object *obj, struct net_plan *ret, struct err
  * that only the user can mend, with the commands. */
 void net_firewall_notes(const struct net_firewall *fw, const char *bridge, char ***notes);
 
+/* Inside src/net: all of that but the mode, and what the mode says. */
+int net_plan_read(struct json_object *obj, struct net_plan *ret, struct error **err);
+/* Inside src/net: a new link of the plan, with our alias. */
+struct net_plan_link *net_plan_add_link(struct net_plan *p, enum net_link_kind kind, const char *name);
 /* Inside src/net: what makes frames of the VM's first link pass. */
 void net_plan_guard(struct net_plan *p, const unsigned char mac[6], uint32_t address);
 /* "slicer:<daemon id>:<name>": is it ours, and of which daemon? Both results are the caller's. */
@@ -78,5 +103,9 @@ bool net_alias_parse(const char *alias, char **ret_daemon_id, char **ret_name);
 /* "vt-" and 10 digits of a hash of both; at most 15 characters. */
 void net_hashed_name(const char *prefix, const char *daemon_id, const char *name,
 		     char ret[IFNAMSIZ]);
+/* A MAC address, locally administered and unicast: always the same for this thing of this daemon. */
+void net_derived_mac(const char *what, const char *daemon_id, const char *name, unsigned char ret[6]);
+/* Adds the sysctls by which answers of VMs' peers are passed on where they come in. */
+void net_plan_uplinks(struct net_plan *p, const struct net_facts *facts);
 
 #endif

@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "net/apply_impl.h"
+#include "net/netns.h"
 #include "net/nft.h"
 
 /* The first field of an element: "vt-1", or {"concat": ["vt-1", …]}. NULL: neither. */
@@ -32,7 +33,7 @@ static char *element_text(struct json_object *element)
 	return strv_join(words, " . ");
 }
 
-static void stray_set(struct json_object *set, const char *table, const char *tap, char ***script)
+static void stray_set(struct json_object *set, const char *table, const char *interface, char ***script)
 {
 	struct json_object *elements = NULL;
 	const char *name = NULL;
@@ -44,19 +45,19 @@ static void stray_set(struct json_object *set, const char *table, const char *ta
 		struct json_object *element = json_object_array_get_idx(elements, i);
 		cleanup_free char *text = NULL;
 
-		if (!str_eq(element_interface(element), tap))
+		if (!str_eq(element_interface(element), interface))
 			continue;
 		text = element_text(element);
 		if (text)
-			strv_append_fmt(script, "delete element bridge %s %s { %s }\n", table, name, text);
+			strv_append_fmt(script, "delete element %s %s { %s }\n", table, name, text);
 	}
 }
 
-/* All elements of the daemon's sets that name the tap: which there are only its plan would tell. */
-static int stray_elements(const char *daemon_id, const char *tap, struct error **err)
+/* All elements of the daemon's sets that name the interface: which there are only its plan would tell. */
+static int stray_elements(const char *family, const char *daemon_id, const char *interface, struct error **err)
 {
-	cleanup_free char *table = nft_table(daemon_id);
-	cleanup_free char *arguments = str_fmt("-j list table bridge %s", table);
+	cleanup_free char *name = nft_table(daemon_id), *table = str_fmt("%s %s", family, name);
+	cleanup_free char *arguments = str_fmt("-j list table %s", table);
 	cleanup_free char *text = nft_read(arguments, NULL), *all = NULL;
 	cleanup_json struct json_object *root = text ? js_parse(text, strlen(text), NULL) : NULL;
 	cleanup_strv char **script = NULL;
@@ -69,7 +70,7 @@ static int stray_elements(const char *daemon_id, const char *tap, struct error *
 
 		if (json_object_is_type(item, json_type_object) &&
 		    js_get_object(item, "set", &set, NULL) == 0 && set)
-			stray_set(set, table, tap, &script);
+			stray_set(set, table, interface, &script);
 	}
 	if (!script)
 		return 0;
@@ -77,13 +78,13 @@ static int stray_elements(const char *daemon_id, const char *tap, struct error *
 	return nft_run(all, err);
 }
 
-static int stray_tap(const char *daemon_id, const struct link *link, struct error **err)
+static int stray_link(const char *daemon_id, const struct link *link, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 
 	if (!nl || links_delete(nl, link->index, err) < 0)
 		return -1;
-	return stray_elements(daemon_id, link->name, err);
+	return stray_elements(str_eq(link->kind, "veth") ? "ip" : "bridge", daemon_id, link->name, err);
 }
 
 int net_stray_down(const char *daemon_id, const char *vm, struct error **err)
@@ -98,7 +99,9 @@ int net_stray_down(const char *daemon_id, const char *vm, struct error **err)
 		return -1;
 	for (size_t i = 0; i < n && r == 0; i++)
 		if (str_eq(links[i].alias, alias) && !str_eq(links[i].kind, "bridge"))
-			r = stray_tap(daemon_id, &links[i], err);
+			r = stray_link(daemon_id, &links[i], err);
 	links_free(links, n);
+	if (r == 0)
+		r = netns_down(vm, alias, err);
 	return r < 0 ? error_wrap(err, "network of \"%s\"", vm) : 0;
 }

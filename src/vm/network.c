@@ -38,6 +38,8 @@ static const struct net_mode *network_vm(const struct vm *vm, struct net_vm *ret
 		.address = vm->ip ? vm->ip : "",
 		.dns = vm->dns,
 		.dns_given = group && config_group_dns_given(group),
+		.allow = vm->override_allow ? vm->allow : group ? group->network.allow : NULL,
+		.drop = vm->override_drop ? vm->drop : group ? group->network.drop : NULL,
 		.user_host = &m->net_host,
 	};
 	if (!mode)
@@ -49,7 +51,7 @@ static const struct net_mode *network_vm(const struct vm *vm, struct net_vm *ret
 	return NULL;
 }
 
-/* Addresses of the other VMs of the group. */
+/* Addresses of the daemon's other VMs; groups may share a range. */
 static uint32_t *network_used(const struct vm *vm, size_t *ret_n)
 {
 	uint32_t *used = mem_alloc_array(MAX_VMS + 1, sizeof(*used));
@@ -57,8 +59,7 @@ static uint32_t *network_used(const struct vm *vm, size_t *ret_n)
 
 	*ret_n = 0;
 	for (const struct vm *other = vm->manager->vms; other; other = other->next)
-		if (other != vm && str_eq(other->group, vm->group) && other->ip &&
-		    ip4_parse_cidr_or_addr(other->ip, &c, NULL) == 0)
+		if (other != vm && other->ip && ip4_parse_cidr_or_addr(other->ip, &c, NULL) == 0)
 			used[(*ret_n)++] = c.addr;
 	return used;
 }
@@ -79,6 +80,14 @@ int vm_network_reserve(struct vm *vm, const char *wanted, struct error **err)
 	return 0;
 }
 
+/* For the record; a script is made anew from the rest whenever it is needed. */
+static void network_keep(struct vm *vm, const struct net_plan *plan)
+{
+	js_put(&vm->network);
+	vm->network = net_plan_to_json(plan);
+	json_object_object_del(vm->network, "nft");
+}
+
 int network_job_plan(struct network_job *job, struct vm *vm, struct error **err)
 {
 	struct net_vm self;
@@ -91,8 +100,7 @@ int network_job_plan(struct network_job *job, struct vm *vm, struct error **err)
 	if (!mode || mode->plan(&self, &job->plan, err))
 		return -1;
 	job->planned = true;
-	js_put(&vm->network);
-	vm->network = net_plan_to_json(&job->plan);
+	network_keep(vm, &job->plan);
 	vm_touch(vm); /* its MAC address is shown */
 	return 0;
 }
@@ -170,13 +178,25 @@ const char *vm_mac(const struct vm *vm)
 	return mac;
 }
 
-int vm_network_mend(const struct vm *vm, struct error **err)
+void network_job_mended(const struct network_job *job, struct vm *vm)
+{
+	const char *before = NULL;
+
+	if (!vm->network || js_get_string(vm->network, "rules", &before, NULL) || str_eq(before, job->plan.rules))
+		return;
+	network_keep(vm, &job->plan);
+}
+
+int vm_network_mend(struct vm *vm, struct error **err)
 {
 	struct network_job job;
 	int r = network_job_recorded(&job, vm, err);
 
-	if (r == 0 && job.planned)
+	if (r == 0 && job.planned) {
+		mem_freep(&job.plan.rules); /* whatever the record says of them */
 		r = net_vm_mend(&job.plan, err);
+		network_job_mended(&job, vm);
+	}
 	network_job_clear(&job);
 	return r;
 }

@@ -30,6 +30,9 @@ int network_job_up(struct network_job *job, struct vmm_net *ret, struct error **
 int network_job_down(struct network_job *job, struct error **err);
 
 /* Puts back what a running VM needs and something else may have removed (a firewall's reload). Blocking, milliseconds. */
-int vm_network_mend(const struct vm *vm, struct error **err);
+int vm_network_mend(struct vm *vm, struct error **err);
+/* On the loop, after net_vm_mend() of a job's plan in a worker: keeps what it has changed. The record is written with the next
+ * operation. */
+void network_job_mended(const struct network_job *job, struct vm *vm);
 
 #endif

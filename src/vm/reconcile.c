@@ -106,8 +106,10 @@ static void reconcile_network(struct vm *vm, const struct look_vm *seen)
 {
 	cleanup_free char *what = str_fmt("[%s] its network", vm->hostname);
 
-	if (seen->mend && !seen->ended)
-		tell(&vm->network_error, seen->broken, what);
+	if (!seen->mend || seen->ended)
+		return;
+	network_job_mended(&seen->net, vm);
+	tell(&vm->network_error, seen->broken, what);
 }
 
 /* Nobody waits for it any more; so what could not be done before is tried again. */

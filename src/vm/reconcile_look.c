@@ -3,12 +3,13 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "net/apply.h"
+#include "net/netns.h"
 #include "vm/reconcile.h"
 #include "vmm/cgroup.h"
 
 /* Names of VMs by what they have on this host. */
 struct found {
-	char **run_dirs, **state_dirs, **cgroups, **taps, **bridges;
+	char **run_dirs, **state_dirs, **cgroups, **taps, **bridges, **spaces;
 };
 
 static void found_clear(struct found *f)
@@ -18,6 +19,7 @@ static void found_clear(struct found *f)
 	strv_free(&f->cgroups);
 	strv_free(&f->taps);
 	strv_free(&f->bridges);
+	strv_free(&f->spaces);
 }
 
 static int found_links(struct found *f, const char *daemon_id, struct error **err)
@@ -33,13 +35,15 @@ static int found_links(struct found *f, const char *daemon_id, struct error **er
 	return 0;
 }
 
-static int found_read(struct found *f, const struct manager_options *o, struct error **err)
+static int found_read(struct found *f, const struct manager_options *o, char *const *known, struct error **err)
 {
 	cleanup_free char *vms = fs_join(o->state_dir, "vms");
 
 	if (fs_list_dirs(o->run_dir, &f->run_dirs, err) || fs_list_dirs(vms, &f->state_dirs, err))
 		return -1;
 	f->cgroups = cgroup_list(o->daemon_id);
+	if (netns_strays(o->daemon_id, known, &f->spaces, err))
+		return -1;
 	return found_links(f, o->daemon_id, err);
 }
 
@@ -111,7 +115,7 @@ static void look_at_groups(struct look *l, const struct found *f)
 int reconcile_look(struct look *l, struct error **err)
 {
 	struct found f = {0};
-	int r = found_read(&f, l->options, err);
+	int r = found_read(&f, l->options, l->known, err);
 
 	if (r == 0) {
 		look_at_groups(l, &f);
@@ -121,6 +125,7 @@ int reconcile_look(struct look *l, struct error **err)
 		look_for_strangers(l, f.state_dirs);
 		look_for_strangers(l, f.cgroups);
 		look_for_strangers(l, f.taps);
+		look_for_strangers(l, f.spaces);
 	}
 	found_clear(&f);
 	return r;

@@ -30,7 +30,8 @@ def asan_daemon(top):
     built = programs(BUILD_ASAN)
     libexec = top / "libexec"
     libexec.mkdir()
-    for name, path in (("slicer-monitor", built["monitor"]), ("slicer-image", built["image"]), ("slicer-agent", AGENT)):
+    for name, path in (("slicer-monitor", built["monitor"]), ("slicer-image", built["image"]), ("slicer-netns", built["netns"]),
+                       ("slicer-agent", AGENT)):
         os.symlink(path, libexec / name)
     options = {"ASAN_OPTIONS": f"log_path={top}/asan:abort_on_error=1:detect_leaks=1",
                "UBSAN_OPTIONS": f"log_path={top}/ubsan:halt_on_error=1:print_stacktrace=1"}

@@ -310,7 +310,7 @@ def test_helpers(doctor, tmp_path):
     doctor.env["SLICER_LIBEXECDIR"] = str(tmp_path / "libexec")
     doctor.says("helpers", "error", "libexec/slicer-agent is missing", fix="Install slicer again")
     (tmp_path / "libexec").mkdir()
-    for name, says in (("slicer-agent", version), ("slicer-image", version), ("slicer-monitor", "0.0.9")):
+    for name, says in (("slicer-agent", version), ("slicer-image", version), ("slicer-netns", version), ("slicer-monitor", "0.0.9")):
         path = tmp_path / "libexec" / name
         path.write_text(f"#!/bin/sh\necho {name} {says}\n")
         path.chmod(0o755)

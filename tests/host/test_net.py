@@ -1,251 +1,32 @@
 # SPDX-License-Identifier: MIT
-"""Bridge networks with real packets: a "host" in a network namespace of its own, a LAN machine that is its router to
-an "Internet", and VMs whose tap is carried into a namespace each, which stands for the guest."""
-import contextlib
+"""Bridge networks with real packets (slicertest/netspace.py)."""
 import hashlib
 import json
-import os
 import random
 import socket
 import subprocess
-import sys
 
 import pytest
 
-from slicertest import BUILD
+from slicertest.netspace import INTERNET, arrived, heard
 
-NETRUN = BUILD / "tests/netrun/netrun"
-INTERNET = "203.0.113.7"
 MIB = 1024 * 1024
 
-GROUP = """  - name: {name}
-    count: 2
-    network:
-      bridge: {bridge}
-      tap_prefix: {name}tap
-      gateway: {gateway}
-"""
 
-# Answers "who" with the address it sees, and anything else with its SHA-256.
-SERVER = """
-import hashlib, socket, sys, threading
-def serve(c, peer):
-    first = c.recv(65536)
-    if first == b"who\\n":
-        c.sendall(peer[0].encode())
-    else:
-        h = hashlib.sha256()
-        while first:
-            h.update(first)
-            first = c.recv(65536)
-        c.sendall(h.hexdigest().encode())
-    c.close()
-s = socket.create_server((sys.argv[1], 7))
-print("ready", flush=True)
-while True:
-    threading.Thread(target=serve, args=s.accept(), daemon=True).start()
-"""
-
-CLIENT = """
-import random, socket, sys
-host, source, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
-with socket.create_connection((host, 7), timeout=0.8, source_address=(source, 0) if source else None) as s:
-    s.settimeout(60)
-    s.sendall(random.Random(4711).randbytes(n) if n else b"who\\n")
-    s.shutdown(socket.SHUT_WR)
-    print(s.recv(100).decode())
-"""
-
-# Prints the payloads of broadcasts from one MAC address, until none comes for a while.
-EAR = """
-import socket, sys
-protocol = int(sys.argv[2])
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol))
-s.bind((sys.argv[1], protocol))
-s.settimeout(0.4)
-print("ready", flush=True)
-try:
-    while True:
-        f = s.recv(2000)
-        if f[:6] == b"\\xff" * 6 and f[6:12].hex() == sys.argv[3]:
-            print(f[14:42 if protocol == 0x806 else None].hex())
-except TimeoutError:
-    pass
-"""
-
-MOUTH = """
-import socket, sys
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
-s.bind(("eth0", 0))
-for payload in sys.argv[3:]:
-    s.send(b"\\xff" * 6 + bytes.fromhex(sys.argv[2]) + int(sys.argv[1]).to_bytes(2, "big") + bytes.fromhex(payload))
-"""
-
-# Prints from whom datagrams come, until none comes for a while.
-UDP_EAR = """
-import socket
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-s.bind(("0.0.0.0", 9))
-s.settimeout(0.4)
-print("ready", flush=True)
-try:
-    while True:
-        print(s.recvfrom(100)[1][0])
-except TimeoutError:
-    pass
-"""
-
-UDP_MOUTH = """
-import socket, sys
-for source in sys.argv[2:]:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
-        s.bind((source, 0))
-        s.sendto(b"x", (sys.argv[1], 9))
-"""
-
-
-class Space:
-    """A network namespace, by a process that lives in it. The first has mounts of its own as well, and a /run."""
-
-    def __init__(self, stack, outer=None):
-        inside = [] if outer is None else ["nsenter", "-t", str(outer.pid), "-m"]
-        mounts = ["-m", "--propagation", "private"] if outer is None else []
-        script = "mount -t tmpfs none /run; " if outer is None else ""
-        self.process = subprocess.Popen(
-            [*inside, "unshare", "-n", *mounts, "sh", "-c", f"{script}ip link set lo up; echo ready; exec sleep 1000"],
-            stdout=subprocess.PIPE, text=True)
-        self.pid = self.process.pid
-        stack.callback(self.end)
-        assert self.process.stdout.readline() == "ready\n"
-
-    def end(self):
-        self.process.kill()
-        self.process.wait()
-        self.process.stdout.close()
-
-    @property
-    def path(self):
-        return f"/proc/{self.pid}/ns/net"
-
-    def argv(self, *args):
-        return ["nsenter", "-t", str(self.pid), "-n", "-m", *map(str, args)]
-
-    def run(self, *args, check=True, **kwargs):
-        done = subprocess.run(self.argv(*args), capture_output=True, text=True, timeout=60, **kwargs)
-        assert not check or done.returncode == 0, f"{args}: {done.stdout}{done.stderr}"
-        return done
-
-    def ip(self, *args):
-        for line in args:
-            self.run("ip", *line.split())
-
-    def serve(self, stack, address="0.0.0.0"):
-        server = subprocess.Popen(self.argv(sys.executable, "-c", SERVER, address), stdout=subprocess.PIPE, text=True)
-
-        def end():
-            server.kill()
-            server.wait()
-            server.stdout.close()
-        stack.callback(end)
-        assert server.stdout.readline() == "ready\n"
-
-    def ask(self, address, source="", size=0):
-        """What the server at that address says; None when it is not reached."""
-        done = self.run(sys.executable, "-c", CLIENT, address, source, size, check=False)
-        return done.stdout.strip() if done.returncode == 0 else None
-
-    def state(self):
-        """All that slicer could leave behind, but for the forwarding of uplinks."""
-        links = sorted(line.split()[0] for line in self.run("ip", "-br", "link").stdout.splitlines())
-        return links, self.run("nft", "list", "ruleset").stdout, self.run("ip", "route").stdout.replace(" linkdown", "")
-
-
-class Guest:
-    def __init__(self, host, config, daemon, group, number, stack):
-        self.host = host
-        self.space = Space(stack, outer=host)
-        self.process = subprocess.Popen(
-            host.argv(NETRUN, config, daemon, "vm", group, number, self.space.path),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        stack.callback(self.end)
-        self.text = self.process.stdout.readline()
-        assert self.text, self.process.stderr.read()
-        self.plan = json.loads(self.text)
-        guest = self.plan["guest"]
-        self.tap = self.plan["links"][0]["name"]
-        self.ip = guest["address"].partition("/")[0]
-        self.space.ip(f"link set eth0 address {guest['mac']} mtu {guest['mtu']}", f"addr add {guest['address']} dev eth0",
-                      "link set eth0 up", f"route add default via {guest['gateway']}")
-        self.space.serve(stack)
-
-    def end(self):
-        """Takes the network down; gives the length of the longest frame."""
-        if self.process.poll() is None:
-            out, err = self.process.communicate(timeout=30)
-            assert self.process.returncode == 0, err
-            self.longest = int(out)
-        return self.longest
-
-
-def heard(space, link, sender, protocol, payloads):
-    """Which of these broadcasts of a guest arrive at an interface, in hexadecimal."""
-    mac = sender.plan["guest"]["mac"].replace(":", "")
-    with subprocess.Popen(space.argv(sys.executable, "-c", EAR, link, protocol, mac), stdout=subprocess.PIPE,
-                          text=True) as ear:
-        assert ear.stdout.readline() == "ready\n"
-        sender.space.run(sys.executable, "-c", MOUTH, protocol, mac, *(p.hex() for p in payloads))
-        return set(ear.stdout.read().split())
-
-
-def arrived(space, sender, target, sources):
-    """Which of a guest's datagrams arrive, by the address that they come from."""
-    with subprocess.Popen(space.argv(sys.executable, "-c", UDP_EAR), stdout=subprocess.PIPE, text=True) as ear:
-        assert ear.stdout.readline() == "ready\n"
-        sender.space.run(sys.executable, "-c", UDP_MOUTH, target, *sources)
-        return set(ear.stdout.read().split())
-
-
-class World:
-    def __init__(self, stack, directory):
-        self.stack, self.dir = stack, directory
-        self.host = Space(stack)
-        self.lan = Space(stack, outer=self.host)
-        self.host.ip(f"link add eth0 type veth peer name eth0 netns {self.lan.pid}", "addr add 10.99.0.2/24 dev eth0",
-                     "link set eth0 up", "route add default via 10.99.0.1")
-        self.lan.ip("addr add 10.99.0.1/24 dev eth0", "link set eth0 up", f"addr add {INTERNET}/32 dev lo")
-        self.host.serve(stack)
-        self.lan.serve(stack)
-        self.before = self.host.state()
-
-    def config(self, name, *groups):
-        path = self.dir / f"{name}.yaml"
-        path.write_text("config:\n  host_groups:\n" + "".join(
-            GROUP.format(name=g, bridge=b, gateway=gw) for g, b, gw in groups))
-        return path
-
-    def netrun(self, *args, check=True, prefix=(), **kwargs):
-        return self.host.run(*prefix, NETRUN, *args, check=check, **kwargs)
-
-    def guest(self, config, daemon, group, number):
-        return Guest(self.host, config, daemon, group, number, self.stack)
-
-
-@pytest.fixture
-def world(tmp_path):
-    with contextlib.ExitStack() as stack:
-        yield World(stack, tmp_path)
+def bridge(name, link, gateway):
+    return {"name": name, "count": 2, "network": {"bridge": link, "tap_prefix": f"{name}tap", "gateway": gateway}}
 
 
 @pytest.fixture
 def one(world):
     """The configuration of one daemon with one group, up."""
-    config = world.config("a", ("vm", "brvm0", "192.168.137.1/24"))
+    config = world.config("a", bridge("vm", "brvm0", "192.168.137.1/24"))
     world.netrun(config, "a-1", "up", "vm")
     return config
 
 
 def test_who_reaches_whom(world, one):
-    other = world.config("b", ("web", "brweb0", "172.20.0.254/24"))
+    other = world.config("b", bridge("web", "brweb0", "172.20.0.254/24"))
     world.netrun(other, "b-2", "up", "web")
     a1, a2 = world.guest(one, "a-1", "vm", 1), world.guest(one, "a-1", "vm", 2)
     b1 = world.guest(other, "b-2", "web", 1)
@@ -355,7 +136,7 @@ def test_again_and_after_a_flush(world, one):
 
 
 def test_two_groups_of_one_daemon(world):
-    config = world.config("a", ("vm", "brvm0", "192.168.137.1/24"), ("db", "brdb0", "192.168.138.1/28"))
+    config = world.config("a", bridge("vm", "brvm0", "192.168.137.1/24"), bridge("db", "brdb0", "192.168.138.1/28"))
     world.netrun(config, "a-1", "up", "vm")
     only_vm = world.host.state()
     world.netrun(config, "a-1", "up", "db")
@@ -372,7 +153,7 @@ def test_two_groups_of_one_daemon(world):
 
 
 def test_a_changed_gateway(world, one):
-    changed = world.config("changed", ("vm", "brvm0", "192.168.140.1/24"))
+    changed = world.config("changed", bridge("vm", "brvm0", "192.168.140.1/24"))
     a1 = world.guest(one, "a-1", "vm", 1)
     world.netrun(changed, "a-1", "up", "vm")
     assert a1.space.ask(INTERNET) == "10.99.0.2"  # a survivor keeps what it has
@@ -395,7 +176,7 @@ REFUSED = {
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_somebody_elses(world, case):
     commands, words = REFUSED[case]
-    config = world.config("a", ("vm", "brvm0", "192.168.137.1/24"))
+    config = world.config("a", bridge("vm", "brvm0", "192.168.137.1/24"))
     world.host.ip(*commands)
     before = world.host.state()
     done = world.netrun(config, "a-1", "up", "vm", check=False)
@@ -408,7 +189,7 @@ def test_what_is_another_daemons(world, one):
     before = world.host.state()
     done = world.netrun(one, "b-2", "up", "vm", check=False)
     assert "brvm0, which belongs to vm of the slicer daemon a-1" in done.stderr
-    other = world.config("b", ("web", "brweb0", "192.168.137.129/25"))
+    other = world.config("b", bridge("web", "brweb0", "192.168.137.129/25"))
     done = world.netrun(other, "b-2", "up", "web", check=False)
     assert "overlaps the address 192.168.137.1/24 of brvm0, which belongs to vm of the slicer daemon a-1" in done.stderr
     world.netrun(one, "b-2", "down", "vm")
@@ -430,7 +211,7 @@ def test_a_firewall_that_drops_what_it_does_not_know(world, docker):
         rules = "table ip filter {\n chain DOCKER-USER { return; }\n}\n" + rules % "jump DOCKER-USER"
     world.host.run("nft", "-f", "-", input=rules % () if docker else rules % "")
     before = world.host.state()
-    config = world.config("a", ("vm", "brvm0", "192.168.137.1/24"))
+    config = world.config("a", bridge("vm", "brvm0", "192.168.137.1/24"))
     for _ in range(3):
         assert world.netrun(config, "a-1", "up", "vm").stdout == ""
     chain = "DOCKER-USER" if docker else "FORWARD"
@@ -445,7 +226,7 @@ def test_a_firewall_that_drops_what_it_does_not_know(world, docker):
 def test_a_firewall_that_only_the_user_can_mend(world):
     world.host.run("nft", "add table inet mine; add chain inet mine gate "
                    "{ type filter hook forward priority 0; policy drop; }")
-    config = world.config("a", ("vm", "brvm0", "192.168.137.1/24"))
+    config = world.config("a", bridge("vm", "brvm0", "192.168.137.1/24"))
     note = world.netrun(config, "a-1", "up", "vm").stdout
     a1 = world.guest(config, "a-1", "vm", 1)
     assert a1.space.ask(INTERNET) is None
@@ -467,7 +248,7 @@ def faulted(world, call, when, fault, *args, **kwargs):
 @pytest.mark.parametrize("call", ["sendto", "openat", "write", "wait4"])
 def test_killed_in_the_middle(world, call):
     """At each request to the kernel, file opened or written, end of a program: the next attempt succeeds."""
-    config = world.config("a", ("vm", "brvm0", "192.168.137.1/24"))
+    config = world.config("a", bridge("vm", "brvm0", "192.168.137.1/24"))
     world.netrun(config, "a-1", "up", "vm")
     good = world.host.state()
     world.netrun(config, "a-1", "down", "vm")
@@ -486,7 +267,7 @@ def test_killed_in_the_middle(world, call):
 
 
 def test_failing_in_the_middle_leaves_nothing(world):
-    config = world.config("a", ("vm", "brvm0", "192.168.137.1/24"))
+    config = world.config("a", bridge("vm", "brvm0", "192.168.137.1/24"))
     when = 1
     while done := faulted(world, "sendto", when, "error=ENOMEM", config, "a-1", "up", "vm"):
         assert done.returncode == 1 and "Cannot allocate memory" in done.stderr, done.stderr
@@ -511,7 +292,7 @@ def test_a_vm_killed_or_failing_in_the_middle(world, one, fault):
 
 
 def test_forwarding_forbidden(world):
-    config = world.config("a", ("vm", "brvm0", "192.168.137.1/24"))
+    config = world.config("a", bridge("vm", "brvm0", "192.168.137.1/24"))
     world.host.run("mount", "--bind", "-o", "ro", "/proc/sys", "/proc/sys")
     done = world.netrun(config, "a-1", "up", "vm", check=False)
     assert done.returncode == 1 and "Read-only" in done.stderr and "/proc/sys must be writable" in done.stderr
@@ -519,7 +300,7 @@ def test_forwarding_forbidden(world):
 
 
 def test_without_nft(world, tmp_path):
-    config = world.config("a", ("vm", "brvm0", "192.168.137.1/24"))
+    config = world.config("a", bridge("vm", "brvm0", "192.168.137.1/24"))
     world.host.run("mount", "--bind", "/dev/null", "/usr/sbin/nft")
     done = world.netrun(config, "a-1", "up", "vm", check=False)
     world.host.run("umount", "/usr/sbin/nft")

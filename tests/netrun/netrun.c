@@ -5,19 +5,25 @@
  * for the end of its input; then removes it netrun CONFIG ID mend                      reads a plan
  * from its input and mends it netrun CONFIG ID vmdown                    the same, and removes it
  *   netrun CONFIG ID list
+ *   netrun CONFIG ID many GROUP N      makes the networks of N VMs, then removes them; prints what each took, in us
  * With NETNS, the path of a network namespace, `eth0` in it is what the VM would have: a second
  * tap, its frames carried back and forth as they are. */
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/helper.h"
 #include "base/json.h"
+#include "base/proc.h"
 #include "base/str.h"
+#include "base/units.h"
 #include "net/apply.h"
 
 static int report(const char *what, struct error *err)
@@ -80,18 +86,88 @@ static ssize_t carry_all(int tap, int guest)
 	return longest;
 }
 
+/* As a VMM has it: frames behind four bytes of length, through slicer-monitor's filter to passt. */
+static int start_helper(char *const *argv, struct error **err)
+{
+	cleanup_free char *filter = helper_path("slicer-monitor", err);
+	struct proc_fd fds[] = {{-1, 3}, {-1, 4}};
+	char *words[32] = {filter, (char *)"--frames", (char *)"3", (char *)"4"};
+	struct proc_spec spec = {.argv = words, .fds = fds, .nfds = 2, .die_with_parent = true};
+	int vmm[2], far[2];
+
+	if (!filter || fd_socketpair(vmm, err) < 0 || fd_socketpair(far, err) < 0)
+		return -1;
+	fds[0].from = vmm[1];
+	fds[1].from = far[0];
+	if (proc_spawn(&spec, NULL, err) < 0)
+		return -1;
+	for (size_t i = 0; argv[i] && i < ARRAY_LEN(words) - 1; i++)
+		words[i] = str_eq(argv[i], "@FD@") ? (char *)"3" : argv[i], words[i + 1] = NULL;
+	spec.nfds = 1;
+	fds[0].from = far[1];
+	if (proc_spawn(&spec, NULL, err) < 0)
+		return -1;
+	close(vmm[1]), close(far[0]), close(far[1]);
+	return vmm[0];
+}
+
+/* Between the guest's tap, with its header of 12 bytes, and the stream. */
+static void to_stream(int guest, int stream)
+{
+	static unsigned char buf[70000];
+	enum { HEADER = 12, LENGTH = 4 };
+	ssize_t n = read(guest, buf, sizeof(buf));
+	uint32_t length = htonl((uint32_t)(n - HEADER));
+
+	memcpy(buf + HEADER - LENGTH, &length, LENGTH);
+	if (n > HEADER)
+		fd_write_all(stream, buf + HEADER - LENGTH, (size_t)n - HEADER + LENGTH, NULL);
+}
+
+static bool from_stream(int stream, int guest)
+{
+	static unsigned char buf[70000];
+	enum { HEADER = 12 };
+	uint32_t length;
+
+	if (recv(stream, &length, sizeof(length), MSG_WAITALL) != sizeof(length) || ntohl(length) > 65536)
+		return false;
+	memset(buf, 0, HEADER);
+	if (recv(stream, buf + HEADER, ntohl(length), MSG_WAITALL) != (ssize_t)ntohl(length))
+		return false;
+	return write(guest, buf, HEADER + ntohl(length)) >= 0 || errno == EIO || errno == EAGAIN;
+}
+
+static void carry_stream(int stream, int guest)
+{
+	struct pollfd fds[] = {{0, POLLIN, 0}, {stream, POLLIN, 0}, {guest, POLLIN, 0}};
+	unsigned none = 0;
+
+	ioctl(guest, TUNSETOFFLOAD, none);
+	while (poll(fds, 3, -1) >= 0 && !fds[0].revents) {
+		if (fds[2].revents)
+			to_stream(guest, stream);
+		if (fds[1].revents && !from_stream(stream, guest))
+			break;
+	}
+}
+
 static int run_vm(const struct config_group *g, const char *id, unsigned number, const char *netns)
 {
 	cleanup_free char *hostname = str_fmt("%s-%u", g->name, number);
 	struct error *err = NULL;
 	const struct net_mode *mode = net_mode(g->network.mode);
 	struct net_vm vm = {
-	    .group = g, .daemon_id = id, .hostname = hostname, .number = number, .address = ""};
+	    .group = g, .daemon_id = id, .hostname = hostname, .number = number, .address = "",
+	    .allow = g->network.allow, .drop = g->network.drop};
 	cleanup_net_plan struct net_plan plan = {0};
 	cleanup_close int tap = -1, guest = -1;
 	cleanup_free char *address = NULL;
+	struct net_user_host host;
 	struct net_port port;
 
+	net_user_probe(&host); /* ends with the process */
+	vm.user_host = &host;
 	if (mode->reserve(&vm, NULL, NULL, 0, &address, &err) < 0)
 		return report("vm", err);
 	vm.address = address;
@@ -100,10 +176,77 @@ static int run_vm(const struct config_group *g, const char *id, unsigned number,
 	tap = port.tap_fd;
 	if (netns && (guest = guest_tap(netns, &err)) < 0)
 		return report("vm", err);
+	if (port.kind == NET_PORT_HELPER && (tap = start_helper(port.helper_argv, &err)) < 0)
+		return report("helper", err);
 	print_plan(&plan);
-	printf("%zd\n", carry_all(tap, guest));
+	if (port.kind == NET_PORT_HELPER)
+		carry_stream(tap, guest), puts("0");
+	else
+		printf("%zd\n", carry_all(tap, guest));
 	fd_closep(&tap);
 	return net_vm_down(&plan, &err) < 0 ? report("vm", err) : 0;
+}
+
+struct many {
+	struct net_plan plan;
+	struct net_port port;
+	char *hostname, *address;
+	int64_t made_ns, removed_ns;
+};
+
+static int make_one(const struct config_group *g, const char *id, unsigned number, const uint32_t *used, struct many *m,
+		    struct error **err)
+{
+	const struct net_mode *mode = net_mode(g->network.mode);
+	struct net_vm vm = {.group = g, .daemon_id = id, .number = number, .address = "", .allow = g->network.allow,
+			    .drop = g->network.drop};
+	int64_t start = clock_ns();
+
+	vm.hostname = m->hostname = str_fmt("%s-%u", g->name, number);
+	if (mode->reserve(&vm, NULL, used, number - 1, &m->address, err) < 0)
+		return -1;
+	vm.address = m->address;
+	if (mode->plan(&vm, &m->plan, err) < 0 || net_vm_up(&m->plan, &m->port, err) < 0)
+		return -1;
+	m->made_ns = clock_ns() - start;
+	return 0;
+}
+
+static int remove_one(struct many *m, struct error **err)
+{
+	int64_t start;
+
+	fd_closep(&m->port.tap_fd); /* goes with a VMM, before */
+	start = clock_ns();
+	if (net_vm_down(&m->plan, err) < 0)
+		return -1;
+	m->removed_ns = clock_ns() - start;
+	return 0;
+}
+
+static int run_many(const struct config_group *g, const char *id, unsigned n)
+{
+	cleanup_free struct many *list = mem_alloc_array(n, sizeof(*list));
+	cleanup_free uint32_t *used = mem_alloc_array(n, sizeof(*used));
+	struct error *err = NULL;
+
+	for (unsigned i = 0; i < n; i++) {
+		struct ip4_cidr c;
+
+		if (make_one(g, id, i + 1, used, &list[i], &err) < 0 || ip4_parse_cidr(list[i].address, &c, &err) < 0)
+			return report("many", err);
+		used[i] = c.addr;
+	}
+	for (unsigned i = 0; i < n; i++)
+		if (remove_one(&list[i], &err) < 0)
+			return report("many", err);
+	for (unsigned i = 0; i < n; i++) {
+		printf("%lld %lld\n", (long long)list[i].made_ns / 1000, (long long)list[i].removed_ns / 1000);
+		net_plan_clear(&list[i].plan);
+		free(list[i].hostname);
+		free(list[i].address);
+	}
+	return 0;
 }
 
 static int change_vm(const char *command)
@@ -118,6 +261,7 @@ static int change_vm(const char *command)
 
 	if (!obj || net_plan_from_json(obj, &plan, &err) < 0)
 		return report(command, err);
+	mem_freep(&plan.rules); /* whatever it says is in force */
 	r = str_eq(command, "mend") ? net_vm_mend(&plan, &err) : net_vm_down(&plan, &err);
 	return r < 0 ? report(command, err) : 0;
 }
@@ -168,5 +312,7 @@ int main(int argc, char **argv)
 		return 2;
 	if (str_eq(argv[3], "vm") && argc > 5)
 		return run_vm(g, argv[2], (unsigned)atoi(argv[5]), argc > 6 ? argv[6] : NULL);
+	if (str_eq(argv[3], "many") && argc > 5)
+		return run_many(g, argv[2], (unsigned)atoi(argv[5]));
 	return run_group(g, argv[2], str_eq(argv[3], "up"));
 }

@@ -152,7 +152,8 @@ static void test_group_limits(void **state)
 {
 	static const char text[] =
 	    "config:\n  host_groups:\n  - {name: vm, ram_mb: 512, network: {}}\n"
-	    "  - {name: iso, network: {mode: isolated}}\n";
+	    "  - {name: iso, network: {mode: isolated}}\n"
+	    "  - {name: usr, network: {mode: user}}\n";
 	cleanup_config struct config *cfg = NULL;
 
 	assert_int_equal(config_parse(text, strlen(text), "f", &cfg, NULL), 0);
@@ -174,8 +175,9 @@ static void test_group_limits(void **state)
 	    "ip: 192.168.137.1 is not a free address in the subnet of gateway 192.168.137.1/24");
 	check_against("{\"ip\":\"x\"}", vm,
 		      "ip: \"x\" is not an IPv4 address such as 192.168.137.2");
-	check_against("{\"ip\":\"10.0.0.1\"}", iso,
-		      "ip: VMs of group iso, whose network is isolated, cannot choose an address");
+	check_against("{\"ip\":\"169.254.60.2\"}", iso, NULL);
+	check_against("{\"ip\":\"10.0.0.1\"}", config_group_find(cfg, "usr"),
+		      "ip: VMs of group usr, whose network is user, cannot choose an address");
 }
 
 static void test_shutdown(void **state)

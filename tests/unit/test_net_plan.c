@@ -6,12 +6,10 @@
 #include <stdint.h>
 #include <cmocka.h>
 
-#include "base/fs.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "golden_fixture.h"
 #include "net/mode.h"
-
-#define GOLDEN_DIR SLICER_SOURCE_ROOT "/tests/golden/net"
 
 static char alias_own[] = "slicer:a-1:vm", alias_other[] = "slicer:b-2:web";
 static char chain[] = "inet filter forward", *chains[] = {chain, NULL};
@@ -59,29 +57,16 @@ static void routes_fill(struct link_route routes[5])
 	routes[4] = (struct link_route){.index = 3, .dst = ip("192.168.0.0"), .prefix = 16};
 }
 
-static void check_file(const char *name, const char *suffix, const char *actual)
-{
-	cleanup_free char *path = str_fmt("%s/%s.%s", GOLDEN_DIR, name, suffix), *expected = NULL;
-
-	if (getenv("SLICER_GOLDEN_UPDATE"))
-		assert_int_equal(fs_write_atomic(path, actual, strlen(actual), 0644, NULL), 0);
-	assert_int_equal(fs_read_file(path, 64 * 1024, &expected, NULL, NULL), 0);
-	assert_string_equal(actual, expected);
-}
-
 /* A script is a file of its own, the same for all plans of the group. */
 static void check_golden(const char *name, const struct net_plan *p)
 {
 	cleanup_json struct json_object *obj = net_plan_to_json(p);
-	cleanup_free char *actual = NULL;
+	cleanup_free char *file = str_fmt("net/%s.json", name);
 
 	json_object_object_del(obj, "nft");
-	actual =
-	    str_fmt("%s\n", json_object_to_json_string_ext(
-				obj, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
-	check_file(name, "json", actual);
+	check_golden_json(file, obj);
 	if (p->nft)
-		check_file("bridge", "nft", p->nft);
+		check_golden_text("net/bridge.nft", p->nft);
 }
 
 static int plan_vm(const struct config_group *g, const char *hostname, unsigned number, uint32_t address,

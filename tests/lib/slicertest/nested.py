@@ -65,7 +65,7 @@ modprobe kvm-amd
 # As an installation puts them; /payload/build stays for the tests' library.
 install -D -m 0755 -t /usr/local/bin /payload/build/src/slicer
 install -D -m 0755 -t /usr/local/libexec/slicer /payload/build/src/agent/slicer-agent \\
-    /payload/build/src/vmm/slicer-monitor /payload/build/src/image/slicer-image
+    /payload/build/src/vmm/slicer-monitor /payload/build/src/image/slicer-image /payload/build/src/net/slicer-netns
 cp -a /payload/store /var/tmp/store
 export SLICER_BUILD=/payload/build SLICER_TEST_STORE=/var/tmp/store PYTHONDONTWRITEBYTECODE=1
 cd /payload/source/tests

@@ -14,6 +14,7 @@ def programs(build):
         "agent": build / "src/agent/slicer-agent",
         "monitor": build / "src/vmm/slicer-monitor",
         "image": build / "src/image/slicer-image",
+        "netns": build / "src/net/slicer-netns",
         "fakevmm": build / "tests/fakevmm/fakevmm",
     }
 

@@ -1,0 +1,250 @@
+/* SPDX-License-Identifier: MIT */
+/* Mode `isolated`: a network namespace per VM (netns.h), a pair of interfaces to it, and the host's end of that. What the VM
+ * may reach is decided in its namespace; that it is nobody's of this host, on the host as well (nft.h). */
+#include <arpa/inet.h>
+
+#include "base/str.h"
+#include "net/apply_impl.h"
+#include "net/check.h"
+#include "net/firewall.h"
+#include "net/isolated_pool.h"
+#include "net/netns.h"
+#include "net/nft.h"
+#include "net/plan_isolated.h"
+
+#include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
+
+static int isolated_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
+			    struct error **err)
+{
+	cleanup_net_facts struct net_facts facts = {0};
+	struct ip4_cidr got = {.prefix = ISOLATED_BLOCK_PREFIX};
+	struct net_isolated_ask ask = {.group = vm->group,
+				       .number = vm->number,
+				       .wanted = !wanted && *vm->address ? vm->address : wanted,
+				       .used = used,
+				       .nused = nused,
+				       .facts = &facts};
+	char text[IP4_TEXT_MAX], own[IFNAMSIZ];
+
+	net_hashed_name("ve-", vm->daemon_id, vm->hostname, own);
+	ask.own_link = own;
+	if (net_facts_read(false, &facts, err) < 0)
+		return -1;
+	if (wanted || !*vm->address || net_isolated_take(&ask, &got.addr, NULL) < 0) {
+		ask.wanted = wanted;
+		if (net_isolated_take(&ask, &got.addr, err) < 0)
+			return -1;
+	}
+	ip4_format_cidr(got, text);
+	*ret = str_dup(text);
+	return 0;
+}
+
+static int isolated_plan(const struct net_vm *vm, struct net_plan *ret, struct error **err)
+{
+	cleanup_net_facts struct net_facts facts = {0};
+	struct ip4_cidr address;
+
+	if (ip4_parse_cidr(vm->address, &address, err) < 0 || net_facts_read(false, &facts, err) < 0)
+		return -1;
+	return net_plan_isolated_vm(vm, address.addr, &facts, ret, err);
+}
+
+/* The index of the host's end, 0 when there is none. One without an alias is ours too, from a launch that was killed before
+ * it had one: nobody else makes names of that kind. */
+static int find_veth(struct netlink *nl, const struct net_plan *p, struct error **err)
+{
+	cleanup_error struct error *why = NULL;
+	struct link link = {0};
+	int index;
+
+	if (links_get(nl, p->links[0].name, &link, &why) < 0)
+		return why->code == ERR_NOT_FOUND ? 0 : error_move(err, &why);
+	index = link.index;
+	if (!str_eq(link.kind, "veth") || (link.alias && !str_eq(link.alias, p->links[0].alias)))
+		index = error_set(err, ERR_CONFLICT, "there is an interface %s already, and it is not VM \"%s\"'s",
+				  p->links[0].name, p->name);
+	free(link.alias);
+	return index;
+}
+
+static int change_elements(const struct net_plan *p, bool add, struct error **err)
+{
+	cleanup_free char *table = nft_table(p->daemon_id);
+
+	return (add ? nfset_add : nfset_delete)(NFPROTO_IPV4, table, p->elements, p->nelements, err);
+}
+
+static int check_rivals(const struct net_plan *p, struct error **err)
+{
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_free char *who = NULL;
+
+	if (net_facts_read(false, &facts, err) < 0)
+		return -1;
+	who = net_isolated_rival(p->addresses[0].peer, &facts, p->links[0].name);
+	return who ? error_set(err, ERR_CONFLICT, "%s has become that of %s; launch the VM again", p->guest.address, who) : 0;
+}
+
+/* Rules, then the address, then up. */
+static int configure_host(struct netlink *nl, const struct net_plan *p, int index, struct error **err)
+{
+	struct in_addr gateway = {htonl(p->addresses[0].addr.addr)}, guest = {htonl(p->addresses[0].peer)};
+
+	if (links_set_group(nl, index, NET_GROUP_ISOLATED, err) < 0 || change_elements(p, true, err) < 0 ||
+	    net_sysctls_apply(p->sysctls, err) < 0 || netlink_link_set_up(nl, index, true, err) < 0 ||
+	    links_address_add_peer(nl, index, gateway, guest, err) < 0)
+		return -1;
+	return links_neighbour_set(nl, index, guest, p->links[0].peer_mac, err);
+}
+
+static int configure(struct netlink *nl, const struct net_plan *p, struct error **err)
+{
+	int index = netlink_link_index(nl, p->links[0].name, err);
+	cleanup_close int lock = -1;
+
+	if (index < 0 || links_set_alias(nl, index, p->links[0].alias, err) < 0 ||
+	    links_add_altname(nl, index, p->links[0].altname, err) < 0)
+		return -1;
+	lock = net_lock(err);
+	if (lock < 0 || check_rivals(p, err) < 0)
+		return -1;
+	return configure_host(nl, p, index, err);
+}
+
+static int isolated_down(const struct net_plan *p, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = netlink_open(err);
+	cleanup_error struct error *why = NULL;
+	int index = nl ? find_veth(nl, p, &why) : -1;
+
+	/* Somebody else's interface of that name stays. */
+	if (index < 0 && (!why || why->code != ERR_CONFLICT))
+		return error_move(err, &why);
+	if (index > 0 && links_delete(nl, index, err) < 0)
+		return -1;
+	error_free(&why);
+	if (netns_down(p->netns, p->links[0].alias, &why) < 0 && why->code != ERR_CONFLICT)
+		return error_move(err, &why);
+	return change_elements(p, false, err);
+}
+
+static int isolated_up(const struct net_plan *p, struct net_port *ret, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = netlink_open(err);
+	cleanup_close int tap = -1;
+	int old = nl ? find_veth(nl, p, err) : -1;
+
+	if (old < 0 || (old > 0 && links_delete(nl, old, err) < 0))
+		return -1;
+	if (netns_up(p, &tap, err) < 0 || configure(nl, p, err) < 0) {
+		fd_closep(&tap);
+		isolated_down(p, NULL);
+		return -1;
+	}
+	*ret = (struct net_port){.kind = NET_PORT_TAP, .tap_fd = TAKE_FD(tap)};
+	return 0;
+}
+
+/* Runs programs only when the rules are not those that are in force. */
+static int mend_namespace(struct net_plan *p, struct error **err)
+{
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_free char *before = TAKE_PTR(p->rules);
+	int r = net_facts_read(false, &facts, err) < 0 ? -1 : net_plan_isolated_rules(p, &facts, err);
+
+	if (r == 0 && !str_eq(before, p->rules))
+		r = netns_mend(p, err);
+	if (r < 0)
+		mem_freep(&p->rules);
+	return r;
+}
+
+static int isolated_mend(struct net_plan *p, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = netlink_open(err);
+	int index = nl ? find_veth(nl, p, err) : -1;
+
+	if (index == 0)
+		return error_set(err, ERR_NOT_FOUND, "its interface %s is gone", p->links[0].name);
+	if (index < 0 || mend_namespace(p, err) < 0)
+		return -1;
+	return configure_host(nl, p, index, err);
+}
+
+static int isolated_from_record(struct net_plan *p, struct error **err)
+{
+	return net_plan_isolated_guard(p, err);
+}
+
+static int group_apply(const struct net_plan *p, const char *range, struct error **err)
+{
+	cleanup_free char *from = str_fmt("ip saddr %s", range), *to = str_fmt("ip daddr %s", range);
+
+	if (net_sysctls_apply(p->sysctls, err) < 0 || nft_run(p->nft, err) < 0)
+		return -1;
+	return net_firewall_admit(p, range, from, to, err);
+}
+
+static int isolated_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
+{
+	cleanup_close int lock = net_lock(err);
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_net_plan struct net_plan plan = {0};
+	struct ip4_cidr range;
+	char text[IP4_TEXT_MAX];
+
+	if (lock < 0 || net_facts_read(true, &facts, err) < 0 ||
+	    net_plan_isolated_group(g, daemon_id, &facts, &plan, err) < 0 || net_isolated_range(g, &range, err) < 0)
+		return -1;
+	ip4_format_cidr(range, text);
+	if (group_apply(&plan, text, err) < 0)
+		return -1;
+	if (ret_notes)
+		*ret_notes = net_firewall_unsettled(&plan, &facts.firewall, text);
+	return 0;
+}
+
+/* VMs of this daemon, whatever their group: by the link that is theirs and an address of the range on it. */
+static bool range_in_use(const struct net_facts *facts, struct ip4_cidr range, const char *daemon_id)
+{
+	for (size_t i = 0; i < facts->naddrs; i++) {
+		const struct link *link = net_facts_index(facts, facts->addrs[i].index);
+
+		if (link && net_is_ours(link, daemon_id) && ip4_contains(range, ntohl(facts->addrs[i].addr.s_addr)))
+			return true;
+	}
+	return false;
+}
+
+static int isolated_group_down(const struct config_group *g, const char *daemon_id, struct error **err)
+{
+	cleanup_close int lock = net_lock(err);
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_free char *table = nft_table(daemon_id), *script = NULL;
+	struct ip4_cidr range;
+	char text[IP4_TEXT_MAX];
+
+	if (lock < 0 || net_facts_read(false, &facts, err) < 0 || net_isolated_range(g, &range, err) < 0)
+		return -1;
+	ip4_format_cidr(range, text);
+	if (range_in_use(&facts, range, daemon_id))
+		return error_set(err, ERR_CONFLICT, "addresses of %s are in use by VMs", text);
+	script = net_is_last(&facts, NULL, daemon_id) ? nft_remove_script(table) : nft_isolated_remove_script(table, range);
+	return net_firewall_unadmit(daemon_id, text, err) < 0 ? -1 : nft_run(script, err);
+}
+
+const struct net_mode net_mode_isolated = {
+    .mode = NET_ISOLATED,
+    .needs_root = true,
+    .needs_group = true,
+    .group_up = isolated_group_up,
+    .group_down = isolated_group_down,
+    .reserve = isolated_reserve,
+    .plan = isolated_plan,
+    .from_record = isolated_from_record,
+    .up = isolated_up,
+    .mend = isolated_mend,
+    .down = isolated_down,
+};

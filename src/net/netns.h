@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT */
+/* Network namespaces of VMs, as `ip netns` shows them: /run/netns/<VM>. Whose one is says the alias of its loopback
+ * interface, "slicer:<daemon id>:<VM>"; others are never touched. The daemon has threads, so it never enters one: the
+ * program slicer-netns does, one command each time (netns_protocol.h). Blocking, with a deadline, for worker threads. */
+#ifndef SLICER_NET_NETNS_H
+#define SLICER_NET_NETNS_H
+
+#include "net/plan.h"
+
+#define NETNS_DIR "/run/netns"
+
+enum { NETNS_DEADLINE_MS = 20000, NETNS_REQUEST_MAX = 16 * 1024 * 1024, NETNS_ANSWER_MAX = 1024 * 1024 };
+
+/* Makes the namespace of an isolated VM with its tap, its rules, and its end of the pair of interfaces to the host, whose
+ * other end stays down. One of that name that is this VM's is replaced. ERR_CONFLICT when it is somebody else's. What it
+ * made is gone again when it fails. *ret_tap is the caller's. */
+int netns_up(const struct net_plan *p, int *ret_tap, struct error **err);
+/* Of a VM that runs: loads its rules (p->nft) anew and puts back routes. ERR_NOT_FOUND when namespace or tap are gone. */
+int netns_mend(const struct net_plan *p, struct error **err);
+/* Success when there is none. ERR_CONFLICT when it is somebody else's. */
+int netns_down(const char *name, const char *alias, struct error **err);
+/* Names of a daemon's namespaces that are not `known` as VMs'; the list is the caller's, NULL when it is empty. */
+int netns_strays(const char *daemon_id, char *const *known, char ***ret, struct error **err);
+
+#endif

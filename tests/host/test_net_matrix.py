@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""Who reaches whom, in every mode, by real packets (slicertest/netspace.py): what is found is the table in docs/networks.md,
+and what that page promises. SLICER_GOLDEN_UPDATE=1 writes the table anew."""
+import contextlib
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+from slicertest import SOURCE
+from slicertest.netspace import INTERNET, World, arrived
+
+PAGE = SOURCE / "docs/networks.md"
+METADATA, LAN = "169.254.169.254", "10.99.0.1"
+HOST, LOOPBACK_PORT = "10.99.0.2", 17
+SPOOFED = "198.51.100.1"
+MAGIC = "516c696365724d61676963"
+
+GROUPS = {
+    "bridge": {"bridge": "brvm0", "tap_prefix": "vmtap", "gateway": "192.168.137.1/24"},
+    "isolated": {"mode": "isolated"},
+    "user": {"mode": "user"},
+}
+
+# A service on the host's loopback; prints who came.
+LOOPBACK = """
+import socket
+s = socket.create_server(("127.0.0.1", 17))
+print("ready", flush=True)
+while True:
+    c, peer = s.accept()
+    c.sendall(b"loopback")
+    c.close()
+"""
+
+KNOCK = """
+import socket, sys
+with socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=0.8) as s:
+    s.settimeout(0.8)
+    assert s.recv(20) == b"loopback"
+"""
+
+# Counts frames that have the magic bytes in them, on every interface of its namespace, until none comes for a while.
+WATCH = """
+import socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.settimeout(0.6)
+print("ready", flush=True)
+n, magic = 0, bytes.fromhex(sys.argv[1])
+try:
+    while True:
+        n += magic in s.recv(2000)
+except TimeoutError:
+    print(n)
+"""
+
+# A frame to everybody and to the gateway: IPv6 with UDP, or IPv4 from another MAC address.
+SEND = """
+import socket, struct, sys
+kind, mac, gateway_mac, ip, target, magic = sys.argv[1:]
+payload = bytes.fromhex(magic)
+if kind == "ipv6":
+    body = struct.pack("!IHBB16s16s", 6 << 28, 8 + len(payload), 17, 9, socket.inet_pton(10, "fe80::1"), socket.inet_pton(10, "ff02::1"))
+    body += struct.pack("!HHHH", 9, 9, 8 + len(payload), 0) + payload
+    frames = [(mac, 0x86dd, body)]
+else:
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(payload), 1, 0, 9, 17, 0, socket.inet_aton(ip), socket.inet_aton(target))
+    total = sum(struct.unpack("!10H", head))
+    total = (total & 0xffff) + (total >> 16)
+    head = head[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xffff) + head[12:]
+    frames = [("020000000099", 0x0800, head + struct.pack("!HHHH", 9, 9, 8 + len(payload), 0) + payload)]
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)
+s.bind(("eth0", 0))
+for source, protocol, body in frames:
+    for to in ("ffffffffffff", gateway_mac):
+        s.send(bytes.fromhex(to) + bytes.fromhex(source) + protocol.to_bytes(2, "big") + body)
+"""
+
+
+class Case:
+    """Two VMs of a group of a mode, a VM of another daemon, and what is around them."""
+
+    def __init__(self, stack, directory, mode):
+        self.mode, self.world = mode, World(stack, directory)
+        world = self.world
+        world.lan.ip(f"addr add {METADATA}/32 dev lo")  # as a cloud has it: where the default route leads
+        self.config = world.config("a", {"name": "vm", "count": 2, "network": GROUPS[mode]})
+        other = world.config("b", {"name": "web", "count": 1, "network": {**GROUPS[mode], **(
+            {"bridge": "brweb0", "tap_prefix": "webtap", "gateway": "172.20.0.1/24"} if mode == "bridge" else {})}})
+        for config, daemon, group in ((self.config, "a-1", "vm"), (other, "b-2", "web")):
+            world.netrun(config, daemon, "up", group)
+        self.vm, self.peer = (world.guest(self.config, "a-1", "vm", n) for n in (1, 2))
+        self.other = world.guest(other, "b-2", "web", 1)
+        service = subprocess.Popen(world.host.argv(sys.executable, "-c", LOOPBACK), stdout=subprocess.PIPE, text=True)
+        stack.callback(lambda: (service.kill(), service.wait(), service.stdout.close()))
+        assert service.stdout.readline() == "ready\n"
+        self.gateway = self.vm.plan["guest"]["gateway"]
+        self.vm.space.ask(self.gateway)  # whose MAC address is known from here on
+        lladdr = re.search(rf"^{re.escape(self.gateway)} .*lladdr (\S+)", self.vm.space.run("ip", "neigh").stdout, re.M)
+        self.gateway_mac = lladdr[1].replace(":", "") if lladdr else "ffffffffffff"
+
+    def knocks(self, address):
+        return self.vm.space.run(sys.executable, "-c", KNOCK, address, LOOPBACK_PORT, check=False).returncode == 0
+
+    def seen(self, kind):
+        """Whether such a frame of the VM arrives in any namespace but its own."""
+        mac = self.vm.plan["guest"]["mac"].replace(":", "")
+        places = [self.world.host, self.world.lan, self.peer.space, self.other.space]
+        with contextlib.ExitStack() as stack:
+            ears = [stack.enter_context(subprocess.Popen(place.argv(sys.executable, "-c", WATCH, MAGIC), stdout=subprocess.PIPE,
+                                                         text=True)) for place in places]
+            for ear in ears:
+                assert ear.stdout.readline() == "ready\n"
+            self.vm.space.run(sys.executable, "-c", SEND, kind, mac, self.gateway_mac, self.vm.ip, INTERNET, MAGIC)
+            # On a bridge the host's end of the VM's own port hears all that the guest says; what counts is how far it comes.
+            heard = [int(ear.stdout.read()) for ear in ears]
+        if self.mode == "bridge":
+            heard[0] = 0
+        return any(heard)
+
+    def spoofs(self):
+        self.vm.space.ip(f"addr add {SPOOFED}/32 dev lo")
+        return SPOOFED in arrived(self.world.lan, self.vm, INTERNET, [SPOOFED, self.vm.ip])
+
+    def found(self):
+        host, lan, vm = self.world.host, self.world.lan, self.vm.space
+        same = self.vm.ip == self.peer.ip  # in mode user: they have nothing but the number in common
+        lan.ip(f"route add {self.vm.ip}/32 via {HOST}")
+        host_address = self.gateway if self.mode == "bridge" else HOST
+        return {
+            "another VM of the group": not same and vm.ask(self.peer.ip) is not None,
+            "a VM of another daemon": not same and vm.ask(self.other.ip) is not None,
+            "the host, at its addresses": vm.ask(HOST) is not None or vm.ask(host_address) is not None or vm.ask(self.gateway) is not None,
+            "services on the host's loopback": any(self.knocks(a) for a in (self.gateway, HOST, "127.0.0.1")),
+            "the LAN": vm.ask(LAN) is not None,
+            "the Internet": vm.ask(INTERNET) is not None,
+            "a cloud's metadata, 169.254.169.254": vm.ask(METADATA) is not None,
+            "anybody, with a foreign IP address": self.spoofs(),
+            "anybody, with a foreign MAC address": self.seen("mac"),
+            "anybody, by IPv6": self.seen("ipv6"),
+            "**is reached** by the host": host.ask(self.vm.ip) is not None,
+            "**is reached** from the LAN, with a route": lan.ask(self.vm.ip) is not None,
+        }
+
+
+# What docs/networks.md says in words: the rows that are not "no".
+PROMISED = {
+    "bridge": {"another VM of the group", "a VM of another daemon", "the host, at its addresses", "the LAN", "the Internet",
+               "a cloud's metadata, 169.254.169.254", "**is reached** by the host", "**is reached** from the LAN, with a route"},
+    "isolated": {"the LAN", "the Internet"},
+    "user": {"the host, at its addresses", "the LAN", "the Internet", "a cloud's metadata, 169.254.169.254"},
+}
+
+
+def table(results):
+    modes = list(results)
+    lines = ["| a VM reaches | " + " | ".join(f"`{m}`" for m in modes) + " |", "|---|" + "---|" * len(modes)]
+    for row in results[modes[0]]:
+        lines.append(f"| {row} | " + " | ".join("yes" if results[m][row] else "–" for m in modes) + " |")
+    return "\n".join(lines)
+
+
+def in_page():
+    return re.search(r"(?<=<!-- who reaches whom: tests/host/test_net_matrix.py -->\n)(?:\|.*\n)*", PAGE.read_text())
+
+
+@pytest.fixture(scope="module")
+def results(tmp_path_factory):
+    found = {}
+    for mode in GROUPS:
+        with contextlib.ExitStack() as stack:
+            found[mode] = Case(stack, tmp_path_factory.mktemp(mode), mode).found()
+    return found
+
+
+@pytest.mark.parametrize("mode", GROUPS)
+def test_what_is_promised(results, mode):
+    assert {row for row, yes in results[mode].items() if yes} == PROMISED[mode], json.dumps(results[mode], indent=1)
+
+
+def test_the_page_says_what_was_found(results):
+    text, now = PAGE.read_text(), table(results) + "\n"
+    place = in_page()
+    if os.environ.get("SLICER_GOLDEN_UPDATE"):
+        PAGE.write_text(text[:place.start()] + now + text[place.end():])
+    assert in_page()[0] == now
