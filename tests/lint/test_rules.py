@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The lint rules hold in this tree, and each of them can fail."""
 import os
+import re
 import sys
 
 import pytest
@@ -82,3 +83,12 @@ def test_the_tree_keeps_the_rules():
 
 def test_every_rule_has_samples():
     assert {rule for rule, _, _ in BAD} == {rule for rule, _, _ in GOOD} == set(rules.RULES)
+
+
+def test_a_check_that_is_off_has_a_reason():
+    with open(os.path.join(SOURCE, ".clang-tidy"), encoding="utf-8") as file:
+        text = file.read()
+    off = re.findall(r"(?<=[\s,])-([a-z][\w.-]+)", text.partition("Checks:")[2])
+    assert off and set(off) == set(re.findall(r"^# ([\w.-]+): \S+ \S+", text, re.M))
+    with open(os.path.join(SOURCE, "tools/lint/cppcheck.txt"), encoding="utf-8") as file:
+        assert file.readline().startswith("#")

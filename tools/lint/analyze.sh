@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# clang-tidy and cppcheck over src/, with the compile commands of a build directory. Any finding fails.
+# clang-format, clang-tidy and cppcheck over src/, with the compile commands of a build directory. Any finding fails.
 set -euo pipefail
 build=$1
 status=0
@@ -8,6 +8,7 @@ out=$(mktemp)
 trap 'rm -f "$out"' EXIT
 mapfile -t files < <(find src -name '*.c' | sort)
 
+tools/lint/format.py || status=1
 cppcheck --quiet --error-exitcode=1 --std=c11 --inline-suppr --enable=warning,performance,portability \
 	--suppressions-list=tools/lint/cppcheck.txt --include=tools/lint/cppcheck.h -D_GNU_SOURCE -D__linux__ -D__x86_64__ \
 	-DSLICER_VERSION='"0"' -DSLICER_LIBEXECDIR='"/"' -Isrc -j "$(nproc)" "${files[@]}" || status=1

@@ -20,7 +20,7 @@ ELSEWHERE = pathlib.Path("/root/elsewhere")
 PROGRAMS = ("/usr/bin/slicer", "/usr/libexec/slicer/slicer-monitor")
 # What changes on any Debian: dpkg's and systemd's own files, logs, caches.
 NOISE = re.compile(r"^/(var/(lib/(dpkg|systemd|apt)|log/(journal|dpkg|apt|btmp|wtmp|lastlog)|cache|tmp)|tmp|root/\.|run/(?!slicer)|"
-                   r"etc/(group|gshadow|shadow|passwd)-?$|etc/\.pwd\.lock|payload|proc|sys|dev)")
+                   r"etc/(group|gshadow|shadow|passwd|sub[ug]id)-?$|etc/\.pwd\.lock|payload|proc|sys|dev)")
 
 
 def sh(command, check=True, **kwargs):
