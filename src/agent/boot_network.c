@@ -107,10 +107,30 @@ static int start_dhcp(const struct guest_config *c, const struct guest_network *
 	return pid < 0 ? error_errno(err, errno, "cannot start udhcpc") : 0;
 }
 
+static bool is_in_subnet(const struct guest_network *net, struct in_addr addr)
+{
+	uint32_t mask = net->prefix ? htonl(UINT32_MAX << (32 - net->prefix)) : 0;
+
+	return (addr.s_addr & mask) == (net->address.s_addr & mask);
+}
+
+/* A gateway outside of the subnet is on the wire all the same. */
+static int add_routes(struct netlink *nl, int index, const struct guest_network *net, struct error **err)
+{
+	const struct in_addr none = {0};
+
+	if (net->gateway.s_addr && !is_in_subnet(net, net->gateway) &&
+	    netlink_route_add(nl, index, net->gateway, 32, none, err) < 0)
+		return -1;
+	for (size_t i = 0; i < net->nroutes; i++)
+		if (netlink_route_add(nl, index, net->routes[i].to, net->routes[i].prefix, net->routes[i].via, err) < 0)
+			return -1;
+	return net->gateway.s_addr ? netlink_route_add(nl, index, none, 0, net->gateway, err) : 0;
+}
+
 static int set_up(struct netlink *nl, const struct guest_config *c, const struct guest_network *net, struct error **err)
 {
 	cleanup_free char *name = find_interface(net, err);
-	struct in_addr any = {0};
 	int index = name ? netlink_link_index(nl, name, err) : -1;
 
 	if (index < 0)
@@ -121,7 +141,7 @@ static int set_up(struct netlink *nl, const struct guest_config *c, const struct
 		return -1;
 	if (net->prefix && netlink_addr_add(nl, index, net->address, net->prefix, err) < 0)
 		return -1;
-	if (net->gateway.s_addr && netlink_route_add(nl, index, any, 0, net->gateway, err) < 0)
+	if (add_routes(nl, index, net, err) < 0)
 		return -1;
 	return net->dhcp ? start_dhcp(c, net, name, err) : 0;
 }

@@ -18,6 +18,8 @@ void guest_config_free(struct guest_config **c)
 	free(g->lower);
 	free(g->upper);
 	free(g->userdata);
+	for (size_t i = 0; i < g->nnetworks; i++)
+		free(g->networks[i].routes);
 	free(g->networks);
 	strv_free(&g->dns);
 	strv_free(&g->ssh_keys);
@@ -82,15 +84,42 @@ static int parse_mac(const char *s, unsigned char ret[6], struct error **err)
 	return 0;
 }
 
-static int parse_cidr(const char *s, struct guest_network *net, struct error **err)
+static int parse_cidr(const char *s, struct in_addr *ret, unsigned *ret_prefix, struct error **err)
 {
 	cleanup_strv char **parts = strv_split(s, '/');
 	uint64_t prefix = 0;
 
-	if (strv_len(parts) != 2 || inet_pton(AF_INET, parts[0], &net->address) != 1 ||
+	if (strv_len(parts) != 2 || inet_pton(AF_INET, parts[0], ret) != 1 ||
 	    str_to_u64(parts[1], 1, 32, "prefix", &prefix, NULL) < 0)
 		return error_set(err, ERR_INVALID, "network: '%s' is not an address with a prefix length", s);
-	net->prefix = (unsigned)prefix;
+	*ret_prefix = (unsigned)prefix;
+	return 0;
+}
+
+/* "10.0.0.0/8 10.1.2.3", or without a gateway. */
+static int parse_route(const char *s, struct guest_route *ret, struct error **err)
+{
+	cleanup_strv char **words = strv_split(s, ' ');
+
+	if (parse_cidr(words[0], &ret->to, &ret->prefix, err) < 0)
+		return -1;
+	if (words[1] && (words[2] || inet_pton(AF_INET, words[1], &ret->via) != 1))
+		return error_set(err, ERR_INVALID, "network: '%.60s' is no route", s);
+	return 0;
+}
+
+static int parse_routes(struct json_object *obj, struct guest_network *net, struct error **err)
+{
+	cleanup_strv char **list = NULL;
+
+	if (js_get_strv(obj, "routes", &list, NULL, err) < 0)
+		return -1;
+	if (strv_len(list) > CONFIG_MAX_LIST)
+		return error_set(err, ERR_INVALID, "network: more than %d routes", CONFIG_MAX_LIST);
+	net->routes = mem_alloc_array(strv_len(list) + 1, sizeof(*net->routes));
+	for (char **s = list; s && *s; s++)
+		if (parse_route(*s, &net->routes[net->nroutes++], err) < 0)
+			return -1;
 	return 0;
 }
 
@@ -114,11 +143,11 @@ static int parse_network(struct json_object *obj, struct guest_network *net, str
 		return -1;
 	if (!net->dhcp && !address)
 		return error_set(err, ERR_INVALID, "network: neither 'address' nor 'dhcp'");
-	if (address && parse_cidr(address, net, err) < 0)
+	if (address && parse_cidr(address, &net->address, &net->prefix, err) < 0)
 		return -1;
 	if (gateway && inet_pton(AF_INET, gateway, &net->gateway) != 1)
 		return error_set(err, ERR_INVALID, "network: gateway '%s' is not an IPv4 address", gateway);
-	return 0;
+	return parse_routes(obj, net, err);
 }
 
 static int parse_networks(struct json_object *obj, struct guest_config *c, struct error **err)
@@ -132,8 +161,10 @@ static int parse_networks(struct json_object *obj, struct guest_config *c, struc
 	if (n > CONFIG_MAX_LIST)
 		return error_set(err, ERR_INVALID, "network: more than %d entries", CONFIG_MAX_LIST);
 	c->networks = mem_alloc_array(n + 1, sizeof(*c->networks));
-	for (; c->nnetworks < n; c->nnetworks++) {
-		if (parse_network(json_object_array_get_idx(list, c->nnetworks), &c->networks[c->nnetworks], err) < 0)
+	while (c->nnetworks < n) { /* what one that is refused has is freed, too */
+		struct guest_network *net = &c->networks[c->nnetworks];
+
+		if (parse_network(json_object_array_get_idx(list, c->nnetworks++), net, err) < 0)
 			return -1;
 	}
 	return 0;

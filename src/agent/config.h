@@ -16,6 +16,11 @@ struct guest_network {
 	bool has_mac, dhcp;
 	bool dhcp_dns; /* the lease's name servers replace `dns` */
 	bool ipv6;
+	struct guest_route {
+		struct in_addr to, via; /* via 0: on-link */
+		unsigned prefix;
+	} *routes;
+	size_t nroutes;
 	struct in_addr address, gateway; /* gateway 0: none */
 	unsigned prefix;
 	unsigned mtu; /* 0: as it is */

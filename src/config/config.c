@@ -251,13 +251,6 @@ char **config_not_yet(const struct config *cfg)
 	char **list = NULL;
 
 	object_each_not_yet(&config_type, cfg, "", append_line, &list);
-	for (size_t i = 0; i < cfg->ngroups; i++) {
-		const struct config_group *g = &cfg->groups[i];
-
-		if (g->network.mode == NET_CNI)
-			strv_append_fmt(&list, "host_groups[%zu] without a network section (CNI)",
-					i);
-	}
 	return list;
 }
 

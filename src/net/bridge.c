@@ -54,7 +54,7 @@ static int configure_tap(struct netlink *nl, const struct net_plan *p, struct er
 	return join_bridge(nl, p, index, err);
 }
 
-static int bridge_up(const struct net_plan *p, struct net_port *ret, struct error **err)
+static int bridge_up(struct net_plan *p, struct net_port *ret, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_close int fd = -1;

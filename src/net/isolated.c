@@ -130,7 +130,7 @@ static int isolated_down(const struct net_plan *p, struct error **err)
 	return change_elements(p, false, err);
 }
 
-static int isolated_up(const struct net_plan *p, struct net_port *ret, struct error **err)
+static int isolated_up(struct net_plan *p, struct net_port *ret, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_close int tap = -1;

@@ -81,7 +81,7 @@ static int macvtap_make(struct netlink *nl, const struct net_plan *p, struct err
 	return links_macvtap_open(link->name, index, err);
 }
 
-static int macvtap_up(const struct net_plan *p, struct net_port *ret, struct error **err)
+static int macvtap_up(struct net_plan *p, struct net_port *ret, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	int old = nl ? net_find_own_link(nl, p, err) : -1, fd;

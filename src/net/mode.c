@@ -6,7 +6,7 @@
 
 const struct net_mode *net_mode(enum config_net_mode mode)
 {
-	static const struct net_mode *const modes[] = {&net_mode_bridge, &net_mode_isolated, &net_mode_macvtap, &net_mode_user};
+	static const struct net_mode *const modes[] = {&net_mode_bridge, &net_mode_cni, &net_mode_isolated, &net_mode_macvtap, &net_mode_user};
 
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
 		if (modes[i]->mode == mode)
@@ -61,7 +61,7 @@ int net_group_down(const struct config_group *g, const char *daemon_id, struct e
 }
 
 /* A plan has a mode of the table: it comes from there. */
-int net_vm_up(const struct net_plan *p, struct net_port *ret, struct error **err)
+int net_vm_up(struct net_plan *p, struct net_port *ret, struct error **err)
 {
 	*ret = (struct net_port){.kind = NET_PORT_NOWHERE, .tap_fd = -1};
 	if (net_mode(p->mode)->up(p, ret, err) == 0)

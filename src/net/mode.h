@@ -45,14 +45,14 @@ struct net_mode {
 	int (*plan)(const struct net_vm *vm, struct net_plan *ret, struct error **err);
 	/* What a record has, the mode still unknown to it: is it all that the mode needs? NULL: nothing more. */
 	int (*from_record)(struct net_plan *p, struct error **err);
-	/* Blocking, in a worker: see net/apply.h. NULL: nothing to do. */
-	int (*up)(const struct net_plan *p, struct net_port *ret, struct error **err);
+	/* Blocking, in a worker: see net/apply.h. NULL: nothing to do. `up` may find out more about p->guest. */
+	int (*up)(struct net_plan *p, struct net_port *ret, struct error **err);
 	int (*mend)(struct net_plan *p, struct error **err); /* may change p->rules */
 	int (*down)(const struct net_plan *p, struct error **err);
 };
 
 const struct net_mode *net_mode(enum config_net_mode mode); /* NULL: not in this version */
 
-extern const struct net_mode net_mode_bridge, net_mode_isolated, net_mode_macvtap, net_mode_user;
+extern const struct net_mode net_mode_bridge, net_mode_cni, net_mode_isolated, net_mode_macvtap, net_mode_user;
 
 #endif

@@ -52,12 +52,12 @@ static int call(const char *const words[3], const char *input, int socket, char 
 	return result;
 }
 
-static int call_with_plan(const char *command, const struct net_plan *p, int socket, struct error **err)
+static int call_with_plan(const char *const words[3], const struct net_plan *p, int socket, char **ret_out, struct error **err)
 {
 	cleanup_json struct json_object *obj = net_plan_to_json(p);
 	cleanup_free char *text = js_to_string(obj);
 
-	return call((const char *const[3]){command}, text, socket, NULL, err);
+	return call(words, text, socket, ret_out, err);
 }
 
 /* What was sent stays in the socket when its sender is gone. */
@@ -83,7 +83,8 @@ static int receive_fd(int socket, struct error **err)
 	return fd;
 }
 
-int netns_up(const struct net_plan *p, int *ret_tap, struct error **err)
+/* A command that answers with a tap. */
+static int call_for_tap(const char *const words[3], const struct net_plan *p, int *ret_tap, char **ret_out, struct error **err)
 {
 	cleanup_close int own = -1, other = -1;
 	int pair[2];
@@ -92,15 +93,41 @@ int netns_up(const struct net_plan *p, int *ret_tap, struct error **err)
 		return -1;
 	own = pair[0];
 	other = pair[1];
-	if (call_with_plan("up", p, other, err) < 0)
+	if (call_with_plan(words, p, other, ret_out, err) < 0)
 		return -1;
 	*ret_tap = receive_fd(own, err);
 	return *ret_tap < 0 ? -1 : 0;
 }
 
+int netns_up(const struct net_plan *p, int *ret_tap, struct error **err)
+{
+	return call_for_tap((const char *const[3]){"up"}, p, ret_tap, NULL, err);
+}
+
+int netns_create(const char *name, const char *alias, struct error **err)
+{
+	return call((const char *const[3]){"create", name, alias}, NULL, -1, NULL, err);
+}
+
+int netns_attach(const struct net_plan *p, const char *ifname, struct netns_attached *ret, struct error **err)
+{
+	cleanup_free char *out = NULL;
+	int connected = 0;
+
+	*ret = (struct netns_attached){.tap_fd = -1};
+	if (call_for_tap((const char *const[3]){"attach", ifname}, p, &ret->tap_fd, &out, err) < 0)
+		return -1;
+	if (sscanf(out, "%u %d", &ret->mtu, &connected) == 2) {
+		ret->connected = connected != 0;
+		return 0;
+	}
+	fd_closep(&ret->tap_fd);
+	return error_set(err, ERR_PROTOCOL, "slicer-netns did not say what it attached to");
+}
+
 int netns_mend(const struct net_plan *p, struct error **err)
 {
-	return call_with_plan("mend", p, -1, err);
+	return call_with_plan((const char *const[3]){"mend"}, p, -1, NULL, err);
 }
 
 int netns_down(const char *name, const char *alias, struct error **err)

@@ -17,6 +17,15 @@ enum { NETNS_DEADLINE_MS = 20000, NETNS_REQUEST_MAX = 16 * 1024 * 1024, NETNS_AN
 int netns_up(const struct net_plan *p, int *ret_tap, struct error **err);
 /* Of a VM that runs: loads its rules (p->nft) anew and puts back routes. ERR_NOT_FOUND when namespace or tap are gone. */
 int netns_mend(const struct net_plan *p, struct error **err);
+/* For interfaces that others put into it (CNI): an empty one, its IPv6 off. */
+int netns_create(const char *name, const char *alias, struct error **err);
+struct netns_attached {
+	int tap_fd;     /* the caller's */
+	unsigned mtu;   /* of the interface */
+	bool connected; /* it had a route to its subnet */
+};
+/* The VM takes the place of the interface in its namespace. */
+int netns_attach(const struct net_plan *p, const char *ifname, struct netns_attached *ret, struct error **err);
 /* Success when there is none. ERR_CONFLICT when it is somebody else's. */
 int netns_down(const char *name, const char *alias, struct error **err);
 /* Names of a daemon's namespaces that are not `known` as VMs'; the list is the caller's, NULL when it is empty. */

@@ -14,19 +14,30 @@ static int run_down(const char *name, const char *alias, struct error **err)
 	return netns_unmount(name, err);
 }
 
-static int run_with_plan(int (*run)(const struct net_plan *p, struct error **err), struct error **err)
+static int read_plan(struct net_plan *ret, struct error **err)
 {
 	cleanup_json struct json_object *obj = NULL;
 	cleanup_free char *text = NULL;
-	struct net_plan plan = {0}; /* ends with the process */
 	size_t n;
 
 	if (fd_read_all(0, NETNS_REQUEST_MAX, &text, &n, err) < 0)
 		return -1;
 	obj = js_parse(text, n, err);
-	if (!obj || net_plan_read(obj, &plan, err) < 0)
-		return -1;
-	return run(&plan, err);
+	return obj ? net_plan_read(obj, ret, err) : -1;
+}
+
+static int run_with_plan(int (*run)(const struct net_plan *p, struct error **err), struct error **err)
+{
+	struct net_plan plan = {0}; /* ends with the process */
+
+	return read_plan(&plan, err) < 0 ? -1 : run(&plan, err);
+}
+
+static int run_attach(const char *ifname, struct error **err)
+{
+	struct net_plan plan = {0};
+
+	return read_plan(&plan, err) < 0 ? -1 : netns_take_over(&plan, ifname, err);
 }
 
 static int run(int argc, char **argv, struct error **err)
@@ -41,9 +52,13 @@ static int run(int argc, char **argv, struct error **err)
 		return run_with_plan(netns_make, err);
 	if (str_eq(command, "mend"))
 		return run_with_plan(netns_repair, err);
+	if (str_eq(command, "create") && argc == 4)
+		return netns_make_empty(argv[2], argv[3], err);
+	if (str_eq(command, "attach") && argc == 3)
+		return run_attach(argv[2], err);
 	if (str_eq(command, "down") && argc == 4)
 		return run_down(argv[2], argv[3], err);
-	return error_set(err, ERR_INVALID, "slicer-netns is run by slicer, with up, mend, down or list");
+	return error_set(err, ERR_INVALID, "slicer-netns is run by slicer, with up, mend, create, attach, down or list");
 }
 
 int main(int argc, char **argv)

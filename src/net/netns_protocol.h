@@ -2,6 +2,9 @@
 /* Inside src/net: slicer-netns, the program that enters network namespaces.
  *   slicer-netns up|mend          a plan as JSON (net_plan_to_json()) on its input; `up` sends the tap as SCM_RIGHTS of one
  *                                 byte on the socket that is its fd 3
+ *   slicer-netns create NAME ALIAS an empty one
+ *   slicer-netns attach IFNAME    a plan on its input; the VM takes the place of that interface, whose MTU is printed, and 1
+ *                                 when it had a route to its subnet, else 0; sends the tap
  *   slicer-netns down NAME ALIAS
  *   slicer-netns list [ID]        prints the namespaces of a daemon's VMs, of all daemons' without ID, a line each
  * Exit status 0, or NETNS_EXIT_BASE + enum error_code with one line on stderr.
@@ -21,7 +24,12 @@ int netns_mount(const char *name, struct error **err);	 /* gives the present one
 int netns_unmount(const char *name, struct error **err); /* success when there is none */
 int netns_print(const char *daemon_id, struct error **err);
 
+/* netns_attach.c */
+int netns_make_empty(const char *name, const char *alias, struct error **err);
+int netns_take_over(const struct net_plan *p, const char *ifname, struct error **err); /* sends the tap */
+
 /* netns_up.c */
+int netns_send_fd(int fd, struct error **err);
 int netns_make(const struct net_plan *p, struct error **err); /* sends the tap */
 int netns_repair(const struct net_plan *p, struct error **err);
 

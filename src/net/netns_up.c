@@ -117,7 +117,7 @@ static int step_routes(struct making *m, struct error **err)
 	return netlink_route_add(nl, tap, m->guest, 32, none, err);
 }
 
-static int step_hand_over(struct making *m, struct error **err)
+int netns_send_fd(int fd, struct error **err)
 {
 	union {
 		struct cmsghdr head;
@@ -128,10 +128,15 @@ static int step_hand_over(struct making *m, struct error **err)
 	struct msghdr msg = {
 	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 
-	memcpy(CMSG_DATA(&control.head), &m->tap_fd, sizeof(int));
+	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
 	if (sendmsg(NETNS_SOCKET, &msg, MSG_NOSIGNAL) != 1)
 		return error_errno(err, errno, "cannot hand over the tap");
 	return 0;
+}
+
+static int step_hand_over(struct making *m, struct error **err)
+{
+	return netns_send_fd(m->tap_fd, err);
 }
 
 static const struct netns_step {

@@ -15,11 +15,13 @@ void net_plan_clear(struct net_plan *p)
 	free(p->name);
 	free(p->netns);
 	free(p->nft);
+	free(p->network);
 	free(p->rules);
 	free(p->admit_chain);
 	strv_free(&p->sysctls);
 	strv_free(&p->notes);
 	strv_free(&p->guest.dns);
+	strv_free(&p->guest.routes);
 	strv_free(&p->allow);
 	strv_free(&p->drop);
 	net_user_plan_clear(&p->user);

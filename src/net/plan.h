@@ -53,6 +53,7 @@ struct net_plan {
 	struct net_plan_address addresses[NET_PLAN_ADDRESSES]; /* of the host */
 	struct nfset_element elements[NET_PLAN_ELEMENTS];      /* of `table bridge slicer_<id>` */
 	size_t nlinks, naddresses, nelements;
+	char *network;	/* mode CNI: name of the plugins' network; not in the record */
 	char *netns;	/* of the VM: a name below /run/netns; NULL: none */
 	char **sysctls; /* "net/ipv4/conf/brvm0/forwarding=1", as in sysctl.d(5): those with a "-"
 			   in front may be missing in this kernel */
@@ -67,6 +68,7 @@ struct net_plan {
 		bool dhcp;     /* then without address and gateway */
 		bool dhcp_dns; /* the lease's name servers, if it has some, instead of `dns` */
 		bool ipv6;     /* as the network's routers say (SLAAC); else switched off */
+		char **routes; /* besides those that address and gateway are: "10.0.0.0/8 10.1.2.3", or without a gateway */
 		char **dns; /* these and the three above: not in the record */
 	} guest;
 	char **allow, **drop;	   /* mode isolated: what holds for this VM */

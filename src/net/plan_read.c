@@ -129,8 +129,11 @@ static int read_guest(struct json_object *obj, struct net_plan *p, struct error 
 	if (!json_object_object_get(o, "address")) /* the guest's by DHCP */
 		return 0;
 	if (read_text(o, "address", guest->address, sizeof(guest->address), err) < 0 ||
-	    read_text(o, "gateway", guest->gateway, sizeof(guest->gateway), err) < 0 ||
 	    ip4_parse_cidr(guest->address, &address, err) < 0)
+		return -1;
+	if (p->mode == NET_CNI && !json_object_object_get(o, "gateway")) /* a network that leads no further */
+		return 0;
+	if (read_text(o, "gateway", guest->gateway, sizeof(guest->gateway), err) < 0)
 		return -1;
 	return ip4_parse(guest->gateway, &gateway, err);
 }

@@ -5,11 +5,10 @@
 #include "vm/manager_impl.h"
 #include "vm/network.h"
 
-char *guest_config(const struct vm *vm, const struct network_job *network)
+struct json_object *guest_config(const struct vm *vm)
 {
-	cleanup_json struct json_object *obj = json_object_new_object();
+	struct json_object *obj = json_object_new_object();
 	struct json_object *root = json_object_new_object();
-	char *text;
 
 	js_add_u64(obj, "version", 1);
 	js_add_string(obj, "hostname", vm->hostname);
@@ -18,9 +17,7 @@ char *guest_config(const struct vm *vm, const struct network_job *network)
 	js_add_string(root, "lower", "slicer-root");
 	js_add_string(root, "upper", "slicer-data");
 	js_add(obj, "root", root);
-	network_job_guest(network, obj);
 	js_add_strv(obj, "ssh_keys", vm->ssh_keys);
 	js_add_string(obj, "userdata", vm->userdata);
-	text = js_to_string(obj);
-	return text;
+	return obj;
 }

@@ -2,6 +2,7 @@
 /* Launch: from a record to a running VMM. Also the way back up of a VM that was stopped, whose first boot hung, or whose
  * launch a crash interrupted: every step stands on what is there already. */
 #include "base/fs.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/units.h"
@@ -14,7 +15,8 @@ struct launch {
 	bool fresh;                 /* a failed launch removes it */
 	/* Copies for the workers. */
 	const struct vmm_ops *ops;
-	char *state_dir, *run_dir, *data_disk, *config_disk, *console, *exit_record, *name, *guest_config, *cgroup;
+	char *state_dir, *run_dir, *data_disk, *config_disk, *console, *exit_record, *name, *cgroup;
+	struct json_object *guest_config;
 	const char *templates_dir;  /* the manager's options outlive all operations */
 	uint64_t disk_bytes;
 	struct network_job net;
@@ -70,8 +72,11 @@ static int launch_disk_undo(void *ctx, struct error **err)
 static int launch_config(void *ctx, struct op *op, struct error **err)
 {
 	struct launch *l = ctx;
+	cleanup_free char *text = NULL;
 
-	return disk_write_config(l->config_disk, l->guest_config, strlen(l->guest_config), l->spec.uid, l->spec.gid, err);
+	network_job_guest(&l->net, l->guest_config);
+	text = js_to_string(l->guest_config);
+	return disk_write_config(l->config_disk, text, strlen(text), l->spec.uid, l->spec.gid, err);
 }
 
 static int launch_vmm(void *ctx, struct op *op, struct error **err)
@@ -93,6 +98,13 @@ static int launch_network(void *ctx, struct op *op, struct error **err)
 	if (launch_end_vmm(l, err))
 		return -1;
 	return network_job_up(&l->net, &l->spec.net, err);
+}
+
+static void launch_network_finish(void *ctx)
+{
+	struct launch *l = ctx;
+
+	network_job_finish(&l->net, l->vm);
 }
 
 static int launch_network_undo(void *ctx, struct error **err)
@@ -145,8 +157,9 @@ static int launch_commit(void *ctx, struct op *op, struct error **err)
 static const struct op_step launch_steps[] = {
 	{.name = "dirs", .kind = OP_STEP_WORKER, .run = launch_dirs, .undo = launch_dirs_undo},
 	{.name = "disk", .kind = OP_STEP_WORKER, .run = launch_disk, .undo = launch_disk_undo},
+	{.name = "network", .kind = OP_STEP_WORKER, .run = launch_network, .finish = launch_network_finish,
+	 .undo = launch_network_undo},
 	{.name = "config", .kind = OP_STEP_WORKER, .run = launch_config},
-	{.name = "network", .kind = OP_STEP_WORKER, .run = launch_network, .undo = launch_network_undo},
 	{.name = "vmm", .kind = OP_STEP_WORKER, .run = launch_vmm, .finish = launch_vmm_finish, .undo = launch_vmm_undo},
 	{.name = "connect", .kind = OP_STEP_LOOP, .run = launch_connect},
 	{.name = "commit", .kind = OP_STEP_WORKER, .run = launch_commit},
@@ -177,7 +190,7 @@ static void launch_free(struct launch *l)
 	free(l->console);
 	free(l->exit_record);
 	free(l->name);
-	free(l->guest_config);
+	js_put(&l->guest_config);
 	free(l->cgroup);
 	network_job_clear(&l->net);
 	free(l);
@@ -241,7 +254,7 @@ static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager
 	l->exit_record = vm_state_path(vm, "exit.json");
 	l->console = vm_log_path(vm);
 	l->net = *take_network;
-	l->guest_config = guest_config(vm, &l->net);
+	l->guest_config = guest_config(vm);
 	l->cgroup = str_fmt("%s/%s", o->daemon_id, vm->hostname);
 	l->disk_bytes = vm->disk_bytes;
 	l->process = (struct vmm_process){

@@ -139,6 +139,8 @@ void network_job_guest(const struct network_job *job, struct json_object *config
 	js_add_u64(net, "mtu", guest->mtu);
 	if (guest->ipv6)
 		js_add_bool(net, "ipv6", true);
+	if (guest->routes)
+		js_add_strv(net, "routes", guest->routes);
 	json_object_array_add(nets, net);
 	js_add(config, "network", nets);
 	js_add_strv(config, "dns", guest->dns);
@@ -160,6 +162,18 @@ int network_job_up(struct network_job *job, struct vmm_net *ret, struct error **
 		.helper_gid = job->helper_uid,
 	};
 	return mac_parse(job->plan.guest.mac, ret->mac) ? error_set(err, ERR_INTERNAL, "the plan has no MAC address") : 0;
+}
+
+void network_job_finish(const struct network_job *job, struct vm *vm)
+{
+	const char *address = job->plan.guest.address;
+
+	if (job->plan.mode != NET_CNI)
+		return;
+	free(vm->ip);
+	vm->ip = str_dup(address);
+	network_keep(vm, &job->plan);
+	vm_touch(vm);
 }
 
 int network_job_down(struct network_job *job, struct error **err)

@@ -27,6 +27,8 @@ void network_job_clear(struct network_job *job); /* closes the tap */
 void network_job_guest(const struct network_job *job, struct json_object *config); /* network and dns */
 /* In a worker. `ret` borrows from the job. */
 int network_job_up(struct network_job *job, struct vmm_net *ret, struct error **err);
+/* On the loop, after it is up: what came out of that. */
+void network_job_finish(const struct network_job *job, struct vm *vm);
 int network_job_down(struct network_job *job, struct error **err);
 
 /* Puts back what a running VM needs and something else may have removed (a firewall's reload). Blocking, milliseconds. */

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* Mode CNI: a network namespace per VM, into which plugins put an interface; the VM takes that interface's place. What its
+ * addresses are is known once the plugins have run. */
+#include <arpa/inet.h>
+
+#include "base/json.h"
+#include "base/proc.h"
+#include "base/str.h"
+#include "net/cni.h"
+#include "net/cni_default.h"
+#include "net/mode.h"
+#include "net/netns.h"
+
+#define CNI_IFNAME "eth0"
+#define CNI_TAP "tap0"
+enum { CNI_MTU = 1500 };
+
+/* ---- the group ---- */
+
+static bool uses_iptables(const struct cni_list *l)
+{
+	for (size_t i = 0; i < l->nplugins; i++) {
+		bool masquerades = false;
+
+		js_get_bool(l->plugins[i].config, "ipMasq", &masquerades, NULL);
+		if (masquerades || str_eq(l->plugins[i].type, "firewall") || str_eq(l->plugins[i].type, "portmap"))
+			return true;
+	}
+	return false;
+}
+
+static int cni_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
+{
+	cleanup_cni_list struct cni_list list = {0};
+	cleanup_free char *iptables = proc_find_program("iptables");
+
+	if (cni_write_default(CNI_CONFIG_DIR, g->network_name, err) < 0 ||
+	    cni_list_find(CNI_CONFIG_DIR, g->network_name, &list, err) < 0 || cni_list_probe(&list, err) < 0)
+		return -1;
+	if (!iptables && uses_iptables(&list))
+		return error_set(err, ERR_NOT_FOUND, "CNI network \"%s\" has plugins that need iptables (apt-get install iptables)",
+				 list.name);
+	return 0;
+}
+
+/* ---- a VM ---- */
+
+static int cni_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
+		       struct error **err)
+{
+	if (wanted)
+		return error_set(err, ERR_INVALID, "host group \"%s\" has its addresses from CNI plugins; one cannot be asked for",
+				 vm->group->name);
+	*ret = str_dup("");
+	return 0;
+}
+
+static int cni_plan(const struct net_vm *vm, struct net_plan *ret, struct error **err)
+{
+	unsigned char mac[6];
+	struct net_plan_link *link;
+
+	*ret = (struct net_plan){.mode = NET_CNI,
+				 .daemon_id = str_dup(vm->daemon_id),
+				 .name = str_dup(vm->hostname),
+				 .netns = str_dup(vm->hostname),
+				 .network = str_dup(vm->group->network_name)};
+	link = net_plan_add_link(ret, NET_LINK_NETNS_TAP, CNI_TAP);
+	link->mtu = CNI_MTU;
+	net_derived_mac("cni", vm->daemon_id, vm->hostname, link->mac);
+	link->has_mac = true;
+	mac_from_hostname(vm->hostname, mac); /* unless the plugins say another */
+	mac_format(mac, ret->guest.mac);
+	ret->guest.mtu = CNI_MTU;
+	ret->guest.dns = strv_copy(vm->dns);
+	return 0;
+}
+
+static int cni_from_record(struct net_plan *p, struct error **err)
+{
+	if (!p->netns || p->nlinks != 1 || p->links[0].kind != NET_LINK_NETNS_TAP)
+		return error_set(err, ERR_INVALID, "a network namespace and its tap are missing");
+	return 0;
+}
+
+struct attachment {
+	char *container, *netns;
+	struct cni_attach cni; /* borrows from the others */
+};
+
+static void attachment_init(struct attachment *a, const struct net_plan *p)
+{
+	a->container = str_fmt("slicer-%s-%s", p->daemon_id, p->name);
+	for (char *c = a->container; *c; c++) /* a daemon's id is named after a file */
+		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *c))
+			*c = '_';
+	a->netns = str_fmt(NETNS_DIR "/%s", p->netns);
+	a->cni = (struct cni_attach){.container = a->container, .netns = a->netns, .ifname = CNI_IFNAME, .cache_dir = CNI_CACHE_DIR};
+}
+
+static void attachment_clear(struct attachment *a)
+{
+	free(a->container);
+	free(a->netns);
+}
+
+static int guest_routes(const struct cni_result *r, struct net_guest *guest)
+{
+	for (size_t i = 0; i < r->nroutes; i++) {
+		char to[IP4_TEXT_MAX];
+
+		ip4_format_cidr(r->routes[i].to, to);
+		strv_append_fmt(&guest->routes, "%s%s%s", to, r->routes[i].via[0] ? " " : "", r->routes[i].via);
+	}
+	return 0;
+}
+
+/* Where the plugins have taken the route to the subnet away (ptp does), its machines are behind the gateway. */
+static void guest_fill(const struct cni_result *r, bool connected, struct net_guest *guest)
+{
+	snprintf(guest->address, sizeof(guest->address), "%s", r->address);
+	if (!connected)
+		snprintf(guest->address, sizeof(guest->address), "%.*s/32", (int)strcspn(r->address, "/"), r->address);
+	snprintf(guest->gateway, sizeof(guest->gateway), "%s", r->gateway);
+	if (r->mac[0])
+		snprintf(guest->mac, sizeof(guest->mac), "%s", r->mac);
+	if (r->mtu)
+		guest->mtu = r->mtu;
+	guest_routes(r, guest);
+}
+
+static int attach_vm(struct net_plan *p, struct json_object *answer, struct net_port *ret, struct error **err)
+{
+	struct cni_result result;
+	struct netns_attached attached;
+
+	if (cni_result_parse(answer, CNI_IFNAME, &result, err) < 0)
+		return -1;
+	if (netns_attach(p, CNI_IFNAME, &attached, err) < 0) {
+		cni_result_clear(&result);
+		return -1;
+	}
+	if (!result.mtu)
+		result.mtu = attached.mtu;
+	guest_fill(&result, attached.connected, &p->guest);
+	cni_result_clear(&result);
+	*ret = (struct net_port){.kind = NET_PORT_TAP, .tap_fd = attached.tap_fd};
+	return 0;
+}
+
+static int cni_down(const struct net_plan *p, struct error **err)
+{
+	cleanup_error struct error *why = NULL, *space = NULL;
+	struct attachment a;
+
+	attachment_init(&a, p);
+	cni_del(&a.cni, &why);
+	attachment_clear(&a);
+	/* The namespace goes even so: the interfaces in it with it. What plugins have elsewhere is tried again by the next DEL. */
+	if (netns_down(p->netns, p->links[0].alias, &space) < 0 && space->code != ERR_CONFLICT && !why)
+		return error_move(err, &space);
+	return why ? error_move(err, &why) : 0;
+}
+
+/* CHECK comes before the VM takes the interface over: afterwards it is not as the plugins left it. */
+static int cni_run(struct net_plan *p, struct net_port *ret, struct error **err)
+{
+	cleanup_cni_list struct cni_list list = {0};
+	cleanup_json struct json_object *answer = NULL;
+	struct attachment a;
+	int r;
+
+	if (cni_list_find(CNI_CONFIG_DIR, p->network, &list, err) < 0 || netns_create(p->netns, p->links[0].alias, err) < 0)
+		return -1;
+	attachment_init(&a, p);
+	r = cni_add(&list, &a.cni, &answer, err);
+	if (r == 0)
+		r = cni_check(&a.cni, err);
+	attachment_clear(&a);
+	return r < 0 ? -1 : attach_vm(p, answer, ret, err);
+}
+
+static int cni_up(struct net_plan *p, struct net_port *ret, struct error **err)
+{
+	/* What a launch that a crash interrupted has left. */
+	if (cni_down(p, err) < 0)
+		return -1;
+	if (cni_run(p, ret, err) == 0)
+		return 0;
+	cni_down(p, NULL);
+	return -1;
+}
+
+const struct net_mode net_mode_cni = {
+	.mode = NET_CNI,
+	.needs_root = true,
+	.needs_group = true,
+	.group_up = cni_group_up,
+	.reserve = cni_reserve,
+	.plan = cni_plan,
+	.from_record = cni_from_record,
+	.up = cni_up,
+	.down = cni_down,
+};

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""A guest behind CNI plugins: it has the address that they gave, and reaches what they lead to."""
+import pytest
+from slicertest import Daemon, run, until
+from slicertest.cni import BRIDGE_LIST, PTP_LIST, cni_host
+
+
+@pytest.fixture(scope="module")
+def host(store):
+    with cni_host() as one:
+        one.put("10-test.conflist", BRIDGE_LIST)
+        one.put("20-ptp.conflist", PTP_LIST)
+        yield one
+
+
+def daemon_on(host, directory, network, count):
+    d = Daemon(directory, hypervisor="qemu", prefix=host.prefix, config={"network_name": network}, group={"count": count})
+    del d.config["host_groups"][0]["network"]
+    return d
+
+
+def wait(d, vm):
+    until(lambda: d.client.get(f"/vm/{vm}/health").status == 200, 120, f"{vm} answers")
+
+
+def reaches(d, vm, address):
+    return run(d.client, vm, "ping", "-c", "1", "-W", "3", address, uid=0, gid=0).exit_code == 0
+
+
+@pytest.mark.parametrize("network, subnet", [("test", "10.91.0"), ("ptp", "10.92.0")])
+def test_vms_reach_each_other_the_host_and_what_is_behind(host, tmp_path, network, subnet):
+    with daemon_on(host, tmp_path, network, 2) as d:
+        vms = [f"{d.group}-{n}" for n in (1, 2)]
+        for vm in vms:
+            wait(d, vm)
+        nodes = {n["hostname"]: n for n in d.client.nodes()}
+        addresses = [nodes[vm]["ip"] for vm in vms]
+        assert sorted(addresses) == sorted({f"{a}" for a in addresses}) and all(a.startswith(subnet) for a in addresses)
+        shown = run(d.client, vms[0], "ip", "addr", "show", "eth0", uid=0, gid=0).stdout.decode()
+        assert addresses[0] in shown and nodes[vms[0]]["mac"] in shown
+        assert reaches(d, vms[0], addresses[1]), "VM to VM"
+        assert reaches(d, vms[0], "203.0.113.2"), "VM to host"
+        assert "1 packets received" in host.run("busybox", "ping", "-c", "1", "-W", "3", addresses[0]), "host to VM"
+        assert not reaches(d, vms[0], f"{subnet}.77"), "nobody is there: the test can fail"

@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: MIT
+"""CNI with Debian's plugins, and with hostile ones. The VMs are of the fake hypervisor; namespaces and interfaces are real."""
+import json
+
+import pytest
+from slicertest import Daemon, UpFailed, until
+from slicertest.cni import BRIDGE_LIST, PTP_LIST, cni_host
+
+HOSTILE = """#!/bin/sh
+input=$(cat)
+[ $CNI_COMMAND = VERSION ] && echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"]}' && exit
+[ $CNI_COMMAND = ADD ] || exit 0
+case "$input" in
+*'"x":"garbage"'*) echo '<html>' ;;
+*'"x":"nothing"'*) ;;
+*'"x":"fails"'*) echo '{"cniVersion":"1.0.0","code":11,"msg":"try again later"}'; exit 1 ;;
+*'"x":"noaddress"'*) echo '{"cniVersion":"1.0.0","interfaces":[]}' ;;
+*'"x":"nointerface"'*) echo '{"cniVersion":"1.0.0","ips":[{"address":"10.93.0.2/24"}]}' ;;
+*'"x":"flood"'*) yes ;;
+esac
+"""
+
+
+@pytest.fixture(scope="module")
+def host():
+    with cni_host() as one:
+        yield one
+
+
+@pytest.fixture
+def clean(host):
+    """The directory of lists is empty before, and nothing of a VM is left after."""
+    host.run("sh", "-c", "rm -f /etc/cni/net.d/*")
+    before = host.state()
+    yield
+    after = host.state()
+    for one in (before, after):
+        one["links"] = [name for name in one["links"] if name not in ("cnitest0", "slicer-cni0")]
+    assert after == before
+
+
+def cni(host, directory, network, plugins=None, **config):
+    env = {"CNI_PATH": str(plugins)} if plugins else {}
+    d = Daemon(directory, prefix=host.prefix, env=env, config={"network_name": network, **config})
+    del d.config["host_groups"][0]["network"]
+    return d
+
+
+def inside(host, vm, *words):
+    return host.run("ip", "netns", "exec", vm, *words)
+
+
+def delete(d, vm):
+    assert d.client.delete(f"/hostgroup/{d.group}/nodes/{vm}").status == 200
+
+
+def test_the_default_network_is_written_and_works(host, clean, tmp_path):
+    with cni(host, tmp_path, "slicer") as d:
+        assert json.loads(host.run("cat", "/etc/cni/net.d/51-slicer.conflist"))["name"] == "slicer"
+        made = d.client.create(d.group, timeout="60s")
+        vm = made["hostname"]
+        node = d.client.nodes()[0]
+        assert node["ip"].startswith("10.63.") and node["mac"]
+        links = inside(host, vm, "ip", "-br", "link")
+        assert "br0" in links and "tap0" in links and "eth0" in links
+        assert inside(host, vm, "cat", "/proc/sys/net/ipv4/conf/all/arp_ignore").strip() == "8"
+        assert node["mac"] not in links, "the guest has the plugins' address, and nobody else"
+        assert host.state()["cache"]
+        delete(d, vm)
+    with cni(host, tmp_path / "again", "slicer"):  # what is there stays as it is
+        assert host.run("ls", "/etc/cni/net.d").split() == ["51-slicer.conflist"]
+
+
+def test_a_users_list_is_honoured_and_vms_survive_the_daemon(host, clean, tmp_path):
+    host.put("10-test.conflist", BRIDGE_LIST)
+    with cni(host, tmp_path, "test") as d:
+        vms = [d.client.create(d.group, timeout="60s")["hostname"] for _ in range(2)]
+        addresses = {n["hostname"]: n["ip"] for n in d.client.nodes()}
+        assert sorted(addresses.values()) == ["10.91.0.2", "10.91.0.3"]
+        d.kill()
+        host.run("rm", "/etc/cni/net.d/10-test.conflist")  # DEL goes by what ADD had
+        host.put("20-test.conflist", {**BRIDGE_LIST, "plugins": [{"type": "ptp"}]})
+        d.start()
+        until(lambda: {n["hostname"]: n["ip"] for n in d.client.nodes()} == addresses, 10)
+        for vm in vms:
+            delete(d, vm)
+
+
+def test_ptp_has_everybody_behind_the_gateway(host, clean, tmp_path):
+    host.put("10-ptp.conflist", PTP_LIST)
+    with cni(host, tmp_path, "ptp") as d:
+        vm = d.client.create(d.group, timeout="60s")["hostname"]
+        assert d.client.nodes()[0]["ip"] == "10.92.0.2"
+        assert "10.92.0.2" in host.run("ip", "route")
+        delete(d, vm)
+
+
+@pytest.mark.parametrize("what, says", [
+    ("garbage", "answer"), ("nothing", "answered nothing"), ("fails", "try again later"), ("noaddress", "no IPv4 address"),
+    ("nointerface", "eth0"), ("flood", "more than"),
+])
+def test_hostile_plugins_undo_the_launch(host, clean, tmp_path, what, says):
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "hostile").write_text(HOSTILE)
+    (plugins / "hostile").chmod(0o755)
+    host.put("10-h.conflist", {"cniVersion": "1.0.0", "name": "h", "plugins": [{"type": "hostile", "x": what}]})
+    with cni(host, tmp_path / "d", "h", plugins) as d:
+        answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "60s"}, json={})
+        assert answer.status >= 400 and says in answer.json["error"], answer
+        assert d.client.nodes() == []
+
+
+@pytest.mark.parametrize("files, network, says", [
+    ({}, "nosuch", "no CNI network \"nosuch\" in /etc/cni/net.d, which has none"),
+    ({"10-a.conflist": {**BRIDGE_LIST, "name": "a"}}, "nosuch", "there are: a"),
+    ({"10-a.conflist": "{"}, "a", "10-a.conflist"),
+    ({"10-a.conf": {"cniVersion": "1.0.0", "name": "a", "type": "nosuchplugin"}}, "a", "containernetworking-plugins"),
+    ({"10-a.conf": {"cniVersion": "0.1.0", "name": "a", "type": "bridge"}}, "a", "none of 0.3.1"),
+])
+def test_up_refuses_what_cannot_work(host, clean, tmp_path, files, network, says):
+    for name, what in files.items():
+        host.put(name, what)
+    with pytest.raises(UpFailed) as failed, cni(host, tmp_path, network):
+        pass
+    assert says in str(failed.value)
+
+
+def test_no_address_on_demand(host, clean, tmp_path):
+    host.put("10-test.conflist", BRIDGE_LIST)
+    with cni(host, tmp_path, "test") as d:
+        refused = d.client.post(f"/hostgroup/{d.group}/nodes", json={"ip": "10.91.0.9"})
+        assert refused.status == 400 and "cannot choose an address" in refused.json["error"]
