@@ -8,8 +8,13 @@ enum { REPLY_MAX = 64 * 1024 * 1024 };
 
 int client_open(struct client *c, const struct parsed *args, struct error **err)
 {
+	return client_open_or(c, args, NULL, err);
+}
+
+int client_open_or(struct client *c, const struct parsed *args, const char *otherwise, struct error **err)
+{
 	*c = (struct client){0};
-	if (endpoint_find(args, &c->endpoint, err))
+	if (endpoint_find(args, otherwise, &c->endpoint, err))
 		return -1;
 	c->loop = loop_new(err);
 	if (!c->loop)

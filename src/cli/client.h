@@ -13,6 +13,8 @@ struct client {
 	struct endpoint endpoint;
 };
 int client_open(struct client *c, const struct parsed *args, struct error **err);
+/* The same, with another default than endpoint_find()'s. */
+int client_open_or(struct client *c, const struct parsed *args, const char *otherwise, struct error **err);
 void client_close(struct client *c);
 #define cleanup_client __attribute__((cleanup(client_close)))
 

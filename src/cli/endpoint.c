@@ -92,7 +92,7 @@ int endpoint_parse_url(const char *url, struct endpoint *ret, struct error **err
 	return 0;
 }
 
-static int find_url(const struct parsed *args, struct endpoint *ret, struct error **err)
+static int find_url(const struct parsed *args, const char *otherwise, struct endpoint *ret, struct error **err)
 {
 	const char *url = parsed_string(args, "url");
 	struct stat st;
@@ -100,7 +100,7 @@ static int find_url(const struct parsed *args, struct endpoint *ret, struct erro
 	if (!url)
 		url = getenv("SLICER_URL");
 	if (!url || !*url)
-		url = !stat(default_socket, &st) && S_ISSOCK(st.st_mode) ? default_socket : default_url;
+		url = otherwise ? otherwise : !stat(default_socket, &st) && S_ISSOCK(st.st_mode) ? default_socket : default_url;
 	return endpoint_parse_url(url, ret, err);
 }
 
@@ -165,9 +165,9 @@ static int find_token(const struct parsed *args, struct endpoint *ret, struct er
 	return 0;
 }
 
-int endpoint_find(const struct parsed *args, struct endpoint *ret, struct error **err)
+int endpoint_find(const struct parsed *args, const char *otherwise, struct endpoint *ret, struct error **err)
 {
-	if (find_url(args, ret, err) || find_token(args, ret, err))
+	if (find_url(args, otherwise, ret, err) || find_token(args, ret, err))
 		return -1;
 	for (const char *c = ret->token; c && *c; c++)
 		if (*c < 0x21 || *c > 0x7e)

@@ -98,14 +98,29 @@ static void api_failed(const struct client *c, const struct error *why, struct d
 		: "Look at what it logs: journalctl -u its unit, or the terminal of \"slicer up\"");
 }
 
+/* Where the configuration's daemon listens; the caller's, NULL without one. */
+static char *api_of_config(const struct config *cfg)
+{
+	if (!cfg)
+		return NULL;
+	if (config_api_socket(cfg))
+		return str_fmt("unix://%s", config_api_socket(cfg));
+	return str_fmt("http://127.0.0.1:%u", cfg->api.port);
+}
+
 void doctor_api(const struct doctor *d, struct doctor_result *r)
 {
 	cleanup_client struct client c = {0};
 	cleanup_json struct json_object *info = NULL;
+	cleanup_free char *url = api_of_config(d->config);
 	cleanup_error struct error *why = NULL;
 	const char *version;
 
-	if (client_open(&c, d->args, &why)) {
+	if (d->config && !d->config->api.enabled) {
+		doctor_say(r, DOCTOR_OK, "The configuration has no API");
+		return;
+	}
+	if (client_open_or(&c, d->args, url, &why)) {
 		doctor_say(r, DOCTOR_WARNING, "The daemon cannot be asked: %s", error_message(why));
 		strv_append(&r->fix, "See --url, --token and --token-file in slicer(1)");
 		return;

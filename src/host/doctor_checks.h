@@ -13,7 +13,7 @@ doctor_check_fn doctor_kvm, doctor_qemu, doctor_qemu_microvm, doctor_other_vmm, 
     doctor_image_tools, doctor_helpers;
 /* doctor_net.c */
 doctor_check_fn doctor_nft, doctor_forwarding, doctor_firewall, doctor_rp_filter;
-/* doctor_managers.c */
+/* doctor_networkd.c, doctor_network_manager.c */
 doctor_check_fn doctor_networkd, doctor_network_manager;
 doctor_mend_fn doctor_networkd_mend, doctor_network_manager_mend;
 /* doctor_storage.c */

@@ -85,7 +85,9 @@ int net_scan_remove(struct net_scan *s, const char *id, FILE *out, struct error 
 struct net_thing *net_scan_add(struct net_scan *s, enum net_kind kind, const char *type,
 			       const char *name, const char *daemon_id);
 bool net_name_is_sane(const char *name); /* of daemons and VMs, as they may become parts of paths */
-void net_scan_nft(struct net_scan *s);	 /* adds what nftables has */
+int net_scan_ruleset(struct net_scan *s, const char *json,
+		     struct error **err);  /* of `nft -j -a list ruleset` */
+void net_scan_nft(struct net_scan *s);	   /* adds what nftables has */
 void net_scan_daemons(struct net_scan *s); /* finds the daemons of all things, and those that run */
 
 #endif

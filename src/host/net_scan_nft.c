@@ -24,13 +24,22 @@ static const char *member(struct json_object *obj, const char *key)
 	return js_get_string(obj, key, &value, NULL) < 0 || !value ? "" : value;
 }
 
+/* May it be part of a script for nft as it is? */
+static bool is_plain(const char *text)
+{
+	static const char bytes[] =
+	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/@ ";
+
+	return strspn(text, bytes) == strlen(text);
+}
+
 static void scan_table(struct net_scan *s, struct json_object *table)
 {
 	const char *name = member(table, "name"), *family = member(table, "family");
 	cleanup_free char *id = daemon_of(name, strlen(name)),
 			  *shown = str_fmt("%s %s", family, name);
 
-	if (id)
+	if (id && is_plain(shown))
 		net_scan_add(s, NET_KIND_TABLE, "table", shown, id)->remove =
 		    str_fmt("delete table %s", shown);
 }
@@ -45,25 +54,35 @@ static char *part_text(struct json_object *part)
 	    js_get_object(part, "prefix", &prefix, NULL) == 0 && prefix &&
 	    js_get_u64(prefix, "len", 128, &len, NULL) == 0)
 		return str_fmt("%s/%llu", member(prefix, "addr"), (unsigned long long)len);
-	return json_object_is_type(part, json_type_object) ? js_to_string(part)
-							   : str_dup(json_object_get_string(part));
+	return str_dup(part ? json_object_get_string(part) : "");
 }
 
-/* The fields of an element; of a map's [key, value] those of the key. A list of the caller. */
-static char **element_parts(struct json_object *element)
+/* What is in {"elem": {"val": …, "timeout": …}}, in a map's [key, value], or the element itself.
+ * Borrowed; NULL: nothing. */
+static struct json_object *element_key(struct json_object *element)
 {
-	struct json_object *fields = NULL;
-	char **parts = NULL;
+	struct json_object *inner = NULL;
 
 	if (json_object_is_type(element, json_type_array))
 		element = json_object_array_get_idx(element, 0);
 	if (json_object_is_type(element, json_type_object) &&
-	    js_get_array(element, "concat", &fields, NULL) == 0 && fields) {
-		for (size_t i = 0; i < json_object_array_length(fields); i++)
-			strv_append_take(&parts, part_text(json_object_array_get_idx(fields, i)));
-		return parts;
-	}
-	strv_append_take(&parts, part_text(element));
+	    js_get_object(element, "elem", &inner, NULL) == 0 && inner)
+		element = json_object_object_get(inner, "val");
+	return element;
+}
+
+/* Its fields: a list of the caller, never empty. */
+static char **element_parts(struct json_object *element)
+{
+	struct json_object *key = element_key(element), *fields = NULL;
+	char **parts = NULL;
+
+	if (json_object_is_type(key, json_type_object))
+		js_get_array(key, "concat", &fields, NULL);
+	for (size_t i = 0; fields && i < json_object_array_length(fields); i++)
+		strv_append_take(&parts, part_text(json_object_array_get_idx(fields, i)));
+	if (!parts)
+		strv_append_take(&parts, part_text(key));
 	return parts;
 }
 
@@ -94,8 +113,9 @@ static void scan_element(struct net_scan *s, struct json_object *set, const char
 	if (!named)
 		return; /* goes with its table */
 	t->alias = str_dup(parts[0]);
-	t->remove =
-	    str_fmt("delete element %s { \"%s\"%s%s }", place, parts[0], *rest ? " . " : "", rest);
+	if (is_plain(place) && is_plain(text))
+		t->remove = str_fmt("delete element %s { \"%s\"%s%s }", place, parts[0],
+				    *rest ? " . " : "", rest);
 }
 
 static void scan_set(struct net_scan *s, struct json_object *set)
@@ -138,33 +158,42 @@ static void scan_rule(struct net_scan *s, struct json_object *rule)
 		return;
 	t = net_scan_add(s, NET_KIND_RULE, "rule", shown, id);
 	t->alias = str_dup(comment + n + 1);
-	t->remove = str_fmt("delete rule %s handle %llu", place, (unsigned long long)handle);
+	if (is_plain(place))
+		t->remove =
+		    str_fmt("delete rule %s handle %llu", place, (unsigned long long)handle);
 }
 
-void net_scan_nft(struct net_scan *s)
+int net_scan_ruleset(struct net_scan *s, const char *json, struct error **err)
 {
 	static const struct {
 		const char *key;
 		void (*scan)(struct net_scan *s, struct json_object *obj);
 	} kinds[] = {
 	    {"table", scan_table}, {"set", scan_set}, {"map", scan_set}, {"rule", scan_rule}};
-	cleanup_error struct error *why = NULL;
-	cleanup_free char *text = nft_read("-j -a list ruleset", &why);
-	cleanup_json struct json_object *root = text ? js_parse(text, strlen(text), &why) : NULL;
+	cleanup_json struct json_object *root = js_parse(json, strlen(json), err);
 	struct json_object *list = NULL;
 
-	if (!root || js_get_array(root, "nftables", &list, &why) < 0) {
-		strv_append_fmt(&s->unseen, "nftables cannot be looked at: %s", error_message(why));
-		return;
-	}
+	if (!root || js_get_array(root, "nftables", &list, err) < 0)
+		return error_wrap(err, "cannot read what nft lists");
 	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
-		struct json_object *item = json_object_array_get_idx(list, i), *obj = NULL;
+		struct json_object *item = json_object_array_get_idx(list, i);
 
 		for (size_t k = 0;
-		     json_object_is_type(item, json_type_object) && k < ARRAY_LEN(kinds); k++)
-			if (js_get_object(item, kinds[k].key, &obj, NULL) == 0 && obj) {
+		     json_object_is_type(item, json_type_object) && k < ARRAY_LEN(kinds); k++) {
+			struct json_object *obj = NULL;
+
+			if (js_get_object(item, kinds[k].key, &obj, NULL) == 0 && obj)
 				kinds[k].scan(s, obj);
-				obj = NULL;
-			}
+		}
 	}
+	return 0;
+}
+
+void net_scan_nft(struct net_scan *s)
+{
+	cleanup_error struct error *why = NULL;
+	cleanup_free char *json = nft_read("-j -a list ruleset", &why);
+
+	if (!json || net_scan_ruleset(s, json, &why) < 0)
+		strv_append_fmt(&s->unseen, "nftables cannot be looked at: %s", error_message(why));
 }

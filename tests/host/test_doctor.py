@@ -44,6 +44,7 @@ ManageForeignRoutes=no
 #DUIDRawData=
 """,
 }
+IGNORE_FILE = "/etc/systemd/network/00-slicer-ignore.network"
 NM_FILE = "/etc/NetworkManager/conf.d/90-slicer.conf"
 NETWORKS = {
     "isolated": "mode: isolated",
@@ -426,10 +427,10 @@ def test_networkd(doctor):
 
 
 @pytest.mark.parametrize("match,takes", [
-    ("Name=*", ["vt-0123456789", "brvm0", "vmtap1"]),
+    ("Name=*", ["vt-0123456789", "mv-0123456789", "brvm0", "vmtap1"]),
     ("Name=en* eth*", []),
-    ("Name=!br* eth*", ["vt-0123456789", "vmtap1"]),
-    ("Type=ether", ["vt-0123456789", "vmtap1"]),
+    ("Name=!br* eth*", ["vt-0123456789", "mv-0123456789", "vmtap1"]),
+    ("Type=ether", ["vt-0123456789", "mv-0123456789", "vmtap1"]),
     ("Type=ether\nName=vm*", ["vmtap1"]),
     ("Kind=bridge", ["brvm0"]),
     ("MACAddress=02:00:00:00:00:01", []),
@@ -444,7 +445,26 @@ def test_networkd_matches(doctor, match, takes):
     result = doctor.check("networkd")
     assert [line.split()[-1] for line in result["detail"]] == takes and (result["severity"] == "ok") == (not takes)
     if takes:
-        assert any("20-all.network: name the interfaces" in line for line in result["fix"])
+        assert "Name=vt-* vb-* mv-* brvm* vmtap*\n\n[Link]\nUnmanaged=yes\n" in shown(result, IGNORE_FILE)
+        assert doctor.run("--fix", "--only", "networkd").returncode == 0
+        assert doctor.check("networkd")["severity"] == "ok"
+
+
+def test_networkd_knows_the_names_of_a_configuration(doctor):
+    doctor.put("/proc/77/comm", "systemd-network\n")
+    for path, text in SEEDS.items():
+        doctor.put(path, text)
+    doctor.put("/usr/lib/systemd/network/80-vm-vt.network", "[Match]\nName=vt-*\nDriver=tun\n[Network]\nDHCPServer=yes\n")
+    doctor.put("/etc/systemd/network/20-all.network", "[Match]\nName=*\n")
+    path = doctor.config("bridge")
+    path.write_text(path.read_text().replace("brvm0", "brweb0").replace("vmtap", "webtap"))
+    result = doctor.says("networkd", "warning", "20-all.network takes interfaces like brweb0", path)
+    assert "Name=vt-* vb-* mv-* brweb0 webtap*" in shown(result, IGNORE_FILE)
+    assert doctor.run("--fix", "--only", "networkd", path).returncode == 0
+    doctor.says("networkd", "ok", "leaves", path)
+    # The file is slicer's own, and follows what is asked.
+    assert doctor.run("--fix", "--only", "networkd").returncode == 0
+    doctor.says("networkd", "ok", "leaves")
 
 
 def test_networkd_files_hide_each_other(doctor):
@@ -498,7 +518,7 @@ def test_network_manager(doctor):
     doctor.put(NM_FILE, "[keyfile]\nunmanaged-devices=interface-name:wlan0\n")
     done = doctor.run("--fix", "--only", "networkmanager")
     assert "is there already" in done.stdout and "wlan0" in (doctor.root / NM_FILE[1:]).read_text()
-    doctor.put("/etc/NetworkManager/NetworkManager.conf", "[keyfile]\nunmanaged-devices=interface-name:v*,interface-name:br*\n")
+    doctor.put("/etc/NetworkManager/NetworkManager.conf", "[keyfile]\nunmanaged-devices=interface-name:v*,interface-name:br*,interface-name:mv-*\n")
     doctor.says("networkmanager", "ok", "leaves interfaces of VMs alone")
 
 
@@ -564,7 +584,13 @@ def test_token(doctor):
     doctor.says("token", "error", "is empty", fix="rm /var/lib/slicer/auth/token")
 
 
-def test_api(doctor):
+def api_config(doctor, line):
+    path = doctor.config()
+    path.write_text(path.read_text() + f"  api:\n    {line}\n")
+    return path
+
+
+def test_api(doctor, tmp_path):
     with FakeApi() as api:
         version = doctor.check("helpers")["summary"].split()[-1]
         doctor.says("api", "note", "No daemon answers at http://127.0.0.1:1", "--url", "http://127.0.0.1:1", fix="slicer up FILE")
@@ -574,4 +600,8 @@ def test_api(doctor):
         doctor.says("api", "note", "A daemon of version 9.9.9", "--url", api.url, fix="Restart it")
         api.routes["GET", "/info"] = (401, {"error": "no"})
         doctor.says("api", "warning", "does not serve you", "--url", api.url, fix="--token-file")
+        doctor.says("api", "note", f"No daemon answers at {tmp_path}/api.sock", api_config(doctor, f"socket: {tmp_path}/api.sock"))
+        doctor.says("api", "note", "No daemon answers at http://127.0.0.1:2", api_config(doctor, "port: 2"))
+        doctor.says("api", "warning", "does not serve you", api_config(doctor, "port: 2"), "--url", api.url)
+        doctor.says("api", "ok", "has no API", api_config(doctor, "enabled: false"))
         doctor.says("api", "warning", "cannot be asked", "--url", "ftp://x", fix="slicer(1)")

@@ -18,7 +18,7 @@ static int find(const char *words, struct endpoint *ret, struct error **err)
 	size_t pos = 0;
 
 	assert_int_equal(options_parse(&p, argv ? argv : none, &pos, false, 0, err), 0);
-	return endpoint_find(&p, ret, err);
+	return endpoint_find(&p, NULL, ret, err);
 }
 
 static void test_sockets(void **state)
