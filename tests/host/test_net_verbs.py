@@ -364,3 +364,29 @@ def test_check_of_a_dead_daemon(clean, bridged):
 def test_check_needs_root():
     done = slicer("net", "check", prefix=["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"], cwd="/")
     assert done.returncode == 1 and "sudo" in done.stderr
+
+
+@pytest.fixture
+def parent():
+    sh("ip link add nvlan0 type veth peer name nvlan1; ip link set nvlan0 up; ip link set nvlan1 up")
+    yield "nvlan0"
+    sh("ip link del nvlan0")
+
+
+def test_what_other_modes_make(clean, parent, daemon):
+    """Nothing of a mode need be known: macvtap, by its alias."""
+    d = daemon(group={"network": {"mode": "macvtap", "parent": parent, "gateway": "192.168.79.1/24"}})
+    vm = d.client.create(d.group)["hostname"]
+    (item,) = items(d.id).values()
+    assert item["type"] == "macvtap" and item["vm"] == vm and item["status"] == "in use"
+    assert check() == [] and check(d.file) == []
+    with standing_still(d):
+        sh(f"ip link set {item['name']} down")
+        assert any(f"interface {item['name']} is down" in f for f in check())
+        sh(f"ip link set {item['name']} up")
+    d.kill()
+    end_vm(d, vm)
+    assert {i["status"] for i in items(d.id).values()} == {"stale"}
+    assert slicer("net", "check", "--fix").returncode == 0 and items(d.id) == {}
+    d.start()
+    until(lambda: d.client.nodes() == [], 20)
