@@ -45,13 +45,15 @@ struct net_thing *net_scan_add(struct net_scan *s, enum net_kind kind, const cha
 	return t;
 }
 
-static void add_link(struct net_scan *s, const struct link *link, const char *netns)
+/* `mark`: the alias that says whose it is. Anybody may write such; ours hold names that can be
+ * names. */
+static void add_link(struct net_scan *s, const struct link *link, const char *mark,
+		     const char *netns)
 {
 	cleanup_free char *id = NULL, *owner = NULL;
 	struct net_thing *t;
 
-	/* Anybody may write such an alias; ours hold names that can be names. */
-	if (!net_alias_parse(link->alias, &id, &owner) || !net_name_is_sane(id) ||
+	if (!net_alias_parse(mark, &id, &owner) || !net_name_is_sane(id) ||
 	    !net_name_is_sane(owner))
 		return;
 	/* The mark of a namespace is not a thing of its own. */
@@ -65,22 +67,35 @@ static void add_link(struct net_scan *s, const struct link *link, const char *ne
 	t->owner = TAKE_PTR(owner);
 	t->group = str_eq(link->kind, "bridge");
 	t->netns = str_dup(netns);
-	t->alias = str_dup(link->alias);
+	t->alias = str_dup(mark);
 	t->index = link->index;
 	t->open = str_eq(link->kind, "tun") && link->flags & FLAG_LOWER_UP;
+}
+
+/* The mark of a namespace is that of its loopback interface, and holds for all that is in it. NULL:
+ * none. */
+static const char *mark_of(const struct link *links, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (links[i].flags & IFF_LOOPBACK)
+			return links[i].alias;
+	return NULL;
 }
 
 /* The links of the namespace that this thread is in. */
 static int scan_links(struct net_scan *s, const char *netns, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
+	const char *mark = NULL;
 	struct link *links;
 	size_t n;
 
 	if (!nl || links_list(nl, &links, &n, err) < 0)
 		return -1;
+	mark = netns ? mark_of(links, n) : NULL;
 	for (size_t i = 0; i < n; i++)
-		add_link(s, &links[i], netns);
+		if (mark || links[i].alias)
+			add_link(s, &links[i], links[i].alias ? links[i].alias : mark, netns);
 	links_free(links, n);
 	return 0;
 }
