@@ -390,3 +390,24 @@ def test_what_other_modes_make(clean, parent, daemon):
     assert slicer("net", "check", "--fix").returncode == 0 and items(d.id) == {}
     d.start()
     until(lambda: d.client.nodes() == [], 20)
+
+
+def test_isolated_networks(clean, daemon):
+    """A namespace per VM with a tap in it, and the host's end of a pair of interfaces."""
+    d = daemon(group={"name": "nviso", "network": {"mode": "isolated"}})
+    vm = d.client.create("nviso")["hostname"]
+    found = items(d.id)
+    assert {i["status"] for i in found.values()} == {"in use"} and ("netns", vm) in found
+    assert {i["type"] for i in found.values() if i.get("netns") == vm} == {"tun", "veth"}
+    (veth,) = [i["name"] for i in found.values() if i["type"] == "veth" and "netns" not in i]
+    assert veth.startswith("ve-") and check() == [] and check(d.file) == []
+    with standing_still(d):
+        sh(f"ip link set {veth} down")
+        assert any(f"interface {veth} is down" in f for f in check())
+        sh(f"ip link set {veth} up")
+    d.kill()
+    end_vm(d, vm)
+    assert {i["status"] for i in items(d.id).values()} == {"stale"}
+    assert slicer("net", "check", "--fix").returncode == 0 and items(d.id) == {}
+    d.start()
+    until(lambda: d.client.nodes() == [], 20)
