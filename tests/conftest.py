@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from slicertest import AGENT, IMAGE, Daemon, leaks, reaper
+from slicertest.space import space as own_space
 
 HERE = pathlib.Path(__file__).parent
 NEEDS_ROOT = ("host", "guest", "nested")
@@ -116,6 +117,13 @@ def api(fake):
 def vm(fake):
     """The name of a running VM of that daemon."""
     return fake.client.create(fake.group)["hostname"]
+
+
+@pytest.fixture
+def space():
+    """A network namespace; name it before `daemon`, which then ends first."""
+    with own_space() as one:
+        yield one
 
 
 @pytest.fixture

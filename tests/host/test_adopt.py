@@ -136,14 +136,14 @@ def test_ten_are_taken_over(daemon, tmp_path, upgrade):
     assert exec_works(one, new)
 
 
-def host_reboots(one, innocent):
+def host_reboots(one, space, innocent):
     """What a daemon finds after the host went down without a word and came up: nothing runs, /run is empty, links are gone, the
     pids of its records are other processes', or nobody's."""
     kill_all(one)
     until(lambda: not any(alive(r["vmm_pid"]) for r in one.records() if r.get("vmm_pid")), 10)
     shutil.rmtree(one.run_dir)
-    subprocess.run(["ip", "link", "del", "bradp0"], check=True)
-    subprocess.run(["nft", "flush", "ruleset"], check=True)
+    space.run("ip", "link", "del", "bradp0")
+    space.run("nft", "flush", "ruleset")
     for path in (one.state_dir / "vms").glob("*/record.json"):
         record = json.loads(path.read_text())
         if "processes" in record:
@@ -153,8 +153,8 @@ def host_reboots(one, innocent):
             path.write_text(json.dumps(record))
 
 
-def test_the_host_rebooted(daemon):
-    one = daemon(group={"count": 2, "network": {"bridge": "bradp0", "tap_prefix": "adptap", "gateway": "10.76.1.1/24"}})
+def test_the_host_rebooted(space, daemon):
+    one = daemon(prefix=space.prefix, group={"count": 2, "network": {"bridge": "bradp0", "tap_prefix": "adptap", "gateway": "10.76.1.1/24"}})
     services = {f"{one.group}-{n}": "Running" for n in (1, 2)}
     until(lambda: statuses(one) == services, 30)
     kept, off, paused, gone = (one.client.create(one.group, persistent=p)["hostname"] for p in (True, True, True, False))
@@ -162,7 +162,7 @@ def test_the_host_rebooted(daemon):
     assert one.client.post(f"/vm/{paused}/pause").status == 200
     ips = {n["hostname"]: n["ip"] for n in one.client.nodes()}
     with subprocess.Popen(["sleep", "1000"]) as innocent:
-        host_reboots(one, innocent)
+        host_reboots(one, space, innocent)
         one.start()
         # As the rules say: services come up again, what is persistent waits for its owner, what is not is gone.
         until(lambda: statuses(one) == {**services, kept: "Stopped", off: "Stopped", paused: "Stopped"}, 20)

@@ -19,8 +19,8 @@ def restart(d, **group):
     return d.log_text()[before:]
 
 
-def test_each_difference_is_said_once(daemon):
-    d = daemon(group={"count": 1, "vcpu": 2})
+def test_each_difference_is_said_once(space, daemon):
+    d = daemon(prefix=space.prefix, group={"count": 1, "vcpu": 2})
     service = f"{d.group}-1"
     until(lambda: statuses(d) == {service: "Running"}, 20)
     made = d.client.create(d.group, persistent=True, cpus=1)["hostname"]
@@ -38,8 +38,8 @@ def test_each_difference_is_said_once(daemon):
     assert new["ip"].startswith("10.79.1.") and d.client.node(new["hostname"])["ram_bytes"] == 512 << 20
 
 
-def test_another_image_and_another_bridge(daemon, store):
-    d = daemon(group={"network": {"bridge": "brchg1", "gateway": "10.79.2.1/24"}})
+def test_another_image_and_another_bridge(space, daemon):
+    d = daemon(prefix=space.prefix, group={"network": {"bridge": "brchg1", "gateway": "10.79.2.1/24"}})
     vm = d.client.create(d.group, persistent=True)["hostname"]
     record = d.state_dir / "vms" / vm / "record.json"
     d.kill()

@@ -156,44 +156,36 @@ def test_what_could_not_be_deleted_is_deleted_later(daemon):
 
 # --- bridges
 
-def ip(*words, check=True):
-    return subprocess.run(["ip", *words], check=check, capture_output=True, text=True).stdout
-
-
-def elements():
-    return subprocess.run(["nft", "list", "ruleset"], capture_output=True, text=True, check=True).stdout
-
-
 @pytest.fixture
-def bridged(daemon):
-    return daemon(env=OFTEN, group={"network": {"bridge": BRIDGE, "tap_prefix": TAP, "gateway": "10.77.3.1/24"}})
+def bridged(space, daemon):
+    return daemon(env=OFTEN, prefix=space.prefix, group={"network": {"bridge": BRIDGE, "tap_prefix": TAP, "gateway": "10.77.3.1/24"}})
 
 
-def test_rules_and_links_come_back(bridged):
+def test_rules_and_links_come_back(space, bridged):
     d = bridged
     vm = d.client.create(d.group)["hostname"]
-    good = elements()
+    good = space.rules()
     assert f'"{TAP}1" . 10.77.3.2' in good
     table = f"slicer_{d.id}"
     for harm in (["nft", "flush", "ruleset"],
                  ["nft", "delete", "element", "bridge", table, "addresses", "{", f'"{TAP}1"', ".", "10.77.3.2", "}"],
                  ["ip", "link", "set", f"{TAP}1", "nomaster"], ["ip", "link", "set", f"{TAP}1", "down"],
                  ["ip", "link", "set", BRIDGE, "down"], ["ip", "addr", "flush", "dev", BRIDGE], ["ip", "link", "del", BRIDGE]):
-        subprocess.run(harm, check=True)
+        space.run(*harm)
 
         def mended():
-            links = {link["ifname"]: link for link in json.loads(ip("-j", "addr"))}
+            links = {link["ifname"]: link for link in json.loads(space.run("ip", "-j", "addr"))}
             tap, bridge = links[f"{TAP}1"], links.get(BRIDGE)
             return (bridge and "UP" in bridge["flags"] and bridge["addr_info"] and tap.get("master") == BRIDGE and
-                    "UP" in tap["flags"] and elements() == good)
+                    "UP" in tap["flags"] and space.rules() == good)
         until(mended, 20, f"after {harm}")
     assert statuses(d) == {vm: "Running"}
 
 
-def test_a_tap_that_is_gone_is_told_of_once(bridged):
+def test_a_tap_that_is_gone_is_told_of_once(space, bridged):
     d = bridged
     vm = d.client.create(d.group)["hostname"]
-    ip("link", "del", f"{TAP}1")
+    space.run("ip", "link", "del", f"{TAP}1")
     until(lambda: f"its interface {TAP}1 is gone" in d.log_text(), 10)
     looks(d)
     assert d.log_text().count(f"its interface {TAP}1 is gone") == 1
@@ -201,25 +193,21 @@ def test_a_tap_that_is_gone_is_told_of_once(bridged):
     assert run(d.client, vm, "echo", "well").stdout == b"well\n"
 
 
-def test_taps_of_nobody(bridged):
+def test_taps_of_nobody(space, bridged):
     """Ours without a VM goes with its rules; a stranger's of a like name, or another daemon's, stays."""
     d = bridged
     table = f"slicer_{d.id}"
-    good = elements()
+    good = space.rules()
     for name, alias in ((f"{TAP}9", f"slicer:{d.id}:{d.group}-9"), (f"{TAP}8", f"slicer:other-123456:{d.group}-8"), (f"{TAP}7", "")):
-        ip("tuntap", "add", name, "mode", "tap")
+        space.run("ip", "tuntap", "add", name, "mode", "tap")
         if alias:
-            ip("link", "set", name, "alias", alias)
-    subprocess.run(["nft", "-f", "-"], check=True, text=True, input=f"""
+            space.run("ip", "link", "set", name, "alias", alias)
+    space.run("nft", "-f", "-", input=f"""
         add element bridge {table} ports {{ "{TAP}9" }}
         add element bridge {table} macs {{ "{TAP}9" . 02:00:00:00:00:01 }}
         add element bridge {table} addresses {{ "{TAP}9" . 10.77.3.10 }}""")
-    try:
-        until(lambda: f"{TAP}9" not in ip("-br", "link"), 10)
-        until(lambda: elements() == good, 5)
-        looks(d)
-        links = ip("-br", "link")
-        assert f"{TAP}8" in links and f"{TAP}7" in links
-    finally:
-        for name in (f"{TAP}7", f"{TAP}8", f"{TAP}9"):
-            ip("link", "del", name, check=False)
+    until(lambda: f"{TAP}9" not in space.links(), 10)
+    until(lambda: space.rules() == good, 5)
+    looks(d)
+    links = space.links()
+    assert f"{TAP}8" in links and f"{TAP}7" in links
