@@ -10,6 +10,7 @@ from slicertest.proc import cmdline
 
 QEMU = shutil.which("qemu-system-x86_64") or "/usr/bin/qemu-system-x86_64"
 AGENT_MARK = b"slicer-agent:"
+READY_MARK = b"slicer-agent: ready"
 LIMIT = 120  # seconds
 
 
@@ -62,8 +63,8 @@ def console(directory):
     return path.read_bytes() if path.exists() else b""
 
 
-def boot_seconds(recipe, empty_disk, directory):
-    """From the start of the process until the agent's first line is on the console."""
+def boot_seconds(recipe, empty_disk, directory, mark=AGENT_MARK):
+    """From the start of the process until the agent's first line, or another mark, is on the console."""
     directory.mkdir()
     process = None
     try:
@@ -71,7 +72,7 @@ def boot_seconds(recipe, empty_disk, directory):
         before = time.monotonic()
         process = subprocess.Popen([word.format(dir=directory) for word in recipe], stdin=subprocess.DEVNULL,
                                    stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        while AGENT_MARK not in console(directory):
+        while mark not in console(directory):
             assert process.poll() is None, f"QEMU ended: {process.stderr.read().decode()}"
             assert time.monotonic() < before + LIMIT, f"no sign of the agent: {console(directory)[-2000:]!r}"
             time.sleep(0.002)
