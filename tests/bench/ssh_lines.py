@@ -41,9 +41,10 @@ class Ssh:
         return self.run("ssh", *self.options, self.to, *words)
 
     def __enter__(self):
-        def connected():
-            return self.run("ssh", *self.options, "-o", "ControlMaster=yes", "-o", "ControlPersist=yes", self.to,
-                            "true").returncode == 0
+        def connected():  # what stays behind holds on to its output: there must be nobody waiting for the end of that
+            argv = [*self.prefix, "ssh", *self.options, "-o", "ControlMaster=yes", "-o", "ControlPersist=yes", self.to, "true"]
+            return subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                  timeout=60).returncode == 0
         until(connected, 180, "ssh connects", pause=1)
         return self
 
