@@ -160,6 +160,8 @@ static void reconcile_done(void *arg, const struct error *error)
 		tell(&m->groups_error, l->groups, "network");
 		for (size_t i = 0; i < l->nvms; i++)
 			reconcile_vm(m, &l->vms[i]);
+		for (char **name = l->mended; name && *name; name++)
+			log_warn("network of host group \"%s\": something else had removed its bridge or rules; they are back", *name);
 		for (char **name = l->strays; name && *name; name++)
 			reconcile_stray(m, *name);
 		for (char **name = l->unknown; name && *name; name++)

@@ -39,6 +39,7 @@ struct look {
 	char **known;              /* names of all VMs, and those that are left alone */
 	char **tried;              /* groups whose network was made anew because of a VM's */
 	/* What was found. */
+	char **mended;             /* those of them of which something had been removed, and is back */
 	char **strays;             /* names of VMs that are not known: nothing of theirs is worth keeping */
 	char **unknown;            /* the same with a record or a disk */
 	struct error *groups;      /* why a group's network cannot be put right */

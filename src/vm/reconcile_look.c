@@ -79,7 +79,8 @@ static void look_mend(struct look *l, struct look_vm *vm)
 		net_group_up(vm->group, l->options->daemon_id, NULL, NULL);
 	}
 	error_free(&vm->broken);
-	net_vm_mend(&vm->net.plan, &vm->broken);
+	if (net_vm_mend(&vm->net.plan, &vm->broken) == 0 && !strv_contains(l->mended, vm->group->name))
+		strv_append(&l->mended, vm->group->name);
 }
 
 static void look_at_vm(struct look *l, struct look_vm *vm, const struct found *f)
@@ -145,6 +146,7 @@ void look_free(struct look **lp)
 	free(l->vms);
 	strv_free(&l->known);
 	strv_free(&l->tried);
+	strv_free(&l->mended);
 	strv_free(&l->strays);
 	strv_free(&l->unknown);
 	error_free(&l->groups);

@@ -179,6 +179,7 @@ def test_rules_and_links_come_back(space, bridged):
             return (bridge and "UP" in bridge["flags"] and bridge["addr_info"] and tap.get("master") == BRIDGE and
                     "UP" in tap["flags"] and space.rules() == good)
         until(mended, 20, f"after {harm}")
+    assert "something else had removed its bridge or rules; they are back" in d.log_text()
     assert statuses(d) == {vm: "Running"}
 
 
