@@ -64,6 +64,12 @@ enum {
 	CONFIG_LAN_POOL_PREFIX_MAX = 26, /* smaller subnets need `range` or `addresses` */
 };
 
+struct config_limits {
+	uint64_t given;
+	uint64_t disk_bandwidth, network_bandwidth; /* bytes per second; 0: no limit */
+	uint32_t disk_operations, network_packets;  /* per second */
+};
+
 struct config_group {
 	uint64_t given;
 	char *name;
@@ -78,6 +84,7 @@ struct config_group {
 	uint32_t gpu_count;
 	struct config_ca ca;
 	struct config_network network;
+	struct config_limits limits;
 	char *network_name; /* CNI; never NULL after config_parse */
 	bool template;
 	uint32_t warm;

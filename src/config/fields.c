@@ -10,6 +10,7 @@
 
 #define GIB (1ULL << 30)
 #define MIB (1ULL << 20)
+#define KIB (1ULL << 10)
 #define TIB (1ULL << 40)
 #define RAM_MIN (32 * MIB)
 #define RAM_MAX (16 * TIB)
@@ -135,6 +136,23 @@ static const struct object_type slot_type = {
 	        "may be `{}`.", .key_offset = offsetof(struct config_slot, name),
 	.check_key = syntax_hostname, OBJECT_TYPE(config_slot, slot_fields)};
 
+#define AT(member) .offset = offsetof(struct config_limits, member)
+static const struct field limits_fields[] = {
+	{.key = "disk_bandwidth", .type = FIELD_SIZE, AT(disk_bandwidth), .min = 64 * KIB, .max = TIB,
+	 .unit = "per second",
+	 .help = "Bytes per second that a VM may read and write, its image included"},
+	{.key = "disk_operations", .type = FIELD_U32, AT(disk_operations), .min = 10, .max = 10000000,
+	 .help = "Reads and writes per second"},
+	{.key = "network_bandwidth", .type = FIELD_SIZE, AT(network_bandwidth), .min = 64 * KIB, .max = TIB,
+	 .unit = "per second", .flags = FIELD_NOT_YET, .help = "Bytes per second, in each direction"},
+	{.key = "network_packets", .type = FIELD_U32, AT(network_packets), .min = 10, .max = 100000000,
+	 .flags = FIELD_NOT_YET, .help = "Packets per second, in each direction"},
+};
+#undef AT
+static const struct object_type limits_type = {
+	.name = "limits", .help = "What one VM of a host group may use at most, so that others have their share.",
+	OBJECT_TYPE(config_limits, limits_fields)};
+
 #define AT(member) .offset = offsetof(struct config_group, member)
 static const struct field group_fields[] = {
 	{.key = "name", .type = FIELD_STRING, AT(name), .min = 1, .check = syntax_group_name,
@@ -179,6 +197,8 @@ static const struct field group_fields[] = {
 	 .help = "Certificates that the VMs trust"},
 	{.key = "network", .type = FIELD_OBJECT, AT(network), .object = &config_network_type,
 	 .preset_doc = "CNI", .help = "The network of the group"},
+	{.key = "limits", .type = FIELD_OBJECT, AT(limits), .object = &limits_type,
+	 .help = "Of disk and network"},
 	{.key = "network_name", .type = FIELD_STRING, AT(network_name), .min = 1, .max = 64,
 	 .preset_doc = "the top level's",
 	 .help = "CNI network of the group, when it has no network section"},

@@ -67,6 +67,9 @@ static char **changed_list(const struct vm *vm, const struct config_group *g)
 		changed_add(&list, "ram", size_format(vm->group_ram_bytes), size_format(g->ram_bytes));
 	if (vm->disk_bytes)
 		changed_add(&list, "storage_size", size_format(vm->disk_bytes), size_format(g->storage_size));
+	changed_add(&list, "limits.disk_bandwidth", size_format(vm->disk_bandwidth), size_format(g->limits.disk_bandwidth));
+	changed_add(&list, "limits.disk_operations", str_fmt("%llu", (unsigned long long)vm->disk_operations),
+		    str_fmt("%u", g->limits.disk_operations));
 	changed_network(&list, vm, g);
 	return list;
 }

@@ -273,6 +273,8 @@ static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager
 		.root_image = image->rootfs,
 		.data_disk = vm->disk_bytes ? l->data_disk : NULL,
 		.disk_bytes = vm->disk_bytes,
+		.disk_bandwidth = vm->disk_bandwidth,
+		.disk_operations = vm->disk_operations,
 		.config_disk = l->config_disk,
 		.uid = o->uid_base + UIDS_PER_VM * vm->uid_slot,
 		.gid = o->uid_base + UIDS_PER_VM * vm->uid_slot,

@@ -45,6 +45,8 @@ static void record_add_spec(const struct vm *vm, struct json_object *obj)
 	js_add_u64(obj, "group_vcpus", vm->group_vcpus);
 	js_add_u64(obj, "group_ram_bytes", vm->group_ram_bytes);
 	js_add_u64(obj, "disk_bytes", vm->disk_bytes);
+	js_add_u64(obj, "disk_bandwidth", vm->disk_bandwidth);
+	js_add_u64(obj, "disk_operations", vm->disk_operations);
 	js_add_string(obj, "ip", vm->ip);
 	js_add_strv(obj, "tags", vm->tags);
 	js_add_strv(obj, "ssh_keys", vm->ssh_keys);
@@ -174,6 +176,8 @@ static int record_get_spec(struct vm *vm, struct json_object *obj, struct error 
 	    js_get_u64(obj, "group_vcpus", 1024, &group_vcpus, err) ||
 	    js_get_u64(obj, "group_ram_bytes", UINT64_MAX, &vm->group_ram_bytes, err) ||
 	    js_get_u64(obj, "disk_bytes", UINT64_MAX, &vm->disk_bytes, err) ||
+	    js_get_u64(obj, "disk_bandwidth", INT64_MAX, &vm->disk_bandwidth, err) ||
+	    js_get_u64(obj, "disk_operations", UINT32_MAX, &vm->disk_operations, err) ||
 	    js_get_u64(obj, "uid_slot", MAX_VMS - 1, &uid_slot, err) || js_get_string(obj, "created_at", &created, err))
 		return -1;
 	vm->vcpus = (unsigned)vcpus;

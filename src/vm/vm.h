@@ -34,6 +34,7 @@ struct vm {
 	unsigned group_vcpus;       /* what its host group had when it was made; 0: not recorded */
 	uint64_t group_ram_bytes;
 	uint64_t disk_bytes;        /* of the writable disk; 0: none (fake hypervisor) */
+	uint64_t disk_bandwidth, disk_operations; /* per second; 0: no limit */
 	char *ip;                   /* CIDR; "" while not known */
 	char **tags, **ssh_keys, **dns;
 	char *userdata, *image, *image_digest;

@@ -79,6 +79,8 @@ struct vmm_spec {
 	const char *cgroup;  /* "<daemon id>/<hostname>" (cgroup.h); NULL: it stays in the caller's */
 	const char *run_dir; /* RUN/<vm>, exists; gets {qmp,agent,control,monitor}.sock */
 	const char *console_path;
+	uint64_t disk_bandwidth; /* bytes per second of all its disks, read and written; 0: no limit */
+	uint64_t disk_operations; /* per second */
 	uint64_t disk_bytes;	 /* the guest's size of data_disk: the file is not to grow much beyond it */
 	uint64_t console_limit;	 /* bytes until it is rotated */
 	const char *exit_record; /* path */

@@ -121,6 +121,13 @@ static void test_golden(void **state)
 	/* The small binary has no user network: the full one is needed under KVM, too. */
 	spec = make_spec(&kvm, VMM_NET_SLIRP);
 	check_golden("kvm-slirp", &spec, &fds);
+	spec.disk_bandwidth = 100 << 20;
+	spec.disk_operations = 500;
+	check_golden("kvm-limits", &spec, &fds);
+	spec = make_spec(&tcg, VMM_NET_NONE);
+	spec.disk_operations = 500;
+	fds.data = -1;
+	check_golden("tcg-limits-no-disk", &spec, &fds);
 	spec = make_spec(&tcg, VMM_NET_NONE);
 	fds.initrd = fds.root = fds.data = fds.config = fds.net = -1;
 	check_golden("tcg-bare", &spec, &fds);
