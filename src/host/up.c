@@ -18,6 +18,7 @@
 #include "host/networks.h"
 #include "host/listen.h"
 #include "host/paths.h"
+#include "host/rights.h"
 #include "host/route.h"
 #include "host/token.h"
 #include "host/uids.h"
@@ -281,7 +282,7 @@ static void up_teardown(struct daemon *d)
 
 static int up_serve(struct daemon *d, const char *file, struct error **err)
 {
-	if (up_prepare(d, file, err) || up_build(d, err) || manager_start(d->manager, err))
+	if (rights_drop(err) || up_prepare(d, file, err) || up_build(d, err) || manager_start(d->manager, err))
 		return -1;
 	up_greet(d);
 	return loop_run(d->loop, err);

@@ -362,6 +362,8 @@ int main(int argc, char **argv)
 	    .kernel = fd_of(value_of(argv, "-kernel"), "/proc/self/fd/", ""),
 	};
 
+	if (strcmp(target(&t, "rest", (char[VALUE_MAX]){0}), "yes") == 0)
+		pause(); /* only its start is of interest */
 	for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
 		int rc = attempts[i].attempt(&t);
 

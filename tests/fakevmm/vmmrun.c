@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "base/units.h"
 #include "net/mac.h"
 #include "net/user.h"
 #include "vmm/accel.h"
@@ -55,7 +56,7 @@ static void choose_net(char **argv, struct vmm_net *net, struct net_user_plan *p
 	}
 }
 
-static void print_process(const struct vmm_process *p, const struct vmm_probe *probe)
+static void print_process(const struct vmm_process *p, const struct vmm_probe *probe, int64_t took_ns)
 {
 	cleanup_json struct json_object *obj = json_object_new_object();
 	cleanup_free char *text = NULL;
@@ -65,6 +66,7 @@ static void print_process(const struct vmm_process *p, const struct vmm_probe *p
 	js_add_u64(obj, "vmm_pid", (uint64_t)p->vmm_pid);
 	js_add_u64(obj, "vmm_start", p->vmm_start);
 	js_add_string(obj, "note", p->note);
+	js_add_i64(obj, "launch_us", took_ns / 1000);
 	js_add_string(obj, "accel", vmm_accel_name(probe->accel));
 	js_add_string(obj, "reason", probe->reason);
 	js_add_string(obj, "version", probe->version);
@@ -98,6 +100,7 @@ static int launch(char **argv, const char *dir, struct error **err)
 	struct vmm_probe probe = {0};
 	struct vmm_process process;
 	struct vmm_ops used;
+	int64_t before;
 	struct vmm_spec spec = {
 	    .name = option(argv, "name", "vm-1"),
 	    .probe = &probe,
@@ -127,9 +130,10 @@ static int launch(char **argv, const char *dir, struct error **err)
 	used = *ops;
 	if (option(argv, "binary", NULL))
 		replace_binary(option(argv, "binary", NULL), &used, &probe);
+	before = clock_ns();
 	rc = vmm_launch(&used, &spec, &process, err);
 	if (rc == 0)
-		print_process(&process, &probe);
+		print_process(&process, &probe, clock_ns() - before);
 	net_user_plan_clear(&plan);
 	vmm_probe_clear(&probe);
 	return rc;
