@@ -7,10 +7,12 @@
 #include <sys/pidfd.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/magic.h>
+#include <linux/sched.h>
 #include "base/fs.h"
 #include "base/str.h"
 #include "agent/task_child.h"
@@ -163,19 +165,33 @@ static void on_exit_of_child(void *arg, int status)
 		destroy(t);
 }
 
+/* Into the cgroup from its first instruction, where the kernel can (clone3(2), Linux 5.7): moving a process there waits for all
+ * CPUs, longer than all the rest of a start. This process has one thread, so that no lock is left held; but libc does not
+ * know of the new one, which is for those only that exec. *ret_inside: it is in there. */
+static pid_t fork_into(const char *cgroup, bool *ret_inside)
+{
+	cleanup_close int dir = cgroup ? open(cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)dir};
+	pid_t pid = dir < 0 ? -1 : (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+
+	*ret_inside = pid >= 0;
+	return pid >= 0 ? pid : fork();
+}
+
 static pid_t fork_child(struct task *t, const struct task_spec *spec, struct error **err)
 {
 	cleanup_free char *procs = t->cgroup ? str_fmt("%s/cgroup.procs", t->cgroup) : NULL;
 	struct task_failure failure = {0};
+	bool inside = false;
 	int report[2];
 	pid_t pid;
 	ssize_t n;
 
 	if (pipe2(report, O_CLOEXEC) < 0)
 		return error_errno(err, errno, "cannot make a pipe");
-	pid = fork();
+	pid = fork_into(spec->work ? NULL : t->cgroup, &inside);
 	if (pid == 0)
-		task_child_run(spec, procs, report[1]);
+		task_child_run(spec, inside ? NULL : procs, report[1]);
 	close(report[1]);
 	if (pid < 0) {
 		close(report[0]);
