@@ -144,6 +144,17 @@ def guest_rss(api, vm):
     return sum(int(n) for n in re.findall(r"VmRSS:\s+(\d+) kB", out)) * 1024
 
 
+def test_a_command_has_a_control_group_of_its_own(api, vm):
+    """From its start: what leaves its session ends with its client as well."""
+    groups = [sh(api, vm, "cat /proc/self/cgroup", uid=uid, gid=uid) for uid in (0, 1000)]
+    assert all(re.fullmatch(r"0::/slicer/task-\d+-\d+", g) for g in groups) and groups[0] != groups[1], groups
+    with api.raw() as raw:
+        raw.head("POST", f"/vm/{vm}/exec", {"cmd": "sh", "args": ["-c", "setsid sleep 4321 & sleep 4321"]}, Content_Length=0)
+        raw.read_head()
+        until(lambda: sleepers(api, vm) == 3, 10)
+    until(lambda: sleepers(api, vm) == 0, 10)
+
+
 def test_64_mib_both_ways_at_once_in_flat_memory(qemu, api, vm):
     block = hashlib.sha512(b"x").digest() * (MIB // 64)
     run(api, vm, "cat", body=block, stdio="base64")
