@@ -4,6 +4,7 @@
 
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "api/api.h"
@@ -26,7 +27,7 @@
 #include "net/mode.h"
 #include "vmm/vmm.h"
 
-enum { WORKERS = 4, DOWNLOADERS = 2 };
+enum { WORKERS = 4, DOWNLOADERS = 2, OPEN_FILES = 65536 };
 
 struct daemon {
 	struct config *config;
@@ -288,6 +289,17 @@ static int up_serve(struct daemon *d, const char *file, struct error **err)
 	return loop_run(d->loop, err);
 }
 
+/* A VM takes four descriptors and a client one: a shell's limit of 1,024 would end at some 250 VMs. */
+static void up_raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= OPEN_FILES)
+		return;
+	limit.rlim_cur = limit.rlim_max < OPEN_FILES ? limit.rlim_max : OPEN_FILES;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 static int up_run(struct cli *cli, const struct parsed *args, struct error **err)
 {
 	const char *given = parsed_string(args, "file");
@@ -298,6 +310,7 @@ static int up_run(struct cli *cli, const struct parsed *args, struct error **err
 	if (args->nargs && given)
 		return error_set(err, ERR_INVALID, "the configuration is given twice: %s and -f %s", file, given);
 	umask(077);
+	up_raise_limit();
 	r = up_serve(&d, file, err);
 	up_teardown(&d);
 	return r ? -1 : 0;

@@ -2,6 +2,7 @@
 """The daemon as a process: VMs outlive it, a new one takes them over, and what it promised is on the disk."""
 import json
 import os
+import re
 import signal
 import subprocess
 import time
@@ -215,6 +216,12 @@ def test_a_stale_lock_or_socket_of_a_killed_daemon_is_no_obstacle(daemon):
     d.start()
     d.kill()
     d.start()
+
+
+def test_it_takes_as_many_open_files_as_it_may(daemon):
+    d = daemon(prefix=("prlimit", "--nofile=300:5000"))
+    limits = open(f"/proc/{d.pid}/limits").read()
+    assert re.search(r"^Max open files +5000 +5000 ", limits, re.M), limits
 
 
 def test_daemon_says_where_it_listens_and_ends_with_0(daemon):
