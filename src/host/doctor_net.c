@@ -3,7 +3,9 @@
 #include <unistd.h>
 
 #include "base/proc.h"
+#include "base/str.h"
 #include "host/doctor_checks.h"
+#include "net/cni.h"
 #include "net/plan.h"
 
 enum { NFT_MS = 10000, NFT_LIMIT = 64 * 1024 };
@@ -78,6 +80,33 @@ void doctor_forwarding(const struct doctor *d, struct doctor_result *r)
 			   "IPv4 forwarding is off; \"slicer up\" switches it on for the "
 			   "interfaces that need it, for good");
 	}
+}
+
+/* Those of the network that is there when nobody has made one. */
+void doctor_cni(const struct doctor *d, struct doctor_result *r)
+{
+	static const char *const needed[] = {"bridge", "firewall", "host-local"};
+	cleanup_free char *iptables = doctor_program(d, "iptables");
+	cleanup_strv char **path = cni_plugin_path(), **missing = NULL;
+	cleanup_free char *list = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
+		cleanup_free char *program = cni_plugin_find(path, needed[i], NULL);
+
+		if (!program)
+			strv_append(&missing, needed[i]);
+	}
+	if (missing)
+		strv_append(&r->fix, "apt-get install containernetworking-plugins");
+	if (!iptables) {
+		strv_append(&missing, "iptables");
+		strv_append(&r->fix, "apt-get install iptables");
+	}
+	list = missing ? strv_join(missing, ", ") : NULL;
+	if (list)
+		doctor_say(r, doctor_need(d, 1U << NET_CNI), "Missing: %s; other network modes do without", list);
+	else
+		doctor_say(r, DOCTOR_OK, "The plugins of the default CNI network are there, and iptables");
 }
 
 /* The bridges that the configuration names, or the one that most have. */

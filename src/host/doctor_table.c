@@ -39,6 +39,8 @@ const struct doctor_check doctor_checks[] = {
      "They keep VMs on bridges from the rest of the world.", doctor_firewall},
     {"rp-filter", "Reverse path filtering",
      "It keeps VMs on bridges from sending with foreign addresses.", doctor_rp_filter},
+    {"cni", "CNI plugins and iptables",
+     "Host groups without a network section get their network from them.", doctor_cni},
     {"networkd", "systemd-networkd and netplan",
      "They take interfaces and routes of VMs for their own.", doctor_networkd,
      doctor_networkd_mend},

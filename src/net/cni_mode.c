@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Mode CNI: a network namespace per VM, into which plugins put an interface; the VM takes that interface's place. What its
  * addresses are is known once the plugins have run. */
-#include <arpa/inet.h>
-
+#include "base/fs.h"
 #include "base/json.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "net/apply_impl.h"
 #include "net/cni.h"
 #include "net/cni_default.h"
-#include "net/mode.h"
 #include "net/netns.h"
 
 #define CNI_IFNAME "eth0"
@@ -88,13 +87,13 @@ struct attachment {
 	struct cni_attach cni; /* borrows from the others */
 };
 
-static void attachment_init(struct attachment *a, const struct net_plan *p)
+static void attachment_init(struct attachment *a, const char *daemon_id, const char *vm)
 {
-	a->container = str_fmt("slicer-%s-%s", p->daemon_id, p->name);
+	a->container = str_fmt("slicer-%s-%s", daemon_id, vm);
 	for (char *c = a->container; *c; c++) /* a daemon's id is named after a file */
 		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *c))
 			*c = '_';
-	a->netns = str_fmt(NETNS_DIR "/%s", p->netns);
+	a->netns = str_fmt(NETNS_DIR "/%s", vm);
 	a->cni = (struct cni_attach){.container = a->container, .netns = a->netns, .ifname = CNI_IFNAME, .cache_dir = CNI_CACHE_DIR};
 }
 
@@ -148,14 +147,22 @@ static int attach_vm(struct net_plan *p, struct json_object *answer, struct net_
 	return 0;
 }
 
+int net_cni_forget(const char *daemon_id, const char *vm, struct error **err)
+{
+	struct attachment a;
+	int r;
+
+	attachment_init(&a, daemon_id, vm);
+	r = cni_del(&a.cni, err);
+	attachment_clear(&a);
+	return r;
+}
+
 static int cni_down(const struct net_plan *p, struct error **err)
 {
 	cleanup_error struct error *why = NULL, *space = NULL;
-	struct attachment a;
 
-	attachment_init(&a, p);
-	cni_del(&a.cni, &why);
-	attachment_clear(&a);
+	net_cni_forget(p->daemon_id, p->name, &why);
 	/* The namespace goes even so: the interfaces in it with it. What plugins have elsewhere is tried again by the next DEL. */
 	if (netns_down(p->netns, p->links[0].alias, &space) < 0 && space->code != ERR_CONFLICT && !why)
 		return error_move(err, &space);
@@ -172,7 +179,7 @@ static int cni_run(struct net_plan *p, struct net_port *ret, struct error **err)
 
 	if (cni_list_find(CNI_CONFIG_DIR, p->network, &list, err) < 0 || netns_create(p->netns, p->links[0].alias, err) < 0)
 		return -1;
-	attachment_init(&a, p);
+	attachment_init(&a, p->daemon_id, p->name);
 	r = cni_add(&list, &a.cni, &answer, err);
 	if (r == 0)
 		r = cni_check(&a.cni, err);
@@ -191,6 +198,17 @@ static int cni_up(struct net_plan *p, struct net_port *ret, struct error **err)
 	return -1;
 }
 
+/* What plugins made cannot be made again below a VM that runs: ADD is once. */
+static int cni_mend(struct net_plan *p, struct error **err)
+{
+	cleanup_free char *path = str_fmt(NETNS_DIR "/%s", p->netns);
+
+	if (fs_exists(path))
+		return 0;
+	return error_set(err, ERR_NOT_FOUND,
+			 "its network namespace %s has lost its name: relaunch the VM, or what its CNI plugins made stays when it goes", path);
+}
+
 const struct net_mode net_mode_cni = {
 	.mode = NET_CNI,
 	.needs_root = true,
@@ -200,5 +218,6 @@ const struct net_mode net_mode_cni = {
 	.plan = cni_plan,
 	.from_record = cni_from_record,
 	.up = cni_up,
+	.mend = cni_mend,
 	.down = cni_down,
 };

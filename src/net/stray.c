@@ -102,6 +102,8 @@ int net_stray_down(const char *daemon_id, const char *vm, struct error **err)
 			r = stray_link(daemon_id, &links[i], err);
 	links_free(links, n);
 	if (r == 0)
+		r = net_cni_forget(daemon_id, vm, err);
+	if (r == 0)
 		r = netns_down(vm, alias, err);
 	return r < 0 ? error_wrap(err, "network of \"%s\"", vm) : 0;
 }

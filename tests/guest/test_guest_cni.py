@@ -14,7 +14,7 @@ def host(store):
 
 
 def daemon_on(host, directory, network, count):
-    d = Daemon(directory, hypervisor="qemu", prefix=host.prefix, config={"network_name": network}, group={"count": count})
+    d = Daemon(directory, hypervisor="qemu", prefix=host.prefix_in(directory), config={"network_name": network}, group={"count": count})
     del d.config["host_groups"][0]["network"]
     return d
 

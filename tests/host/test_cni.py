@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: MIT
 """CNI with Debian's plugins, and with hostile ones. The VMs are of the fake hypervisor; namespaces and interfaces are real."""
+import contextlib
 import json
+import os
+import shutil
+import signal
 
 import pytest
-from slicertest import Daemon, UpFailed, until
+from slicertest import Daemon, UpFailed, find_processes, until
 from slicertest.cni import BRIDGE_LIST, PTP_LIST, cni_host
 
 HOSTILE = """#!/bin/sh
@@ -40,8 +44,8 @@ def clean(host):
 
 
 def cni(host, directory, network, plugins=None, **config):
-    env = {"CNI_PATH": str(plugins)} if plugins else {}
-    d = Daemon(directory, prefix=host.prefix, env=env, config={"network_name": network, **config})
+    env = {"SLICER_RECONCILE_MS": "200", **({"CNI_PATH": str(plugins)} if plugins else {})}
+    d = Daemon(directory, prefix=host.prefix_in(directory), env=env, config={"network_name": network, **config})
     del d.config["host_groups"][0]["network"]
     return d
 
@@ -124,6 +128,22 @@ def test_up_refuses_what_cannot_work(host, clean, tmp_path, files, network, says
     with pytest.raises(UpFailed) as failed, cni(host, tmp_path, network):
         pass
     assert says in str(failed.value)
+
+
+def test_what_is_left_of_a_vm_that_nobody_knows_is_removed(host, clean, tmp_path):
+    host.put("10-test.conflist", BRIDGE_LIST)
+    with cni(host, tmp_path, "test") as d:
+        vm = d.client.create(d.group, timeout="60s")["hostname"]
+        pids = [p for p in find_processes(vm) if p != d.pid]
+        d.kill()
+        shutil.rmtree(d.state_dir / "vms" / vm)
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        assert host.state()["namespaces"] == [vm]
+        d.start()
+        until(lambda: host.state()["namespaces"] == [] and not host.state()["addresses"], 20)
+        os.unlink(f"/var/log/slicer/{vm}.txt")  # which stays, for whoever wonders
 
 
 def test_no_address_on_demand(host, clean, tmp_path):

@@ -17,7 +17,7 @@ def net(store, tmp_path_factory):
 
 @contextlib.contextmanager
 def up(net, directory, count=0, **network):
-    with Daemon(directory, prefix=net.prefix, group={"network": {"mode": "macvtap", **network}, "count": count}) as d:
+    with Daemon(directory, prefix=net.prefix, env={"SLICER_RECONCILE_MS": "200"}, group={"network": {"mode": "macvtap", **network}, "count": count}) as d:
         yield d
 
 
@@ -117,8 +117,13 @@ def test_a_parent_that_vanishes_is_told(net, tmp_path):
     net.on_host("link", "set", "gone9", "up")
     with up(net, tmp_path, parent="gone9") as d:
         vm = d.client.create(d.group)["hostname"]
-        d.kill()
+        net.on_host("link", "set", "gone9", "down")
+        until(lambda: "its parent gone9 is down" in d.log_text(), 10)
+        net.on_host("link", "set", "gone9", "up")
+        until(lambda: "is as it should be again" in d.log_text(), 10)
         net.on_host("link", "del", "gone9")
+        until(lambda: "gone with its parent gone9, which vanished" in d.log_text(), 10)
+        d.kill()
         with pytest.raises(UpFailed) as failed:
             d.start()
         assert "no interface gone9" in str(failed.value)

@@ -36,6 +36,10 @@ class CniHost:
     def prefix(self):
         return ("nsenter", "-t", str(self.process.pid), "-n", "-m")
 
+    def prefix_in(self, directory):
+        """nsenter -m goes to the root of the namespace's mounts."""
+        return (*self.prefix, "env", "-C", str(directory))
+
     def run(self, *words, check=True, **kwargs):
         done = subprocess.run([*self.prefix, *map(str, words)], capture_output=True, text=True, timeout=60, **kwargs)
         assert not check or done.returncode == 0, (words, done.stdout, done.stderr)
