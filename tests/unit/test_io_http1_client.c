@@ -388,6 +388,20 @@ static void test_echo_length(void **state)
 	echo_bulk(64 * MIB);
 }
 
+/* Runs until nothing more is sent: on a loaded host that takes as long as it takes. */
+static void run_until_still(const uint64_t *sent)
+{
+	uint64_t before;
+
+	for (int i = 0; i < 100; i++) {
+		before = *sent;
+		run_for(200);
+		if (before && *sent == before)
+			return;
+	}
+	fail_msg("it goes on sending");
+}
+
 /* A reader that stops for a while holds the server's answer without memory. */
 static void test_slow_reader(void **state)
 {
@@ -395,18 +409,14 @@ static void test_slow_reader(void **state)
 	struct http_exchange *x;
 	struct endpoint e = {.total = 32 * MIB, .stalled = true};
 	long before;
-	uint64_t sent;
 
 	start_tcp(NULL);
 	c = http1_client_new_tcp(loop, "127.0.0.1", t.port);
 	x = http1_client_open(c, request("POST", "/echo", -1));
 	endpoint_start(&e, http_exchange_take_stream(&x));
-	run_for(300);
+	run_until_still(&e.sent);
 	before = rss_kib();
-	sent = e.sent;
-	run_for(300);
-	assert_int_equal(e.sent, sent);
-	assert_true(sent < 32 * MIB);
+	assert_true(e.sent < 32 * MIB);
 	e.stalled = false;
 	endpoint_on_readable(&e);
 	wait_for(&e.closed);
