@@ -124,7 +124,7 @@ class Monitor:
 def read_line(s):
     data = b""
     while not data.endswith(b"\n"):
-        chunk = s.recv(65536)
+        chunk = s.recv(1)  # an answer and the event behind it may come at once
         if not chunk:
             return None
         data += chunk
