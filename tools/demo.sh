@@ -28,8 +28,8 @@ run() {
 
 cd "$work"
 PATH=$build/src:$PATH
-say "slicer new demo --net user --count 0 --ram 1 --api-bind ./slicer.sock > demo.yaml"
-slicer new demo --net user --count 0 --ram 1 --api-bind ./slicer.sock >demo.yaml
+say "slicer new demo --min --net user --count 0 --ram 1 --api-bind ./slicer.sock > demo.yaml"
+slicer new demo --min --net user --count 0 --ram 1 --api-bind ./slicer.sock >demo.yaml
 grep -v '^ *#' demo.yaml
 
 say "slicer up demo.yaml &"

@@ -118,6 +118,7 @@ static int enter_root(const struct guest_config *c, int self_fd, const char **re
 	if (boot_network(c, err) < 0 || boot_switch_root(err) < 0)
 		return -1;
 	*ret_init = find_init();
+	boot_mount_modules(c);
 	if (boot_mount_rest(*ret_init == NULL, err) < 0 || boot_write_identity(c, err) < 0 ||
 	    boot_install_self(self_fd, err) < 0 || boot_write_userdata(c, err) < 0)
 		return -1;

@@ -5,6 +5,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 #include "base/fs.h"
 #include "base/str.h"
@@ -207,4 +208,19 @@ int boot_mount_rest(bool cgroup2, struct error **err)
 	if (!cgroup2)
 		return 0;
 	return mount_at("cgroup2", "cgroup2", "/sys/fs/cgroup", MS_NOSUID | MS_NODEV | MS_NOEXEC, "nsdelegate", err);
+}
+
+void boot_mount_modules(const struct guest_config *c)
+{
+	cleanup_error struct error *error = NULL;
+	cleanup_free char *dir = NULL, *dep = NULL;
+	struct utsname kernel;
+
+	if (!c->modules)
+		return;
+	uname(&kernel);
+	dir = str_fmt("/lib/modules/%s", kernel.release);
+	dep = fs_join(dir, "modules.dep");
+	if (!fs_exists(dep) && mount_disk(c->modules, "squashfs", dir, MS_RDONLY, &error) < 0)
+		console_print("no modules in the guest: %s", error_message(error));
 }

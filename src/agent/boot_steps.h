@@ -15,6 +15,8 @@ char *boot_find_disk(const char *serial, struct error **err);
 int boot_mount_root(const struct guest_config *c, struct error **err); /* at /newroot */
 int boot_switch_root(struct error **err);   /* /newroot becomes /, with the kernel's filesystems */
 int boot_mount_rest(bool cgroup2, struct error **err); /* devpts, shm; in the new root */
+/* In the new root: /lib/modules/<release> from their disk where the image lacks them. What fails goes to the console. */
+void boot_mount_modules(const struct guest_config *c);
 
 /* boot_identity.c, in the new root: each leaves alone what is right already */
 int boot_write_identity(const struct guest_config *c, struct error **err); /* hostname, hosts, DNS, machine-id, keys */

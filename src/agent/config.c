@@ -17,6 +17,7 @@ void guest_config_free(struct guest_config **c)
 	free(g->machine_id);
 	free(g->lower);
 	free(g->upper);
+	free(g->modules);
 	free(g->userdata);
 	for (size_t i = 0; i < g->nnetworks; i++)
 		free(g->networks[i].routes);
@@ -183,7 +184,8 @@ static int parse_members(struct json_object *obj, struct guest_config *c, struct
 	    copy_string(obj, "machine_id", &c->machine_id, err) < 0 ||
 	    copy_string(obj, "userdata", &c->userdata, err) < 0 || js_get_object(obj, "root", &root, err) < 0)
 		return -1;
-	if (root && (copy_string(root, "lower", &c->lower, err) < 0 || copy_string(root, "upper", &c->upper, err) < 0))
+	if (root && (copy_string(root, "lower", &c->lower, err) < 0 || copy_string(root, "upper", &c->upper, err) < 0 ||
+		     copy_string(root, "modules", &c->modules, err) < 0))
 		return -1;
 	if (c->hostname && !is_hostname(c->hostname))
 		return error_set(err, ERR_INVALID, "hostname: '%.80s' is not a host name", c->hostname);

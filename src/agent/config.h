@@ -27,7 +27,7 @@ struct guest_network {
 };
 
 struct guest_config {
-	char *hostname, *group, *machine_id, *lower, *upper, *userdata; /* NULL when absent */
+	char *hostname, *group, *machine_id, *lower, *upper, *modules, *userdata; /* NULL when absent */
 	struct guest_network *networks;
 	size_t nnetworks;
 	char **dns, **ssh_keys;

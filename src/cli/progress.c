@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/progress.h"
 
-#include <stdio.h>
 #include <unistd.h>
 
 #include "base/units.h"
@@ -13,15 +12,15 @@ void progress_begin(struct progress *p, const char *what, uint64_t total)
 	*p = (struct progress){.what = what, .total = total, .began_ms = clock_ms(), .on = isatty(STDERR_FILENO)};
 }
 
-static void show_bar(const struct progress *p)
+void progress_bar(FILE *out, uint64_t done, uint64_t total)
 {
-	uint64_t done = p->done < p->total ? p->done : p->total;
-	int filled = (int)((double)done / (double)p->total * BAR_WIDTH);
+	double share = done < total ? (double)done / (double)total : 1;
+	int filled = (int)(share * BAR_WIDTH);
 
-	fprintf(stderr, " [");
+	fprintf(out, " [");
 	for (int i = 0; i < BAR_WIDTH; i++)
-		fputc(i < filled ? '=' : i == filled ? '>' : ' ', stderr);
-	fprintf(stderr, "] %3d%%", (int)((double)done / (double)p->total * 100));
+		fputc(i < filled ? '=' : i == filled ? '>' : ' ', out);
+	fprintf(out, "] %3d%%", (int)(share * 100));
 }
 
 void progress_add(struct progress *p, uint64_t n)
@@ -37,7 +36,7 @@ void progress_add(struct progress *p, uint64_t n)
 	p->shown_ms = now;
 	fprintf(stderr, "\r\033[K%.40s", p->what);
 	if (p->total)
-		show_bar(p);
+		progress_bar(stderr, p->done, p->total);
 	fprintf(stderr, " %.1f MiB, %.1f MiB/s", (double)p->done / 1048576,
 		(double)p->done / 1048.576 / (double)(now - p->began_ms));
 }

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 
 struct progress {
 	const char *what;    /* borrowed */
@@ -16,5 +17,6 @@ struct progress {
 void progress_begin(struct progress *p, const char *what, uint64_t total);
 void progress_add(struct progress *p, uint64_t n);
 void progress_end(struct progress *p); /* removes the line */
+void progress_bar(FILE *out, uint64_t done, uint64_t total); /* " [==>  ]  42%"; total is not 0 */
 
 #endif

@@ -12,7 +12,8 @@ struct json_object;
 
 #define CONFIG_FILE_MAX (1024 * 1024) /* bytes */
 #define CONFIG_DEFAULT_FILE "slicer.yaml"
-#define CONFIG_DEFAULT_IMAGE "micro"
+#define CONFIG_DEFAULT_IMAGE "debian"
+#define CONFIG_SMALLEST_IMAGE "micro"
 #define CONFIG_DEFAULT_CIDR "192.168.137.0/24"
 
 enum config_hypervisor {

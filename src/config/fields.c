@@ -289,8 +289,9 @@ static const struct field config_fields[] = {
 	{.key = "kernel_image", .type = FIELD_STRING, AT(kernel_image), .min = 1, .max = 512,
 	 .check = syntax_image, .flags = FIELD_NOT_YET, .help = "OCI image that holds a kernel"},
 	{.key = "kernel_file", .type = FIELD_STRING, AT(kernel_file), .min = 1, .max = PATH_LIMIT,
-	 .flags = FIELD_NOT_YET, .preset_doc = "the image's kernel",
-	 .help = "Path of an uncompressed kernel that fits the image"},
+	 .preset_doc = "the image's kernel",
+	 .help = "Path of a kernel that boots all images instead of theirs; its modules are found in the image, "
+		 "in the store, or in /lib/modules of this host"},
 	{.key = "hypervisor", .type = FIELD_ENUM, AT(hypervisor), .preset = "qemu",
 	 .values = hypervisors, .help = "What runs the VMs"},
 	{.key = "accel", .type = FIELD_ENUM, AT(accel), .preset = "auto", .values = accels,

@@ -95,6 +95,9 @@ void store_image_free(struct store_image **image)
 	free(i->inputs);
 	free(i->created_at);
 	free(i->default_user);
+	free(i->recipe);
+	strv_free(&i->include);
+	strv_free(&i->own_modules);
 	free(i->kernel_release);
 	free(i->kernel_key);
 	free(i->kernel);
@@ -131,6 +134,20 @@ static int take_path(const struct store *store, struct json_object *obj, const c
 	return 0;
 }
 
+void store_image_set_kernel(struct store_image *image, const char *release, const char *key, const char *dir)
+{
+	free(image->kernel_release);
+	free(image->kernel_key);
+	free(image->kernel_dir);
+	free(image->kernel);
+	free(image->modules);
+	image->kernel_release = str_dup(release);
+	image->kernel_key = str_dup(key);
+	image->kernel_dir = str_dup(dir);
+	image->kernel = fs_join(dir, "vmlinux");
+	image->modules = fs_join(dir, "modules.squashfs");
+}
+
 static int take_kernel(const struct store *store, struct json_object *record,
 		       struct store_image *image, struct error **err)
 {
@@ -140,12 +157,24 @@ static int take_kernel(const struct store *store, struct json_object *record,
 		return -1;
 	if (!kernel)
 		return error_set(err, ERR_INVALID, "\"kernel\" is missing");
-	if (take_string(kernel, "release", &image->kernel_release, err) < 0 ||
-	    take_string(kernel, "key", &image->kernel_key, err) < 0 ||
-	    take_path(store, kernel, "path", &image->kernel_dir, err) < 0)
+	cleanup_free char *release = NULL, *key = NULL, *dir = NULL;
+	if (take_string(kernel, "release", &release, err) < 0 || take_string(kernel, "key", &key, err) < 0 ||
+	    take_path(store, kernel, "path", &dir, err) < 0)
 		return error_wrap(err, "kernel");
-	image->kernel = fs_join(image->kernel_dir, "vmlinux");
-	image->modules = fs_join(image->kernel_dir, "modules.squashfs");
+	store_image_set_kernel(image, release, key, dir);
+	return 0;
+}
+
+/* Members that records of earlier versions lack: then an image is called like its recipe. */
+static int take_origin(struct json_object *record, struct store_image *image, struct error **err)
+{
+	const char *recipe = NULL;
+
+	if (js_get_string(record, "recipe", &recipe, err) < 0 ||
+	    js_get_strv(record, "include", &image->include, NULL, err) < 0 ||
+	    js_get_strv(record, "modules", &image->own_modules, NULL, err) < 0)
+		return -1;
+	image->recipe = str_dup(recipe ? recipe : image->name);
 	return 0;
 }
 
@@ -170,7 +199,8 @@ static int take_record(const struct store *store, struct json_object *record,
 	    take_string(record, "inputs", &image->inputs, err) < 0 ||
 	    take_string(record, "created_at", &image->created_at, err) < 0 ||
 	    take_string(record, "default_user", &image->default_user, err) < 0 ||
-	    js_get_u64(record, "size", INT64_MAX, &image->size, err) < 0)
+	    js_get_u64(record, "size", INT64_MAX, &image->size, err) < 0 ||
+	    take_origin(record, image, err) < 0)
 		return -1;
 	return take_kernel(store, record, image, err);
 }

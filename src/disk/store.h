@@ -11,7 +11,8 @@
  *   STORE/initramfs/KEY-HEX.cpio        KEY of the kernel, HEX over agent, busybox and layout
  *
  * image.json: {"version":1, "name", "digest":"sha256:HEX", "rootfs", "size", "busybox", "arch", "inputs",
- * "created_at", "default_user", "kernel":{"release","key","path"}}; paths are relative to STORE. */
+ * "created_at", "default_user", "recipe", "include":[PACKAGE...], "modules":[RELEASE...],
+ * "kernel":{"release","key","path"}}; paths are relative to STORE. */
 #ifndef SLICER_DISK_STORE_H
 #define SLICER_DISK_STORE_H
 
@@ -29,11 +30,14 @@ struct store_image {
 	char *inputs;         /* hex sha256 over what the root filesystem was made from */
 	char *created_at;     /* RFC 3339, UTC */
 	char *default_user;
+	char *recipe;         /* what it was built by; "" for an imported one */
+	char **include;       /* packages besides the recipe's own; NULL: none */
+	char **own_modules;   /* releases of kernels whose /lib/modules/<release> it has; NULL: none */
 	uint64_t size;        /* of rootfs, bytes */
 	char *kernel_release; /* as uname -r says in the guest */
 	char *kernel_key;
 	char *kernel;         /* vmlinux */
-	char *modules;        /* squashfs to mount at /lib/modules/<release> where the image lacks them */
+	char *modules;        /* squashfs to mount at /lib/modules/<release> unless that is among own_modules */
 	char *kernel_dir;
 };
 
@@ -54,6 +58,8 @@ const char *store_path(const struct store *store); /* absolute; borrowed */
 struct store_image *store_find_image(const struct store *store, const char *name, struct error **err);
 /* Names in alphabetical order: a strv of the caller; NULL when there are none. */
 int store_image_names(const struct store *store, char ***ret, struct error **err);
+/* Boots it with another kernel of the store; the record stays as it is. `dir`: absolute. */
+void store_image_set_kernel(struct store_image *image, const char *release, const char *key, const char *dir);
 void store_image_free(struct store_image **image);
 #define cleanup_store_image __attribute__((cleanup(store_image_free)))
 

@@ -6,15 +6,19 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
-#include "disk/store.h"
+#include "disk/store_users.h"
 #include "host/image_kept.h"
-#include "host/image_run.h"
+#include "host/image_progress.h"
 
-static void images_progress(void *arg, const char *message)
+/* A run of slicer-image that says how far it is, and may be interrupted. */
+static struct json_object *images_run(const char *const *args, const char *name, struct error **err)
 {
-	cleanup_free char *shown = str_escape(message, strlen(message));
+	struct image_progress progress = {.name = name};
+	struct json_object *result = image_run(&(struct image_run){.args = args, .progress = image_progress_show,
+								   .arg = &progress, .interruptible = true}, err);
 
-	log_info("Image %s: %s", (const char *)arg, shown);
+	image_progress_end(&progress);
+	return result;
 }
 
 static int images_build(const char *store, const char *agent, const char *name, struct error **err)
@@ -23,30 +27,41 @@ static int images_build(const char *store, const char *agent, const char *name, 
 	cleanup_json struct json_object *result = NULL;
 
 	log_info("Building image %s (once; later starts find it)", name);
-	result = image_run(args, images_progress, (void *)(uintptr_t)name, err);
+	result = images_run(args, name, err);
 	return result ? 0 : error_wrap(err, "build image %s", name);
 }
 
-static char *images_initramfs(const char *store, const char *agent, const char *name, struct kept *kept, struct error **err)
+/* Makes it ready for the present agent and, where one is given, a kernel of the user's own; then *image boots that. */
+static char *images_initramfs(const char *agent, const char *kernel_file, struct store_image *image, const char *store,
+			      struct kept *kept, struct error **err)
 {
-	const char *const args[] = {"initramfs", "--store", store, "--agent", agent, "--image", name, NULL};
-	cleanup_free char *record = str_fmt("%s/images/%s/image.json", store, name);
-	cleanup_free char *stamp = image_kept_stamp((const char *const[]){agent, record, NULL});
+	const char *const args[] = {"initramfs", "--store", store, "--agent", agent, "--image", image->name,
+				    kernel_file ? "--kernel" : NULL, kernel_file, NULL};
+	cleanup_free char *record = str_fmt("%s/images/%s/image.json", store, image->name);
+	cleanup_free char *stamp = image_kept_stamp((const char *const[]){agent, record, kernel_file, NULL});
 	cleanup_json struct json_object *result = image_kept_get(kept, args, stamp);
-	const char *path = NULL;
+	const char *path = NULL, *release = NULL, *vmlinux = NULL;
+	struct json_object *kernel = NULL;
 
 	if (!result) {
-		result = image_run(args, NULL, NULL, err);
+		result = images_run(args, image->name, err);
 		if (result)
 			image_kept_set(kept, args, stamp, result);
 	}
-	if (!result || js_get_string(result, "initramfs", &path, err))
+	if (!result || js_get_string(result, "initramfs", &path, err) || js_get_object(result, "kernel", &kernel, err) ||
+	    js_get_string(kernel, "release", &release, err) || js_get_string(kernel, "path", &vmlinux, err))
 		return NULL;
-	if (!path) {
-		error_set(err, ERR_PROTOCOL, "slicer-image named no initramfs");
+	if (!path || !release || !vmlinux) {
+		error_set(err, ERR_PROTOCOL, "slicer-image named no initramfs or kernel");
 		return NULL;
 	}
-	return path[0] == '/' ? str_dup(path) : fs_join(store, path);
+	if (!str_eq(vmlinux, image->kernel)) {
+		cleanup_free char *dir = fs_dirname(vmlinux);
+
+		store_image_set_kernel(image, release, "", dir);
+		log_info("Kernel: %s boots image %s (%s)", kernel_file ? kernel_file : vmlinux, image->name, release);
+	}
+	return str_dup(path);
 }
 
 static bool images_can_build(const char *name)
@@ -59,34 +74,52 @@ static bool images_can_build(const char *name)
 	return false;
 }
 
-static int images_add(struct boot_images *b, const struct store *store, const char *name, struct kept *kept,
-		      struct error **err)
+static struct store_image *images_find(const struct store *store, const char *agent, const char *name, struct error **err)
+{
+	cleanup_error struct error *missing = NULL;
+	struct store_image *image = store_find_image(store, name, &missing);
+
+	if (image)
+		return image;
+	if (missing->code != ERR_NOT_FOUND || !images_can_build(name)) {
+		error_move(err, &missing);
+		return NULL;
+	}
+	return images_build(store_path(store), agent, name, err) ? NULL : store_find_image(store, name, err);
+}
+
+static int images_lock(struct boot_images *b, const char *directory, struct error **err)
+{
+	int fd = store_lock_shared(directory, err);
+
+	if (fd < 0)
+		return -1;
+	b->locks = mem_realloc(b->locks, (b->nlocks + 1) * sizeof(*b->locks));
+	b->locks[b->nlocks++] = fd;
+	return 0;
+}
+
+static int images_add(struct boot_images *b, const struct store *store, const char *name, const char *kernel_file,
+		      struct kept *kept, struct error **err)
 {
 	cleanup_free char *agent = helper_path("slicer-agent", err);
-	cleanup_store_image struct store_image *image = NULL;
-	cleanup_error struct error *missing = NULL;
-	cleanup_free char *initrd = NULL;
+	cleanup_store_image struct store_image *image = agent ? images_find(store, agent, name, err) : NULL;
+	cleanup_free char *directory = str_fmt("%s/images/%s", store_path(store), name), *initrd = NULL;
 
-	if (!agent)
+	if (!image || images_lock(b, directory, err))
 		return -1;
-	image = store_find_image(store, name, &missing);
-	if (!image && missing->code == ERR_NOT_FOUND && images_can_build(name)) {
-		if (images_build(store_path(store), agent, name, err))
-			return -1;
-		error_free(&missing);
-		image = store_find_image(store, name, &missing);
-	}
-	if (!image)
-		return error_move(err, &missing);
-	initrd = images_initramfs(store_path(store), agent, name, kept, err);
+	initrd = images_initramfs(agent, kernel_file, image, store_path(store), kept, err);
 	if (!initrd)
-		return error_wrap(err, "initramfs for image %s", name);
+		return error_wrap(err, "image %s", name);
+	if (images_lock(b, image->kernel_dir, err))
+		return -1;
 	b->images[b->n++] = (struct manager_image){
 		.name = str_dup(name),
 		.digest = str_dup(image->digest),
 		.rootfs = str_dup(image->rootfs),
 		.kernel = str_dup(image->kernel),
 		.initrd = TAKE_PTR(initrd),
+		.modules = strv_contains(image->own_modules, image->kernel_release) ? NULL : str_dup(image->modules),
 	};
 	return 0;
 }
@@ -99,7 +132,8 @@ static bool images_have(const struct boot_images *b, const char *name)
 	return false;
 }
 
-int boot_images_prepare(const struct config *config, struct kept *kept, struct boot_images *ret, struct error **err)
+int boot_images_prepare(const struct config *config, const struct daemon_paths *paths, struct kept *kept,
+			struct boot_images *ret, struct error **err)
 {
 	cleanup_free char *path = store_default_path(err);
 	cleanup_store struct store *store = path ? store_open(path, err) : NULL;
@@ -112,10 +146,16 @@ int boot_images_prepare(const struct config *config, struct kept *kept, struct b
 	for (size_t i = 0; i < config->ngroups; i++) {
 		const char *name = config_group_image(config, &config->groups[i]);
 
-		if (!images_have(ret, name) && images_add(ret, store, name, kept, err)) {
+		if (images_have(ret, name))
+			continue;
+		if (images_add(ret, store, name, config->kernel_file, kept, err)) {
 			boot_images_clear(ret);
 			return -1;
 		}
+	}
+	if (store_add_user(store, paths->id, paths->state, err)) {
+		boot_images_clear(ret);
+		return -1;
 	}
 	return 0;
 }
@@ -128,7 +168,11 @@ void boot_images_clear(struct boot_images *b)
 		free((char *)b->images[i].rootfs);
 		free((char *)b->images[i].kernel);
 		free((char *)b->images[i].initrd);
+		free((char *)b->images[i].modules);
 	}
+	for (size_t i = 0; i < b->nlocks; i++)
+		fd_closep(&b->locks[i]);
+	free(b->locks);
 	free(b->images);
 	free(b->templates);
 	memset(b, 0, sizeof(*b));

@@ -5,6 +5,7 @@
 #define SLICER_HOST_BOOT_IMAGES_H
 
 #include "config/config.h"
+#include "host/paths.h"
 #include "vm/vm.h"
 
 struct kept;
@@ -12,10 +13,15 @@ struct boot_images {
 	struct manager_image *images; /* their strings are owned here */
 	size_t n;
 	char *templates;              /* directory of empty disks, in the store */
+	int *locks;                   /* on images and kernels: nobody removes them under this daemon */
+	size_t nlocks;
 };
 
-/* Blocking; says on stderr what takes long. ERR_NOT_FOUND names an image that is not in the store and how to get it. */
-int boot_images_prepare(const struct config *config, struct kept *kept, struct boot_images *ret, struct error **err);
+/* Blocking; says on stderr what takes long, and ends in order when a signal asks for it (image_run.h). `kept` (base/kept.h): what
+ * the last start found out. The store learns where the daemon's records are. ERR_NOT_FOUND names an image that is not in the store
+ * and how to get it; ERR_INVALID and ERR_UNSUPPORTED what is wrong with the configuration's kernel_file. */
+int boot_images_prepare(const struct config *config, const struct daemon_paths *paths, struct kept *kept,
+			struct boot_images *ret, struct error **err);
 void boot_images_clear(struct boot_images *b);
 
 #endif

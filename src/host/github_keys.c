@@ -44,7 +44,7 @@ static int download(const char *user, char ***ret, struct error **err)
 {
 	const char *base = getenv("SLICER_GITHUB_URL");
 	const char *const args[] = {"keys", user, "--url", base && *base ? base : "https://github.com", NULL};
-	cleanup_json struct json_object *result = image_run(args, NULL, NULL, err);
+	cleanup_json struct json_object *result = image_run(&(struct image_run){.args = args}, err);
 
 	*ret = NULL;
 	if (!result || js_get_strv(result, "keys", ret, NULL, err))

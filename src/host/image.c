@@ -1,60 +1,80 @@
 /* SPDX-License-Identifier: MIT */
-/* slicer image build, list, remove: front end of the program slicer-image. */
+/* slicer image: front end of the program slicer-image. */
 #include "host/image.h"
-
-#include <unistd.h>
 
 #include "base/helper.h"
 #include "base/units.h"
 #include "cli/output.h"
 #include "disk/store.h"
-#include "host/image_run.h"
+#include "host/image_progress.h"
 
-struct display {
-	bool json;     /* progress goes nowhere, only the result is printed */
-	bool terminal; /* progress replaces its line */
-};
-
-static void show_progress(void *arg, const char *message)
-{
-	const struct display *d = arg;
-	cleanup_free char *shown = str_escape(message, strlen(message));
-
-	if (d->json)
-		return;
-	fprintf(stderr, d->terminal ? "\r\033[K%s" : "%s\n", shown);
-	fflush(stderr);
-}
-
-/* Runs slicer-image VERB [NAME] --store DIR [--agent PATH]; the result is the caller's. */
-static struct json_object *run_verb(const struct parsed *args, const char *verb, const char *name, bool with_agent,
+/* Runs slicer-image with `words` and the store, and the agent where `with_agent`; the result is the caller's. `name`: whom the
+ * progress is about. */
+static struct json_object *run_verb(const struct parsed *args, char *const *words, const char *name, bool with_agent,
 				    struct error **err)
 {
 	cleanup_free char *store = store_default_path(err);
 	cleanup_free char *agent = store && with_agent ? helper_path("slicer-agent", err) : NULL;
-	const char *argv[] = {verb, "--store", store, with_agent ? "--agent" : name, with_agent ? agent : NULL,
-			      with_agent ? name : NULL, NULL};
-	struct display d = {.json = parsed_bool(args, "json", false), .terminal = isatty(STDERR_FILENO)};
+	cleanup_strv char **argv = NULL;
+	struct image_progress progress = {.name = name, .quiet = parsed_bool(args, "json", false)};
 	struct json_object *result;
 
 	if (!store || (with_agent && !agent))
 		return NULL;
-	result = image_run(argv, show_progress, &d, err);
-	if (d.terminal && !d.json)
-		fputs("\r\033[K", stderr);
+	strv_append(&argv, *words);
+	strv_append(&argv, "--store");
+	strv_append(&argv, store);
+	if (with_agent) {
+		strv_append(&argv, "--agent");
+		strv_append(&argv, agent);
+	}
+	while (*++words)
+		strv_append(&argv, *words);
+	result = image_run(&(struct image_run){.args = (const char *const *)argv, .progress = image_progress_show,
+					       .arg = &progress, .interruptible = true, .gives_stdin = true}, err);
+	image_progress_end(&progress);
 	return result;
+}
+
+static void say_ready(const struct parsed *args, struct json_object *result, const char *name)
+{
+	if (parsed_bool(args, "json", false))
+		print_json(result, stdout);
+	else
+		printf("Image %s is ready: slicer new vm --image %s\n", name, name);
 }
 
 static int run_build(struct cli *cli, const struct parsed *args, struct error **err)
 {
-	cleanup_json struct json_object *result = run_verb(args, "build", args->args[0], true, err);
+	const char *as = parsed_string(args, "name"), *name = as ? as : args->args[0];
+	cleanup_strv char **words = NULL, **include = parsed_strings(args, "include");
+
+	strv_append(&words, "build");
+	strv_append(&words, args->args[0]);
+	if (as) {
+		strv_append(&words, "--name");
+		strv_append(&words, as);
+	}
+	for (size_t i = 0; include && include[i]; i++) {
+		strv_append(&words, "--include");
+		strv_append(&words, include[i]);
+	}
+	cleanup_json struct json_object *result = run_verb(args, words, name, true, err);
+	if (!result)
+		return -1;
+	say_ready(args, result, name);
+	return 0;
+}
+
+static int run_import(struct cli *cli, const struct parsed *args, struct error **err)
+{
+	const char *name = args->args[1];
+	char *const words[] = {(char *)(uintptr_t) "import", (char *)(uintptr_t) "--", args->args[0], args->args[1], NULL};
+	cleanup_json struct json_object *result = run_verb(args, words, name, true, err);
 
 	if (!result)
 		return -1;
-	if (parsed_bool(args, "json", false))
-		print_json(result, stdout);
-	else
-		printf("Image %s is ready: slicer new vm --image %s\n", args->args[0], args->args[0]);
+	say_ready(args, result, name);
 	return 0;
 }
 
@@ -80,7 +100,7 @@ static void add_image(struct table *t, struct json_object *image)
 static int run_list(struct cli *cli, const struct parsed *args, struct error **err)
 {
 	static const char *const header[] = {"NAME", "SIZE", "ARCH", "KERNEL", "CREATED", NULL};
-	cleanup_json struct json_object *result = run_verb(args, "list", NULL, false, err);
+	cleanup_json struct json_object *result = run_verb(args, (char *[]){(char *)(uintptr_t)"list", NULL}, NULL, false, err);
 	cleanup_table struct table *t = table_new(header);
 	struct json_object *images = NULL;
 
@@ -96,9 +116,10 @@ static int run_list(struct cli *cli, const struct parsed *args, struct error **e
 	return 0;
 }
 
-static int run_remove(struct cli *cli, const struct parsed *args, struct error **err)
+/* remove NAME and wipe. */
+static int run_freeing(const struct parsed *args, char *const *words, const char *what, struct error **err)
 {
-	cleanup_json struct json_object *result = run_verb(args, "remove", args->args[0], false, err);
+	cleanup_json struct json_object *result = run_verb(args, words, NULL, false, err);
 	cleanup_free char *freed = result ? size_format(show_u64(result, "freed")) : NULL;
 
 	if (!result)
@@ -106,9 +127,32 @@ static int run_remove(struct cli *cli, const struct parsed *args, struct error *
 	if (parsed_bool(args, "json", false))
 		print_json(result, stdout);
 	else
-		printf("Image %s removed, %s freed\n", args->args[0], freed);
+		printf("%s removed, %s freed\n", what, freed);
 	return 0;
 }
+
+static int run_remove(struct cli *cli, const struct parsed *args, struct error **err)
+{
+	char *const words[] = {(char *)(uintptr_t)"remove", args->args[0], NULL};
+	cleanup_free char *what = str_fmt("Image %s", args->args[0]);
+
+	return run_freeing(args, words, what, err);
+}
+
+static int run_wipe(struct cli *cli, const struct parsed *args, struct error **err)
+{
+	char *const words[] = {(char *)(uintptr_t)"wipe", NULL};
+
+	return run_freeing(args, words, "All images", err);
+}
+
+static const struct option_spec build_options[] = {
+	{.name = "include", .type = OPTION_STRINGS, .metavar = "PACKAGE", .commas = true,
+	 .help = "A further package of Debian's; repeat, or separate by commas"},
+	{.name = "name", .type = OPTION_STRING, .metavar = "NAME", .help = "Name of the image (that of its recipe)"},
+	{"json", 0, OPTION_BOOL, NULL, "Print JSON"},
+	{0},
+};
 
 static const struct option_spec json_options[] = {
 	{"json", 0, OPTION_BOOL, NULL, "Print JSON"},
@@ -118,8 +162,17 @@ static const struct option_spec json_options[] = {
 static const struct command image_build = {
 	.name = "build", .summary = "Make an image, or find it made already", .usage = "NAME",
 	.details = "micro    busybox and bash, made in seconds; the agent is its init\n"
-		   "debian   Debian with systemd and sshd, made by mmdebstrap in a minute or two\n",
-	.options = json_options, .run = run_build, .min_args = 1, .max_args = 1, .local = true,
+		   "debian   Debian with systemd and sshd, made by mmdebstrap in a minute or two\n"
+		   "An image that was built with --name or --include is built again as it was.\n",
+	.options = build_options, .run = run_build, .min_args = 1, .max_args = 1, .local = true,
+};
+
+static const struct command image_import = {
+	.name = "import", .summary = "Make an image from a root filesystem", .usage = "TAR|DIRECTORY|- NAME",
+	.details = "The root filesystem is a tar archive, plain or compressed (- is stdin), or a directory. It needs no kernel, no\n"
+		   "agent and no init: the store's kernel boots it, and where it has no init the agent is.\n"
+		   "  docker export CONTAINER | slicer image import - NAME\n",
+	.options = json_options, .run = run_import, .min_args = 2, .max_args = 2, .local = true,
 };
 
 static const struct command image_list = {
@@ -132,9 +185,14 @@ static const struct command image_remove = {
 	.run = run_remove, .min_args = 1, .max_args = 1, .local = true,
 };
 
-static const struct command *const image_commands[] = {&image_build, &image_list, &image_remove, NULL};
+static const struct command image_wipe = {
+	.name = "wipe", .summary = "Remove all images", .options = json_options, .run = run_wipe, .local = true,
+};
+
+static const struct command *const image_commands[] = {&image_build, &image_import, &image_list, &image_remove,
+						       &image_wipe,  NULL};
 
 const struct command command_image = {
-	.name = "image", .summary = "Make, list and remove images", .commands = image_commands, .later = "wipe",
+	.name = "image", .summary = "Make, import, list and remove images", .commands = image_commands,
 	.local = true,
 };

@@ -4,6 +4,6 @@
 
 #include "cli/command.h"
 
-extern const struct command command_image; /* slicer image build|list|remove: run by slicer-image */
+extern const struct command command_image; /* slicer image build|import|list|remove|wipe: run by slicer-image */
 
 #endif

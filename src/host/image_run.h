@@ -4,9 +4,23 @@
 
 #include "base/json.h"
 
-/* Runs the program slicer-image with `args` (NULL-terminated) to its end; it dies with the caller. `progress` (may be NULL)
- * gets each message as it comes, unfiltered. Returns the result, the caller's, or its error. */
-typedef void (*image_progress_fn)(void *arg, const char *message);
-struct json_object *image_run(const char *const *args, image_progress_fn progress, void *arg, struct error **err);
+struct image_update {
+	const char *message; /* unfiltered */
+	bool has_percent;
+	unsigned percent;    /* 0-100 of the whole work */
+};
+typedef void image_progress_fn(void *arg, const struct image_update *update);
+
+struct image_run {
+	const char *const *args;      /* of slicer-image, NULL-terminated */
+	image_progress_fn *progress;  /* gets each message as it comes; may be NULL */
+	void *arg;
+	/* SIGINT, SIGTERM and SIGHUP of this process end it in order, and image_run() with ERR_CANCELLED. Only while this process has
+	 * one thread and no handlers of its own for them. */
+	bool interruptible;
+	bool gives_stdin;             /* it reads this process's stdin */
+};
+/* Runs the program slicer-image to its end; it dies with the caller. Returns the result, the caller's, or its error. */
+struct json_object *image_run(const struct image_run *run, struct error **err);
 
 #endif

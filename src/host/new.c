@@ -34,7 +34,7 @@ static const struct option_spec new_options[] = {
 	{"forward-defaults", 0, OPTION_BOOL, NULL, "User network: SSH, HTTP, HTTPS as 2222:22, 8080:80, 8443:443"},
 	{"dns", 0, OPTION_STRINGS, "IP", "Name server of the VMs (8.8.8.8, 1.1.1.1)"},
 	{"image", 0, OPTION_STRING, "IMAGE", "Image of the VMs (" CONFIG_DEFAULT_IMAGE ")"},
-	{"min", 0, OPTION_BOOL, NULL, "Use the smallest image"},
+	{"min", 0, OPTION_BOOL, NULL, "Use the smallest image (" CONFIG_SMALLEST_IMAGE ")"},
 	{"hypervisor", 0, OPTION_STRING, "NAME", "qemu, firecracker or cloud-hypervisor (qemu)"},
 	{"accel", 0, OPTION_STRING, "NAME", "auto, kvm or tcg (auto)"},
 	{"storage", 0, OPTION_STRING, "KIND", "overlay, image, devmapper or zfs (overlay)"},
@@ -303,7 +303,7 @@ static int write_config(FILE *out, const struct parsed *p, struct error **err)
 		return -1;
 	write_rows(out, 2, p, top_rows, ARRAY_LEN(top_rows));
 	if (parsed_bool(p, "min", false))
-		yaml_text(out, 2, "image", CONFIG_DEFAULT_IMAGE);
+		yaml_text(out, 2, "image", CONFIG_SMALLEST_IMAGE);
 	if (write_ssh_keys(out, p, err) < 0)
 		return -1;
 	write_services(out, p);

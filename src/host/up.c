@@ -160,7 +160,7 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 	}
 	if (github_keys_add(d->config, d->paths.state, err))
 		return -1;
-	if (boot_images_prepare(d->config, d->kept, &d->images, err))
+	if (boot_images_prepare(d->config, &d->paths, d->kept, &d->images, err))
 		return -1;
 	up_save_kept(d);
 	return networks_up(d->config, d->paths.id, err) ? up_hint(file, err) : 0;

@@ -24,13 +24,13 @@ char **apt_debian_sources(const char *codename, struct error **err);
 /* How this host's apt fetches (proxies, time-outs): lines of apt.conf(5), the caller's. */
 char *apt_fetch_options(struct error **err);
 /* Hex sha256 over names, versions and hashes of all packages that a new system with `packages` consists of, the
- * essential ones included. Cheap: nothing is downloaded. The caller's. */
-char *apt_closure(const char *const *packages, struct error **err);
+ * essential ones included. Cheap: nothing is downloaded. *ret_n (may be NULL): how many these are. The caller's. */
+char *apt_closure(char *const *packages, size_t *ret_n, struct error **err);
 
 /* The parsers of apt's output (apt-get(8) --print-uris and indextargets, apt-cache(8) depends), for tests. */
 int apt_parse_uri(const char *text, struct apt_package *ret, struct error **err);
 char **apt_parse_targets(const char *text, const char *codename); /* NULL: none */
-char *apt_parse_closure(const char *text, struct error **err);
+char *apt_parse_closure(const char *text, size_t *ret_n, struct error **err);
 char *apt_parse_depends(const char *text, const char *prefix, struct error **err);
 
 #endif

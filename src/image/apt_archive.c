@@ -93,7 +93,7 @@ static int compare(const void *a, const void *b)
 }
 
 /* From "'URL' FILE SIZE HASH" the last three: where a mirror is does not matter. */
-char *apt_parse_closure(const char *text, struct error **err)
+char *apt_parse_closure(const char *text, size_t *ret_n, struct error **err)
 {
 	cleanup_strv char **lines = strv_split(text, '\n');
 	cleanup_strv char **files = NULL;
@@ -107,13 +107,15 @@ char *apt_parse_closure(const char *text, struct error **err)
 		error_set(err, ERR_PROTOCOL, "the answer of apt-get names no files");
 		return NULL;
 	}
+	if (ret_n)
+		*ret_n = strv_len(files);
 	qsort(files, strv_len(files), sizeof(*files), compare);
 	cleanup_free char *joined = strv_join(files, "\n");
 	return sha256_hex(joined, strlen(joined));
 }
 
 /* An empty status file stands for a system without packages. */
-char *apt_closure(const char *const *packages, struct error **err)
+char *apt_closure(char *const *packages, size_t *ret_n, struct error **err)
 {
 	static const char *const fixed[] = {"apt-get",
 					    "install",
@@ -141,5 +143,5 @@ char *apt_closure(const char *const *packages, struct error **err)
 		    "/etc/apt/sources.list)");
 		return NULL;
 	}
-	return apt_parse_closure(out, err);
+	return apt_parse_closure(out, ret_n, err);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Removal of what no image names. Only called with the store locked, and never by a build: a VM of
- * an older build of an image still has its blob as base. */
+/* Removal of what no image names and no VM stands on. Only called with the store locked, and never by a build, which would
+ * take away what the next one finds. */
 #include "image/writer.h"
 
 #include <dirent.h>
@@ -11,13 +11,48 @@
 
 #include "base/fs.h"
 #include "base/str.h"
-#include "disk/store.h"
+#include "disk/store_users.h"
 
 /* What the images name: absolute paths of blobs and kernel directories, and keys of kernels. */
 struct used {
 	char **paths;
 	char **kernel_keys;
 };
+
+/* The disk of a VM may stand on an older build of its image. */
+static int add_used_by_vms(const struct writer *w, const struct store *store, struct used *used,
+			   struct error **err)
+{
+	cleanup_uses struct store_uses uses = {0};
+
+	if (store_find_uses(store, &uses, err) < 0)
+		return -1;
+	for (size_t i = 0; i < uses.n; i++)
+		if (str_starts(uses.list[i].digest, "sha256:"))
+			strv_append_fmt(&used->paths, "%s/blobs/sha256/%s", w->store,
+					uses.list[i].digest + strlen("sha256:"));
+	return 0;
+}
+
+/* A kernel of a configuration's own (kernel_file) that a running daemon boots. */
+static int add_locked_kernels(const struct writer *w, struct used *used, struct error **err)
+{
+	cleanup_free char *path = writer_path(w, "kernels");
+	DIR *dir = opendir(path);
+
+	if (!dir)
+		return error_errno(err, errno, "open %s", path);
+	for (struct dirent *e; (e = readdir(dir));) {
+		cleanup_free char *kernel = fs_join(path, e->d_name);
+		const char *dash = strrchr(e->d_name, '-');
+		if (e->d_name[0] == '.' || !dash || !store_is_locked(kernel))
+			continue;
+		strv_append(&used->paths, kernel);
+		strv_append(&used->kernel_keys, dash + 1);
+	}
+	closedir(dir);
+	return 0;
+}
 
 static int find_used(const struct writer *w, struct used *used, struct error **err)
 {
@@ -36,7 +71,7 @@ static int find_used(const struct writer *w, struct used *used, struct error **e
 		strv_append(&used->paths, image->kernel_dir);
 		strv_append(&used->kernel_keys, image->kernel_key);
 	}
-	return 0;
+	return add_used_by_vms(w, store, used, err) < 0 ? -1 : add_locked_kernels(w, used, err);
 }
 
 static uint64_t tree_size(const char *path)

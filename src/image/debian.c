@@ -63,28 +63,77 @@ static char *find_codename(void)
 	return str_dup(str_eq(id, "debian") && *codename ? codename : DEFAULT_CODENAME);
 }
 
-static char *debian_identify(struct error **err)
+/* Ours and those that the user wants besides. */
+static char **all_packages(char *const *include)
+{
+	char **all = strv_copy((char *const *)(uintptr_t)packages);
+
+	for (; include && *include; include++)
+		if (!strv_contains(all, *include))
+			strv_append(&all, *include);
+	return all;
+}
+
+static char *debian_identify(char *const *include, struct error **err)
 {
 	cleanup_free char *program = proc_find_program(PROGRAM);
 	cleanup_free char *codename = find_codename();
+	cleanup_strv char **all = all_packages(include);
 
 	if (!program) {
 		tool_missing(PROGRAM, PROGRAM, err);
 		return NULL;
 	}
-	cleanup_free char *closure = apt_closure(packages, err);
+	cleanup_free char *closure = apt_closure(all, NULL, err);
 	return closure ? str_fmt("debian:%s:%s", codename, closure) : NULL;
 }
 
-/* mmdebstrap says more than its user wants to know. */
-static void show_step(const char *line)
+/* How far mmdebstrap is, told from what it and the programs that it runs say. */
+struct install {
+	uint64_t all, done; /* in the units of `works` */
+	unsigned percent;
+	char *step;
+};
+
+/* What is said once for each package, and how long that takes compared with the others. */
+static const struct {
+	const char *prefix;
+	uint64_t units;
+} works[] = {{"Get:", 1}, {"Unpacking ", 2}, {"Setting up ", 3}};
+
+enum { UNITS_PER_PACKAGE = 6, PERCENT_BEGIN = 5, PERCENT_INSTALLED = 85, PERCENT_PACKED = 97 };
+
+static void count_work(struct install *in, const char *line)
+{
+	for (size_t i = 0; i < ARRAY_LEN(works); i++)
+		if (str_starts(line, works[i].prefix))
+			in->done += works[i].units;
+	if (in->done > in->all)
+		in->done = in->all;
+}
+
+/* Of all that is said only the steps are for people. */
+static void show_step(void *arg, const char *line)
 {
 	static const char *const steps[] = {"I: running apt-get update", "I: downloading",
 					    "I: extracting", "I: installing", "I: creating"};
+	struct install *in = arg;
+	unsigned percent;
 
-	for (size_t i = 0; i < ARRAY_LEN(steps); i++)
-		if (str_starts(line, steps[i]))
-			report_progress("rootfs", "%s", line + strlen("I: "));
+	count_work(in, line);
+	percent = PERCENT_BEGIN +
+		  (unsigned)(in->done * (PERCENT_INSTALLED - PERCENT_BEGIN) / in->all);
+	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
+		if (!str_starts(line, steps[i]))
+			continue;
+		mem_freep(&in->step);
+		in->step = str_dup(line + strlen("I: "));
+		in->percent = 0;
+	}
+	if (!in->step || percent == in->percent)
+		return;
+	in->percent = percent;
+	report_percent("rootfs", percent, "%s", in->step);
 }
 
 /* As root in namespaces that end with the first process, so that nothing of it goes on when this
@@ -106,7 +155,8 @@ static void add_program(char ***argv, char ***env, const struct writer *w)
 		strv_append_fmt(env, "TMPDIR=%s", w->tmp);
 }
 
-static int run_mmdebstrap(const struct writer *w, const char *codename, struct error **err)
+static int run_mmdebstrap(const struct writer *w, const char *codename, char *const *all,
+			  struct install *progress, struct error **err)
 {
 	cleanup_strv char **sources = apt_debian_sources(codename, err);
 	const struct embedded_file *setup = embedded_find("setup.sh");
@@ -116,8 +166,9 @@ static int run_mmdebstrap(const struct writer *w, const char *codename, struct e
 		return -1;
 	if (!setup)
 		return error_set(err, ERR_INTERNAL, "debian/setup.sh is not in this program");
-	cleanup_free char *include = strv_join((char *const *)(uintptr_t)packages, ",");
+	cleanup_free char *include = strv_join(all, ",");
 	add_program(&argv, &env, w);
+	strv_append(&argv, "--verbose");
 	strv_append(&argv, "--variant=minbase");
 	strv_append(&argv, "--aptopt=./apt.conf");
 	strv_append_fmt(&argv, "--include=%s", include);
@@ -134,6 +185,7 @@ static int run_mmdebstrap(const struct writer *w, const char *codename, struct e
 			    .cwd = w->tmp,
 			    .env = (const char *const *)env,
 			    .on_line = show_step,
+			    .arg = progress,
 			    .input = -1,
 			    .timeout_ms = TIMEOUT_MS};
 	return tool_run(&tool, NULL, err);
@@ -152,15 +204,24 @@ static int debian_make(const struct recipe_input *in, const char *squashfs, stru
 	cleanup_free char *codename = find_codename();
 	cleanup_free char *overlay = writer_temp(in->w, "overlay.tar");
 	cleanup_free char *tar = writer_temp(in->w, "rootfs.tar");
+	cleanup_strv char **all = all_packages(in->include);
+	size_t n = 0;
+	cleanup_free char *closure = apt_closure(all, &n, err);
+	struct install progress = {.all = n * UNITS_PER_PACKAGE};
 
-	report_progress("rootfs", "installing Debian %s with %zu packages and what they need",
-			codename, ARRAY_LEN(packages) - 1);
-	if (debian_overlay(in, codename, overlay, err) < 0 || write_apt_options(in->w, err) < 0 ||
-	    run_mmdebstrap(in->w, codename, err) < 0 || fs_unlink(overlay, err) < 0)
+	if (!closure)
 		return -1;
-	report_progress("rootfs", "packing the root filesystem");
+	report_percent("rootfs", PERCENT_BEGIN, "installing Debian %s: %zu packages", codename, n);
+	if (debian_overlay(in, codename, overlay, err) < 0 || write_apt_options(in->w, err) < 0)
+		return -1;
+	int r = run_mmdebstrap(in->w, codename, all, &progress, err);
+	free(progress.step);
+	if (r < 0 || fs_unlink(overlay, err) < 0)
+		return -1;
+	report_percent("rootfs", PERCENT_INSTALLED, "packing the root filesystem");
 	if (squash_tar(tar, squashfs, err) < 0)
 		return -1;
+	report_percent("rootfs", PERCENT_PACKED, "packed");
 	return fs_unlink(tar, err);
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* slicer-image list, remove, initramfs */
+/* slicer-image list, initramfs */
 #include "image/commands.h"
 
 #include "base/fs.h"
@@ -9,6 +9,7 @@
 #include "image/hash.h"
 #include "image/image_json.h"
 #include "image/initramfs.h"
+#include "image/kernel_file.h"
 #include "image/recipe.h"
 #include "image/report.h"
 #include "image/writer.h"
@@ -69,30 +70,6 @@ int command_list(const struct command_args *args, struct error **err)
 	return 0;
 }
 
-int command_remove(const struct command_args *args, struct error **err)
-{
-	cleanup_writer struct writer w = WRITER_NONE;
-	cleanup_free char *directory = NULL;
-	uint64_t freed = 0;
-
-	if (store_check_image_name(args->name, err) < 0)
-		return -1;
-	directory = str_fmt("%s/images/%s", args->store, args->name);
-	if (!fs_exists(directory))
-		return error_set(err, ERR_NOT_FOUND,
-				 "there is no image \"%s\" in %s: see `slicer image list`",
-				 args->name, args->store);
-	if (writer_open(&w, args->store, err) < 0 || fs_remove_tree(directory, err) < 0 ||
-	    writer_collect(&w, &freed, err) < 0)
-		return error_wrap(err, "remove image %s", args->name);
-
-	struct json_object *result = json_object_new_object();
-	js_add_string(result, "name", args->name);
-	js_add_u64(result, "freed", freed);
-	report_result(result);
-	return 0;
-}
-
 static int build_initramfs(const struct command_args *args, const struct store_image *image,
 			   const char *path, struct error **err)
 {
@@ -102,6 +79,24 @@ static int build_initramfs(const struct command_args *args, const struct store_i
 		return -1;
 	report_progress("initramfs", "packing the initramfs");
 	return initramfs_build(&w, image, args->agent, path, err);
+}
+
+/* The image with another kernel, for this boot only: its record stays as it is. */
+static int use_kernel_file(const struct command_args *args, struct store_image *image, bool *ret_built,
+			   struct error **err)
+{
+	cleanup_writer struct writer w = WRITER_NONE;
+	struct kernel kernel = {.release = NULL};
+	int r = writer_open(&w, args->store, err);
+
+	if (r == 0)
+		r = kernel_file_ensure(&w, image, args->kernel, &kernel, ret_built, err);
+	if (r == 0) {
+		cleanup_free char *dir = writer_path(&w, kernel.path);
+		store_image_set_kernel(image, kernel.release, kernel.key, dir);
+	}
+	kernel_clear(&kernel);
+	return r;
 }
 
 int command_initramfs(const struct command_args *args, struct error **err)
@@ -114,6 +109,9 @@ int command_initramfs(const struct command_args *args, struct error **err)
 		return -1;
 	if (elf_check_static_file(args->agent, err) < 0)
 		return error_wrap(err, "the agent");
+	bool kernel_built = false;
+	if (args->kernel && use_kernel_file(args, image, &kernel_built, err) < 0)
+		return -1;
 	cleanup_free char *relative = initramfs_path(image, args->agent, err);
 	if (!relative)
 		return -1;
@@ -124,7 +122,7 @@ int command_initramfs(const struct command_args *args, struct error **err)
 
 	struct json_object *result = image_to_json(image);
 	js_add_string(result, "initramfs", path);
-	js_add_bool(result, "cached", cached);
+	js_add_bool(result, "cached", cached && !kernel_built);
 	report_result(result);
 	return 0;
 }

@@ -12,7 +12,6 @@
 #include "image/kernel_build.h"
 
 #define RECIPE "1" /* raise it when the same source shall give another kernel directory */
-#define KEY_LEN 16
 
 #if defined(__x86_64__)
 #define META_PACKAGE "linux-image-cloud-amd64"
@@ -99,7 +98,7 @@ int kernel_source_resolve(struct kernel_source *ret, struct error **err)
 		return -1;
 	const char *const parts[] = {RECIPE, ret->id, NULL};
 	ret->key = hash_strings(parts);
-	ret->key[KEY_LEN] = '\0';
+	ret->key[KERNEL_KEY_LEN] = '\0';
 	return 0;
 }
 
@@ -117,8 +116,7 @@ static bool is_whole(const char *dir)
 
 /* A directory kernels/RELEASE-KEY: the release is found with it, so that apt need not be asked for
  * it. */
-static int find_cached(const struct writer *w, const char *key, struct kernel *ret,
-		       struct error **err)
+int kernel_find(const struct writer *w, const char *key, struct kernel *ret, struct error **err)
 {
 	cleanup_free char *path = writer_path(w, "kernels");
 	cleanup_free char *suffix = str_fmt("-%s", key);
@@ -141,7 +139,7 @@ static int find_cached(const struct writer *w, const char *key, struct kernel *r
 int kernel_ensure(const struct writer *w, const struct kernel_source *source, struct kernel *ret,
 		  bool *ret_built, struct error **err)
 {
-	if (find_cached(w, source->key, ret, err) < 0)
+	if (kernel_find(w, source->key, ret, err) < 0)
 		return -1;
 	*ret_built = !ret->path;
 	return ret->path ? 0 : kernel_build(w, source, ret, err);

@@ -21,6 +21,9 @@ struct kernel {
 	char *path; /* of its directory, relative to the store */
 };
 void kernel_clear(struct kernel *kernel);
+#define KERNEL_KEY_LEN 16
+/* The whole kernel of the store with that key: *ret stays empty when there is none. */
+int kernel_find(const struct writer *w, const char *key, struct kernel *ret, struct error **err);
 /* Makes sure that it is in the store. *ret_built tells whether there was something to do. */
 int kernel_ensure(const struct writer *w, const struct kernel_source *source, struct kernel *ret, bool *ret_built,
 		  struct error **err);

@@ -15,6 +15,7 @@
 
 #define PACKAGE_PREFIX "linux-image-"
 #define FILE_LIMIT ((uint64_t)256 << 20)
+#define RECORD_LIMIT ((size_t)64 * 1024)
 #define DEPMOD_TIMEOUT_MS (2 * 60 * 1000)
 
 /* Where the parts of a kernel lie before they are packed. */
@@ -128,62 +129,87 @@ static char **copy_boot_modules(const char *modules, const char *to, struct erro
 	return TAKE_PTR(plain_order);
 }
 
-static int write_record(const char *dir, const struct kernel_source *source, const char *release,
-			char *const *modules, struct error **err)
+static int write_record(const char *dir, const struct kernel_parts *parts, char *const *modules, struct error **err)
 {
 	cleanup_json struct json_object *record = json_object_new_object();
 	cleanup_free char *path = fs_join(dir, "kernel.json");
 
 	js_add_u64(record, "version", 1);
-	js_add_string(record, "release", release);
-	js_add_string(record, "key", source->key);
-	js_add_string(record, "source", source->id);
+	js_add_string(record, "release", parts->release);
+	js_add_string(record, "key", parts->key);
+	js_add_string(record, "source", parts->source);
 	js_add_strv(record, "modules", modules);
 	cleanup_free char *text = js_to_string_pretty(record);
 	return fs_write_atomic(path, text, strlen(text), 0644, err);
 }
 
-static int pack(const struct unpacked *u, const struct kernel_source *source, const char *dir,
-		struct error **err)
+bool kernel_offers_modules(const char *dir)
+{
+	cleanup_free char *path = fs_join(dir, "kernel.json");
+	cleanup_json struct json_object *record = js_parse_file(path, RECORD_LIMIT, NULL);
+	cleanup_strv char **modules = NULL;
+	const char *source = NULL;
+
+	return record && js_get_strv(record, "modules", &modules, NULL, NULL) == 0 && modules &&
+	       js_get_string(record, "source", &source, NULL) == 0 && source && !str_starts(source, KERNEL_SOURCE_FILE);
+}
+
+/* Without modules the squashfs is an empty directory: one layout for all. */
+static int pack(const struct kernel_parts *parts, const char *dir, struct error **err)
 {
 	cleanup_free char *vmlinux = fs_join(dir, "vmlinux");
 	cleanup_free char *squashfs = fs_join(dir, "modules.squashfs");
 	cleanup_free char *boot_modules = fs_join(dir, "modules");
+	cleanup_strv char **order = NULL;
 
-	if (fs_mkdir_p(boot_modules, 0755, err) < 0 ||
-	    vmlinux_extract(u->vmlinuz, vmlinux, err) < 0)
+	if (fs_mkdir_p(boot_modules, 0755, err) < 0 || vmlinux_extract(parts->vmlinuz, vmlinux, err) < 0)
 		return -1;
-	cleanup_strv char **order = copy_boot_modules(u->modules, boot_modules, err);
-	if (!order)
+	if (parts->modules) {
+		order = copy_boot_modules(parts->modules, boot_modules, err);
+		if (!order)
+			return -1;
+		report_progress("kernel", "packing the modules of %s", parts->release);
+	}
+	if (squash_dir(parts->modules ? parts->modules : boot_modules, squashfs, err) < 0)
 		return -1;
-	report_progress("kernel", "packing the modules of %s", u->release);
-	if (squash_dir(u->modules, squashfs, err) < 0)
-		return -1;
-	return write_record(dir, source, u->release, order, err);
+	return write_record(dir, parts, order, err);
 }
 
-static int unpack_pack_publish(const struct writer *w, const struct kernel_source *source,
-			       struct unpacked *u, struct kernel *ret, struct error **err)
+int kernel_pack(const struct writer *w, const struct kernel_parts *parts, struct kernel *ret, struct error **err)
 {
 	cleanup_free char *dir = writer_temp(w, "kernel");
+	cleanup_free char *path = str_fmt("kernels/%s-%s", parts->release, parts->key);
 
+	if (pack(parts, dir, err) < 0)
+		return error_wrap(err, "kernel %s", parts->release);
+	if (writer_publish(w, dir, path, err) < 0)
+		return -1;
+	ret->release = str_dup(parts->release);
+	ret->key = str_dup(parts->key);
+	ret->path = TAKE_PTR(path);
+	return 0;
+}
+
+static int unpack_and_pack(const struct writer *w, const struct kernel_source *source, struct unpacked *u,
+			   struct kernel *ret, struct error **err)
+{
 	if (source->release)
 		use_host_kernel(source->release, u);
 	else if (unpack_package(w, source->package, u, err) < 0)
 		return -1;
-	if (pack(u, source, dir, err) < 0)
-		return error_wrap(err, "kernel %s", u->release);
-	ret->release = str_dup(u->release);
-	ret->key = str_dup(source->key);
-	ret->path = str_fmt("kernels/%s-%s", u->release, source->key);
-	return writer_publish(w, dir, ret->path, err);
+	struct kernel_parts parts = {.release = u->release,
+				     .key = source->key,
+				     .source = source->id,
+				     .vmlinuz = u->vmlinuz,
+				     .modules = u->modules};
+	return kernel_pack(w, &parts, ret, err);
 }
 
 int kernel_build(const struct writer *w, const struct kernel_source *source, struct kernel *ret,
 		 struct error **err)
 {
 	struct unpacked u = {0};
-	int r = unpack_pack_publish(w, source, &u, ret, err);
+	int r = unpack_and_pack(w, source, &u, ret, err);
 
 	if (u.root)
 		fs_remove_tree(u.root, NULL);

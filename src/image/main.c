@@ -6,34 +6,40 @@
 
 #include "base/str.h"
 #include "image/commands.h"
+#include "image/interrupt.h"
 #include "image/report.h"
 
 #define USAGE                                                                                      \
-	"usage: slicer-image build NAME --store DIR --agent PATH | list --store DIR | remove "     \
-	"NAME --store DIR | keys USER --url BASE | "                                                                      \
-	"initramfs --store DIR --agent PATH --image NAME"
+	"usage: slicer-image build NAME --store DIR --agent PATH [--name NAME] [--include PACKAGE]... "  \
+	"| import SOURCE NAME --store DIR --agent PATH | list --store DIR | remove NAME --store DIR "   \
+	"| wipe --store DIR | initramfs --store DIR --agent PATH --image NAME [--kernel PATH] "         \
+	"| keys USER --url BASE"
+
+enum { NEEDS_STORE = 1, NEEDS_AGENT = 2, NEEDS_IMAGE = 4, NEEDS_URL = 8, TAKES_SOURCE = 16, TAKES_NAME = 32 };
 
 struct verb {
 	const char *name;
-	bool takes_name; /* as an argument */
-	bool needs_image;
-	bool needs_agent;
-	bool needs_url; /* instead of a store */
+	unsigned flags;
 	int (*run)(const struct command_args *args, struct error **err);
 };
 
 static const struct verb verbs[] = {
-	{"build", true, false, true, false, command_build},
-	{"list", false, false, false, false, command_list},
-	{"remove", true, false, false, false, command_remove},
-	{"initramfs", false, true, true, false, command_initramfs},
-	{"keys", true, false, false, true, command_keys},
+	{"build", NEEDS_STORE | NEEDS_AGENT | TAKES_NAME, command_build},
+	{"import", NEEDS_STORE | NEEDS_AGENT | TAKES_SOURCE | TAKES_NAME, command_import},
+	{"list", NEEDS_STORE, command_list},
+	{"remove", NEEDS_STORE | TAKES_NAME, command_remove},
+	{"wipe", NEEDS_STORE, command_wipe},
+	{"initramfs", NEEDS_STORE | NEEDS_AGENT | NEEDS_IMAGE, command_initramfs},
+	{"keys", NEEDS_URL | TAKES_NAME, command_keys},
 };
 
 static const struct option options[] = {
 	{"store", required_argument, NULL, 's'},
 	{"agent", required_argument, NULL, 'a'},
 	{"image", required_argument, NULL, 'i'},
+	{"include", required_argument, NULL, 'p'},
+	{"kernel", required_argument, NULL, 'k'},
+	{"name", required_argument, NULL, 'n'},
 	{"url", required_argument, NULL, 'u'},
 	{"json", no_argument, NULL, 'j'},
 	{NULL, 0, NULL, 0},
@@ -50,24 +56,41 @@ static const struct verb *find_verb(const char *name)
 static int parse_options(int argc, char **argv, struct command_args *args, const char **image,
 			 struct error **err)
 {
+	const struct {
+		int c;
+		const char **value;
+	} texts[] = {{'s', &args->store}, {'a', &args->agent}, {'k', &args->kernel},
+		     {'n', &args->as},    {'u', &args->url},   {'i', image}};
 	int c;
 
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
-		if (c == 's')
-			args->store = optarg;
-		else if (c == 'a')
-			args->agent = optarg;
-		else if (c == 'u')
-			args->url = optarg;
-		else if (c == 'i')
-			*image = optarg;
-		else if (c != 'j')
+		if (c == '?')
 			return error_set(err, ERR_INVALID,
 					 "\"%s\" is not an option, or lacks its value; " USAGE,
 					 argv[optind - 1]);
+		if (c == 'p')
+			strv_append(&args->include, optarg);
+		for (size_t i = 0; i < ARRAY_LEN(texts); i++)
+			if (c == texts[i].c)
+				*texts[i].value = optarg;
 	}
 	return 0;
+}
+
+static bool is_complete(const struct verb *verb, const struct command_args *args)
+{
+	const struct {
+		unsigned flag;
+		const char *value;
+	} needs[] = {{NEEDS_STORE, args->store},	     {NEEDS_AGENT, args->agent},
+		     {NEEDS_IMAGE | TAKES_NAME, args->name}, {NEEDS_URL, args->url},
+		     {TAKES_SOURCE, args->source}};
+
+	for (size_t i = 0; i < ARRAY_LEN(needs); i++)
+		if ((verb->flags & needs[i].flag) && !needs[i].value)
+			return false;
+	return true;
 }
 
 static int parse(int argc, char **argv, struct command_args *args, const struct verb **ret_verb,
@@ -80,13 +103,13 @@ static int parse(int argc, char **argv, struct command_args *args, const struct 
 	const struct verb *verb = optind < argc ? find_verb(argv[optind++]) : NULL;
 	if (!verb)
 		return error_set(err, ERR_INVALID, USAGE);
-	if (verb->takes_name && optind < argc)
+	if ((verb->flags & TAKES_SOURCE) && optind < argc)
+		args->source = argv[optind++];
+	if ((verb->flags & TAKES_NAME) && optind < argc)
 		args->name = argv[optind++];
-	if (verb->needs_image)
+	if (verb->flags & NEEDS_IMAGE)
 		args->name = image;
-	if (optind < argc || (verb->needs_url ? !args->url : !args->store) ||
-	    (verb->needs_agent && !args->agent) ||
-	    ((verb->takes_name || verb->needs_image) && !args->name))
+	if (optind < argc || !is_complete(verb, args))
 		return error_set(err, ERR_INVALID,
 				 "slicer-image %s: too few or too many arguments; " USAGE,
 				 verb->name);
@@ -102,8 +125,14 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "--version") == 0)
 		return puts("slicer-image " SLICER_VERSION) < 0;
+	interrupt_block();
 	umask(022); /* hypervisors read kernels and images as users of their own */
-	if (parse(argc, argv, &args, &verb, &err) == 0 && verb->run(&args, &err) == 0)
+	int r = parse(argc, argv, &args, &verb, &err);
+
+	if (r == 0)
+		r = verb->run(&args, &err);
+	strv_free(&args.include);
+	if (r == 0)
 		return 0;
 	report_error(err);
 	return error_exit_code(err);

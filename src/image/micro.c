@@ -7,11 +7,16 @@
 #include "image/rootfs.h"
 #include "image/source.h"
 
-static char *micro_identify(struct error **err)
+static char *micro_identify(char *const *include, struct error **err)
 {
 	struct source bash = {.id = NULL};
 	char *id = NULL;
 
+	if (include && *include) {
+		error_set(err, ERR_INVALID,
+			  "image micro has no package manager: --include is for debian");
+		return NULL;
+	}
 	if (source_resolve(&program_bash, &bash, err) == 0)
 		id = TAKE_PTR(bash.id);
 	source_clear(&bash);

@@ -34,6 +34,16 @@ static void write_line(struct json_object *take)
 	fd_write_all(STDOUT_FILENO, with_newline, strlen(with_newline), NULL);
 }
 
+static struct json_object *progress_line(const char *step, const char *message)
+{
+	struct json_object *line = json_object_new_object();
+
+	js_add_string(line, "type", "progress");
+	js_add_string(line, "step", step);
+	js_add_string(line, "message", message);
+	return line;
+}
+
 void report_progress(const char *step, const char *fmt, ...)
 {
 	va_list ap;
@@ -41,11 +51,18 @@ void report_progress(const char *step, const char *fmt, ...)
 	va_start(ap, fmt);
 	cleanup_free char *message = str_vfmt(fmt, ap);
 	va_end(ap);
+	write_line(progress_line(step, message));
+}
 
-	struct json_object *line = json_object_new_object();
-	js_add_string(line, "type", "progress");
-	js_add_string(line, "step", step);
-	js_add_string(line, "message", message);
+void report_percent(const char *step, unsigned percent, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	cleanup_free char *message = str_vfmt(fmt, ap);
+	va_end(ap);
+	struct json_object *line = progress_line(step, message);
+	js_add_u64(line, "percent", percent);
 	write_line(line);
 }
 

@@ -12,6 +12,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/units.h"
+#include "image/interrupt.h"
 
 #define OUTPUT_LIMIT (1024 * 1024)
 #define LINE_LIMIT 512 /* longer ones are handed on in pieces */
@@ -69,7 +70,8 @@ static char *telling_line(char *text)
 struct watch {
 	int fd;
 	off_t at; /* of the first line that was not handed on */
-	void (*on_line)(const char *line);
+	void (*on_line)(void *arg, const char *line);
+	void *arg;
 };
 
 static void watch_lines(struct watch *w)
@@ -84,11 +86,11 @@ static void watch_lines(struct watch *w)
 		size_t length = newline ? (size_t)(newline - buffer) : (size_t)n;
 		buffer[length] = '\0';
 		w->at += (off_t)(newline ? length + 1 : length);
-		w->on_line(buffer);
+		w->on_line(w->arg, buffer);
 	}
 }
 
-/* Waits for the end of a child, and kills it at the deadline. Returns its wait status. */
+/* Waits for the end of a child, and kills it at the deadline or when this program is interrupted. Returns its wait status. */
 static int wait_child(pid_t pid, int pidfd, int64_t timeout_ms, struct watch *watch,
 		      int *ret_status, struct error **err)
 {
@@ -99,20 +101,19 @@ static int wait_child(pid_t pid, int pidfd, int64_t timeout_ms, struct watch *wa
 
 	for (;;) {
 		int64_t left = deadline - clock_ms();
-		if (watch->on_line && left > WATCH_MS)
-			left = WATCH_MS;
-		n = poll(&p, 1, left > 0 ? (int)left : 0);
+		n = poll(&p, 1, left <= 0 ? 0 : left > WATCH_MS ? WATCH_MS : (int)left);
 		watch_lines(watch);
-		if (n > 0 || (n == 0 && clock_ms() >= deadline) || (n < 0 && errno != EINTR))
+		late = n == 0 && clock_ms() >= deadline;
+		if (n > 0 || late || (n < 0 && errno != EINTR) || interrupt_check(NULL) < 0)
 			break;
 	}
-	if (n <= 0) {
-		late = true;
+	if (n <= 0)
 		kill(pid, SIGKILL);
-	}
 	while (waitpid(pid, ret_status, 0) < 0)
 		if (errno != EINTR)
 			return error_errno(err, errno, "waitpid");
+	if (interrupt_check(err) < 0)
+		return -1;
 	if (late)
 		return error_set(err, ERR_TIMEOUT, "it did not end within %lld s",
 				 (long long)(timeout_ms / 1000));
@@ -149,7 +150,7 @@ static int spawn_and_wait(const struct tool *tool, const char *exe, int out, int
 	    .cwd = tool->cwd,
 	    .die_with_parent = true,
 	};
-	struct watch watch = {.fd = errors, .on_line = tool->on_line};
+	struct watch watch = {.fd = errors, .on_line = tool->on_line, .arg = tool->arg};
 	cleanup_close int pidfd = -1;
 	int status = 0;
 	pid_t pid = proc_spawn(&spec, &pidfd, err);

@@ -12,9 +12,10 @@
 #include "base/str.h"
 #include "base/units.h"
 #include "image/hash.h"
+#include "image/interrupt.h"
 #include "image/report.h"
 
-#define LOCK_WAIT_MS (10 * 60 * 1000)
+#define LOCK_WAIT_MS (30 * 60 * 1000) /* the longest build, and then some */
 #define LOCK_POLL_MS 100
 
 static const char *const directories[] = {"images", "blobs/sha256", "kernels", "initramfs", "tmp"};
@@ -47,6 +48,8 @@ static int lock_store(struct writer *w, struct error **err)
 			report_progress("lock", "waiting for another image command: %s",
 					error_message(attempt));
 		said = true;
+		if (interrupt_check(err) < 0)
+			return -1;
 		usleep(LOCK_POLL_MS * 1000);
 	}
 }

@@ -12,7 +12,7 @@ struct writer {
 	int lock;
 };
 
-/* Makes the store, waits up to 10 minutes for another writer (says so once), removes what a killed one left. */
+/* Makes the store, waits up to 30 minutes for another writer (says so once), removes what a killed one left. */
 int writer_open(struct writer *w, const char *store, struct error **err);
 void writer_close(struct writer *w);
 #define cleanup_writer __attribute__((cleanup(writer_close)))
@@ -26,7 +26,7 @@ int writer_publish(const struct writer *w, const char *from, const char *to, str
 /* Publishes a file as blobs/sha256/HEX. *ret_hex and *ret_path (relative to the store) are the caller's. */
 int writer_publish_blob(const struct writer *w, const char *from, char **ret_hex, char **ret_path,
 			struct error **err);
-/* Removes blobs, kernels and initramfs that no image of the store names. *ret_freed: bytes. */
+/* Removes blobs, kernels and initramfs that no image of the store names and no VM or daemon uses. *ret_freed: bytes. */
 int writer_collect(const struct writer *w, uint64_t *ret_freed, struct error **err);
 
 #endif

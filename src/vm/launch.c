@@ -254,7 +254,7 @@ static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager
 	l->exit_record = vm_state_path(vm, "exit.json");
 	l->console = vm_log_path(vm);
 	l->net = *take_network;
-	l->guest_config = guest_config(vm);
+	l->guest_config = guest_config(vm, image->modules != NULL);
 	l->cgroup = str_fmt("%s/%s", o->daemon_id, vm->hostname);
 	l->disk_bytes = vm->disk_bytes;
 	l->process = (struct vmm_process){
@@ -271,6 +271,7 @@ static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager
 		.kernel = image->kernel,
 		.initrd = image->initrd,
 		.root_image = image->rootfs,
+		.modules_image = image->modules,
 		.data_disk = vm->disk_bytes ? l->data_disk : NULL,
 		.disk_bytes = vm->disk_bytes,
 		.disk_bandwidth = vm->disk_bandwidth,

@@ -72,7 +72,8 @@ int record_save(const char *dir, const char *text, struct error **err); /* block
 
 /* guestconfig.c: the JSON of the config disk. */
 struct network_job;
-struct json_object *guest_config(const struct vm *vm); /* without the network, which is known once it is up; the caller's */
+/* Without the network, which is known once it is up. `modules`: whether the VM has a disk with them. The caller's. */
+struct json_object *guest_config(const struct vm *vm, bool modules);
 
 /* create.c: ERR_CONFLICT unless the state and what is under way allow this */
 int vm_check_request(const struct vm *vm, enum vm_request request, struct error **err);

@@ -80,6 +80,7 @@ struct vm {
 /* What the manager needs from outside; all paths absolute, borrowed for its life. */
 struct manager_image {
 	const char *name, *digest, *rootfs, *kernel, *initrd;
+	const char *modules;        /* squashfs for /lib/modules/<release>; NULL: the image has its own */
 };
 struct manager_options {
 	const struct config *config;

@@ -64,6 +64,7 @@ static int launch_files(struct launch_fds *l, const struct vmm_spec *spec, struc
 	    launch_file(l, "initramfs", spec->initrd, O_RDONLY, own_user, &l->vmm.initrd, err) <
 		0 ||
 	    launch_file(l, "image", spec->root_image, O_RDONLY, false, &l->vmm.root, err) < 0 ||
+	    launch_file(l, "modules", spec->modules_image, O_RDONLY, false, &l->vmm.modules, err) < 0 ||
 	    launch_file(l, "disk", spec->data_disk, O_RDWR, false, &l->vmm.data, err) < 0)
 		return -1;
 	return launch_file(l, "config disk", spec->config_disk, O_RDONLY, false, &l->vmm.config,
@@ -154,7 +155,7 @@ static int launch_memory(struct launch_fds *l, uint64_t bytes, struct error **er
 
 int launch_fds_open(const struct vmm_spec *spec, struct launch_fds *ret, struct error **err)
 {
-	*ret = (struct launch_fds){.vmm = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
+	*ret = (struct launch_fds){.vmm = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
 				   .helper = -1,
 				   .frames = {-1, -1},
 				   .ready = -1};

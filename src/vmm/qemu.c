@@ -171,6 +171,7 @@ static void qemu_add_disks(char ***argv, const struct vmm_spec *spec, const stru
 			qemu_throttled(argv, "data", throttle));
 	}
 	qemu_add_raw_disk(argv, "config", fds->config, false);
+	qemu_add_raw_disk(argv, "modules", fds->modules, throttle);
 }
 
 static int qemu_add_net(char ***argv, const struct vmm_net *net, const struct vmm_fds *fds,

@@ -71,6 +71,7 @@ struct vmm_spec {
 	const char *initrd;
 	const char *cmdline;	 /* appended to the hypervisor's own kernel line; may be NULL */
 	const char *root_image;	 /* squashfs, serial slicer-root, read-only; NULL: none */
+	const char *modules_image; /* squashfs, serial slicer-modules, read-only; NULL: none */
 	const char *data_disk;	 /* qcow2, serial slicer-data; NULL: none */
 	const char *config_disk; /* raw, serial slicer-config, read-only */
 	struct vmm_net net;
@@ -90,7 +91,7 @@ struct vmm_spec {
 
 /* Numbers that the fds of a VM have in the VMM; -1: not there. */
 struct vmm_fds {
-	int memory, qmp, agent, control, console, kernel, initrd, root, data, config, net;
+	int memory, qmp, agent, control, console, kernel, initrd, root, data, config, net, modules;
 };
 /* How to start a VMM. */
 struct vmm_command {

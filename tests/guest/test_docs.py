@@ -14,7 +14,7 @@ def name(path):
 
 
 @pytest.fixture(params=STORIES)
-def session(request, store, tmp_path):
+def session(request, store, debian_build, tmp_path):
     # What a reader has at hand.
     (tmp_path / "notes.txt").write_text("to be copied\n")
     (tmp_path / "src").mkdir()

@@ -82,7 +82,7 @@ def test_the_hosts_loopback_is_not_the_guests(api, vm):
 
 
 def test_the_config_disk_holds_no_secret_and_is_readable_in_the_guest(qemu, api, vm):
-    text = sh(api, vm, "for d in /sys/block/vd*; do [ \"$(cat $d/serial)\" = slicer-config ] && "
+    text = sh(api, vm, "for d in /sys/block/vd*; do [ \"$(cat $d/serial)\" != slicer-config ] || "
                        "head -c 65536 /dev/${d##*/} | tr -d '\\0'; done")
     document = json.loads(text)
     assert document["hostname"] == vm and document["version"] == 1

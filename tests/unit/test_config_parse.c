@@ -224,7 +224,7 @@ static void test_defaults(void **state)
 	assert_int_equal(g->storage_size, 16ULL << 30);
 	assert_int_equal(strv_len(g->dns_servers), 2);
 	assert_int_equal(g->network.mode, NET_CNI);
-	assert_string_equal(config_group_image(cfg, g), "micro");
+	assert_string_equal(config_group_image(cfg, g), "debian");
 	assert_string_equal(g->network_name, "slicer");
 	assert_ptr_equal(config_group_find(cfg, "vm"), g);
 	assert_null(config_group_find(cfg, "v"));

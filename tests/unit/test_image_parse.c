@@ -69,14 +69,16 @@ static void targets(void **state)
 
 static void closures(void **state)
 {
-	cleanup_free char *one = apt_parse_closure("'http://m/a' a_1 5 SHA256:0\n'http://m/b' b_1 6 SHA256:1\n", NULL);
-	cleanup_free char *moved = apt_parse_closure("'http://n/b' b_1 6 SHA256:1\nN: hi\n'http://n/a' a_1 5 SHA256:0", NULL);
-	cleanup_free char *newer = apt_parse_closure("'http://m/a' a_2 5 SHA256:2\n'http://m/b' b_1 6 SHA256:1\n", NULL);
+	size_t n = 0;
+	cleanup_free char *one = apt_parse_closure("'http://m/a' a_1 5 SHA256:0\n'http://m/b' b_1 6 SHA256:1\n", &n, NULL);
+	cleanup_free char *moved = apt_parse_closure("'http://n/b' b_1 6 SHA256:1\nN: hi\n'http://n/a' a_1 5 SHA256:0", NULL, NULL);
+	cleanup_free char *newer = apt_parse_closure("'http://m/a' a_2 5 SHA256:2\n'http://m/b' b_1 6 SHA256:1\n", NULL, NULL);
 
+	assert_int_equal(n, 2);
 	assert_string_equal(one, moved);
 	assert_string_not_equal(one, newer);
-	assert_null(apt_parse_closure("", NULL));
-	assert_null(apt_parse_closure("E: Unable to locate\n", NULL));
+	assert_null(apt_parse_closure("", NULL, NULL));
+	assert_null(apt_parse_closure("E: Unable to locate\n", NULL, NULL));
 }
 
 struct program_file {

@@ -24,7 +24,8 @@ static const struct vmm_fds all_fds = {.memory = 13,
 				       .root = 16,
 				       .data = 17,
 				       .config = 18,
-				       .net = 20};
+				       .net = 20,
+				       .modules = 21};
 static char binary[] = "/usr/bin/qemu-system-x86_64-microvm",
 	    binary_full[] = "/usr/bin/qemu-system-x86_64";
 static const struct vmm_probe tcg = {
@@ -129,7 +130,7 @@ static void test_golden(void **state)
 	fds.data = -1;
 	check_golden("tcg-limits-no-disk", &spec, &fds);
 	spec = make_spec(&tcg, VMM_NET_NONE);
-	fds.initrd = fds.root = fds.data = fds.config = fds.net = -1;
+	fds.initrd = fds.root = fds.data = fds.config = fds.net = fds.modules = -1;
 	check_golden("tcg-bare", &spec, &fds);
 	spec = make_spec(&kvm, VMM_NET_HELPER);
 	spec.machine = "virt";

@@ -56,7 +56,7 @@ class Daemon:
         self.address = ("127.0.0.1", free_port()) if tcp else str(self.dir / "api.sock")
         api = ({"port": self.address[1], "auth": {"token": self.token}} if tcp else {"bind_address": self.address})
         ram = {} if group and any(k.startswith("ram_") for k in group) else {"ram_mb": 256}
-        self.config = {"hypervisor": hypervisor, "api": api,
+        self.config = {"hypervisor": hypervisor, "api": api, "image": "micro",
                        "host_groups": [{"name": self.group, "count": 0, "vcpu": 1, **ram,
                                         "network": {"mode": "user"}, **(group or {})}],
                        **(config or {})}

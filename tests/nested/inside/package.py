@@ -90,7 +90,7 @@ def test_install(before):
 def test_a_unit_runs_a_vm_on_kvm():
     shutil.copytree(os.environ["SLICER_TEST_STORE"], LIB / "store", symlinks=True)
     ETC.mkdir()
-    sh(f"slicer new vm --ram 1 --cpu 1 --find-ssh-keys=false > {ETC}/vm.yaml")
+    sh(f"slicer new vm --min --ram 1 --cpu 1 --find-ssh-keys=false > {ETC}/vm.yaml")
     sh(f"SLICER_ACCEL=kvm; systemctl set-environment SLICER_ACCEL=kvm; systemctl start {UNIT}")
     until(lambda: "vm-1" in sh("slicer vm list", check=False), 60, "the daemon answers")
     sh("slicer vm ready vm-1 --timeout 120s")
@@ -125,7 +125,7 @@ def test_vms_without_a_daemon_are_not_removed_blindly():
     sh(f"systemctl stop {UNIT}", check=True)
     until(lambda: not processes(), 30, "the unit's VMs have stopped")
     ELSEWHERE.mkdir()
-    sh("slicer new vm --ram 1 --cpu 1 --find-ssh-keys=false --persistent > vm.yaml", cwd=ELSEWHERE)
+    sh("slicer new vm --min --ram 1 --cpu 1 --find-ssh-keys=false --persistent > vm.yaml", cwd=ELSEWHERE)
     with subprocess.Popen(["slicer", "up", "vm.yaml"], cwd=ELSEWHERE, stderr=subprocess.DEVNULL) as daemon:
         until(lambda: "Running" in sh("slicer vm list", check=False), 60, "the VM runs")
         daemon.kill()

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: MIT
+"""What `slicer up` does about images: builds those that are missing, once, with progress and an end in order; and what it says
+about a kernel_file that boots nothing."""
+import json
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import time
+
+import pytest
+from slicertest import AGENT, SLICER, find_processes, until
+
+
+@pytest.fixture
+def empty(store, tmp_path):
+    """A store that has the kernel and no image."""
+    path = tmp_path / "store"
+    shutil.copytree(store, path, copy_function=os.link)
+    shutil.rmtree(path / "images")
+    return path
+
+
+@pytest.fixture
+def squash(tmp_path):
+    """A directory for PATH whose mksquashfs first writes a line to tmp_path/calls and then does `what`."""
+    def make(what):
+        (tmp_path / "bin").mkdir()
+        (tmp_path / "bin/mksquashfs").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/calls\n{what}\n')
+        (tmp_path / "bin/mksquashfs").chmod(0o755)
+        return {"PATH": f"{tmp_path}/bin:{os.environ['PATH']}"}, tmp_path / "calls"
+    real = shutil.which("mksquashfs")
+    make.real = f'exec {real} "$@"'
+    return make
+
+
+def test_debian_is_the_default(daemon, debian_build):
+    d = daemon(start=False)
+    del d.config["image"]
+    d.start()
+    vm = d.client.create(d.group)["hostname"]
+    assert d.client.get(f"/vm/{vm}").json["image"] == "debian"
+
+
+def answers(d):
+    assert d.process.poll() is None, d.log_text()
+    try:
+        return d.client.get("/healthz", timeout=1).status == 200
+    except OSError:
+        return False
+
+
+def test_two_at_once_build_once(daemon, empty, squash):
+    env, calls = squash(f"sleep 1; {squash.real}")
+    both = [daemon(start=False, store=empty, env=env) for _ in range(2)]
+    for d in both:
+        d.spawn()
+    for d in both:
+        until(lambda: answers(d), 60, "the daemon serves")
+    assert len(calls.read_text().splitlines()) == 1
+    logs = [d.log_text() for d in both]
+    assert sum("waiting for another image command" in log for log in logs) == 1
+    assert all("micro: packing the root filesystem" in log for log in logs if "waiting" not in log)
+    assert not any("\r" in log or "\033" in log for log in logs)  # no terminal
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_build_leaves_nothing(daemon, empty, squash, number):
+    env, calls = squash("exec sleep 1000")
+    d = daemon(start=False, store=empty, env=env)
+    d.spawn(start_new_session=True)
+    until(calls.exists, 30, "the image is being packed")
+    os.killpg(d.process.pid, number)  # as the terminal does
+    code = d.process.wait(20)
+    d.process = None
+    assert code == 1 and "interrupted" in d.log_text()
+    assert not (empty / "tmp").exists() and not (empty / "images/micro").exists()
+    assert find_processes(str(empty)) == []
+    assert not os.path.exists(d.address)
+
+
+def test_a_killed_build_leaves_no_process(daemon, empty, squash):
+    env, calls = squash("exec sleep 1000")
+    d = daemon(start=False, store=empty, env=env)
+    d.spawn()
+    until(calls.exists, 30, "the image is being packed")
+    d.kill()
+    until(lambda: find_processes(str(empty)) == [], 10, "the build has ended")
+    d.env["PATH"] = os.environ["PATH"]
+    d.start()
+    assert not (empty / "tmp").exists() and (empty / "images/micro/image.json").exists()
+
+
+def on_terminal(argv, env):
+    """What a program draws on a terminal, and its exit code."""
+    fd, end = pty.openpty()
+    process = subprocess.Popen(argv, env=env, stdin=end, stdout=end, stderr=end)
+    os.close(end)
+    drawn = b""
+    while True:
+        try:
+            data = os.read(fd, 65536)
+        except OSError:  # the other end is closed
+            break
+        if not data:
+            break
+        drawn += data
+    os.close(fd)
+    return drawn.decode(), process.wait()
+
+
+def test_a_bar_on_a_terminal(empty, squash):
+    env, _ = squash(f"sleep 1; {squash.real}")
+    drawn, code = on_terminal([str(SLICER), "image", "build", "micro"], {**os.environ, **env, "SLICER_STORE": str(empty)})
+    assert code == 0, drawn
+    assert re.search(r"\r\x1b\[Kmicro \[[=> ]{30}\] +\d+% 0:\d\d packing the root", drawn), drawn
+    assert drawn.endswith("Image micro is ready: slicer new vm --image micro\r\n")
+
+
+# --- kernel_file
+
+@pytest.fixture
+def vmlinux(store):
+    return next((store / "kernels").glob("*/vmlinux"))
+
+
+def refused(d, path, kernel=None):
+    d.config["kernel_file"] = str(path)
+    if kernel is not None:
+        path.write_bytes(kernel)
+    code, said = d.fails()
+    assert len(said.strip().splitlines()) <= 4 and said.count(str(path)) == 1, said
+    assert not os.path.exists(d.address)
+    return code, said
+
+
+def test_kernel_files_that_are_none(daemon, tmp_path, vmlinux):
+    d = daemon(start=False)
+    kernel = vmlinux.read_bytes()
+    for content, code, words in ((None, 1, "No such file"), (b"", 2, "not a regular file of 1 byte"),
+                                 (b"#!/bin/sh\n" * 100, 2, "not a Linux kernel"), (kernel[:4096], 2, "not a Linux kernel"),
+                                 (AGENT.read_bytes() + b"Linux version 6.1.0 (x)", 1, "PVH")):
+        exit_code, said = refused(d, tmp_path / "kernel", content)
+        assert exit_code == code and words in said, said
+
+
+def test_a_kernel_file_without_its_modules(daemon, tmp_path, vmlinux):
+    kernel = vmlinux.read_bytes()
+    release = re.search(rb"Linux version (\S+)", kernel).group(1)
+    other = release[:4] + b"9" * (len(release) - 4)  # of the same length, so that it stays a kernel
+    code, said = refused(daemon(start=False), tmp_path / "kernel", kernel.replace(release, other))
+    assert code == 1 and other.decode() in said and "virtio_blk" in said and "/lib/modules" in said
+
+
+def test_a_kernel_file_is_made_ready_once(daemon, empty, tmp_path, vmlinux):
+    (tmp_path / "kernel").write_bytes(vmlinux.read_bytes() + b"x")
+    d = daemon(start=False, store=empty, config={"kernel_file": "../kernel"})  # relative to where it runs
+    d.start()
+    made = {p.name for p in (empty / "kernels").iterdir()}
+    times = {p: p.stat().st_ctime_ns for p in empty.rglob("*.cpio")}
+    assert len(made) == 2 and len({json.loads((empty / "kernels" / n / "kernel.json").read_text())["release"] for n in made}) == 1
+    d.stop()
+    start = time.monotonic()
+    d.start()
+    assert d.log_text().count("unpacking kernel") == 1
+    assert {p.name for p in (empty / "kernels").iterdir()} == made and set(empty.rglob("*.cpio")) == set(times)
+    assert time.monotonic() - start < 30
