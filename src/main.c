@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The program: its root table. Nothing happens before a command is chosen. */
 #include "cli/command.h"
+#include "host/complete.h"
 #include "host/doctor.h"
 #include "host/image.h"
 #include "host/net_verbs.h"

@@ -57,6 +57,5 @@ void command_help(const struct cli *cli, FILE *out);
 extern const struct command command_info, command_version;
 extern const struct command command_vm_list, command_vm_exec, command_vm_shell, command_vm_cp, command_vm_logs,
 	command_vm_forward, command_vm_relaunch;
-extern const struct command command_complete; /* words for tools/completion.bash */
 
 #endif

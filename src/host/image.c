@@ -160,7 +160,7 @@ static const struct option_spec json_options[] = {
 };
 
 static const struct command image_build = {
-	.name = "build", .summary = "Make an image, or find it made already", .usage = "NAME",
+	.name = "build", .summary = "Make an image, or find it made already", .usage = "IMAGE",
 	.details = "micro    busybox and bash, made in seconds; the agent is its init\n"
 		   "debian   Debian with systemd and sshd, made by mmdebstrap in a minute or two\n"
 		   "An image that was built with --name or --include is built again as it was.\n",
@@ -181,7 +181,7 @@ static const struct command image_list = {
 };
 
 static const struct command image_remove = {
-	.name = "remove", .aliases = "rm", .summary = "Remove an image", .usage = "NAME", .options = json_options,
+	.name = "remove", .aliases = "rm", .summary = "Remove an image", .usage = "IMAGE", .options = json_options,
 	.run = run_remove, .min_args = 1, .max_args = 1, .local = true,
 };
 
