@@ -133,7 +133,8 @@ static const char *qemu_throttled(char ***argv, const char *node, bool throttle)
 {
 	static const struct {
 		const char *node, *throttled, *options;
-	} names[] = {{"root", "root-limited", ",read-only=on"}, {"data", "data-limited", ""}};
+	} names[] = {{"root", "root-limited", ",read-only=on"}, {"data", "data-limited", ""},
+		     {"modules", "modules-limited", ",read-only=on"}};
 
 	for (size_t i = 0; throttle && i < ARRAY_LEN(names); i++) {
 		if (!str_eq(names[i].node, node))
