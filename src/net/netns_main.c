@@ -68,5 +68,5 @@ int main(int argc, char **argv)
 	if (run(argc, argv, &err) == 0)
 		return 0;
 	fprintf(stderr, "%s\n", error_message(err));
-	return NETNS_EXIT_BASE + (int)err->code;
+	return NETNS_EXIT_BASE + (int)(err ? err->code : ERR_INTERNAL);
 }
