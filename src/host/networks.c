@@ -29,6 +29,25 @@ int networks_up(const struct config *config, const char *daemon_id, struct error
 	return 0;
 }
 
+/* Bridges of groups and slots that have left the configuration since they were made. */
+static void networks_down_others(const char *daemon_id)
+{
+	cleanup_error struct error *error = NULL;
+	struct net_item *items;
+	size_t n;
+
+	if (net_list(daemon_id, &items, &n, &error)) {
+		log_warn("%s", error_message(error));
+		return;
+	}
+	for (size_t i = 0; i < n; i++) {
+		error_free(&error);
+		if (items[i].bridge && net_bridge_down(items[i].name, daemon_id, &error) && error->code != ERR_CONFLICT)
+			log_warn("%s", error_message(error));
+	}
+	net_items_free(items, n);
+}
+
 void networks_down(const struct config *config, const char *daemon_id)
 {
 	for (size_t i = 0; i < config->ngroups; i++) {
@@ -38,4 +57,5 @@ void networks_down(const struct config *config, const char *daemon_id)
 		if (net_group_down(g, daemon_id, &error) && error->code != ERR_CONFLICT)
 			log_warn("host group \"%s\": %s", g->name, error_message(error));
 	}
+	networks_down_others(daemon_id);
 }

@@ -73,7 +73,7 @@ static int bridge_configure(struct netlink *nl, const struct net_plan *p, int in
 
 	/* The rules are there before the address, and no IPv6 address is ever made. */
 	if (links_set_mtu(nl, index, p->links[0].mtu, err) < 0 ||
-	    links_set_group(nl, index, NET_GROUP_BRIDGE, err) < 0 || net_sysctls_apply(p->sysctls, err) < 0 || nft_run(p->nft, err) < 0 ||
+	    links_set_group(nl, index, p->mode == NET_SLOTS ? NET_GROUP_SLOT : NET_GROUP_BRIDGE, err) < 0 || net_sysctls_apply(p->sysctls, err) < 0 || nft_run(p->nft, err) < 0 ||
 	    addresses_tidy(nl, p, index, facts, err) < 0 ||
 	    netlink_addr_add(nl, index, addr, p->addresses[0].addr.prefix, err) < 0)
 		return -1;

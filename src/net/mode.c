@@ -6,7 +6,8 @@
 
 const struct net_mode *net_mode(enum config_net_mode mode)
 {
-	static const struct net_mode *const modes[] = {&net_mode_bridge, &net_mode_cni, &net_mode_isolated, &net_mode_macvtap, &net_mode_user};
+	static const struct net_mode *const modes[] = {&net_mode_bridge,  &net_mode_cni,   &net_mode_isolated,
+							 &net_mode_macvtap, &net_mode_slots, &net_mode_user};
 
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
 		if (modes[i]->mode == mode)

@@ -53,6 +53,6 @@ struct net_mode {
 
 const struct net_mode *net_mode(enum config_net_mode mode); /* NULL: not in this version */
 
-extern const struct net_mode net_mode_bridge, net_mode_cni, net_mode_isolated, net_mode_macvtap, net_mode_user;
+extern const struct net_mode net_mode_bridge, net_mode_cni, net_mode_isolated, net_mode_macvtap, net_mode_slots, net_mode_user;
 
 #endif

@@ -29,7 +29,7 @@ void net_firewall_notes(const struct net_firewall *fw, const char *bridge, char 
 
 static int check_mode(const struct config_group *g, struct error **err)
 {
-	if (g->network.mode != NET_BRIDGE)
+	if (g->network.mode != NET_BRIDGE && g->network.mode != NET_SLOTS)
 		return error_set(err, ERR_UNSUPPORTED, "host group \"%s\": no bridge in mode %s",
 				 g->name, config_net_mode_name(g->network.mode));
 	return 0;
@@ -43,7 +43,7 @@ int net_plan_group(const struct config_group *g, const char *daemon_id,
 	struct ip4_cidr gateway;
 	struct net_plan_link *link;
 
-	*ret = (struct net_plan){.mode = NET_BRIDGE};
+	*ret = (struct net_plan){.mode = g->network.mode};
 	if (check_mode(g, err) < 0 || ip4_parse_cidr(g->network.gateway, &gateway, err) < 0 ||
 	    net_check_group(g, daemon_id, gateway, facts, err) < 0)
 		return -1;
@@ -100,7 +100,7 @@ int net_plan_bridge_vm(const struct net_vm *vm, uint32_t address, const struct n
 	char name[IFNAMSIZ];
 	unsigned char mac[6];
 
-	*ret = (struct net_plan){.mode = NET_BRIDGE};
+	*ret = (struct net_plan){.mode = g->network.mode};
 	if (check_mode(g, err) < 0 || ip4_parse_cidr(g->network.gateway, &gateway, err) < 0)
 		return -1;
 	ret->daemon_id = str_dup(vm->daemon_id);

@@ -24,8 +24,18 @@ static char **routed_subnets(const struct config *cfg)
 		if (g->network.mode == NET_BRIDGE &&
 		    ip4_parse_cidr(g->network.gateway, &gateway, NULL) == 0)
 			add_subnet(&list, gateway);
+		for (size_t k = 0; k < g->nslots; k++)
+			add_subnet(&list, (struct ip4_cidr){10U << 24 | g->slots[k].index << 16, 24});
 	}
 	return list;
+}
+
+static bool has_slots(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->ngroups; i++)
+		if (cfg->groups[i].nslots)
+			return true;
+	return false;
 }
 
 char *net_route_text(const struct config *cfg, const char *host, enum net_route_os os)
@@ -48,6 +58,11 @@ char *net_route_text(const struct config *cfg, const char *host, enum net_route_
 			strv_append_fmt(&lines, "  sudo route delete %s &> /dev/null", *s);
 			strv_append_fmt(&lines, "  sudo route -n add -net %s %s", *s, host);
 		}
+	}
+	if (subnets && has_slots(cfg)) {
+		cleanup_free char *all = strv_join(subnets, ",");
+
+		strv_append_fmt(&lines, "\nOr let a VPN tell them, on this host:\n\n  sudo tailscale up --advertise-routes=%s", all);
 	}
 	strv_append(&lines, "");
 	return subnets ? strv_join(lines, "\n") : NULL;

@@ -74,16 +74,26 @@ static void adopt_decide(struct vm *vm, const struct record_op *under_way)
 		vm_delete_start(vm);
 }
 
+static bool adopt_has_slot(const struct config_group *g, const char *hostname)
+{
+	for (size_t i = 0; i < g->nslots; i++)
+		if (str_eq(g->slots[i].name, hostname))
+			return true;
+	return false;
+}
+
 /* Above a lowered `count:` it is a VM like others: it goes on, and may be deleted. */
 static void adopt_service(struct vm *vm)
 {
 	const struct config_group *g = config_group_find(vm->manager->options->config, vm->group);
 
-	if (!vm->service || (g && vm->number <= g->count))
+	if (!vm->service || (g && vm->number <= g->count) || (g && adopt_has_slot(g, vm->hostname)))
 		return;
 	vm->service = false;
 	vm->demoted = true;
-	if (g)
+	if (g && g->nslots)
+		log_warn("[%s] is not a slot any more; delete it if it is of no use", vm->hostname);
+	else if (g)
 		log_warn("[%s] is not a service any more (count: %u); delete it if it is of no use", vm->hostname, g->count);
 }
 

@@ -9,7 +9,7 @@
 
 static bool create_is_left_alone(const struct manager *m, const char *group, unsigned number)
 {
-	cleanup_free char *hostname = str_fmt("%s-%u", group, number);
+	cleanup_free char *hostname = manager_hostname(m, group, number);
 
 	return strv_contains(m->left_alone, hostname);
 }
@@ -182,6 +182,10 @@ struct vm *manager_create(struct manager *m, const char *group, const struct nod
 		error_set(err, ERR_UNAVAILABLE, "the daemon is stopping");
 		return NULL;
 	}
+	if (g->nslots) {
+		error_set(err, ERR_FORBIDDEN, "host group \"%s\" has slots, one VM each: add a slot to the configuration", group);
+		return NULL;
+	}
 	if (node_request_check(request, g, err) || tags_check(m, group, request->tags, err))
 		return NULL;
 	vm = create_vm(m, g, create_next_number(m, g->name, g->count), request->ip, err);
@@ -199,7 +203,7 @@ struct vm *manager_create(struct manager *m, const char *group, const struct nod
 
 static int services_start_one(struct manager *m, const struct config_group *g, unsigned number, struct error **err)
 {
-	cleanup_free char *hostname = str_fmt("%s-%u", g->name, number);
+	cleanup_free char *hostname = manager_hostname(m, g->name, number);
 	struct vm *vm = manager_find(m, hostname);
 	cleanup_free char *ram = size_format(g->ram_bytes);
 
@@ -226,7 +230,7 @@ static int services_start_one(struct manager *m, const struct config_group *g, u
 	if (!vm)
 		return -1;
 	vm->service = true;
-	vm->persistent = g->persistent;
+	vm->persistent = g->persistent || g->nslots; /* a slot's disk is what it is about */
 	vm_insert(vm);
 	if (create_userdata(vm, g, NULL, err)) {
 		vm_forget(vm);
@@ -243,6 +247,9 @@ int manager_start_services(struct manager *m, struct error **err)
 	for (size_t i = 0; i < cfg->ngroups; i++) {
 		for (unsigned n = 1; n <= cfg->groups[i].count; n++)
 			if (services_start_one(m, &cfg->groups[i], n, err))
+				return -1;
+		for (size_t k = 0; k < cfg->groups[i].nslots; k++)
+			if (services_start_one(m, &cfg->groups[i], cfg->groups[i].slots[k].index, err))
 				return -1;
 	}
 	return 0;
@@ -311,7 +318,7 @@ int vm_delete(struct vm *vm, struct error **err)
 		return -1;
 	if (vm->service && !vm->manager->stopping)
 		return error_set(err, ERR_FORBIDDEN,
-				 "VM \"%s\" is a service (count: in the configuration) and protected: lower the count, or shut it down",
+				 "VM \"%s\" is a service (count: or slots: in the configuration) and protected: change the configuration, or shut it down",
 				 vm->hostname);
 	if (!vm->op) {
 		vm_delete_start(vm);

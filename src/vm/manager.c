@@ -120,6 +120,16 @@ struct loop *vm_loop(const struct vm *vm)
 	return vm->manager->loop;
 }
 
+char *manager_hostname(const struct manager *m, const char *group, unsigned number)
+{
+	const struct config_group *g = m->options ? config_group_find(m->options->config, group) : NULL;
+
+	for (size_t i = 0; g && i < g->nslots; i++)
+		if (g->slots[i].index == number)
+			return str_dup(g->slots[i].name);
+	return str_fmt("%s-%u", group, number);
+}
+
 struct vm *vm_new(struct manager *m, const char *group, unsigned number)
 {
 	struct vm *vm = NEW(struct vm);
@@ -127,7 +137,7 @@ struct vm *vm_new(struct manager *m, const char *group, unsigned number)
 	vm->manager = m;
 	vm->group = str_dup(group);
 	vm->number = number;
-	vm->hostname = str_fmt("%s-%u", group, number);
+	vm->hostname = manager_hostname(m, group, number);
 	return vm;
 }
 

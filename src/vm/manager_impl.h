@@ -51,6 +51,8 @@ char *vm_state_path(const struct vm *vm, const char *file); /* STATE/vms/<host>[
 char *vm_run_path(const struct vm *vm, const char *file);
 
 /* manager.c */
+/* "<group>-<number>", or the slot's name; the caller's */
+char *manager_hostname(const struct manager *m, const char *group, unsigned number);
 struct vm *vm_new(struct manager *m, const char *group, unsigned number);
 void vm_insert(struct vm *vm);          /* into the manager's list */
 void vm_forget(struct vm *vm);          /* out of the list, and frees it */

@@ -31,6 +31,13 @@ static void record_add_processes(const struct vm *vm, struct json_object *obj)
 	js_add(obj, "processes", p);
 }
 
+static bool record_is_slot(const struct vm *vm)
+{
+	cleanup_free char *numbered = str_fmt("%s-%u", vm->group, vm->number);
+
+	return !str_eq(numbered, vm->hostname);
+}
+
 static void record_add_spec(const struct vm *vm, struct json_object *obj)
 {
 	cleanup_free char *created = time_rfc3339(vm->created_at);
@@ -38,6 +45,7 @@ static void record_add_spec(const struct vm *vm, struct json_object *obj)
 	js_add_string(obj, "hostname", vm->hostname);
 	js_add_string(obj, "group", vm->group);
 	js_add_u64(obj, "number", vm->number);
+	js_add_bool(obj, "slot", record_is_slot(vm));
 	js_add_bool(obj, "service", vm->service || vm->demoted);
 	js_add_bool(obj, "persistent", vm->persistent);
 	js_add_u64(obj, "vcpus", vm->vcpus);
@@ -210,6 +218,18 @@ static int record_get_all(struct vm *vm, struct json_object *obj, struct error *
 	return record_get_processes(vm, obj, err);
 }
 
+/* A slot that has left the configuration is still called what it was. */
+static void record_take_slot(struct vm *vm, struct json_object *obj, const char *hostname)
+{
+	bool slot = false;
+
+	if (js_get_bool(obj, "slot", &slot, NULL) || !slot || str_eq(vm->hostname, hostname) || !*hostname ||
+	    hostname[strspn(hostname, "abcdefghijklmnopqrstuvwxyz0123456789-")])
+		return;
+	free(vm->hostname);
+	vm->hostname = str_dup(hostname);
+}
+
 struct vm *record_parse(struct manager *m, const char *text, size_t n, struct record_op *ret, struct error **err)
 {
 	cleanup_json struct json_object *obj = js_parse(text, n, err);
@@ -226,6 +246,7 @@ struct vm *record_parse(struct manager *m, const char *text, size_t n, struct re
 		return NULL;
 	}
 	vm = vm_new(m, group, (unsigned)number);
+	record_take_slot(vm, obj, hostname);
 	if (!str_eq(vm->hostname, hostname) || record_get_all(vm, obj, err) || record_get_operation(obj, ret, err)) {
 		if (err && !*err)
 			error_set(err, ERR_INVALID, "hostname \"%s\" does not fit group and number", hostname);

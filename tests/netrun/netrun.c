@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls src/net without a daemon, for tests:
  *   netrun CONFIG ID up|down GROUP
- *   netrun CONFIG ID vm GROUP NUMBER [NETNS]   makes the VM's network, prints its plan, and waits
+ *   netrun CONFIG ID vm GROUP NUMBER [NETNS [SLOT]]   makes the VM's network, prints its plan, and waits
  * for the end of its input; then removes it netrun CONFIG ID mend                      reads a plan
  * from its input and mends it netrun CONFIG ID vmdown                    the same, and removes it
  *   netrun CONFIG ID list
@@ -152,9 +152,9 @@ static void carry_stream(int stream, int guest)
 	}
 }
 
-static int run_vm(const struct config_group *g, const char *id, unsigned number, const char *netns)
+static int run_vm(const struct config_group *g, const char *id, unsigned number, const char *netns, const char *slot)
 {
-	cleanup_free char *hostname = str_fmt("%s-%u", g->name, number);
+	cleanup_free char *hostname = slot ? str_dup(slot) : str_fmt("%s-%u", g->name, number);
 	struct error *err = NULL;
 	const struct net_mode *mode = net_mode(g->network.mode);
 	struct net_vm vm = {
@@ -311,7 +311,8 @@ int main(int argc, char **argv)
 	if (!g)
 		return 2;
 	if (str_eq(argv[3], "vm") && argc > 5)
-		return run_vm(g, argv[2], (unsigned)atoi(argv[5]), argc > 6 ? argv[6] : NULL);
+		return run_vm(g, argv[2], (unsigned)atoi(argv[5]), argc > 6 ? argv[6] : NULL,
+			      argc > 7 ? argv[7] : NULL);
 	if (str_eq(argv[3], "many") && argc > 5)
 		return run_many(g, argv[2], (unsigned)atoi(argv[5]));
 	return run_group(g, argv[2], str_eq(argv[3], "up"));

@@ -163,11 +163,11 @@ class Space:
 
 
 class Guest:
-    def __init__(self, host, config, daemon, group, number, stack):
+    def __init__(self, host, config, daemon, group, number, stack, hostname=None):
         self.host = host
         self.space = Space(stack, outer=host)
         self.process = subprocess.Popen(
-            host.argv(NETRUN, config, daemon, "vm", group, number, self.space.path),
+            host.argv(NETRUN, config, daemon, "vm", group, number, self.space.path, *([hostname] if hostname else [])),
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV)
         stack.callback(self.end)
         self.text = self.process.stdout.readline()
@@ -228,5 +228,6 @@ class World:
     def netrun(self, *args, check=True, prefix=(), **kwargs):
         return self.host.run(*prefix, NETRUN, *args, check=check, env=ENV, **kwargs)
 
-    def guest(self, config, daemon, group, number):
-        return Guest(self.host, config, daemon, group, number, self.stack)
+    def guest(self, config, daemon, group, number, hostname=None):
+        """hostname: of a slot, instead of GROUP-NUMBER."""
+        return Guest(self.host, config, daemon, group, number, self.stack, hostname)

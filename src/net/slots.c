@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: MIT */
+/* Mode `slots`: each slot is a bridge of its own, br-<slot>, with the subnet 10.N.0.0/24 and one VM, .2. What a bridge needs is
+ * bridge.c's and group.c's; that slots do not reach each other is a rule about their link group (nft.h). */
+#include "base/str.h"
+#include "net/apply_impl.h"
+#include "net/mode.h"
+
+enum { SLOT_PREFIX = 24 };
+
+/* A slot as the group of a bridge that it would be. */
+struct slot_group {
+	struct config_group group;
+	char bridge[IFNAMSIZ], gateway[IP4_TEXT_MAX];
+};
+
+static uint32_t slot_address(const struct config_slot *slot, uint32_t host)
+{
+	return 10U << 24 | slot->index << 16 | host;
+}
+
+static void slot_group(const struct config_group *g, const char *daemon_id, const struct config_slot *slot,
+		       struct slot_group *ret)
+{
+	int n = snprintf(ret->bridge, sizeof(ret->bridge), "br-%s", slot->name);
+
+	if (n >= IFNAMSIZ)
+		net_hashed_name("br-", daemon_id, slot->name, ret->bridge);
+	ip4_format_cidr((struct ip4_cidr){slot_address(slot, 1), SLOT_PREFIX}, ret->gateway);
+	ret->group = *g;
+	ret->group.name = slot->name;
+	ret->group.network = (struct config_network){
+	    .mode = NET_SLOTS, .bridge = ret->bridge, .tap_prefix = slot->name, .gateway = ret->gateway};
+}
+
+static const struct config_slot *slot_find(const struct net_vm *vm, struct error **err)
+{
+	for (size_t i = 0; i < vm->group->nslots; i++)
+		if (str_eq(vm->group->slots[i].name, vm->hostname))
+			return &vm->group->slots[i];
+	error_set(err, ERR_NOT_FOUND, "slot \"%s\" is not in the configuration any more", vm->hostname);
+	return NULL;
+}
+
+static int slots_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
+{
+	for (size_t i = 0; i < g->nslots; i++) {
+		cleanup_strv char **notes = NULL;
+		struct slot_group slot;
+
+		slot_group(g, daemon_id, &g->slots[i], &slot);
+		if (net_bridge_group_up(&slot.group, daemon_id, &notes, err) < 0)
+			return -1;
+		for (char **note = notes; ret_notes && note && *note; note++)
+			strv_append(ret_notes, *note);
+	}
+	return 0;
+}
+
+/* One that is in use keeps no other; the first failure is told. */
+static int slots_group_down(const struct config_group *g, const char *daemon_id, struct error **err)
+{
+	cleanup_error struct error *first = NULL;
+
+	for (size_t i = 0; i < g->nslots; i++) {
+		struct slot_group slot;
+
+		slot_group(g, daemon_id, &g->slots[i], &slot);
+		net_bridge_down(slot.bridge, daemon_id, first ? NULL : &first);
+	}
+	return first ? error_move(err, &first) : 0;
+}
+
+static int slots_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
+			 struct error **err)
+{
+	const struct config_slot *slot = slot_find(vm, err);
+	char text[IP4_TEXT_MAX];
+
+	if (!slot)
+		return -1;
+	ip4_format_cidr((struct ip4_cidr){slot_address(slot, 2), SLOT_PREFIX}, text);
+	*ret = str_dup(text);
+	return 0;
+}
+
+static int slots_plan(const struct net_vm *vm, struct net_plan *ret, struct error **err)
+{
+	const struct config_slot *slot = slot_find(vm, err);
+	cleanup_net_facts struct net_facts facts = {0};
+	struct net_vm as_bridged = *vm;
+	struct slot_group group;
+
+	if (!slot || net_facts_read(false, &facts, err) < 0)
+		return -1;
+	slot_group(vm->group, vm->daemon_id, slot, &group);
+	as_bridged.group = &group.group;
+	as_bridged.number = 0; /* its interface is named by a hash: a slot's name may be long */
+	return net_plan_bridge_vm(&as_bridged, slot_address(slot, 2), &facts, ret, err);
+}
+
+static int slots_from_record(struct net_plan *p, struct error **err)
+{
+	return net_mode_bridge.from_record(p, err);
+}
+
+static int slots_up(struct net_plan *p, struct net_port *ret, struct error **err)
+{
+	return net_mode_bridge.up(p, ret, err);
+}
+
+static int slots_mend(struct net_plan *p, struct error **err)
+{
+	return net_mode_bridge.mend(p, err);
+}
+
+static int slots_down(const struct net_plan *p, struct error **err)
+{
+	return net_mode_bridge.down(p, err);
+}
+
+const struct net_mode net_mode_slots = {
+    .mode = NET_SLOTS,
+    .needs_root = true,
+    .needs_group = true,
+    .group_up = slots_group_up,
+    .group_down = slots_group_down,
+    .reserve = slots_reserve,
+    .plan = slots_plan,
+    .from_record = slots_from_record,
+    .up = slots_up,
+    .mend = slots_mend,
+    .down = slots_down,
+};

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: MIT
+"""Guests in isolated networks, in a network namespace of the test's own whose one neighbour is LAN and "Internet" at once."""
+import contextlib
+import json
+import os
+import subprocess
+
+import pytest
+from slicertest import Daemon, run, until
+
+OUTSIDE, REFUSED, ELSEWHERE = "203.0.113.1", "203.0.113.9", "198.51.100.1"  # RFC 5737
+
+
+def ip(*words, check=True):
+    return subprocess.run(["ip", *words], check=check, capture_output=True, text=True).stdout
+
+
+@contextlib.contextmanager
+def two_namespaces():
+    host, outside = f"sli-host-{os.getpid()}", f"sli-out-{os.getpid()}"
+    try:
+        for name in (host, outside):
+            ip("netns", "add", name)
+            ip("-n", name, "link", "set", "lo", "up")
+        ip("-n", host, "link", "add", "uplink", "type", "veth", "peer", "name", "wire", "netns", outside)
+        for name, link, address in ((host, "uplink", "203.0.113.2/24"), (outside, "wire", f"{OUTSIDE}/24"),
+                                    (outside, "wire", f"{REFUSED}/24"), (outside, "lo", f"{ELSEWHERE}/32")):
+            ip("-n", name, "addr", "add", address, "dev", link)
+            ip("-n", name, "link", "set", link, "up")
+        ip("-n", host, "route", "add", "default", "via", OUTSIDE)
+        yield host
+    finally:
+        for name in (host, outside):
+            ip("netns", "del", name, check=False)
+
+
+@pytest.fixture(scope="module")
+def host(store):
+    with two_namespaces() as name:
+        yield name
+
+
+@pytest.fixture(scope="module")
+def daemon(host, tmp_path_factory):
+    # The helper that makes the VMs' namespaces and this test's share /run/netns.
+    network = {"mode": "isolated", "drop": [REFUSED]}
+    with Daemon(tmp_path_factory.mktemp("isolated"), hypervisor="qemu", group={"network": network, "count": 2},
+                prefix=("nsenter", f"--net=/run/netns/{host}")) as d:
+        yield d
+
+
+@pytest.fixture(scope="module")
+def vms(daemon):
+    names = [f"{daemon.group}-{n}" for n in (1, 2)]
+    for name in names:
+        until(lambda: daemon.client.get(f"/vm/{name}/health").status == 200, 120, f"{name} answers")
+    return names
+
+
+def reaches(daemon, vm, address):
+    return run(daemon.client, vm, "ping", "-c", "1", "-W", "3", address, uid=0, gid=0).exit_code == 0
+
+
+def test_who_reaches_whom(daemon, vms, host):
+    address = {n["hostname"]: n["ip"] for n in daemon.client.nodes()}
+    gateway = address[vms[0]].rpartition(".")[0] + "." + str(int(address[vms[0]].rpartition(".")[2]) - 1)
+    assert reaches(daemon, vms[0], OUTSIDE) and reaches(daemon, vms[0], ELSEWHERE), "out, by NAT"
+    assert not reaches(daemon, vms[0], REFUSED), "what drop names"
+    assert not reaches(daemon, vms[0], address[vms[1]]), "another VM"
+    assert not reaches(daemon, vms[0], gateway) and not reaches(daemon, vms[0], "203.0.113.2"), "the host"
+    knock = ["ip", "netns", "exec", host, "ping", "-c", "1", "-W", "2", address[vms[0]]]
+    assert subprocess.run(knock, capture_output=True).returncode != 0, "the host begins nothing"
+
+
+def test_root_in_the_guest_changes_nothing(daemon, vms):
+    peer = next(n["ip"] for n in daemon.client.nodes() if n["hostname"] == vms[1])
+    script = (f"ip route replace {peer} dev eth0; ip addr add 198.51.100.77/32 dev lo; "
+              f"ping -c 1 -W 2 {peer} || ping -c 1 -W 2 -I 198.51.100.77 {OUTSIDE}")
+    assert run(daemon.client, vms[0], "sh", "-c", script, uid=0, gid=0).exit_code != 0
+    assert reaches(daemon, vms[0], OUTSIDE)
+
+
+def test_a_relaunch_and_a_new_daemon(daemon, vms):
+    daemon.kill()
+    daemon.start()
+    assert reaches(daemon, vms[0], OUTSIDE) and not reaches(daemon, vms[0], REFUSED)
+    assert daemon.client.request("POST", f"/vm/{vms[1]}/shutdown", timeout=90).status == 200
+    assert not os.path.exists(f"/run/netns/{vms[1]}")
+    assert daemon.client.request("POST", f"/vm/{vms[1]}/relaunch", timeout=90).status == 200
+    until(lambda: daemon.client.get(f"/vm/{vms[1]}/health").status == 200, 120)
+    assert reaches(daemon, vms[1], OUTSIDE) and not reaches(daemon, vms[1], REFUSED)
+    shown = json.loads(ip("-n", vms[1], "-j", "link"))
+    assert {link["ifname"] for link in shown} == {"lo", "tap", "uplink"}

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""Slots: a bridge, a subnet and a VM each, by a daemon with the real agent behind a fake hypervisor; and with real packets
+(slicertest/netspace.py)."""
+import json
+import re
+import subprocess
+
+import pytest
+import yaml
+from slicertest import SLICER, until
+from slicertest.daemon import LOG
+from slicertest.netspace import INTERNET
+
+ONE, SIX = {"slot1": {}, "slot2": {}}, {"slot1": {}, "slot2": {}, "slot6": {}}
+
+
+def sh(*words, check=True):
+    return subprocess.run(words, check=check, capture_output=True, text=True).stdout
+
+
+def addresses():
+    return {link["ifname"]: [a["local"] for a in link["addr_info"]] for link in json.loads(sh("ip", "-4", "-j", "addr"))}
+
+
+def slots(d, names):
+    group = d.config["host_groups"][0]
+    for key in ("network", "count", "vcpu", "ram_mb"):
+        group.pop(key, None)
+    group["slots"] = names
+    return d
+
+
+@pytest.fixture
+def logs():
+    """A slot's log has its name only, and what is kept when it stops: this removes it."""
+    yield
+    for name in SIX:
+        (LOG / f"{name}.txt").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def slotted(logs, daemon):
+    return slots(daemon(start=False), ONE).start()
+
+
+def test_what_a_slot_is(slotted):
+    d = slotted
+    nodes = {n["hostname"]: n for n in d.client.nodes()}
+    assert {name: n["ip"] for name, n in nodes.items()} == {"slot1": "10.1.0.2", "slot2": "10.2.0.2"}
+    assert nodes["slot1"]["cpus"] == 1 and nodes["slot1"]["ram_bytes"] == 1 << 30
+    until(lambda: all(n["status"] == "Running" for n in d.client.nodes()), 20)
+    found = addresses()
+    assert found["br-slot1"] == ["10.1.0.1"] and found["br-slot2"] == ["10.2.0.1"]
+    assert d.client.get("/vm/slot1").json["network"]["mode"] == "slots"
+    # Protected; and nobody makes more of them but by the configuration.
+    refused = d.client.request("DELETE", f"/hostgroup/{d.group}/nodes/slot1")
+    assert refused.status == 403 and "slots:" in refused.text
+    refused = d.client.request("POST", f"/hostgroup/{d.group}/nodes", json={})
+    assert refused.status == 403 and "add a slot to the configuration" in refused.text
+    # Stop and start by name; the other is none the wiser.
+    assert d.client.request("POST", "/vm/slot1/shutdown").status == 200
+    assert {n["hostname"]: n["status"] for n in d.client.nodes()} == {"slot1": "Stopped", "slot2": "Running"}
+    assert d.client.request("POST", "/vm/slot1/relaunch").status == 200
+    assert d.client.node("slot1")["ip"] == "10.1.0.2"
+
+
+def test_a_killed_daemon_and_changed_slots(slotted):
+    d = slotted
+    until(lambda: all(n["status"] == "Running" for n in d.client.nodes()), 20)
+    pids = {name: json.loads((d.state_dir / "vms" / name / "record.json").read_text())["processes"]["vmm_pid"]
+            for name in ("slot1", "slot2")}
+    d.kill()
+    slots(d, {"slot1": {}, "slot6": {}})
+    d.file.write_text(yaml.safe_dump({"config": d.config}))
+    d.start()
+    until(lambda: {n["hostname"]: n["status"] for n in d.client.nodes()} ==
+          {"slot1": "Running", "slot2": "Running", "slot6": "Running"}, 20, "one more line, and nothing else is touched")
+    now = json.loads((d.state_dir / "vms" / "slot1" / "record.json").read_text())["processes"]["vmm_pid"]
+    assert now == pids["slot1"] and addresses()["br-slot6"] == ["10.6.0.1"]
+    assert "[slot2] is not a slot any more" in d.log_text()
+    assert d.client.request("DELETE", f"/hostgroup/{d.group}/nodes/slot2").status == 200
+
+
+def test_routes(slotted):
+    said = subprocess.run([SLICER, "vm", "route", slotted.file], env=slotted.env, check=True, capture_output=True, text=True).stdout
+    assert "ip route add 10.1.0.0/24 via" in said and "ip route add 10.2.0.0/24 via" in said
+    assert "tailscale up --advertise-routes=10.1.0.0/24,10.2.0.0/24" in said
+
+
+GROUP = {"name": "infra", "slots": {"slot1": {}, "slot2": {}}}
+
+
+def test_who_reaches_whom(world):
+    config = world.config("a", GROUP)
+    world.netrun(config, "a-1", "up", "infra")
+    one, two = (world.guest(config, "a-1", "infra", n, hostname=f"slot{n}") for n in (1, 2))
+    assert (one.ip, two.ip) == ("10.1.0.2", "10.2.0.2")
+    for slot, gateway in ((one, "10.1.0.1"), (two, "10.2.0.1")):
+        assert slot.space.ask(INTERNET) == "10.99.0.2", "translated"
+        assert slot.space.ask(gateway) == slot.ip
+        assert world.host.ask(slot.ip) == gateway
+    assert one.space.ask(two.ip) is None and two.space.ask(one.ip) is None, "never each other"
+    world.lan.ip("route add 10.1.0.0/24 via 10.99.0.2")
+    assert world.lan.ask(one.ip) == "10.99.0.1", "from a routed network"
+    one.end(), two.end()
+    world.netrun(config, "a-1", "down", "infra")
+    assert world.host.state() == world.before
+
+
+BAD = {
+    "no number": ({"web": {}}, "does not end in a number from 1 to 255"),
+    "the same number": ({"a1": {}, "b1": {}}, "10.1.0.0/24, is also that of slot a1"),
+    "too large": ({"slot300": {}}, "does not end in a number from 1 to 255"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_refused(world, case):
+    names, words = BAD[case]
+    done = world.netrun(world.config("a", {"name": "infra", "slots": names}), "a-1", "up", "infra", check=False)
+    assert done.returncode == 1 and re.search(re.escape(words), done.stderr), done.stderr
