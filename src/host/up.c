@@ -11,6 +11,7 @@
 #include "api/forwards.h"
 #include "base/fs.h"
 #include "base/helper.h"
+#include "base/json.h"
 #include "base/kept.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -19,12 +20,13 @@
 #include "host/networks.h"
 #include "host/listen.h"
 #include "host/paths.h"
+#include "host/reload.h"
 #include "host/rights.h"
 #include "host/route.h"
 #include "host/token.h"
 #include "host/uids.h"
 #include "io/worker.h"
-#include "net/mode.h"
+#include "net/apply.h"
 #include "vmm/vmm.h"
 
 enum { WORKERS = 4, DOWNLOADERS = 2, OPEN_FILES = 65536 };
@@ -47,7 +49,12 @@ struct daemon {
 	struct api *api;
 	struct forwards *forwards;
 	struct http1_server *server;
-	struct loop_signal *sigint, *sigterm;
+	struct loop_signal *sigint, *sigterm, *sighup;
+	const char *file;
+	struct json_object *loaded;	/* the configuration as the file has it */
+	struct config *loading;		/* while its networks are made */
+	struct config **former;		/* what was replaced: workers may look at it still */
+	size_t nformer;
 	unsigned stop_signals;
 };
 
@@ -135,6 +142,8 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 {
 	if (config_load_file(file, &d->config, err) || up_check_supported(d->config, err))
 		return -1;
+	d->file = file;
+	d->loaded = config_to_json(d->config);
 	if (daemon_paths_find(file, &d->paths, err))
 		return -1;
 	up_load_kept(d);
@@ -182,6 +191,61 @@ static void up_on_signal(void *arg)
 	manager_stop(d->manager, graceful, up_stopped, d);
 }
 
+/* ---- SIGHUP: slots are added to a running daemon ---- */
+
+static int up_reload_work(void *arg, struct error **err)
+{
+	struct daemon *d = arg;
+
+	for (size_t i = 0; i < d->loading->ngroups; i++)
+		if (d->loading->groups[i].nslots && net_group_up(&d->loading->groups[i], d->paths.id, NULL, err))
+			return -1;
+	return 0;
+}
+
+static void up_reload_done(void *arg, const struct error *error)
+{
+	struct daemon *d = arg;
+	cleanup_error struct error *why = NULL;
+
+	if (error || d->stop_signals) {
+		log_error("%s: not reloaded: %s", d->file, error ? error_message(error) : "the daemon is stopping");
+		config_free(&d->loading);
+		return;
+	}
+	d->former = mem_realloc(d->former, (d->nformer + 1) * sizeof(struct config *));
+	d->former[d->nformer++] = d->config;
+	js_put(&d->loaded);
+	d->loaded = config_to_json(d->loading);
+	/* With the keys that were fetched at the start. */
+	strv_free(&d->loading->ssh_keys);
+	d->loading->ssh_keys = strv_copy(d->config->ssh_keys);
+	d->config = TAKE_PTR(d->loading);
+	d->manager_options.config = d->config;
+	log_info("%s: reloaded", d->file);
+	if (manager_start_slots(d->manager, d->former[d->nformer - 1], &why))
+		log_error("%s: %s", d->file, error_message(why));
+}
+
+static void up_on_hangup(void *arg)
+{
+	struct daemon *d = arg;
+	cleanup_error struct error *error = NULL;
+	cleanup_json struct json_object *now = NULL;
+
+	if (d->loading || d->stop_signals)
+		return; /* under way, or too late */
+	if (config_load_file(d->file, &d->loading, &error) == 0) {
+		now = config_to_json(d->loading);
+		if (reload_check(d->loaded, now, &error) == 0) {
+			worker_submit(d->pool, up_reload_work, up_reload_done, d);
+			return;
+		}
+	}
+	log_error("%s: not reloaded: %s", d->file, error_message(error));
+	config_free(&d->loading);
+}
+
 static int up_get_keys(void *arg, const char *user, char ***ret, struct error **err)
 {
 	const struct daemon *d = arg;
@@ -225,6 +289,7 @@ static int up_build(struct daemon *d, struct error **err)
 		d->server = http1_server_new(d->loop, TAKE_FD(d->listen_fd), NULL, api_handle, d->api);
 	d->sigint = loop_signal_new(d->loop, SIGINT, up_on_signal, d);
 	d->sigterm = loop_signal_new(d->loop, SIGTERM, up_on_signal, d);
+	d->sighup = loop_signal_new(d->loop, SIGHUP, up_on_hangup, d);
 	return 0;
 }
 
@@ -257,6 +322,7 @@ static void up_teardown(struct daemon *d)
 	api_free(&d->api);
 	loop_signal_free(&d->sigint);
 	loop_signal_free(&d->sigterm);
+	loop_signal_free(&d->sighup);
 	loop_free(&d->loop);
 	if (socket_path)
 		unlink(socket_path);
@@ -278,6 +344,11 @@ static void up_teardown(struct daemon *d)
 	}
 	fd_closep(&d->lock_fd);
 	daemon_paths_clear(&d->paths);
+	for (size_t i = 0; i < d->nformer; i++)
+		config_free(&d->former[i]);
+	free(d->former);
+	config_free(&d->loading);
+	js_put(&d->loaded);
 	config_free(&d->config);
 }
 

@@ -101,6 +101,8 @@ struct manager *manager_new(struct loop *loop, struct worker_pool *pool, const s
 			    struct error **err);
 /* Reads the records, re-adopts what runs, finishes or undoes what was interrupted, starts the services. */
 int manager_start(struct manager *m, struct error **err);
+/* After the options' configuration has been replaced: starts the slots that the one before did not have. */
+int manager_start_slots(struct manager *m, const struct config *before, struct error **err);
 /* Stops VMs as they are configured: graceful ones are asked first. done when none runs. A second call forces. */
 void manager_stop(struct manager *m, bool graceful, loop_fn *done, void *arg);
 void manager_free(struct manager **m); /* lets VMs run */

@@ -3,6 +3,7 @@
 (slicertest/netspace.py)."""
 import json
 import re
+import signal
 import subprocess
 
 import pytest
@@ -119,3 +120,31 @@ def test_refused(world, case):
     names, words = BAD[case]
     done = world.netrun(world.config("a", {"name": "infra", "slots": names}), "a-1", "up", "infra", check=False)
     assert done.returncode == 1 and re.search(re.escape(words), done.stderr), done.stderr
+
+
+def reload(d, names):
+    slots(d, names)
+    d.file.write_text(yaml.safe_dump({"config": d.config}))
+    before = d.log_text().count("reloaded")
+    d.process.send_signal(signal.SIGHUP)
+    until(lambda: d.log_text().count("reloaded") > before, 20)
+
+
+def test_reload(slotted):
+    """SIGHUP: one more line of YAML becomes a slot; whatever else has changed is refused, and nothing is touched."""
+    d = slotted
+    until(lambda: all(n["status"] == "Running" for n in d.client.nodes()), 20)
+    assert d.client.request("POST", "/vm/slot2/shutdown").status == 200
+    reload(d, SIX)
+    until(lambda: {n["hostname"]: n["status"] for n in d.client.nodes()} ==
+          {"slot1": "Running", "slot2": "Stopped", "slot6": "Running"}, 20)
+    assert addresses()["br-slot6"] == ["10.6.0.1"] and d.client.node("slot6")["ip"] == "10.6.0.2"
+    for change, words in (({"slot1": {}, "slot6": {}}, "slot slot2 is gone or has changed"),
+                          ({**SIX, "slot1": {"index": 9}}, "slot slot1 is gone or has changed"),
+                          ({**SIX, "nine": {}}, "does not end in a number")):
+        reload(d, change)
+        assert words in d.log_text().splitlines()[-1]
+    d.config["graceful_shutdown"] = False
+    reload(d, SIX)
+    assert "something besides the host groups has changed" in d.log_text().splitlines()[-1]
+    assert {n["hostname"]: n["status"] for n in d.client.nodes()} == {"slot1": "Running", "slot2": "Stopped", "slot6": "Running"}
