@@ -32,6 +32,7 @@ int links_list(struct netlink *nl, struct link **ret, size_t *n, struct error **
 void links_free(struct link *list, size_t n);
 /* One of them; ret->alias is the caller's. ERR_NOT_FOUND. */
 int links_get(struct netlink *nl, const char *name, struct link *ret, struct error **err);
+int links_get_index(struct netlink *nl, int ifindex, struct link *ret, struct error **err);
 int links_addresses(struct netlink *nl, struct link_addr **ret, size_t *n, struct error **err);
 int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct error **err);
 

@@ -262,6 +262,28 @@ int links_get(struct netlink *nl, const char *name, struct link *ret, struct err
 	return error_errno(err, r < 0 ? -r : EPROTO, "cannot look up network interface %s", name);
 }
 
+int links_get_index(struct netlink *nl, int ifindex, struct link *ret, struct error **err)
+{
+	struct list list = {.size = sizeof(struct link)};
+	struct request req;
+	int r;
+
+	request_init(&req, RTM_GETLINK, 0, sizeof(req.link));
+	req.link.ifi_index = ifindex;
+	request_attr_u32(&req, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+	r = netlink_get(nl, &req, each_link, &list);
+	if (r == 0 && list.n == 1) {
+		*ret = *(struct link *)list.items;
+		free(list.items);
+		return 0;
+	}
+	links_free(list.items, list.n);
+	if (r == -ENODEV)
+		return error_set(err, ERR_NOT_FOUND, "there is no network interface %d", ifindex);
+	return error_errno(err, r < 0 ? -r : EPROTO, "cannot look up network interface %d",
+			   ifindex);
+}
+
 void links_free(struct link *links, size_t n)
 {
 	struct list list = {.items = links, .n = n};

@@ -6,8 +6,8 @@
 
 struct json_object;
 
-/* May a running daemon go from one configuration to the other (both as config_to_json() has them)? Only when slots are added, and
- * nothing else is changed: ERR_UNSUPPORTED, with what it is. */
+/* May a running daemon go from one configuration to the other (both as config_to_json() has them)?
+ * Only when slots are added, and nothing else is changed: ERR_UNSUPPORTED, with what it is. */
 int reload_check(struct json_object *before, struct json_object *now, struct error **err);
 
 #endif

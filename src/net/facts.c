@@ -100,6 +100,47 @@ int net_facts_read(bool firewall, struct net_facts *ret, struct error **err)
 	return 0;
 }
 
+static int facts_add_link(struct net_facts *f, struct netlink *nl, int index, struct error **err)
+{
+	cleanup_error struct error *why = NULL;
+
+	if (net_facts_index(f, index))
+		return 0;
+	if (links_get_index(nl, index, &f->links[f->nlinks], &why) == 0)
+		f->nlinks++;
+	else if (why->code != ERR_NOT_FOUND) /* gone since */
+		return error_move(err, &why);
+	return 0;
+}
+
+/* A network, or a way out: what only leads to one machine tells nothing that its address does not.
+ */
+static int facts_add_links(struct net_facts *f, struct netlink *nl, struct error **err)
+{
+	f->links = mem_alloc_array(f->naddrs + f->nroutes + 1, sizeof(*f->links));
+	for (size_t i = 0; i < f->naddrs; i++)
+		if (f->addrs[i].prefix < 32 && facts_add_link(f, nl, f->addrs[i].index, err) < 0)
+			return -1;
+	for (size_t i = 0; i < f->nroutes; i++)
+		if (f->routes[i].prefix == 0 && facts_add_link(f, nl, f->routes[i].index, err) < 0)
+			return -1;
+	return 0;
+}
+
+int net_facts_read_networks(struct net_facts *ret, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = netlink_open(err);
+
+	*ret = (struct net_facts){0};
+	if (!nl || links_addresses(nl, &ret->addrs, &ret->naddrs, err) < 0 ||
+	    links_routes(nl, &ret->routes, &ret->nroutes, err) < 0 ||
+	    facts_add_links(ret, nl, err) < 0) {
+		net_facts_clear(ret);
+		return -1;
+	}
+	return 0;
+}
+
 void net_facts_clear(struct net_facts *f)
 {
 	links_free(f->links, f->nlinks);

@@ -26,6 +26,9 @@ struct net_facts {
 
 /* `firewall`: look at that too, which runs nft. Fails without nft then, and says how to get it. */
 int net_facts_read(bool firewall, struct net_facts *ret, struct error **err);
+/* The same with those interfaces only that have a network or a default route: what it costs does
+ * not grow with the VMs that have an interface each. */
+int net_facts_read_networks(struct net_facts *ret, struct error **err);
 void net_facts_clear(struct net_facts *f);
 #define cleanup_net_facts __attribute__((cleanup(net_facts_clear)))
 

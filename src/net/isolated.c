@@ -28,8 +28,8 @@ static int isolated_reserve(const struct net_vm *vm, const char *wanted, const u
 	char text[IP4_TEXT_MAX], own[IFNAMSIZ];
 
 	net_hashed_name("ve-", vm->daemon_id, vm->hostname, own);
-	ask.own_link = own;
-	if (net_facts_read(false, &facts, err) < 0)
+	ask.own_link = if_nametoindex(own);
+	if (net_facts_read_networks(&facts, err) < 0)
 		return -1;
 	if (wanted || !*vm->address || net_isolated_take(&ask, &got.addr, NULL) < 0) {
 		ask.wanted = wanted;
@@ -46,7 +46,7 @@ static int isolated_plan(const struct net_vm *vm, struct net_plan *ret, struct e
 	cleanup_net_facts struct net_facts facts = {0};
 	struct ip4_cidr address;
 
-	if (ip4_parse_cidr(vm->address, &address, err) < 0 || net_facts_read(false, &facts, err) < 0)
+	if (ip4_parse_cidr(vm->address, &address, err) < 0 || net_facts_read_networks(&facts, err) < 0)
 		return -1;
 	return net_plan_isolated_vm(vm, address.addr, &facts, ret, err);
 }
@@ -76,14 +76,14 @@ static int change_elements(const struct net_plan *p, bool add, struct error **er
 	return (add ? nfset_add : nfset_delete)(NFPROTO_IPV4, table, p->elements, p->nelements, err);
 }
 
-static int check_rivals(const struct net_plan *p, struct error **err)
+static int check_rivals(const struct net_plan *p, int own, struct error **err)
 {
 	cleanup_net_facts struct net_facts facts = {0};
 	cleanup_free char *who = NULL;
 
-	if (net_facts_read(false, &facts, err) < 0)
+	if (net_facts_read_networks(&facts, err) < 0)
 		return -1;
-	who = net_isolated_rival(p->addresses[0].peer, &facts, p->links[0].name);
+	who = net_isolated_rival(p->addresses[0].peer, &facts, own);
 	return who ? error_set(err, ERR_CONFLICT, "%s has become that of %s; launch the VM again", p->guest.address, who) : 0;
 }
 
@@ -108,7 +108,7 @@ static int configure(struct netlink *nl, const struct net_plan *p, struct error 
 	    links_add_altname(nl, index, p->links[0].altname, err) < 0)
 		return -1;
 	lock = net_lock(err);
-	if (lock < 0 || check_rivals(p, err) < 0)
+	if (lock < 0 || check_rivals(p, index, err) < 0)
 		return -1;
 	return configure_host(nl, p, index, err);
 }
@@ -152,7 +152,7 @@ static int mend_namespace(struct net_plan *p, struct error **err)
 {
 	cleanup_net_facts struct net_facts facts = {0};
 	cleanup_free char *before = TAKE_PTR(p->rules);
-	int r = net_facts_read(false, &facts, err) < 0 ? -1 : net_plan_isolated_rules(p, &facts, err);
+	int r = net_facts_read_networks(&facts, err) < 0 ? -1 : net_plan_isolated_rules(p, &facts, err);
 
 	if (r == 0 && !str_eq(before, p->rules))
 		r = netns_mend(p, err);

@@ -40,16 +40,15 @@ static char *rival(const struct net_facts *facts, const char *what, struct ip4_c
 	return str_fmt("the %s %s of %s", what, text, link ? link->name : "an interface");
 }
 
-char *net_isolated_rival(uint32_t address, const struct net_facts *facts, const char *own_link)
+char *net_isolated_rival(uint32_t address, const struct net_facts *facts, unsigned own_link)
 {
-	const struct link *own = own_link ? net_facts_link(facts, own_link) : NULL;
 	struct ip4_cidr block = {address, ISOLATED_BLOCK_PREFIX};
 
 	for (size_t i = 0; i < facts->naddrs; i++) {
 		const struct link_addr *a = &facts->addrs[i];
 		struct ip4_cidr c = {ntohl(a->addr.s_addr), a->prefix};
 
-		if (own && a->index == own->index)
+		if (own_link && a->index == (int)own_link)
 			continue;
 		if (ip4_contains(block, c.addr) || (c.prefix >= NARROW && ip4_overlaps(block, c)))
 			return rival(facts, "address", c, a->index);
@@ -58,7 +57,7 @@ char *net_isolated_rival(uint32_t address, const struct net_facts *facts, const 
 		const struct link_route *r = &facts->routes[i];
 		struct ip4_cidr c = {ntohl(r->dst.s_addr), r->prefix};
 
-		if (own && r->index == own->index)
+		if (own_link && r->index == (int)own_link)
 			continue;
 		if (c.prefix >= NARROW && ip4_overlaps(block, c))
 			return rival(facts, "route", c, r->index);

@@ -25,7 +25,8 @@ static char **routed_subnets(const struct config *cfg)
 		    ip4_parse_cidr(g->network.gateway, &gateway, NULL) == 0)
 			add_subnet(&list, gateway);
 		for (size_t k = 0; k < g->nslots; k++)
-			add_subnet(&list, (struct ip4_cidr){10U << 24 | g->slots[k].index << 16, 24});
+			add_subnet(&list,
+				   (struct ip4_cidr){10U << 24 | g->slots[k].index << 16, 24});
 	}
 	return list;
 }
@@ -62,7 +63,10 @@ char *net_route_text(const struct config *cfg, const char *host, enum net_route_
 	if (subnets && has_slots(cfg)) {
 		cleanup_free char *all = strv_join(subnets, ",");
 
-		strv_append_fmt(&lines, "\nOr let a VPN tell them, on this host:\n\n  sudo tailscale up --advertise-routes=%s", all);
+		strv_append_fmt(&lines,
+				"\nOr let a VPN tell them, on this host:\n\n  sudo tailscale up "
+				"--advertise-routes=%s",
+				all);
 	}
 	strv_append(&lines, "");
 	return subnets ? strv_join(lines, "\n") : NULL;

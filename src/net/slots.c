@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Mode `slots`: each slot is a bridge of its own, br-<slot>, with the subnet 10.N.0.0/24 and one VM, .2. What a bridge needs is
- * bridge.c's and group.c's; that slots do not reach each other is a rule about their link group (nft.h). */
+/* Mode `slots`: each slot is a bridge of its own, br-<slot>, with the subnet 10.N.0.0/24 and one
+ * VM, .2. What a bridge needs is bridge.c's and group.c's; that slots do not reach each other is a
+ * rule about their link group (nft.h). */
 #include "base/str.h"
 #include "net/apply_impl.h"
 #include "net/mode.h"
@@ -18,8 +19,8 @@ static uint32_t slot_address(const struct config_slot *slot, uint32_t host)
 	return 10U << 24 | slot->index << 16 | host;
 }
 
-static void slot_group(const struct config_group *g, const char *daemon_id, const struct config_slot *slot,
-		       struct slot_group *ret)
+static void slot_group(const struct config_group *g, const char *daemon_id,
+		       const struct config_slot *slot, struct slot_group *ret)
 {
 	int n = snprintf(ret->bridge, sizeof(ret->bridge), "br-%s", slot->name);
 
@@ -28,8 +29,10 @@ static void slot_group(const struct config_group *g, const char *daemon_id, cons
 	ip4_format_cidr((struct ip4_cidr){slot_address(slot, 1), SLOT_PREFIX}, ret->gateway);
 	ret->group = *g;
 	ret->group.name = slot->name;
-	ret->group.network = (struct config_network){
-	    .mode = NET_SLOTS, .bridge = ret->bridge, .tap_prefix = slot->name, .gateway = ret->gateway};
+	ret->group.network = (struct config_network){.mode = NET_SLOTS,
+						     .bridge = ret->bridge,
+						     .tap_prefix = slot->name,
+						     .gateway = ret->gateway};
 }
 
 static const struct config_slot *slot_find(const struct net_vm *vm, struct error **err)
@@ -37,11 +40,13 @@ static const struct config_slot *slot_find(const struct net_vm *vm, struct error
 	for (size_t i = 0; i < vm->group->nslots; i++)
 		if (str_eq(vm->group->slots[i].name, vm->hostname))
 			return &vm->group->slots[i];
-	error_set(err, ERR_NOT_FOUND, "slot \"%s\" is not in the configuration any more", vm->hostname);
+	error_set(err, ERR_NOT_FOUND, "slot \"%s\" is not in the configuration any more",
+		  vm->hostname);
 	return NULL;
 }
 
-static int slots_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
+static int slots_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
+			  struct error **err)
 {
 	for (size_t i = 0; i < g->nslots; i++) {
 		cleanup_strv char **notes = NULL;
@@ -70,8 +75,8 @@ static int slots_group_down(const struct config_group *g, const char *daemon_id,
 	return first ? error_move(err, &first) : 0;
 }
 
-static int slots_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
-			 struct error **err)
+static int slots_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used,
+			 size_t nused, char **ret, struct error **err)
 {
 	const struct config_slot *slot = slot_find(vm, err);
 	char text[IP4_TEXT_MAX];

@@ -103,12 +103,12 @@ static void test_blocks(void **state)
 	check_take(ask, 2, NULL, "169.254.100.2"); /* .6, .10 and .13 are taken by the host */
 	check_take(ask, 1, "169.254.100.6", "7: address 169.254.100.6 of host group \"sandbox\" is in use by the address 169.254.100.6/16 of eth0");
 	check_take(ask, 1, "169.254.100.10", "in use by the route 169.254.100.8/30 of tun0");
-	ask.own_link = "ve-own";
+	ask.own_link = 4;
 	check_take(ask, 4, NULL, "169.254.100.14"); /* what it has itself is no obstacle */
 	ask.used = used;
 	ask.nused = 2;
 	check_take(ask, 1, NULL, "169.254.100.14");
-	ask.own_link = NULL;
+	ask.own_link = 0;
 	check_take(ask, 1, NULL, "14: all 4 blocks of four addresses in 169.254.100.0/28 of host group \"sandbox\" are in use, some of them by the address");
 }
 
