@@ -34,11 +34,9 @@ static int dial_tcp(struct http1_client *client, unsigned attempt, struct error 
 	struct addrinfo *a;
 	int fd;
 
-	if (!client->state) {
+	/* A name is asked for once: one that is not known has no further addresses. */
+	if (!client->state && attempt == 0)
 		client->state = resolve(client, err);
-		if (!client->state)
-			return -1;
-	}
 	a = client->state;
 	while (a && attempt-- > 0)
 		a = a->ai_next;

@@ -294,9 +294,11 @@ def protected_oom_score():
 def test_rights(start):
     secret, passed = os.open("/etc/passwd", os.O_RDONLY), high(os.open("/etc/hostname", os.O_RDONLY))
     os.set_inheritable(secret, True)
-    m = start("ulimit -c; umask; exec sleep 60", fds=[passed], vmm={"groups": [64905]} if ROOT else {})
+    m = start("ulimit -c; umask; kill -STOP $$", fds=[passed], vmm={"groups": [64905]} if ROOT else {})
     os.close(secret)
     os.close(passed)
+    # From here on it opens and closes nothing any more: a shell or loader that is still at work has files of its own.
+    wait_for(lambda: proc_status(m.vmm)["State"].startswith("T"))
     s = proc_status(m.vmm)
     assert s["NoNewPrivs"] == "1" and s["Umask"] == "0077"
     for cap in ("CapInh", "CapPrm", "CapEff", "CapAmb"):

@@ -446,6 +446,22 @@ static void test_keep_alive_10k(void **state)
 	http1_client_free(&c);
 }
 
+/* That is said, once: a label of 64 characters is in no DNS, so nobody is asked. */
+static void test_no_such_name(void **state)
+{
+	struct http1_client *c =
+	    http1_client_new_tcp(loop, "x123456789012345678901234567890123456789012345678901234567890123.invalid", 80);
+	struct result r;
+
+	alarm(20); /* what goes round in the connecting does not come back to the loop */
+	start(&r, c, request("GET", "/", 0));
+	wait_for(&r.over);
+	alarm(0);
+	assert_int_equal(r.code, ERR_UNAVAILABLE);
+	result_free(&r);
+	http1_client_free(&c);
+}
+
 /* The refusal is read although the upload fails under way. */
 static void test_early_refusal(void **state)
 {
@@ -516,6 +532,7 @@ int main(void)
 	    T(test_failures),
 	    T(test_responses),
 	    T(test_no_answer),
+	    T(test_no_such_name),
 	    T(test_stale),
 	    T(test_stale_retry),
 	    T(test_upgrade),
