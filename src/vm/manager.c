@@ -188,6 +188,7 @@ void vm_forget(struct vm *vm)
 	free(vm->last_error);
 	free(vm->shown);
 	free(vm->network_error);
+	free(vm->monitor_error);
 	free(vm);
 	if (m->wake)
 		timer_set(m->wake, 0);

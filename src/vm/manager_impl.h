@@ -21,6 +21,7 @@ enum {
 	BOOT_MAX_RETRIES = 1,
 	MAX_SILENT_RESETS = 3,
 	VMM_RECONNECT_MS = 1000,
+	MONITOR_ANSWER_MS = 5000,      /* then it counts as one that stands still */
 	CONSOLE_SETTLE_MS = 200,       /* for what the guest said last to pass through the monitor */
 };
 
@@ -85,6 +86,9 @@ int vm_check_request(const struct vm *vm, enum vm_request request, struct error 
 int vm_attach(struct vm *vm, struct error **err);
 void vm_detach(struct vm *vm);
 void vm_ended(struct vm *vm, const char *why, bool expected); /* its VMM is gone; decides what follows */
+
+/* monitor_watch.c: asks a VM's monitor for a sign of life, and says so when the last answer is overdue or has come after all. */
+void vm_watch_monitor(struct vm *vm);
 
 /* launch.c, stop.c: begin the operation; none may be under way. */
 void vm_launch_start(struct vm *vm, bool fresh);

@@ -155,6 +155,8 @@ static void reconcile_done(void *arg, const struct error *error)
 	m->look = NULL;
 	if (m->stopping)
 		return;
+	for (struct vm *vm = m->vms; vm; vm = vm->next)
+		vm_watch_monitor(vm);
 	tell(&m->look_error, error, "reconciliation");
 	if (!error) {
 		tell(&m->groups_error, l->groups, "network");

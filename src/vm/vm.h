@@ -71,6 +71,8 @@ struct vm {
 	struct timer *boot_timer;   /* a boot without a sign of life */
 	struct timer *reset_timer;  /* a reset that is to be looked into */
 	struct timer *vmm_timer;    /* to connect to the VMM's control channel again, or see that it has ended */
+	int64_t monitor_asked;      /* clock_ms() of the request that its monitor has not answered yet; 0: it has */
+	char *monitor_error;        /* what was said of that; NULL: nothing */
 	char *network_error;        /* why its network is not as it should be; NULL: it is */
 	struct vm_waiter *waiters;
 	char *shown;                /* see vm_show */

@@ -13,7 +13,7 @@ enum { MONITOR_LINE_MAX = 64 * 1024, MONITOR_DEADLINE_MS = 5000 };
 /* A monitor answers in order; the oldest request is the one that is answered. */
 struct monitor_request {
 	struct monitor_request *next;
-	int64_t deadline;
+	int64_t deadline; /* INT64_MAX: none */
 	monitor_status_fn *on_status; /* one of the two */
 	vmm_done_fn *done;
 	void *arg;
@@ -125,13 +125,15 @@ static int monitor_read_answer(struct json_object *obj, struct monitor_status *s
 
 static void monitor_arm(struct monitor_client *c)
 {
-	int64_t left;
+	int64_t deadline = INT64_MAX, left;
 
-	if (!c->requests) {
+	for (const struct monitor_request *r = c->requests; r; r = r->next)
+		deadline = r->deadline < deadline ? r->deadline : deadline;
+	if (deadline == INT64_MAX) {
 		timer_cancel(c->timer);
 		return;
 	}
-	left = c->requests->deadline - clock_ms();
+	left = deadline - clock_ms();
 	timer_set(c->timer, left > 0 ? left : 0);
 }
 
@@ -259,7 +261,6 @@ static void monitor_submit(struct monitor_client *c, const char *line,
 	struct monitor_request *r = NEW(struct monitor_request), **end = &c->requests;
 
 	*r = request;
-	r->deadline = clock_ms() + MONITOR_DEADLINE_MS;
 	while (*end)
 		end = &(*end)->next;
 	*end = r;
@@ -274,11 +275,12 @@ static void monitor_submit(struct monitor_client *c, const char *line,
 void monitor_client_status(struct monitor_client *c, monitor_status_fn *done, void *arg)
 {
 	monitor_submit(c, "{\"cmd\":\"status\"}\n",
-		       (struct monitor_request){.on_status = done, .arg = arg});
+		       (struct monitor_request){.deadline = INT64_MAX, .on_status = done, .arg = arg});
 }
 
 void monitor_client_kill(struct monitor_client *c, vmm_done_fn *done, void *arg)
 {
 	monitor_submit(c, "{\"cmd\":\"kill\"}\n",
-		       (struct monitor_request){.done = done, .arg = arg});
+		       (struct monitor_request){
+			   .deadline = clock_ms() + MONITOR_DEADLINE_MS, .done = done, .arg = arg});
 }

@@ -42,10 +42,12 @@ struct monitor_client *monitor_client_new(struct loop *loop, const char *run_dir
 					  struct error **err);
 void monitor_client_free(struct monitor_client **c); /* pending requests get ERR_CANCELLED */
 
-/* Answers within 5 s, never from within the call; errors as in vmm_client.h. */
+/* Answers are never from within the call; errors as in vmm_client.h. */
 typedef void monitor_status_fn(void *arg, const struct monitor_status *status,
 			       const struct error *error);
+/* No deadline: one that stands still answers when it goes on, and tells of an end only then. */
 void monitor_client_status(struct monitor_client *c, monitor_status_fn *done, void *arg);
+/* Within 5 s, or the connection ends. */
 void monitor_client_kill(struct monitor_client *c, vmm_done_fn *done,
 			 void *arg); /* done: signalled, not yet ended */
 

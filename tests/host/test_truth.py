@@ -131,6 +131,30 @@ def test_its_monitor_stands_still(fake, victim):
     assert fake.client.create(fake.group)["hostname"] == victim
 
 
+def test_a_monitor_that_stands_still_is_told_of_once(daemon):
+    d = daemon(env={"SLICER_RECONCILE_MS": "100"})
+    vm, other, gone = (d.client.create(d.group, persistent=True)["hostname"] for _ in range(3))
+
+    def said(name):
+        return d.client.node(name).get("last_error", "")
+
+    with standing_still(d, vm, "monitor") as there, standing_still(d, gone, "monitor"):
+        until(lambda: "does not answer" in said(vm) and "does not answer" in said(gone), 30)
+        assert f"kill -CONT {there['monitor']}" in said(vm) and not said(other)
+        assert run(d.client, vm, "echo", "well").stdout == b"well\n"
+        assert statuses(d) == dict.fromkeys((vm, other, gone), "Running")
+        # A stopped VM has no monitor that could answer.
+        assert d.client.post(f"/vm/{gone}/shutdown", timeout=90).status == 200
+        assert d.client.node(gone)["status"] == "Stopped" and "does not answer" not in said(gone)
+    until(lambda: not said(vm), 10, "it is well again")
+    lines = [line for line in d.log_text().splitlines() if "its monitor" in line]
+    for name, words, times in ((vm, "does not answer", 1), (vm, "answers again", 1), (gone, "does not answer", 1), (gone, "answers again", 0),
+                               (other, "answer", 0)):
+        assert sum(f"[{name}]" in line and words in line for line in lines) == times, (name, words, lines)
+    assert d.client.post(f"/vm/{gone}/relaunch").status == 200
+    wait_for_truth(d, SOON)
+
+
 def test_a_new_daemon_thinks_the_same_of_those_that_stand_still(daemon):
     d = daemon()
     vms = dict(zip(("vmm", "guest", "monitor"), (d.client.create(d.group)["hostname"] for _ in range(3))))

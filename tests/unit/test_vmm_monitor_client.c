@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/fs.h"
 #include "base/str.h"
+#include "base/units.h"
 #include "vmm/monitor_client.h"
 
 #define RECORD                                                                                     \
@@ -145,6 +146,26 @@ static void test_requests(void **state)
 	close(fd);
 }
 
+/* One that stands still: a status can wait, a request to kill behind it has its own deadline. */
+static void test_deadlines(void **state)
+{
+	struct monitor_client *c;
+	struct seen s;
+	int64_t begin;
+	int fd = open_client(&c, &s);
+
+	monitor_client_status(c, on_status, &s);
+	spin(1500);
+	monitor_client_kill(c, on_done, &s);
+	begin = clock_ms();
+	loop_run_until(loop, &s.down, 60000, NULL);
+	assert_true(s.down && clock_ms() - begin >= 4900);
+	assert_int_equal(s.answers, 2);
+	assert_int_equal(s.code, ERR_TIMEOUT);
+	monitor_client_free(&c);
+	close(fd);
+}
+
 static void test_exit(void **state)
 {
 	cleanup_free char *killed =
@@ -223,6 +244,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_requests),
+	    cmocka_unit_test(test_deadlines),
 	    cmocka_unit_test(test_exit),
 	    cmocka_unit_test(test_down),
 	    cmocka_unit_test(test_record_file),
