@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "host/net_scan.h"
 #include "net/nft.h"
+#include "net/nft_elements.h"
 
 #define PREFIX "slicer_"
 
@@ -24,98 +25,34 @@ static const char *member(struct json_object *obj, const char *key)
 	return js_get_string(obj, key, &value, NULL) < 0 || !value ? "" : value;
 }
 
-/* May it be part of a script for nft as it is? */
-static bool is_plain(const char *text)
-{
-	static const char bytes[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/@ ";
-
-	return strspn(text, bytes) == strlen(text);
-}
-
 static void scan_table(struct net_scan *s, struct json_object *table)
 {
 	const char *name = member(table, "name"), *family = member(table, "family");
 	cleanup_free char *id = daemon_of(name, strlen(name)),
 			  *shown = str_fmt("%s %s", family, name);
 
-	if (id && is_plain(shown))
+	if (id && nft_is_plain(shown))
 		net_scan_add(s, NET_KIND_TABLE, "table", shown, id)->remove =
 		    str_fmt("delete table %s", shown);
-}
-
-/* "192.168.137.0/24" of {"prefix": {...}}, else as it is; the caller's. */
-static char *part_text(struct json_object *part)
-{
-	struct json_object *prefix = NULL;
-	uint64_t len = 0;
-
-	if (json_object_is_type(part, json_type_object) &&
-	    js_get_object(part, "prefix", &prefix, NULL) == 0 && prefix &&
-	    js_get_u64(prefix, "len", 128, &len, NULL) == 0)
-		return str_fmt("%s/%llu", member(prefix, "addr"), (unsigned long long)len);
-	return str_dup(part ? json_object_get_string(part) : "");
-}
-
-/* What is in {"elem": {"val": …, "timeout": …}}, in a map's [key, value], or the element itself.
- * Borrowed; NULL: nothing. */
-static struct json_object *element_key(struct json_object *element)
-{
-	struct json_object *inner = NULL;
-
-	if (json_object_is_type(element, json_type_array))
-		element = json_object_array_get_idx(element, 0);
-	if (json_object_is_type(element, json_type_object) &&
-	    js_get_object(element, "elem", &inner, NULL) == 0 && inner)
-		element = json_object_object_get(inner, "val");
-	return element;
-}
-
-/* Its fields: a list of the caller, never empty. */
-static char **element_parts(struct json_object *element)
-{
-	struct json_object *key = element_key(element), *fields = NULL;
-	char **parts = NULL;
-
-	if (json_object_is_type(key, json_type_object))
-		js_get_array(key, "concat", &fields, NULL);
-	for (size_t i = 0; fields && i < json_object_array_length(fields); i++)
-		strv_append_take(&parts, part_text(json_object_array_get_idx(fields, i)));
-	if (!parts)
-		strv_append_take(&parts, part_text(key));
-	return parts;
-}
-
-/* Is the first field of the set an interface's name? */
-static bool is_of_interfaces(struct json_object *set)
-{
-	struct json_object *type = NULL;
-
-	if (!json_object_object_get_ex(set, "type", &type))
-		return false;
-	if (json_object_is_type(type, json_type_array))
-		type = json_object_array_get_idx(type, 0);
-	return type && str_eq(json_object_get_string(type), "ifname");
 }
 
 static void scan_element(struct net_scan *s, struct json_object *set, const char *id,
 			 struct json_object *element)
 {
-	cleanup_strv char **parts = element_parts(element);
-	cleanup_free char *text = strv_join(parts, " . ");
+	cleanup_strv char **fields = nft_element_fields(element);
+	cleanup_free char *text = strv_join(fields, " . ");
 	cleanup_free char *place =
 	    str_fmt("%s %s %s", member(set, "family"), member(set, "table"), member(set, "name"));
 	cleanup_free char *shown = str_fmt("%s %s", place, text);
-	bool named = is_of_interfaces(set);
+	cleanup_free char *words = NULL;
 	struct net_thing *t = net_scan_add(s, NET_KIND_ELEMENT, "element", shown, id);
-	cleanup_free char *rest = strv_join(parts + 1, " . ");
 
-	if (!named)
+	if (!nft_set_is_of_interfaces(set))
 		return; /* goes with its table */
-	t->alias = str_dup(parts[0]);
-	if (is_plain(place) && is_plain(text))
-		t->remove = str_fmt("delete element %s { \"%s\"%s%s }", place, parts[0],
-				    *rest ? " . " : "", rest);
+	t->alias = str_dup(fields[0]);
+	words = nft_element_words(place, fields);
+	if (words)
+		t->remove = str_fmt("delete element %s", words);
 }
 
 static void scan_set(struct net_scan *s, struct json_object *set)
@@ -158,7 +95,7 @@ static void scan_rule(struct net_scan *s, struct json_object *rule)
 		return;
 	t = net_scan_add(s, NET_KIND_RULE, "rule", shown, id);
 	t->alias = str_dup(comment + n + 1);
-	if (is_plain(place))
+	if (nft_is_plain(place))
 		t->remove =
 		    str_fmt("delete rule %s handle %llu", place, (unsigned long long)handle);
 }

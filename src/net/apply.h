@@ -32,6 +32,10 @@ int net_vm_down(const struct net_plan *p, struct error **err);
  * have of them. Success when there is nothing. */
 int net_stray_down(const char *daemon_id, const char *vm, struct error **err);
 
+/* Elements of the daemon's sets that name a VM's interface which is not there, nor in `keep`: removes them, which nobody else
+ * does once their VM is not known. *ret: those names; the caller's, NULL when there were none. Runs nft. */
+int net_elements_sweep(const char *daemon_id, char *const *keep, char ***ret, struct error **err);
+
 /* What bears the alias of a daemon. */
 struct net_item {
 	char name[IFNAMSIZ];

@@ -7,6 +7,7 @@
 
 /* Waits for the lock of this network namespace; closing the fd unlocks. */
 int net_lock(struct error **err);
+int net_lock_shared(struct error **err); /* with others that hold it so: what one VM needs does not wait for another's */
 int net_sysctls_apply(char *const *sysctls, struct error **err); /* see struct net_plan */
 
 /* The index of the link that is the plan's first; 0 when there is none of that name, ERR_CONFLICT when it is somebody

@@ -54,15 +54,23 @@ static int configure_tap(struct netlink *nl, const struct net_plan *p, struct er
 	return join_bridge(nl, p, index, err);
 }
 
+/* Nobody sweeps up rules of an interface that is only just to come. */
+static int make_tap(const struct net_plan *p, struct error **err)
+{
+	cleanup_close int lock = net_lock_shared(err);
+
+	return lock < 0 || add_rules(p, err) < 0 ? -1 : links_tap_create(p->links[0].name, (uid_t)-1, err);
+}
+
 static int bridge_up(struct net_plan *p, struct net_port *ret, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_close int fd = -1;
 	int old = nl ? net_find_own_link(nl, p, err) : -1;
 
-	if (old < 0 || (old > 0 && links_delete(nl, old, err) < 0) || add_rules(p, err) < 0)
+	if (old < 0 || (old > 0 && links_delete(nl, old, err) < 0))
 		return -1;
-	fd = links_tap_create(p->links[0].name, (uid_t)-1, err);
+	fd = make_tap(p, err);
 	if (fd < 0 || configure_tap(nl, p, err) < 0) {
 		fd_closep(&fd);
 		remove_rules(p, NULL);

@@ -12,14 +12,14 @@ enum { LOCK_DEADLINE_MS = 30000, LOCK_POLL_US = 5000 };
 
 /* The namespace itself is what is locked: no file is left, and daemons in other namespaces are not
  * concerned. */
-int net_lock(struct error **err)
+static int lock_namespace(int how, struct error **err)
 {
 	int64_t deadline = clock_ms() + LOCK_DEADLINE_MS;
 	cleanup_close int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return error_errno(err, errno, "cannot open this network namespace");
-	while (flock(fd, LOCK_EX | LOCK_NB) < 0) {
+	while (flock(fd, how | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return error_errno(err, errno, "cannot lock this network namespace");
 		if (clock_ms() > deadline)
@@ -30,6 +30,16 @@ int net_lock(struct error **err)
 		usleep(LOCK_POLL_US);
 	}
 	return TAKE_FD(fd);
+}
+
+int net_lock(struct error **err)
+{
+	return lock_namespace(LOCK_EX, err);
+}
+
+int net_lock_shared(struct error **err)
+{
+	return lock_namespace(LOCK_SH, err);
 }
 
 int net_list(const char *daemon_id, struct net_item **ret, size_t *n, struct error **err)

@@ -5,56 +5,51 @@
 #include "net/apply_impl.h"
 #include "net/netns.h"
 #include "net/nft.h"
+#include "net/nft_elements.h"
 
-/* The first field of an element: "vt-1", or {"concat": ["vt-1", …]}. NULL: neither. */
-static const char *element_interface(struct json_object *element)
+/* Whose elements are to go, by the interface that they name. */
+struct wanted {
+	const char *interface;     /* this one's; NULL: of VMs' (not groups') that are neither there nor kept */
+	const struct link *links;
+	size_t nlinks;
+	char *const *keep;
+};
+
+static bool is_wanted(const struct wanted *w, const char *interface)
 {
-	struct json_object *fields = NULL;
-
-	if (json_object_is_type(element, json_type_object) &&
-	    js_get_array(element, "concat", &fields, NULL) == 0 && fields)
-		element = json_object_array_get_idx(fields, 0);
-	return json_object_is_type(element, json_type_string) ? json_object_get_string(element) : NULL;
+	if (w->interface)
+		return str_eq(w->interface, interface);
+	for (size_t i = 0; i < w->nlinks; i++)
+		if (str_eq(w->links[i].name, interface))
+			return false;
+	return !strv_contains(w->keep, interface);
 }
 
-/* As nft(8) reads it: the fields joined by dots. */
-static char *element_text(struct json_object *element)
-{
-	struct json_object *fields = NULL;
-	cleanup_strv char **words = NULL;
-
-	if (json_object_is_type(element, json_type_string))
-		return str_fmt("\"%s\"", json_object_get_string(element));
-	if (js_get_array(element, "concat", &fields, NULL) < 0 || !fields)
-		return NULL;
-	for (size_t i = 0; i < json_object_array_length(fields); i++)
-		strv_append_fmt(&words, i ? "%s" : "\"%s\"",
-				json_object_get_string(json_object_array_get_idx(fields, i)));
-	return strv_join(words, " . ");
-}
-
-static void stray_set(struct json_object *set, const char *table, const char *interface, char ***script)
+/* An element that somebody else removes meanwhile would fail the script; so it is there for certain first. */
+static void stray_set(struct json_object *set, const char *table, const struct wanted *w, char ***script, char ***names)
 {
 	struct json_object *elements = NULL;
 	const char *name = NULL;
 
-	if (js_get_string(set, "name", &name, NULL) < 0 || !name ||
-	    js_get_array(set, "elem", &elements, NULL) < 0)
+	if (!nft_set_is_of_interfaces(set) || js_get_string(set, "name", &name, NULL) < 0 || !name ||
+	    (!w->interface && str_eq(name, "bridges")) || js_get_array(set, "elem", &elements, NULL) < 0)
 		return;
 	for (size_t i = 0; elements && i < json_object_array_length(elements); i++) {
-		struct json_object *element = json_object_array_get_idx(elements, i);
-		cleanup_free char *text = NULL;
+		cleanup_strv char **fields = nft_element_fields(json_object_array_get_idx(elements, i));
+		cleanup_free char *place = str_fmt("%s %s", table, name);
+		cleanup_free char *words = is_wanted(w, fields[0]) ? nft_element_words(place, fields) : NULL;
 
-		if (!str_eq(element_interface(element), interface))
+		if (!words)
 			continue;
-		text = element_text(element);
-		if (text)
-			strv_append_fmt(script, "delete element %s %s { %s }\n", table, name, text);
+		strv_append_fmt(script, "add element %s\ndelete element %s\n", words, words);
+		if (!strv_contains(*names, fields[0]))
+			strv_append(names, fields[0]);
 	}
 }
 
-/* All elements of the daemon's sets that name the interface: which there are only its plan would tell. */
-static int stray_elements(const char *family, const char *daemon_id, const char *interface, struct error **err)
+/* The wanted elements of the daemon's sets: which there are only the VMs' plans would tell. Names of interfaces, as they
+ * were found, are added to *ret. */
+static int stray_elements(const char *family, const char *daemon_id, const struct wanted *w, char ***ret, struct error **err)
 {
 	cleanup_free char *name = nft_table(daemon_id), *table = str_fmt("%s %s", family, name);
 	cleanup_free char *arguments = str_fmt("-j list table %s", table);
@@ -70,7 +65,7 @@ static int stray_elements(const char *family, const char *daemon_id, const char 
 
 		if (json_object_is_type(item, json_type_object) &&
 		    js_get_object(item, "set", &set, NULL) == 0 && set)
-			stray_set(set, table, interface, &script);
+			stray_set(set, table, w, &script, ret);
 	}
 	if (!script)
 		return 0;
@@ -81,10 +76,12 @@ static int stray_elements(const char *family, const char *daemon_id, const char 
 static int stray_link(const char *daemon_id, const struct link *link, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
+	const struct wanted w = {.interface = link->name};
+	cleanup_strv char **names = NULL;
 
 	if (!nl || links_delete(nl, link->index, err) < 0)
 		return -1;
-	return stray_elements(str_eq(link->kind, "veth") ? "ip" : "bridge", daemon_id, link->name, err);
+	return stray_elements(str_eq(link->kind, "veth") ? "ip" : "bridge", daemon_id, &w, &names, err);
 }
 
 int net_stray_down(const char *daemon_id, const char *vm, struct error **err)
@@ -106,4 +103,26 @@ int net_stray_down(const char *daemon_id, const char *vm, struct error **err)
 	if (r == 0)
 		r = netns_down(vm, alias, err);
 	return r < 0 ? error_wrap(err, "network of \"%s\"", vm) : 0;
+}
+
+/* The lock: a tap's rules are in force before it is there. */
+int net_elements_sweep(const char *daemon_id, char *const *keep, char ***ret, struct error **err)
+{
+	cleanup_close int lock = net_lock(err);
+	cleanup_netlink struct netlink *nl = lock < 0 ? NULL : netlink_open(err);
+	struct wanted w = {.keep = keep};
+	struct link *links;
+	int r;
+
+	*ret = NULL;
+	if (!nl || links_list(nl, &links, &w.nlinks, err) < 0)
+		return -1;
+	w.links = links;
+	r = stray_elements("ip", daemon_id, &w, ret, err);
+	if (r == 0)
+		r = stray_elements("bridge", daemon_id, &w, ret, err);
+	links_free(links, w.nlinks);
+	if (r < 0)
+		strv_free(ret);
+	return r;
 }

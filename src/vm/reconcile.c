@@ -38,6 +38,19 @@ static void look_add(struct look *l, const struct vm *vm, bool mend)
 	seen->mend = mend && vm->state != VM_STATE_STOPPED && network_job_recorded(&seen->net, vm, NULL) == 0 && seen->net.planned;
 }
 
+static void look_add_interfaces(struct look *l)
+{
+	struct network_job job;
+
+	for (const struct vm *vm = l->manager->vms; vm; vm = vm->next) {
+		if (network_job_recorded(&job, vm, NULL) < 0)
+			continue;
+		for (size_t i = 0; i < job.plan.nlinks; i++)
+			strv_append(&l->interfaces, job.plan.links[i].name);
+		network_job_clear(&job);
+	}
+}
+
 static struct look *look_new(struct manager *m)
 {
 	struct look *l = NEW(struct look);
@@ -56,6 +69,8 @@ static struct look *look_new(struct manager *m)
 			look_add(l, vm, n <= RECONCILE_MENDS || (i + n - m->mend_next % n) % n < RECONCILE_MENDS);
 	}
 	m->mend_next += RECONCILE_MENDS;
+	if (l->all_groups)
+		look_add_interfaces(l);
 	return l;
 }
 
@@ -164,6 +179,8 @@ static void reconcile_done(void *arg, const struct error *error)
 			reconcile_vm(m, &l->vms[i]);
 		for (char **name = l->mended; name && *name; name++)
 			log_warn("network of host group \"%s\": something else had removed its bridge or rules; they are back", *name);
+		for (char **name = l->swept; name && *name; name++)
+			log_warn("interface %s is gone and no VM of this daemon has it: its rules are removed", *name);
 		for (char **name = l->strays; name && *name; name++)
 			reconcile_stray(m, *name);
 		for (char **name = l->unknown; name && *name; name++)

@@ -11,7 +11,7 @@
 
 enum {
 	RECONCILE_MS = 30 * 1000,  /* from the end of a look to the next; $SLICER_RECONCILE_MS, for tests */
-	RECONCILE_GROUPS = 10,     /* looks from one full check of the groups' networks, which runs nft, to the next */
+	RECONCILE_GROUPS = 10,     /* looks from one full check of the groups' networks and rules, which runs nft, to the next */
 	RECONCILE_MENDS = 64,      /* VMs whose network is checked in one look; all have their turn */
 };
 
@@ -37,9 +37,11 @@ struct look {
 	struct look_vm *vms;
 	size_t nvms;
 	char **known;              /* names of all VMs, and those that are left alone */
+	char **interfaces;         /* those that the records of all VMs name; with all_groups only */
 	char **tried;              /* groups whose network was made anew because of a VM's */
 	/* What was found. */
 	char **mended;             /* those of them of which something had been removed, and is back */
+	char **swept;              /* interfaces that were gone and named by rules, which are gone as well now */
 	char **strays;             /* names of VMs that are not known: nothing of theirs is worth keeping */
 	char **unknown;            /* the same with a record or a disk */
 	struct error *groups;      /* why a group's network cannot be put right */

@@ -113,6 +113,13 @@ static void look_at_groups(struct look *l, const struct found *f)
 	}
 }
 
+/* Of VMs of which nothing else is left: what a crash between two steps, or somebody who removed an interface, leaves. */
+static void look_at_rules(struct look *l)
+{
+	if (l->all_groups && !l->groups)
+		net_elements_sweep(l->options->daemon_id, l->interfaces, &l->swept, &l->groups);
+}
+
 int reconcile_look(struct look *l, struct error **err)
 {
 	struct found f = {0};
@@ -122,6 +129,7 @@ int reconcile_look(struct look *l, struct error **err)
 		look_at_groups(l, &f);
 		for (size_t i = 0; i < l->nvms; i++)
 			look_at_vm(l, &l->vms[i], &f);
+		look_at_rules(l);
 		look_for_strangers(l, f.run_dirs);
 		look_for_strangers(l, f.state_dirs);
 		look_for_strangers(l, f.cgroups);
@@ -145,6 +153,8 @@ void look_free(struct look **lp)
 	}
 	free(l->vms);
 	strv_free(&l->known);
+	strv_free(&l->interfaces);
+	strv_free(&l->swept);
 	strv_free(&l->tried);
 	strv_free(&l->mended);
 	strv_free(&l->strays);

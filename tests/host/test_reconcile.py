@@ -212,3 +212,64 @@ def test_taps_of_nobody(space, bridged):
     looks(d)
     links = space.links()
     assert f"{TAP}8" in links and f"{TAP}7" in links
+
+
+def link_names(space):
+    return {link["ifname"] for link in json.loads(space.run("ip", "-j", "link"))}
+
+
+@pytest.mark.parametrize("kind", ["veth", "macvtap"])
+def test_links_of_nobody(space, bridged, kind):
+    d = bridged
+    vm = d.client.create(d.group)["hostname"]
+    ours, other, foreign, unnamed, someones = "xours", "xother", "xforeign", "xunnamed", "xsome"
+    marks = {ours: f"slicer:{d.id}:{d.group}-9", other: f"slicer:other-123456:{d.group}-9", foreign: f"{d.id}:{d.group}-9",
+             unnamed: f"slicer:{d.id}:", someones: f"slicer:{d.id}:{vm}"}
+    for name, mark in marks.items():
+        veth = f"{name}d" if kind == "macvtap" else name
+        space.run("ip", "link", "add", veth, "type", "veth", "peer", "name", f"{name}p")
+        if kind == "macvtap":
+            space.run("ip", "link", "add", "link", veth, "name", name, "type", "macvtap")
+        space.run("ip", "link", "set", name, "alias", mark)
+    until(lambda: ours not in link_names(space), 10)
+    looks(d)
+    assert set(marks) - {ours} <= link_names(space), "what is another's, nobody's, or a VM's stays"
+    assert statuses(d) == {vm: "Running"}
+
+
+def elements(space, family, table):
+    listed = json.loads(space.run("nft", "-j", "list", "table", family, table))["nftables"]
+    return {(o["set"]["name"], str(e)) for o in listed if "set" in o for e in o["set"].get("elem", [])}
+
+
+def test_rules_of_nobody(space, bridged):
+    """Elements that name an interface which is gone, as a crash between two steps leaves them."""
+    d = bridged
+    vm, other = (d.client.create(d.group)["hostname"] for _ in range(2))
+    table = f"slicer_{d.id}"
+    space.run("ip", "link", "del", f"{TAP}2")  # of a VM that runs
+    until(lambda: f"its interface {TAP}2 is gone" in d.log_text(), 10)
+    good = {family: elements(space, family, table) for family in ("ip", "bridge")}
+    assert any(f"{TAP}2" in text for _, text in good["bridge"]) and any(BRIDGE in text for _, text in good["ip"])
+    alike = f"""
+        add table ip slicer_other-123456
+        add set ip slicer_other-123456 isolated {{ type ifname; }}
+        add element ip slicer_other-123456 isolated {{ "gone0" }}
+        add table bridge mine
+        add set bridge mine ports {{ type ifname; elements = {{ "gone1" }} }}"""
+    space.run("nft", "-f", "-", input=f"""{alike}
+        add element bridge {table} ports {{ "gone1", "lo" }}
+        add element bridge {table} macs {{ "gone1" . 02:00:00:00:00:01 }}
+        add element bridge {table} addresses {{ "gone1" . 10.77.3.99, "gone2" . 10.77.3.98 }}
+        add element ip {table} isolated {{ "gone0" }}
+        add element ip {table} addresses {{ "gone0" . 169.254.7.2 }}""")
+    good["bridge"].add(("ports", "lo"))  # is there
+    until(lambda: {family: elements(space, family, table) for family in good} == good, 20)
+    until(lambda: all(f"interface gone{n} is gone" in d.log_text() for n in range(3)), 5)
+    assert elements(space, "ip", "slicer_other-123456") == {("isolated", "gone0")}
+    assert elements(space, "bridge", "mine") == {("ports", "gone1")}
+    assert statuses(d) == {vm: "Running", other: "Running"}
+    space.run("nft", "delete", "table", "ip", "slicer_other-123456")
+    space.run("nft", "delete", "table", "bridge", "mine")
+    d.client.remove(other)
+    assert not any(f"{TAP}2" in text for _, text in elements(space, "bridge", table))
