@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/endpoint.h"
 
+#include <arpa/inet.h>
 #include <sys/stat.h>
 
 #include "base/fs.h"
@@ -90,6 +91,13 @@ int endpoint_parse_url(const char *url, struct endpoint *ret, struct error **err
 	ret->socket_path = expand_home(trimmed);
 	ret->shown = str_dup(ret->socket_path);
 	return 0;
+}
+
+bool endpoint_has_name(const struct endpoint *e)
+{
+	struct in_addr addr;
+
+	return e->host && !str_eq(e->host, "localhost") && inet_pton(AF_INET, e->host, &addr) != 1;
 }
 
 static int find_url(const struct parsed *args, const char *otherwise, struct endpoint *ret, struct error **err)

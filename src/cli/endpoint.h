@@ -20,6 +20,9 @@ void endpoint_clear(struct endpoint *e);
  * http://HOST[:PORT][/ignored], "http://" may be missing. Fills socket_path or host and port, and shown. ERR_INVALID. */
 int endpoint_parse_url(const char *url, struct endpoint *ret, struct error **err);
 
+/* Must a name be asked for, of resolvers that may not answer for long? Not of sockets, IPv4 addresses and localhost. */
+bool endpoint_has_name(const struct endpoint *e);
+
 /* --url, SLICER_URL, `otherwise` (may be NULL), ./slicer.sock if there is one, http://127.0.0.1:8080; --token, --token-file, SLICER_TOKEN,
  * SLICER_TOKEN_FILE, /var/lib/slicer/auth/token if it can be read. */
 int endpoint_find(const struct parsed *args, const char *otherwise, struct endpoint *ret, struct error **err);

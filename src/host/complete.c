@@ -79,6 +79,7 @@ static void print_name(const char *name, const char *suffix)
 		printf("%s%s\n", name, suffix);
 }
 
+/* Nor does it wait for resolvers, which know no deadline: a shell stands still meanwhile. */
 static struct json_object *ask_daemon(const struct place *at, const char *target)
 {
 	cleanup_parsed struct parsed p = {.dashes = -1, .tables = {connection_options, NULL}};
@@ -87,7 +88,9 @@ static struct json_object *ask_daemon(const struct place *at, const char *target
 
 	if (at->connection && options_parse(&p, at->connection, &pos, false, 0, NULL))
 		return NULL;
-	return client_open(&c, &p, NULL) ? NULL : client_json(&c, "GET", target, NULL, DAEMON_MS, NULL);
+	if (client_open(&c, &p, NULL) || endpoint_has_name(&c.endpoint))
+		return NULL;
+	return client_json(&c, "GET", target, NULL, DAEMON_MS, NULL);
 }
 
 static void print_of_daemon(const struct place *at, const char *target, const char *member, const char *suffix)

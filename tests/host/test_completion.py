@@ -64,6 +64,29 @@ def test_files_are_left_to_bash(bash):
     assert bash("up", "vm.ya") == [] and bash("new", "x", "--userdata-file", "se") == []
 
 
+def test_a_shell_does_not_wait_for_resolvers(space, tmp_path):
+    """None that answers: packets to it go nowhere."""
+    space.run("ip", "link", "add", "dns0", "type", "veth", "peer", "name", "dns1")
+    for link in ("dns0", "dns1"):
+        space.run("ip", "link", "set", link, "up")
+    space.run("ip", "addr", "add", "192.0.2.2/24", "dev", "dns0")
+    space.run("ip", "neigh", "add", "192.0.2.1", "lladdr", "02:00:00:00:00:01", "dev", "dns0")
+    resolv = tmp_path / "resolv.conf"
+    resolv.write_text("nameserver 192.0.2.1\noptions timeout:30 attempts:5\n")
+    there = [*space.prefix, "unshare", "--mount", "sh", "-c", f"mount --bind {resolv} $(realpath /etc/resolv.conf); exec \"$@\"", "sh"]
+
+    def runs(*words, seconds):
+        return subprocess.run(["timeout", "-s", "KILL", str(seconds), *there, *map(str, words)], check=False, capture_output=True, text=True,
+                              timeout=60)
+
+    assert runs("getent", "ahosts", "vm.example.org", seconds=2).returncode == -9, "it is waited for"
+    for url in ("vm.example.org", "http://vm.example.org:8080"):
+        done = runs(SLICER, "complete", "--", "vm", "exec", "--url", url, seconds=25)
+        assert done.returncode == 0 and "--uid" in done.stdout, done
+    done = runs(SLICER, "complete", "--", "vm", "exec", "--url", "http://192.0.2.3", seconds=25)  # the address of nobody
+    assert done.returncode == 0 and "--uid" in done.stdout, done
+
+
 def test_a_daemon_that_means_harm(bash):
     with FakeApi() as api:
         api.routes["GET", "/nodes"] = 200, '[{"hostname": "$(touch x)"}, {"hostname": "a b"}, {"hostname": 5}, {}, {"hostname": "vm-1"}]'

@@ -163,11 +163,28 @@ static void test_foreign_host(void **state)
 	assert_null(e.token);
 }
 
+static void test_has_name(void **state)
+{
+	static const struct {
+		const char *url;
+		bool has;
+	} rows[] = {{"/run/api.sock", false}, {"http://127.0.0.1:8080", false}, {"192.0.2.1", false}, {"localhost:9", false},
+		    {"http://vm.example.org", true}, {"x", true}, {"192.0.2.1.example", true}, {"127.1", true}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		cleanup_endpoint struct endpoint e = {0};
+
+		assert_int_equal(endpoint_parse_url(rows[i].url, &e, NULL), 0);
+		assert_int_equal(endpoint_has_name(&e), rows[i].has);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_sockets),	   cmocka_unit_test(test_http),	      cmocka_unit_test(test_bad_urls),
-		cmocka_unit_test(test_precedence), cmocka_unit_test(test_bad_tokens), cmocka_unit_test(test_foreign_host),
+		cmocka_unit_test(test_has_name),   cmocka_unit_test(test_precedence), cmocka_unit_test(test_bad_tokens),
+		cmocka_unit_test(test_foreign_host),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
