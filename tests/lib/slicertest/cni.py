@@ -13,9 +13,11 @@ PTP_LIST = {"cniVersion": "0.4.0", "name": "ptp", "plugins": [
     {"type": "ptp", "ipMasq": True,
      "ipam": {"type": "host-local", "subnet": "10.92.0.0/24", "routes": [{"dst": "0.0.0.0/0"}]}}]}
 
-SCRIPT = """
-mkdir -p /etc/cni/net.d /var/lib/cni /run/netns
-for d in /etc/cni/net.d /var/lib/cni; do mount -t tmpfs t $d; done
+STATE = ("/etc/cni/net.d", "/var/lib/cni")  # of whatever makes or uses networks
+
+SCRIPT = f"""
+mkdir -p /run/netns
+for d in {' '.join(STATE)}; do mount -t tmpfs t $d; done
 mount -t sysfs s /sys
 ip link set lo up
 ip link add uplink0 type veth peer name wire0
@@ -59,17 +61,28 @@ class CniHost:
 
 
 @contextlib.contextmanager
-def cni_host():
+def state_directories():
+    """They are there, to be mounted on; those that were not go again."""
     made = [path for path in ("/etc/cni/net.d", "/etc/cni", "/var/lib/cni") if not os.path.exists(path)]
-    process = subprocess.Popen(["unshare", "-n", "-m", "--propagation", "private", "sh", "-ec", SCRIPT],
-                               stdout=subprocess.PIPE, text=True)
+    for path in STATE:
+        os.makedirs(path, exist_ok=True)
     try:
-        assert process.stdout.readline() == "ready\n"
-        yield CniHost(process)
+        yield STATE
     finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
         for path in made:
             with contextlib.suppress(OSError):
                 os.rmdir(path)
+
+
+@contextlib.contextmanager
+def cni_host():
+    with state_directories():
+        process = subprocess.Popen(["unshare", "-n", "-m", "--propagation", "private", "sh", "-ec", SCRIPT],
+                                   stdout=subprocess.PIPE, text=True)
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield CniHost(process)
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()

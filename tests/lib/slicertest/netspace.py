@@ -105,12 +105,13 @@ for source in sys.argv[2:]:
 
 
 class Space:
-    """A network namespace, by a process that lives in it. The first has mounts of its own as well, and a /run."""
+    """A network namespace, by a process that lives in it. The first has mounts of its own as well: empty directories, and the
+    sysfs of its network."""
 
-    def __init__(self, stack, outer=None):
+    def __init__(self, stack, outer=None, empty=("/run",)):
         inside = [] if outer is None else ["nsenter", "-t", str(outer.pid), "-m"]
         mounts = ["-m", "--propagation", "private"] if outer is None else []
-        script = "mount -t tmpfs none /run; " if outer is None else ""
+        script = "".join(f"mount -t tmpfs none {d}; " for d in empty) + "mount -t sysfs none /sys; " if outer is None else ""
         self.process = subprocess.Popen(
             [*inside, "unshare", "-n", *mounts, "sh", "-c", f"{script}ip link set lo up; echo ready; exec sleep 1000"],
             stdout=subprocess.PIPE, text=True)
@@ -208,9 +209,9 @@ def arrived(space, sender, target, sources):
 
 
 class World:
-    def __init__(self, stack, directory):
+    def __init__(self, stack, directory, empty=("/run",)):
         self.stack, self.dir = stack, directory
-        self.host = Space(stack)
+        self.host = Space(stack, empty=empty)
         self.lan = Space(stack, outer=self.host)
         self.host.ip(f"link add eth0 type veth peer name eth0 netns {self.lan.pid}", "addr add 10.99.0.2/24 dev eth0",
                      "link set eth0 up", "route add default via 10.99.0.1")
@@ -219,10 +220,10 @@ class World:
         self.lan.serve(stack)
         self.before = self.host.state()
 
-    def config(self, name, *groups):
+    def config(self, name, *groups, **more):
         """Of one daemon; groups are dictionaries as in the YAML, which JSON is a part of."""
         path = self.dir / f"{name}.yaml"
-        path.write_text(json.dumps({"config": {"host_groups": list(groups)}}))
+        path.write_text(json.dumps({"config": {"host_groups": list(groups), **more}}))
         return path
 
     def netrun(self, *args, check=True, prefix=(), **kwargs):
