@@ -311,6 +311,7 @@ static int launch_plan_network(struct network_job *ret, struct vm *vm)
 		return 0;
 	network_job_clear(ret);
 	vm_note_error(vm, "network: %s", error_message(error));
+	vm->last_error_code = error->code;
 	log_error("[%s] %s", vm->hostname, vm->last_error);
 	return -1;
 }

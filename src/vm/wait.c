@@ -74,11 +74,18 @@ static bool waiter_is_hopeless(const struct vm *vm, enum vm_wait_for what)
 	       (vm->state == VM_STATE_STOPPING || vm->state == VM_STATE_STOPPED || vm->state == VM_STATE_DELETING);
 }
 
-/* Of a failed launch only what a client can act upon; that a file of ours is missing is not its 404. */
+/* Of a failed launch only what a client can act upon (somebody else has the interface, say); that a file of ours is missing
+ * is not its 404. */
 static enum error_code waiter_code(const struct vm *vm)
 {
-	return vm->last_error_code == ERR_NO_SPACE || vm->last_error_code == ERR_UNAVAILABLE ? vm->last_error_code
-											     : ERR_INTERNAL;
+	switch (vm->last_error_code) {
+	case ERR_CONFLICT:
+	case ERR_NO_SPACE:
+	case ERR_UNAVAILABLE:
+		return vm->last_error_code;
+	default:
+		return ERR_INTERNAL;
+	}
 }
 
 void waiters_check(struct vm *vm)

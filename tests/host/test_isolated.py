@@ -142,7 +142,7 @@ def test_a_name_that_is_taken(isolated):
     sh("ip", "netns", "add", f"{d.group}-1")
     try:
         made = d.client.request("POST", f"/hostgroup/{d.group}/nodes", json={})
-        assert made.status == 500 and "and it is not this VM's" in made.text, made.text
+        assert made.status == 409 and "and it is not this VM's" in made.text, made.text
         assert (SPACES / f"{d.group}-1").exists() and d.client.nodes() == []
     finally:
         sh("ip", "netns", "del", f"{d.group}-1")
