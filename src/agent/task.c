@@ -4,18 +4,18 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <linux/magic.h>
-#include <linux/sched.h>
 #include "base/fs.h"
 #include "base/str.h"
 #include "agent/task_child.h"
+#include "agent/vfork.h"
 
 #define CGROUP_ROOT "/sys/fs/cgroup"
 #define CGROUP_BASE CGROUP_ROOT "/slicer"
@@ -42,7 +42,20 @@ struct task_factory {
 	bool cgroups;
 	unsigned next;         /* names of cgroups */
 	bool moved;            /* we are in a cgroup of our own */
+	sigset_t ignored;      /* what children must not inherit */
+	void *stack;           /* of children that share our memory; NULL: no memory for one */
 };
+
+static void find_ignored(sigset_t *ret)
+{
+	struct sigaction sa;
+
+	sigemptyset(ret);
+	for (int i = 1; i < NSIG; i++) {
+		if (sigaction(i, NULL, &sa) == 0 && sa.sa_handler == SIG_IGN)
+			sigaddset(ret, i);
+	}
+}
 
 struct task_factory *task_factory_new(struct loop *loop, struct task_table *table, bool cgroups)
 {
@@ -51,6 +64,8 @@ struct task_factory *task_factory_new(struct loop *loop, struct task_table *tabl
 	f->loop = loop;
 	f->table = table;
 	f->cgroups = cgroups;
+	f->stack = vfork_stack_new();
+	find_ignored(&f->ignored);
 	return f;
 }
 
@@ -165,46 +180,61 @@ static void on_exit_of_child(void *arg, int status)
 		destroy(t);
 }
 
-/* Into the cgroup from its first instruction, where the kernel can (clone3(2), Linux 5.7): moving a process there waits for all
- * CPUs, longer than all the rest of a start. This process has one thread, so that no lock is left held; but libc does not
- * know of the new one, which is for those only that exec. *ret_inside: it is in there. */
-static pid_t fork_into(const char *cgroup, bool *ret_inside)
+/* The usual way of a command: it begins in its cgroup, where moving it would wait for all CPUs, longer than all the rest of a
+ * start, and without a copy of our memory. When the child becomes another user, the kernel marks that memory as none that users
+ * may trace (ptrace(2), "dumpable"; unless fs.suid_dumpable is 1, which opens every set-user-ID program). ENOSYS: not here, or not
+ * for this task. */
+static pid_t start_shared(struct task *t, struct task_start *start)
 {
-	cleanup_close int dir = cgroup ? open(cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
-	struct clone_args args = {.flags = CLONE_INTO_CGROUP, .exit_signal = SIGCHLD, .cgroup = (uint64_t)dir};
-	pid_t pid = dir < 0 ? -1 : (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	cleanup_close int dir = t->cgroup ? open(t->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
 
-	*ret_inside = pid >= 0;
-	return pid >= 0 ? pid : fork();
+	errno = ENOSYS;
+	if (start->spec->work || !t->factory->stack || (t->cgroup && dir < 0))
+		return -1;
+	start->ignored = &t->factory->ignored;
+	return vfork_into(dir, t->factory->stack, task_child_run, start);
 }
 
-static pid_t fork_child(struct task *t, const struct task_spec *spec, struct error **err)
+/* Everywhere, and for what goes on running in our memory. */
+static pid_t start_forked(struct task *t, struct task_start *start)
 {
 	cleanup_free char *procs = t->cgroup ? str_fmt("%s/cgroup.procs", t->cgroup) : NULL;
-	struct task_failure failure = {0};
-	bool inside = false;
 	int report[2];
 	pid_t pid;
 	ssize_t n;
 
 	if (pipe2(report, O_CLOEXEC) < 0)
-		return error_errno(err, errno, "cannot make a pipe");
-	pid = fork_into(spec->work ? NULL : t->cgroup, &inside);
+		return -1;
+	start->procs = procs;
+	start->ignored = NULL;
+	start->report = report[1];
+	pid = fork();
 	if (pid == 0)
-		task_child_run(spec, inside ? NULL : procs, report[1]);
+		task_child_run(start);
 	close(report[1]);
-	if (pid < 0) {
-		close(report[0]);
-		return error_errno(err, errno, "cannot fork");
+	if (pid > 0) {
+		do {
+			n = read(report[0], &start->failure, sizeof(start->failure));
+		} while (n < 0 && errno == EINTR);
 	}
-	do {
-		n = read(report[0], &failure, sizeof(failure));
-	} while (n < 0 && errno == EINTR);
 	close(report[0]);
-	if (n <= 0)
+	return pid;
+}
+
+static pid_t start_child(struct task *t, const struct task_spec *spec, struct error **err)
+{
+	struct task_start start = {.spec = spec, .report = -1};
+	pid_t pid = start_shared(t, &start);
+
+	if (pid < 0 && errno == ENOSYS)
+		pid = start_forked(t, &start);
+	task_start_clear(&start);
+	if (pid < 0)
+		return error_errno(err, errno, "cannot fork");
+	if (start.failure.number == 0)
 		return pid;
 	waitpid(pid, NULL, 0);
-	return error_errno(err, failure.number, "%s", task_failure_text(&failure, spec));
+	return error_errno(err, start.failure.number, "%s", task_failure_text(&start.failure, spec));
 }
 
 struct task *task_start(struct task_factory *f, const struct task_spec *spec, child_fn *exited, void *arg,
@@ -220,7 +250,7 @@ struct task *task_start(struct task_factory *f, const struct task_spec *spec, ch
 	t->slot = -1;
 	t->cgroup = new_cgroup(f);
 	LIST_INSERT_HEAD(&f->tasks, t, link);
-	t->pid = fork_child(t, spec, err);
+	t->pid = start_child(t, spec, err);
 	if (t->pid < 0) {
 		destroy(t);
 		return NULL;
@@ -288,6 +318,8 @@ void task_factory_free(struct task_factory **f)
 			(*f)->table->pids[t->slot] = 0;
 		destroy(t);
 	}
+	if ((*f)->stack)
+		munmap((*f)->stack, VFORK_STACK);
 	free(TAKE_PTR(*f));
 }
 

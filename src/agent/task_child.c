@@ -68,13 +68,15 @@ char *task_find_program(const char *name, char *const *env)
 	return NULL;
 }
 
-static void reset_signals(void)
+static void reset_signals(const sigset_t *ignored)
 {
 	struct sigaction sa = {.sa_handler = SIG_DFL};
 	sigset_t none;
 
-	for (int i = 1; i < NSIG; i++)
-		sigaction(i, &sa, NULL);
+	for (int i = 1; i < NSIG; i++) {
+		if (!ignored || sigismember(ignored, i) == 1)
+			sigaction(i, &sa, NULL);
+	}
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 }
@@ -106,7 +108,8 @@ static int place_fds(const struct task_spec *spec, int *report)
 {
 	int moved[4] = {-1, -1, -1, -1};
 
-	*report = fcntl(*report, F_DUPFD_CLOEXEC, 10);
+	if (*report >= 0)
+		*report = fcntl(*report, F_DUPFD_CLOEXEC, 10);
 	for (int i = 0; i < 3; i++) {
 		int from = spec->fds[i] >= 0 ? spec->fds[i] : open("/dev/null", O_RDWR | O_CLOEXEC);
 
@@ -125,62 +128,71 @@ static int place_fds(const struct task_spec *spec, int *report)
 	return 0;
 }
 
-static void fail(int report, enum step step)
+static void fail(struct task_start *s, enum step step)
 {
 	struct task_failure f = {.number = errno, .step = (int)step};
 
-	if (write(report, &f, sizeof(f)) < 0)
+	s->failure = f;
+	if (s->report >= 0 && write(s->report, &f, sizeof(f)) < 0)
 		_exit(126);
 	_exit(127);
 }
 
-static void exec_program(const struct task_spec *spec)
+static void exec_program(struct task_start *s)
 {
-	char *program = task_find_program(spec->argv[0], spec->env);
+	const struct task_spec *spec = s->spec;
 
-	if (!program)
+	s->program = task_find_program(spec->argv[0], spec->env);
+	if (!s->program)
 		return;
-	execve(program, spec->argv, spec->env);
+	execve(s->program, spec->argv, spec->env);
 	if (errno == ENOEXEC) { /* a script without "#!": as execvp(3) does */
-		cleanup_strv char **argv = NULL;
-
-		strv_append(&argv, "/bin/sh");
-		strv_append(&argv, program);
+		strv_append(&s->script, "/bin/sh");
+		strv_append(&s->script, s->program);
 		for (char *const *a = spec->argv + 1; *a; a++)
-			strv_append(&argv, *a);
-		execve("/bin/sh", argv, spec->env);
+			strv_append(&s->script, *a);
+		execve("/bin/sh", s->script, spec->env);
 	}
 }
 
-static void run_work(const struct task_spec *spec, int report)
+void task_start_clear(struct task_start *s)
 {
-	close(report); /* the parent goes on */
-	close_range(TASK_CTL_FD + 1, ~0U, 0);
-	_exit(spec->work(spec->arg));
+	free(TAKE_PTR(s->program));
+	strv_free(&s->script);
 }
 
-void task_child_run(const struct task_spec *spec, const char *procs, int report)
+static void run_work(const struct task_start *s)
 {
+	close(s->report); /* the parent goes on */
+	close_range(TASK_CTL_FD + 1, ~0U, 0);
+	_exit(s->spec->work(s->spec->arg));
+}
+
+void task_child_run(void *start)
+{
+	struct task_start *s = start;
+	const struct task_spec *spec = s->spec;
+
 	setsid();
-	reset_signals();
-	if (procs)
-		write_file(procs, "0");
+	reset_signals(s->ignored);
+	if (s->procs)
+		write_file(s->procs, "0");
 	set_limits();
 	umask(022);
-	if (place_fds(spec, &report) < 0)
-		fail(report, STEP_FDS);
+	if (place_fds(spec, &s->report) < 0)
+		fail(s, STEP_FDS);
 	if (spec->tty && ioctl(0, TIOCSCTTY, 0) < 0)
-		fail(report, STEP_TTY);
+		fail(s, STEP_TTY);
 	errno = user_become(spec->user, spec->gid);
 	if (errno)
-		fail(report, STEP_USER);
+		fail(s, STEP_USER);
 	if (spec->work)
-		run_work(spec, report);
+		run_work(s);
 	/* After the change of identity, which clears it: ends the task if the server dies. */
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (spec->cwd && chdir(spec->cwd) < 0)
-		fail(report, STEP_CWD);
-	exec_program(spec);
-	fail(report, STEP_EXEC);
+		fail(s, STEP_CWD);
+	exec_program(s);
+	fail(s, STEP_EXEC);
 	_exit(127);
 }

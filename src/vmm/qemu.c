@@ -213,10 +213,12 @@ static char *qemu_kernel_line(const struct vmm_spec *spec, const struct qemu_mac
 
 	/* Emulated guests that boot at the same time cannot calibrate their TSC against the PIT,
 	 * and hang; they see the host's counter, so the host can tell them. lpj is for 250 Hz, as
-	 * in Debian's and Ubuntu's kernels. Never under KVM: there the guest has a better clock,
+	 * in Debian's and Ubuntu's kernels. tsc=reliable: a busy host delivers ticks late, which the
+	 * kernel's watchdog takes for a wrong TSC; what is left then is a clock of 4 ms, read by
+	 * system calls, with timers no finer. Never under KVM: there the guest has a better clock,
 	 * and a wrong value makes its time run wrong. */
 	if (m->x86 && spec->probe->accel == VMM_ACCEL_TCG && khz)
-		clock = str_fmt(" tsc_early_khz=%" PRIu64 " no_timer_check lpj=%" PRIu64, khz,
+		clock = str_fmt(" tsc_early_khz=%" PRIu64 " tsc=reliable no_timer_check lpj=%" PRIu64, khz,
 				khz * 1000 / 250);
 	return str_fmt(
 	    "console=%s%s panic=-1 quiet fstab=no net.ifnames=0 ipv6.disable_ipv6=1%s%s%s",

@@ -51,6 +51,7 @@ def test_root_is_an_overlay_with_room(api, vm):
 def test_clock_cpu_and_memory(api, vm):
     assert abs(int(sh(api, vm, "date +%s")) - time.time()) < 3
     assert sh(api, vm, "nproc") == "1"
+    assert sh(api, vm, "cat /sys/devices/system/clocksource/clocksource0/current_clocksource") in ("tsc", "kvm-clock")
     kib = int(re.search(r"MemTotal:\s+(\d+)", sh(api, vm, "cat /proc/meminfo")).group(1))
     assert 180 * 1024 < kib <= 256 * 1024
     start, first = time.time(), int(sh(api, vm, "date +%s%N || date +%s000000000")[:10])

@@ -91,6 +91,15 @@ def test_spawn_failure_is_one_frame(api, vm):
     assert run(api, vm, "true", cwd="/no/such/dir").error
 
 
+def test_a_script_without_an_interpreter_line_is_the_shells(fake, api, vm):
+    script = fake.dir / "script"
+    script.write_text("echo $0 $1\n")
+    script.chmod(0o755)
+    assert run(api, vm, str(script), "there").stdout.decode() == f"{script} there\n"
+    script.write_text("")
+    assert run(api, vm, str(script), "there").exit_code == 0
+
+
 def test_buffered(api, vm):
     answer = api.post(f"/vm/{vm}/exec", {"cmd": "sh", "args": ["-c", "echo o; echo e >&2; exit 3"], "buffered": True})
     assert answer.status == 200 and answer.headers["content-type"].startswith("application/json")
