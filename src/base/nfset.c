@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <arpa/inet.h>
+#include <endian.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
@@ -45,8 +46,11 @@ static void message_init(struct request *req, uint16_t type, uint16_t flags, uin
 	memcpy(req->room, &head, sizeof(head));
 }
 
-static void message_element(struct request *req, const char *table, const struct nfset_element *e)
+typedef void message_fn(struct request *req, const char *table, const void *what);
+
+static void message_element(struct request *req, const char *table, const void *what)
 {
+	const struct nfset_element *e = what;
 	size_t list, item, key;
 
 	request_attr_string(req, NFTA_SET_ELEM_LIST_TABLE, table);
@@ -56,8 +60,51 @@ static void message_element(struct request *req, const char *table, const struct
 	key = request_nest_begin(req, NFTA_SET_ELEM_KEY);
 	request_attr(req, NFTA_DATA_VALUE, e->key, e->key_len);
 	request_nest_end(req, key);
+	if (e->object)
+		request_attr_string(req, NFTA_SET_ELEM_OBJREF, e->object);
 	request_nest_end(req, item);
 	request_nest_end(req, list);
+}
+
+static void request_attr_be64(struct request *req, uint16_t type, uint64_t value)
+{
+	value = htobe64(value);
+	request_attr(req, type, &value, sizeof(value));
+}
+
+static void message_limit(struct request *req, const char *table, const void *what)
+{
+	const struct nfset_limit *l = what;
+	size_t data;
+
+	request_attr_string(req, NFTA_OBJ_TABLE, table);
+	request_attr_string(req, NFTA_OBJ_NAME, l->name);
+	request_attr_u32(req, NFTA_OBJ_TYPE, htonl(NFT_OBJECT_LIMIT));
+	data = request_nest_begin(req, NFTA_OBJ_DATA);
+	request_attr_be64(req, NFTA_LIMIT_RATE, l->rate);
+	request_attr_be64(req, NFTA_LIMIT_UNIT, 1);
+	request_attr_u32(req, NFTA_LIMIT_BURST, htonl(l->burst));
+	request_attr_u32(req, NFTA_LIMIT_TYPE, htonl(l->bytes ? NFT_LIMIT_PKT_BYTES : NFT_LIMIT_PKTS));
+	request_attr_u32(req, NFTA_LIMIT_FLAGS, htonl(NFT_LIMIT_F_INV));
+	request_nest_end(req, data);
+}
+
+/* What one batch is about: `n` things of `size` bytes each. */
+struct things {
+	const void *list;
+	size_t n, size;
+	message_fn *message;
+	uint16_t add, remove; /* types of messages */
+};
+
+static struct things things_elements(const struct nfset_element *list, size_t n)
+{
+	return (struct things){list, n, sizeof(*list), message_element, NFT_MSG_NEWSETELEM, NFT_MSG_DELSETELEM};
+}
+
+static struct things things_limits(const struct nfset_limit *list, size_t n)
+{
+	return (struct things){list, n, sizeof(*list), message_limit, NFT_MSG_NEWOBJ, NFT_MSG_DELOBJ};
 }
 
 /* A batch under construction: what one sendto() carries. */
@@ -107,21 +154,20 @@ static int batch_wait(struct netlink *nl, const struct batch *b)
 	return 0;
 }
 
-static int change(struct netlink *nl, uint16_t type, uint8_t family, const char *table,
-		  const struct nfset_element *elements, size_t n)
+static int change(struct netlink *nl, uint16_t type, uint8_t family, const char *table, struct things t)
 {
-	uint16_t flags = NLM_F_ACK | (type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0);
+	uint16_t flags = NLM_F_ACK | (type == t.add ? NLM_F_CREATE : 0);
 	cleanup_free char *data = NULL;
 	struct batch b = {.first = nl->seq + 2};
 	struct request req;
 	int r;
 
-	b.last = b.first + (uint32_t)n - 1;
+	b.last = b.first + (uint32_t)t.n - 1;
 	message_init(&req, NFNL_MSG_BATCH_BEGIN, 0, AF_UNSPEC, 0);
 	batch_add(&b, &req, b.first - 1);
-	for (size_t i = 0; i < n; i++) {
+	for (size_t i = 0; i < t.n; i++) {
 		message_init(&req, type, flags, family, NFNL_SUBSYS_NFTABLES);
-		message_element(&req, table, &elements[i]);
+		t.message(&req, table, (const char *)t.list + i * t.size);
 		batch_add(&b, &req, b.first + (uint32_t)i);
 	}
 	message_init(&req, NFNL_MSG_BATCH_END, 0, AF_UNSPEC, 0);
@@ -141,38 +187,62 @@ static struct netlink *open_table(const char *table, size_t n, struct error **er
 	return netlink_open_protocol(NETLINK_NETFILTER, err);
 }
 
+/* `what`: of the first, for the message. */
+static int add(uint8_t family, const char *table, struct things t, const char *what, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = open_table(table, t.n, err);
+	int r;
+
+	if (!nl)
+		return -1;
+	r = change(nl, t.add, family, table, t);
+	if (r < 0)
+		return error_errno(err, -r, "cannot add to the nftables %s of table %s", what, table);
+	return 0;
+}
+
+/* One by one: a missing one must not keep the others. */
+static int delete(uint8_t family, const char *table, struct things t, const char *what, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = open_table(table, t.n, err);
+
+	if (!nl)
+		return -1;
+	for (size_t i = 0; i < t.n; i++) {
+		struct things one = t;
+		int r;
+
+		one.list = (const char *)t.list + i * t.size;
+		one.n = 1;
+		r = change(nl, t.remove, family, table, one);
+		if (r < 0 && r != -ENOENT)
+			return error_errno(err, -r, "cannot remove from the nftables %s of table %s", what, table);
+	}
+	return 0;
+}
+
 int nfset_add(uint8_t family, const char *table, const struct nfset_element *elements, size_t n,
 	      struct error **err)
 {
-	cleanup_netlink struct netlink *nl = NULL;
-	int r;
+	cleanup_free char *what = n ? str_fmt("set %s", elements[0].set) : NULL;
 
-	if (n == 0)
-		return 0;
-	nl = open_table(table, n, err);
-	if (!nl)
-		return -1;
-	r = change(nl, NFT_MSG_NEWSETELEM, family, table, elements, n);
-	if (r < 0)
-		return error_errno(err, -r, "cannot add to the nftables set %s of table %s",
-				   elements[0].set, table);
-	return 0;
+	return n ? add(family, table, things_elements(elements, n), what, err) : 0;
 }
 
 int nfset_delete(uint8_t family, const char *table, const struct nfset_element *elements, size_t n,
 		 struct error **err)
 {
-	cleanup_netlink struct netlink *nl = open_table(table, n, err);
+	cleanup_free char *what = n ? str_fmt("set %s", elements[0].set) : NULL;
 
-	if (!nl)
-		return -1;
-	for (size_t i = 0; i < n; i++) { /* one by one: a missing one must not keep the others */
-		int r = change(nl, NFT_MSG_DELSETELEM, family, table, &elements[i], 1);
+	return n ? delete(family, table, things_elements(elements, n), what, err) : 0;
+}
 
-		if (r < 0 && r != -ENOENT)
-			return error_errno(err, -r,
-					   "cannot remove from the nftables set %s of table %s",
-					   elements[i].set, table);
-	}
-	return 0;
+int nfset_limit_add(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n, struct error **err)
+{
+	return n ? add(family, table, things_limits(limits, n), "limits", err) : 0;
+}
+
+int nfset_limit_delete(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n, struct error **err)
+{
+	return n ? delete(family, table, things_limits(limits, n), "limits", err) : 0;
 }

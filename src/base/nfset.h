@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: MIT */
-/* Elements of nftables sets by netlink, without running nft: a VM's launch changes nothing else.
+/* Elements of nftables sets and named limits by netlink, without running nft: a VM's launch changes nothing else.
  * The messages are those of linux/netfilter/nf_tables.h. Blocking, with a deadline of 2 s. */
 #ifndef SLICER_BASE_NFSET_H
 #define SLICER_BASE_NFSET_H
 
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdbool.h>
 #include "base/error.h"
 
 enum { NFSET_KEY_MAX = 32, NFSET_MAX_ELEMENTS = 16 };
 
 struct nfset_element {
 	const char *set;
+	const char *object; /* of a map to named objects: the object's name; NULL: a set */
 	size_t key_len;
 	unsigned char key[NFSET_KEY_MAX]; /* fields of a concatenation begin at multiples of 4 */
 };
@@ -27,5 +29,18 @@ int nfset_add(uint8_t family, const char *table, const struct nfset_element *ele
 /* Removes those that are there; success also without the table. */
 int nfset_delete(uint8_t family, const char *table, const struct nfset_element *elements, size_t n,
 		 struct error **err);
+
+/* A named limit of nft(8), "rate over": it matches what is too much. `rate` is per second; of bytes, the kernel lets a second's
+ * worth and `burst` through at once, of packets only `burst`. rate + burst of bytes must be below 2^64 / 10^9. */
+struct nfset_limit {
+	char name[32];
+	uint64_t rate;
+	uint32_t burst;
+	bool bytes; /* else packets */
+};
+/* As nfset_add(): one that is there already stays as it is, whatever its rate. */
+int nfset_limit_add(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n, struct error **err);
+/* As nfset_delete(); what a map's element refers to cannot be removed. */
+int nfset_limit_delete(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n, struct error **err);
 
 #endif

@@ -232,9 +232,24 @@ static int check_user(const struct config *cfg, size_t i, struct error **err)
 	return 0;
 }
 
+/* Only there are the host's rules between the VM and its network. */
+static int check_limits(const struct config *cfg, size_t i, struct error **err)
+{
+	const struct config_group *g = &cfg->groups[i];
+	const char *key = g->limits.network_bandwidth ? "limits.network_bandwidth" : "limits.network_packets";
+
+	if ((!g->limits.network_bandwidth && !g->limits.network_packets) || g->network.mode == NET_BRIDGE ||
+	    g->network.mode == NET_SLOTS || g->network.mode == NET_ISOLATED)
+		return 0;
+	return check_fail(cfg, i, key, err,
+			  "it would have no effect in network mode %s: limits of the network hold in modes bridge, isolated and slots. Take "
+			  "one of those, or leave it out",
+			  config_net_mode_name(g->network.mode));
+}
+
 int check_network(const struct config *cfg, size_t i, struct error **err)
 {
-	if (check_keys_of_mode(cfg, i, err) < 0)
+	if (check_keys_of_mode(cfg, i, err) < 0 || check_limits(cfg, i, err) < 0)
 		return -1;
 	switch (cfg->groups[i].network.mode) {
 	case NET_BRIDGE:

@@ -143,10 +143,11 @@ static const struct field limits_fields[] = {
 	 .help = "Bytes per second that a VM may read and write, its image included"},
 	{.key = "disk_operations", .type = FIELD_U32, AT(disk_operations), .min = 10, .max = 10000000,
 	 .help = "Reads and writes per second"},
-	{.key = "network_bandwidth", .type = FIELD_SIZE, AT(network_bandwidth), .min = 64 * KIB, .max = TIB,
-	 .unit = "per second", .flags = FIELD_NOT_YET, .help = "Bytes per second, in each direction"},
+	{.key = "network_bandwidth", .type = FIELD_SIZE, AT(network_bandwidth), .min = 64 * KIB,
+	 .max = 16 * GIB, .unit = "per second",
+	 .help = "Bytes per second that a VM may send, and receive; not in modes macvtap, user and cni"},
 	{.key = "network_packets", .type = FIELD_U32, AT(network_packets), .min = 10, .max = 100000000,
-	 .flags = FIELD_NOT_YET, .help = "Packets per second, in each direction"},
+	 .help = "Packets per second that a VM may send, and receive; not in modes macvtap, user and cni"},
 };
 #undef AT
 static const struct object_type limits_type = {

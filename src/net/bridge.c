@@ -10,18 +10,24 @@
 
 #include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
 
-static int add_rules(const struct net_plan *p, struct error **err)
+typedef int limit_fn(const char *table, const char *ifname, const struct net_limits *l, struct error **err);
+
+static int add_rules(const struct net_plan *p, limit_fn *limit, struct error **err)
 {
 	cleanup_free char *table = nft_table(p->daemon_id);
 
-	return nfset_add(NFPROTO_BRIDGE, table, p->elements, p->nelements, err);
+	if (nfset_add(NFPROTO_BRIDGE, table, p->elements, p->nelements, err) < 0)
+		return -1;
+	return limit(table, p->links[0].name, &p->limits, err);
 }
 
 static int remove_rules(const struct net_plan *p, struct error **err)
 {
 	cleanup_free char *table = nft_table(p->daemon_id);
 
-	return nfset_delete(NFPROTO_BRIDGE, table, p->elements, p->nelements, err);
+	if (nfset_delete(NFPROTO_BRIDGE, table, p->elements, p->nelements, err) < 0)
+		return -1;
+	return net_limits_down(table, p->links[0].name, &p->limits, err);
 }
 
 static int join_bridge(struct netlink *nl, const struct net_plan *p, int index, struct error **err)
@@ -59,7 +65,7 @@ static int make_tap(const struct net_plan *p, struct error **err)
 {
 	cleanup_close int lock = net_lock_shared(err);
 
-	return lock < 0 || add_rules(p, err) < 0 ? -1 : links_tap_create(p->links[0].name, (uid_t)-1, err);
+	return lock < 0 || add_rules(p, net_limits_up, err) < 0 ? -1 : links_tap_create(p->links[0].name, (uid_t)-1, err);
 }
 
 static int bridge_up(struct net_plan *p, struct net_port *ret, struct error **err)
@@ -87,7 +93,7 @@ static int bridge_mend(struct net_plan *p, struct error **err)
 
 	if (index == 0)
 		error_set(err, ERR_NOT_FOUND, "its interface %s is gone", p->links[0].name);
-	if (index > 0 && add_rules(p, err) == 0 && net_sysctls_apply(p->sysctls, err) == 0 &&
+	if (index > 0 && add_rules(p, net_limits_mend, err) == 0 && net_sysctls_apply(p->sysctls, err) == 0 &&
 	    join_bridge(nl, p, index, err) == 0)
 		return 0;
 	return -1;

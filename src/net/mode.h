@@ -15,6 +15,7 @@ struct net_vm {
 	char *const *dns;			/* configured servers */
 	bool dns_given;				/* by the configuration; else they are the default */
 	char *const *allow, *const *drop; /* what holds for it: its own lists, or its group's */
+	struct net_limits limits;
 	const struct net_user_host *user_host;
 };
 

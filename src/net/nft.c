@@ -76,6 +76,8 @@ char *nft_table(const char *daemon_id)
  * use its own address; others pass, because there may be a network behind it, and the bridge's
  * rp_filter lets only those in to which the host has a route through the bridge.
  *
+ * Limits (net/rate_limit.h) come first, so that what the guard drops counts as well; a VM without one is in no map.
+ *
  * Isolated VMs reach nothing of this host and no VM of slicer's, and nobody begins to talk to them;
  * slots do not reach each other. These rules name groups of interfaces, and so hold for those of
  * other daemons and those still to be made. */
@@ -95,15 +97,21 @@ static const char base_script[] =
     "\tset ports { type ifname; }\n"
     "\tset macs { type ifname . ether_addr; }\n"
     "\tset addresses { type ifname . ipv4_addr; }\n"
+    "\tmap bytes_out { type ifname : limit; }\n"
+    "\tmap bytes_in { type ifname : limit; }\n"
+    "\tmap packets_out { type ifname : limit; }\n"
+    "\tmap packets_in { type ifname : limit; }\n"
     "\tchain guard_arp { }\n"
     "\tchain guard { }\n"
     "\tchain prerouting { type filter hook prerouting priority -300; policy accept; }\n"
+    "\tchain postrouting { type filter hook postrouting priority 300; policy accept; }\n"
     "}\n"
     "flush chain ip %1$s postrouting\n"
     "flush chain ip %1$s forward\n"
     "flush chain ip %1$s from_isolated\n"
     "flush chain ip %1$s input\n"
     "flush chain bridge %1$s prerouting\n"
+    "flush chain bridge %1$s postrouting\n"
     "flush chain bridge %1$s guard\n"
     "flush chain bridge %1$s guard_arp\n"
     "add rule ip %1$s postrouting ip saddr @subnets oifname != @bridges masquerade\n"
@@ -121,7 +129,11 @@ static const char base_script[] =
     "add rule bridge %1$s guard ether type arp goto guard_arp\n"
     "add rule bridge %1$s guard ether type != ip drop\n"
     "add rule bridge %1$s guard ip saddr @subnets iifname . ip saddr != @addresses drop\n"
-    "add rule bridge %1$s prerouting iifname @ports jump guard\n";
+    "add rule bridge %1$s prerouting limit name iifname map @bytes_out drop\n"
+    "add rule bridge %1$s prerouting limit name iifname map @packets_out drop\n"
+    "add rule bridge %1$s prerouting iifname @ports jump guard\n"
+    "add rule bridge %1$s postrouting limit name oifname map @bytes_in drop\n"
+    "add rule bridge %1$s postrouting limit name oifname map @packets_in drop\n";
 
 static void network_text(struct ip4_cidr subnet, char ret[IP4_TEXT_MAX])
 {

@@ -9,6 +9,7 @@
 #include "config/config.h"
 #include "config/ip4.h"
 #include "net/facts.h"
+#include "net/rate_limit.h"
 #include "net/mac.h"
 #include "net/user.h"
 
@@ -72,6 +73,7 @@ struct net_plan {
 		char **dns; /* these and the three above: not in the record */
 	} guest;
 	char **allow, **drop;	   /* mode isolated: what holds for this VM */
+	struct net_limits limits;  /* modes bridge and isolated */
 	struct net_user_plan user; /* mode user; not in the record */
 };
 void net_plan_clear(struct net_plan *p);

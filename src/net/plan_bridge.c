@@ -105,6 +105,7 @@ int net_plan_bridge_vm(const struct net_vm *vm, uint32_t address, const struct n
 		return -1;
 	ret->daemon_id = str_dup(vm->daemon_id);
 	ret->name = str_dup(vm->hostname);
+	ret->limits = vm->limits;
 	tap_name(g, vm->daemon_id, vm->hostname, vm->number, name);
 	link = net_plan_add_link(ret, NET_LINK_TAP, name);
 	snprintf(link->master, sizeof(link->master), "%s", g->network.bridge);

@@ -96,15 +96,18 @@ int net_plan_isolated_rules(struct net_plan *p, const struct net_facts *facts, s
 {
 	struct net_egress e = {.allow = p->allow, .drop = p->drop};
 	cleanup_free struct ip4_cidr *lan = net_egress_lan(facts, &e.nlan), *never = net_egress_never(facts, &e.nnever);
+	cleanup_free char *egress = NULL, *limits = NULL;
 	struct net_egress_ends ends = {.tap = TAP, .uplink = UPLINK, .mac = p->guest.mac, .address = p->addresses[0].peer};
 
 	e.lan = lan;
 	e.never = never;
 	mem_freep(&p->nft);
 	mem_freep(&p->rules);
-	p->nft = net_egress_script(&e, &ends, err);
-	if (!p->nft)
+	egress = net_egress_script(&e, &ends, err);
+	if (!egress)
 		return error_wrap(err, "allow and drop");
+	limits = net_limits_script(TAP, &p->limits);
+	p->nft = str_fmt("%s%s", egress, limits);
 	p->rules = sha256_hex(p->nft, strlen(p->nft));
 	return 0;
 }
@@ -169,7 +172,8 @@ int net_plan_isolated_vm(const struct net_vm *vm, uint32_t address, const struct
 				 .name = str_dup(vm->hostname),
 				 .netns = str_dup(vm->hostname),
 				 .allow = strv_copy(vm->allow),
-				 .drop = strv_copy(vm->drop)};
+				 .drop = strv_copy(vm->drop),
+				 .limits = vm->limits};
 	plan_links(ret, vm, net_facts_mtu(facts));
 	plan_guest(ret, vm, address);
 	if (net_plan_isolated_guard(ret, err) < 0)

@@ -81,6 +81,15 @@ static struct json_object *guest_to_json(const struct net_guest *guest)
 	return obj;
 }
 
+static struct json_object *limits_to_json(const struct net_limits *l)
+{
+	struct json_object *obj = json_object_new_object();
+
+	js_add_u64(obj, "bandwidth", l->bandwidth);
+	js_add_u64(obj, "packets", l->packets);
+	return obj;
+}
+
 struct json_object *net_plan_to_json(const struct net_plan *p)
 {
 	struct json_object *obj = json_object_new_object();
@@ -105,6 +114,8 @@ struct json_object *net_plan_to_json(const struct net_plan *p)
 		js_add_strv(obj, "allow", p->allow);
 	if (p->drop)
 		js_add_strv(obj, "drop", p->drop);
+	if (net_limits_any(&p->limits))
+		js_add(obj, "limits", limits_to_json(&p->limits));
 	js_add_string(obj, "nft", p->nft);
 	js_add_string(obj, "rules", p->rules);
 	js_add_string(obj, "admit_chain", p->admit_chain);

@@ -172,6 +172,20 @@ static int read_netns(struct json_object *obj, char **ret, struct error **err)
 	return 0;
 }
 
+/* A rate of bytes that the kernel's arithmetic has room for, see base/nfset.h. */
+static int read_limits(struct json_object *obj, struct net_limits *ret, struct error **err)
+{
+	struct json_object *o = NULL;
+	uint64_t packets = 0;
+
+	if (js_get_object(obj, "limits", &o, err) < 0 ||
+	    (o && (js_get_u64(o, "bandwidth", UINT64_C(16) << 30, &ret->bandwidth, err) < 0 ||
+		   js_get_u64(o, "packets", UINT32_MAX, &packets, err) < 0)))
+		return -1;
+	ret->packets = (uint32_t)packets;
+	return 0;
+}
+
 int net_plan_read(struct json_object *obj, struct net_plan *p, struct error **err)
 {
 	const char *nft = NULL, *rules = NULL;
@@ -179,7 +193,8 @@ int net_plan_read(struct json_object *obj, struct net_plan *p, struct error **er
 	if (read_copy(obj, "daemon_id", &p->daemon_id, err) < 0 || read_copy(obj, "name", &p->name, err) < 0 ||
 	    js_get_strv(obj, "sysctls", &p->sysctls, NULL, err) < 0 || read_netns(obj, &p->netns, err) < 0 ||
 	    js_get_strv(obj, "allow", &p->allow, NULL, err) < 0 || js_get_strv(obj, "drop", &p->drop, NULL, err) < 0 ||
-	    js_get_string(obj, "nft", &nft, err) < 0 || js_get_string(obj, "rules", &rules, err) < 0 || read_addresses(obj, p, err) < 0 || read_links(obj, p, err) < 0)
+	    js_get_string(obj, "nft", &nft, err) < 0 || js_get_string(obj, "rules", &rules, err) < 0 || read_addresses(obj, p, err) < 0 || read_links(obj, p, err) < 0 ||
+	    read_limits(obj, &p->limits, err) < 0)
 		return -1;
 	p->nft = str_dup(nft);
 	p->rules = str_dup(rules);

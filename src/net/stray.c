@@ -25,6 +25,18 @@ static bool is_wanted(const struct wanted *w, const char *interface)
 	return !strv_contains(w->keep, interface);
 }
 
+/* Of a map to limits ([key, name of the limit]): it, and the limit that nobody else refers to. */
+static bool stray_limit(struct json_object *element, const char *words, const char *table, char ***script)
+{
+	struct json_object *value =
+	    json_object_is_type(element, json_type_array) ? json_object_array_get_idx(element, 1) : NULL;
+	const char *limit = value ? json_object_get_string(value) : NULL;
+
+	if (limit && nft_is_plain(limit) && !strchr(limit, ' '))
+		strv_append_fmt(script, "delete element %s\ndelete limit %s %s\n", words, table, limit);
+	return limit;
+}
+
 /* An element that somebody else removes meanwhile would fail the script; so it is there for certain first. */
 static void stray_set(struct json_object *set, const char *table, const struct wanted *w, char ***script, char ***names)
 {
@@ -35,13 +47,15 @@ static void stray_set(struct json_object *set, const char *table, const struct w
 	    (!w->interface && str_eq(name, "bridges")) || js_get_array(set, "elem", &elements, NULL) < 0)
 		return;
 	for (size_t i = 0; elements && i < json_object_array_length(elements); i++) {
-		cleanup_strv char **fields = nft_element_fields(json_object_array_get_idx(elements, i));
+		struct json_object *element = json_object_array_get_idx(elements, i);
+		cleanup_strv char **fields = nft_element_fields(element);
 		cleanup_free char *place = str_fmt("%s %s", table, name);
 		cleanup_free char *words = is_wanted(w, fields[0]) ? nft_element_words(place, fields) : NULL;
 
 		if (!words)
 			continue;
-		strv_append_fmt(script, "add element %s\ndelete element %s\n", words, words);
+		if (!stray_limit(element, words, table, script))
+			strv_append_fmt(script, "add element %s\ndelete element %s\n", words, words);
 		if (!strv_contains(*names, fields[0]))
 			strv_append(names, fields[0]);
 	}
@@ -64,7 +78,7 @@ static int stray_elements(const char *family, const char *daemon_id, const struc
 		struct json_object *item = json_object_array_get_idx(list, i), *set = NULL;
 
 		if (json_object_is_type(item, json_type_object) &&
-		    js_get_object(item, "set", &set, NULL) == 0 && set)
+		    js_get_object(item, json_object_object_get(item, "map") ? "map" : "set", &set, NULL) == 0 && set)
 			stray_set(set, table, w, &script, ret);
 	}
 	if (!script)

@@ -70,6 +70,9 @@ static char **changed_list(const struct vm *vm, const struct config_group *g)
 	changed_add(&list, "limits.disk_bandwidth", size_format(vm->disk_bandwidth), size_format(g->limits.disk_bandwidth));
 	changed_add(&list, "limits.disk_operations", str_fmt("%llu", (unsigned long long)vm->disk_operations),
 		    str_fmt("%u", g->limits.disk_operations));
+	changed_add(&list, "limits.network_bandwidth", size_format(vm->network_bandwidth), size_format(g->limits.network_bandwidth));
+	changed_add(&list, "limits.network_packets", str_fmt("%llu", (unsigned long long)vm->network_packets),
+		    str_fmt("%u", g->limits.network_packets));
 	changed_network(&list, vm, g);
 	return list;
 }

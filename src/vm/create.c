@@ -84,6 +84,8 @@ static int create_fill(struct vm *vm, const struct config_group *g, struct error
 	vm->disk_bytes = m->options->ops == &vmm_fake ? 0 : g->storage_size;
 	vm->disk_bandwidth = g->limits.disk_bandwidth;
 	vm->disk_operations = g->limits.disk_operations;
+	vm->network_bandwidth = g->limits.network_bandwidth;
+	vm->network_packets = g->limits.network_packets;
 	vm->dns = strv_copy(g->dns_servers);
 	vm->ssh_keys = strv_copy(m->options->config->ssh_keys);
 	vm->created_at = clock_realtime_ns();

@@ -40,6 +40,7 @@ static const struct net_mode *network_vm(const struct vm *vm, struct net_vm *ret
 		.dns_given = group && config_group_dns_given(group),
 		.allow = vm->override_allow ? vm->allow : group ? group->network.allow : NULL,
 		.drop = vm->override_drop ? vm->drop : group ? group->network.drop : NULL,
+		.limits = {.bandwidth = vm->network_bandwidth, .packets = (uint32_t)vm->network_packets},
 		.user_host = &m->net_host,
 	};
 	if (!mode)

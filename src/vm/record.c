@@ -55,6 +55,8 @@ static void record_add_spec(const struct vm *vm, struct json_object *obj)
 	js_add_u64(obj, "disk_bytes", vm->disk_bytes);
 	js_add_u64(obj, "disk_bandwidth", vm->disk_bandwidth);
 	js_add_u64(obj, "disk_operations", vm->disk_operations);
+	js_add_u64(obj, "network_bandwidth", vm->network_bandwidth);
+	js_add_u64(obj, "network_packets", vm->network_packets);
 	js_add_string(obj, "ip", vm->ip);
 	js_add_strv(obj, "tags", vm->tags);
 	js_add_strv(obj, "ssh_keys", vm->ssh_keys);
@@ -186,6 +188,8 @@ static int record_get_spec(struct vm *vm, struct json_object *obj, struct error 
 	    js_get_u64(obj, "disk_bytes", UINT64_MAX, &vm->disk_bytes, err) ||
 	    js_get_u64(obj, "disk_bandwidth", INT64_MAX, &vm->disk_bandwidth, err) ||
 	    js_get_u64(obj, "disk_operations", UINT32_MAX, &vm->disk_operations, err) ||
+	    js_get_u64(obj, "network_bandwidth", INT64_MAX, &vm->network_bandwidth, err) ||
+	    js_get_u64(obj, "network_packets", UINT32_MAX, &vm->network_packets, err) ||
 	    js_get_u64(obj, "uid_slot", MAX_VMS - 1, &uid_slot, err) || js_get_string(obj, "created_at", &created, err))
 		return -1;
 	vm->vcpus = (unsigned)vcpus;

@@ -239,7 +239,8 @@ def test_links_of_nobody(space, bridged, kind):
 
 def elements(space, family, table):
     listed = json.loads(space.run("nft", "-j", "list", "table", family, table))["nftables"]
-    return {(o["set"]["name"], str(e)) for o in listed if "set" in o for e in o["set"].get("elem", [])}
+    held = {(o[kind]["name"], str(e)) for o in listed for kind in ("set", "map") if kind in o for e in o[kind].get("elem", [])}
+    return held | {("limit", o["limit"]["name"]) for o in listed if "limit" in o}
 
 
 def test_rules_of_nobody(space, bridged):
@@ -258,6 +259,8 @@ def test_rules_of_nobody(space, bridged):
         add table bridge mine
         add set bridge mine ports {{ type ifname; elements = {{ "gone1" }} }}"""
     space.run("nft", "-f", "-", input=f"""{alike}
+        add limit bridge {table} gone1/bytes_in {{ rate over 65536 bytes/second ; }}
+        add element bridge {table} bytes_in {{ "gone1" : "gone1/bytes_in" }}
         add element bridge {table} ports {{ "gone1", "lo" }}
         add element bridge {table} macs {{ "gone1" . 02:00:00:00:00:01 }}
         add element bridge {table} addresses {{ "gone1" . 10.77.3.99, "gone2" . 10.77.3.98 }}

@@ -152,6 +152,11 @@ static void carry_stream(int stream, int guest)
 	}
 }
 
+static struct net_limits limits_of(const struct config_group *g)
+{
+	return (struct net_limits){g->limits.network_bandwidth, g->limits.network_packets};
+}
+
 static int run_vm(const struct config_group *g, const char *id, unsigned number, const char *netns, const char *slot)
 {
 	cleanup_free char *hostname = slot ? str_dup(slot) : str_fmt("%s-%u", g->name, number);
@@ -159,7 +164,7 @@ static int run_vm(const struct config_group *g, const char *id, unsigned number,
 	const struct net_mode *mode = net_mode(g->network.mode);
 	struct net_vm vm = {
 	    .group = g, .daemon_id = id, .hostname = hostname, .number = number, .address = "",
-	    .allow = g->network.allow, .drop = g->network.drop};
+	    .allow = g->network.allow, .drop = g->network.drop, .limits = limits_of(g)};
 	cleanup_net_plan struct net_plan plan = {0};
 	cleanup_close int tap = -1, guest = -1;
 	cleanup_free char *address = NULL;
@@ -199,7 +204,7 @@ static int make_one(const struct config_group *g, const char *id, unsigned numbe
 {
 	const struct net_mode *mode = net_mode(g->network.mode);
 	struct net_vm vm = {.group = g, .daemon_id = id, .number = number, .address = "", .allow = g->network.allow,
-			    .drop = g->network.drop};
+			    .drop = g->network.drop, .limits = limits_of(g)};
 	int64_t start = clock_ns();
 
 	vm.hostname = m->hostname = str_fmt("%s-%u", g->name, number);

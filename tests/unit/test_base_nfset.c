@@ -28,6 +28,7 @@ static int setup(void **state)
 		 "table bridge t {\n"
 		 "set names { type ifname; }\n"
 		 "set macs { type ifname . ether_addr; }\n"
+		 "map much { type ifname : limit; }\n"
 		 "set three { type ifname . ether_addr . ipv4_addr; }\n"
 		 "}\n"
 		 "END\n"));
@@ -94,11 +95,43 @@ static void test_missing(void **state)
 	assert_int_equal(many->code, ERR_INVALID);
 }
 
+/* As nft reads it; the kernel's bucket of bytes holds a second more than the burst. */
+static void test_limits(void **state)
+{
+	static const struct nfset_limit limits[] = {{.name = "vmtap1/bytes", .rate = 65536, .burst = 65536, .bytes = true},
+						    {.name = "vmtap1/packets", .rate = 1000, .burst = 100}};
+	cleanup_free char *empty = say("nft list ruleset"), *text = NULL, *held = NULL, *gone = NULL;
+	struct nfset_element element = {.set = "much", .object = limits[0].name};
+	cleanup_error struct error *used = NULL, *none = NULL;
+
+	nfset_key_ifname(&element, "vmtap1");
+	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", &element, 1, &none), -1);
+	assert_int_equal(none->code, ERR_NOT_FOUND);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(nfset_limit_add(NFPROTO_BRIDGE, "t", limits, 2, NULL), 0);
+		assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", &element, 1, NULL), 0);
+	}
+	text = say("nft list ruleset");
+	assert_non_null(strstr(text, "limit vmtap1/bytes {\n\t\trate over 64 kbytes/second burst 64 kbytes\n"));
+	assert_non_null(strstr(text, "limit vmtap1/packets {\n\t\trate over 1000/second burst 100 packets\n"));
+	assert_non_null(strstr(text, "{ \"vmtap1\" : \"vmtap1/bytes\" }"));
+	assert_int_equal(nfset_limit_delete(NFPROTO_BRIDGE, "t", limits, 1, &used), -1);
+	held = say("nft list ruleset");
+	assert_string_equal(held, text);
+	for (int again = 0; again < 2; again++) {
+		assert_int_equal(nfset_delete(NFPROTO_BRIDGE, "t", &element, 1, NULL), 0);
+		assert_int_equal(nfset_limit_delete(NFPROTO_BRIDGE, "t", limits, 2, NULL), 0);
+	}
+	gone = say("nft list ruleset");
+	assert_string_equal(gone, empty);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 	    cmocka_unit_test(test_elements),
 	    cmocka_unit_test(test_missing),
+	    cmocka_unit_test(test_limits),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

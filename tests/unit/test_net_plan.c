@@ -257,6 +257,7 @@ static void test_record(void **state)
 	struct json_object *obj, *other;
 
 	assert_int_equal(plan_vm(&group, "vm-1", 1, 0xc0a88902, &none, &plan), 0);
+	plan.limits = (struct net_limits){.bandwidth = UINT64_C(16) << 30, .packets = 10};
 	obj = net_plan_to_json(&plan);
 	assert_int_equal(net_plan_from_json(obj, &again, NULL), 0);
 	other = net_plan_to_json(&again);

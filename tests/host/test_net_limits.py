@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""limits.network_…, with real packets: what is limited cannot be faster than the limit however fast the host is, and what is not
+takes a small part of that time."""
+import json
+import re
+import subprocess
+import sys
+
+import pytest
+from slicertest.netspace import INTERNET
+
+KIB = 1024
+RATE, BURST, SIZE = 256 * KIB, 64 * KIB, 1024 * KIB
+PACKETS, TRAIN, EXCHANGES = 50, 16, 120
+
+GROUPS = {
+    "bridge": {"bridge": "brvm0", "tap_prefix": "vmtap", "gateway": "192.168.137.1/24"},
+    "isolated": {"mode": "isolated"},
+}
+LIMITS = {"none": {}, "bytes": {"network_bandwidth": "256KiB"}, "packets": {"network_packets": PACKETS}}
+
+# "out N" takes N bytes and says when it has them, "in N" sends N, "both N" gives back each of N bytes.
+SERVER = """
+import socket, sys
+s = socket.create_server((sys.argv[1], 8))
+print("ready", flush=True)
+while True:
+    c, _ = s.accept()
+    c.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    with c, c.makefile("rb") as f:
+        what, n = f.readline().decode().split()
+        if what == "both":
+            for _ in range(int(n)):
+                c.sendall(f.read(1))
+        elif what == "in":
+            c.sendall(bytes(int(n)))
+        else:
+            f.read(int(n))
+            c.sendall(b"x")
+"""
+
+CLIENT = """
+import socket, sys, time
+address, what, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
+with socket.create_connection((address, 8), timeout=60) as s, s.makefile("rb") as f:
+    s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    start = time.monotonic()
+    s.sendall(f"{what} {n}\\n".encode())
+    if what == "both":
+        for i in range(n):
+            s.sendall(b"x")
+            assert f.read(1) == b"x"
+    elif what == "in":
+        assert len(f.read(n)) == n
+    else:
+        s.sendall(bytes(n))
+        assert f.read(1) == b"x"
+    print(time.monotonic() - start)
+"""
+
+
+@pytest.fixture
+def place(world):
+    with subprocess.Popen(world.lan.argv(sys.executable, "-c", SERVER, INTERNET), stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout.readline() == "ready\n"
+        yield world
+        server.kill()
+
+
+def seconds(vm, what, n):
+    return float(vm.space.run(sys.executable, "-c", CLIENT, INTERNET, what, n).stdout)
+
+
+def rules(world, mode):
+    """What holds for the VM, without the rest of what tells how much is left."""
+    inside = ["ip", "netns", "exec", "vm-1"] if mode == "isolated" else []
+    return re.findall(r"limit.*rate over.*|rate over.*", world.host.run(*inside, "nft", "list", "ruleset").stdout)
+
+
+def group(mode, kind):
+    return {"name": "vm", "count": 1, "network": GROUPS[mode], **({"limits": LIMITS[kind]} if LIMITS[kind] else {})}
+
+
+@pytest.mark.parametrize("mode", GROUPS)
+def test_each_direction_is_limited(place, mode):
+    took = {}
+    for kind in LIMITS:
+        config = place.config(kind, group(mode, kind))
+        place.netrun(config, "a-1", "up", "vm")
+        vm = place.guest(config, "a-1", "vm", 1)
+        took[kind] = [seconds(vm, what, n) for what, n in (("out", SIZE), ("in", SIZE), ("both", EXCHANGES))
+                      if (kind, what) not in (("packets", "out"), ("packets", "in"), ("bytes", "both"))]
+        vm.end()
+        place.netrun(config, "a-1", "down", "vm")
+    assert place.host.state() == place.before
+    # The bucket is full at first: a second's bytes and a burst.
+    assert min(took["bytes"]) > (SIZE - RATE - BURST) / RATE, took
+    assert took["packets"][0] > (EXCHANGES - TRAIN) / PACKETS - 0.5, took
+    assert all(3 * free < limited for free, limited in zip(took["none"], took["bytes"] + took["packets"])), took
+
+
+@pytest.mark.parametrize("mode", GROUPS)
+def test_mended_and_removed(place, mode):
+    config = place.config("a", group(mode, "bytes") | {"limits": LIMITS["bytes"] | LIMITS["packets"]})
+    place.netrun(config, "a-1", "up", "vm")
+    vm = place.guest(config, "a-1", "vm", 1)
+    before = rules(place, mode)
+    assert len(before) == 4 and vm.plan["limits"] == {"bandwidth": RATE, "packets": PACKETS}
+    place.netrun(config, "a-1", "mend", input=vm.text)
+    assert rules(place, mode) == before
+    inside = ["ip", "netns", "exec", "vm-1"] if mode == "isolated" else []
+    place.host.run(*inside, "nft", "flush", "ruleset")
+    assert rules(place, mode) == []
+    place.netrun(config, "a-1", "up", "vm")  # as the daemon does first
+    # What the record says of rules is not believed after a restart.
+    place.netrun(config, "a-1", "mend", input=json.dumps({k: v for k, v in vm.plan.items() if k != "rules"}))
+    assert rules(place, mode) == before
+    assert seconds(vm, "out", SIZE) > (SIZE - RATE - BURST) / RATE
+    vm.end()
+    assert rules(place, "bridge") == []
+    place.netrun(config, "a-1", "down", "vm")
+    assert place.host.state() == place.before
+
+
+@pytest.mark.parametrize("network", [{"mode": "user"}, {"mode": "macvtap"}, None])
+@pytest.mark.parametrize("key", ["network_bandwidth", "network_packets"])
+def test_refused_where_it_cannot_hold(world, network, key):
+    config = world.config("a", {"name": "vm", "count": 1, "limits": {key: 1000000}} | ({"network": network} if network else {}))
+    done = world.netrun(config, "a-1", "up", "vm", check=False)
+    assert done.returncode != 0 and f"limits.{key}" in done.stderr
+    assert f"no effect in network mode {network['mode'] if network else 'cni'}:" in done.stderr
