@@ -2,6 +2,7 @@
 """Macvtap without guests: what `up` and a launch refuse, addresses of the static pool, what is left when a VM goes. The VMs
 are of the fake hypervisor, their interfaces real."""
 import contextlib
+import http.client
 import re
 
 import pytest
@@ -135,6 +136,25 @@ def test_a_parent_that_vanishes_is_told(net, tmp_path):
         d.client.create(d.group)
     assert macvtaps(net) == []
     net.on_host("link", "del", "gone9")
+
+
+@pytest.mark.parametrize("end", ["fail", "kill"])
+def test_faults_behind_the_network(net, tmp_path, end):
+    with up(net, tmp_path) as d:
+        d.kill()
+        d.env["SLICER_FAULT"] = f"launch.network:{end}"
+        d.start()
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            assert d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent"}, json={}).status == 500
+        assert "fault injected at launch.network" in d.log_text()
+        if end == "kill":
+            until(lambda: d.process.poll() is not None, 10)
+            assert len(macvtaps(net)) == 1
+        else:
+            d.kill()
+        del d.env["SLICER_FAULT"]
+        d.start()
+        until(lambda: d.client.nodes() == [] and macvtaps(net) == [], 20)
 
 
 def test_somebody_elses_interface_is_left_alone(net, tmp_path):

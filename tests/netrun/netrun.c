@@ -236,9 +236,10 @@ static int run_many(const struct config_group *g, const char *id, unsigned n)
 	struct error *err = NULL;
 
 	for (unsigned i = 0; i < n; i++) {
-		struct ip4_cidr c;
+		struct ip4_cidr c = {0}; /* of a mode whose addresses somebody else gives */
 
-		if (make_one(g, id, i + 1, used, &list[i], &err) < 0 || ip4_parse_cidr(list[i].address, &c, &err) < 0)
+		if (make_one(g, id, i + 1, used, &list[i], &err) < 0 ||
+		    (*list[i].address && ip4_parse_cidr(list[i].address, &c, &err) < 0))
 			return report("many", err);
 		used[i] = c.addr;
 	}

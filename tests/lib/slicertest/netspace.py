@@ -131,8 +131,8 @@ class Space:
     def argv(self, *args):
         return ["nsenter", "-t", str(self.pid), "-n", "-m", *map(str, args)]
 
-    def run(self, *args, check=True, **kwargs):
-        done = subprocess.run(self.argv(*args), capture_output=True, text=True, timeout=60, **kwargs)
+    def run(self, *args, check=True, timeout=60, **kwargs):
+        done = subprocess.run(self.argv(*args), capture_output=True, text=True, timeout=timeout, **kwargs)
         assert not check or done.returncode == 0, f"{args}: {done.stdout}{done.stderr}"
         return done
 
