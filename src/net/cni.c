@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/str.h"
 
-/* ---- the cache: {"list": …, "result": …} ---- */
+/* ---- the cache: {"list": …, "mac": …, "result": …} ---- */
 
 static char *cache_path(const struct cni_attach *a)
 {
@@ -26,6 +26,7 @@ static int cache_write(const struct cni_list *l, const struct cni_attach *a, str
 
 	js_add_string(doc, "container", a->container);
 	js_add_string(doc, "netns", a->netns);
+	js_add_string(doc, "mac", a->mac);
 	js_add(doc, "list", json_object_get(l->source));
 	if (result)
 		js_add(doc, "result", json_object_get(result));
@@ -36,8 +37,9 @@ static int cache_write(const struct cni_list *l, const struct cni_attach *a, str
 }
 
 struct cached {
-	struct json_object *doc, *result; /* result: borrowed from doc; NULL when ADD did not come to its end */
+	struct json_object *doc, *result; /* result: of the last plugin whose ADD came to its end; borrowed from doc; may be NULL */
 	struct cni_list list;
+	struct cni_attach attach; /* as it was given to ADD; borrowed */
 };
 
 static void cached_clear(struct cached *c)
@@ -57,7 +59,10 @@ static int cache_read(const struct cni_attach *a, struct cached *ret, struct err
 	if (!fs_exists(path))
 		return 0;
 	ret->doc = js_parse_file(path, CNI_LIST_MAX + CNI_RESULT_MAX + 4096, err);
-	if (!ret->doc || js_get_object(ret->doc, "list", &list, err) < 0 || js_get_object(ret->doc, "result", &ret->result, err) < 0)
+	ret->attach = *a;
+	ret->attach.mac = NULL;
+	if (!ret->doc || js_get_object(ret->doc, "list", &list, err) < 0 || js_get_object(ret->doc, "result", &ret->result, err) < 0 ||
+	    js_get_string(ret->doc, "mac", &ret->attach.mac, err) < 0)
 		return error_wrap(err, "%s", path);
 	if (list)
 		text = js_to_string(list);
@@ -75,8 +80,22 @@ static int cache_forget(const struct cni_attach *a, struct error **err)
 
 /* ---- executing ---- */
 
+/* Of the capabilities that a plugin may declare (CNI's CONVENTIONS.md), the one for which there is something to give. */
+static void add_runtime_config(struct json_object *config, const struct cni_plugin *p, const char *mac)
+{
+	struct json_object *capabilities = NULL, *given;
+	bool wanted = false;
+
+	if (!mac || js_get_object(p->config, "capabilities", &capabilities, NULL) < 0 || !capabilities ||
+	    js_get_bool(capabilities, "mac", &wanted, NULL) < 0 || !wanted)
+		return;
+	given = json_object_new_object();
+	js_add_string(given, "mac", mac);
+	js_add(config, "runtimeConfig", given);
+}
+
 /* A plugin's own part with what the runtime adds to it. */
-static struct json_object *plugin_config(const struct cni_list *l, size_t i, struct json_object *previous)
+static struct json_object *plugin_config(const struct cni_list *l, size_t i, const char *mac, struct json_object *previous)
 {
 	struct json_object *config = json_object_new_object();
 
@@ -85,6 +104,7 @@ static struct json_object *plugin_config(const struct cni_list *l, size_t i, str
 			js_add(config, key, json_object_get(value));
 	js_add_string(config, "cniVersion", l->version);
 	js_add_string(config, "name", l->name);
+	add_runtime_config(config, &l->plugins[i], mac);
 	if (previous)
 		js_add(config, "prevResult", json_object_get(previous));
 	return config;
@@ -96,11 +116,12 @@ static int exec_plugin(const struct cni_list *l, size_t i, const char *command, 
 	cleanup_strv char **path = cni_plugin_path();
 	cleanup_free char *joined = strv_join(path, ":");
 	cleanup_free char *program = cni_plugin_find(path, l->plugins[i].type, err);
-	cleanup_json struct json_object *config = plugin_config(l, i, previous);
+	cleanup_json struct json_object *config = plugin_config(l, i, a->mac, previous);
 
 	return program ? cni_exec(program, command, joined, a, config, ret, err) : -1;
 }
 
+/* Each result is kept before the next plugin runs: plugins such as `firewall` know what to delete from it alone. */
 static int add_all(const struct cni_list *l, const struct cni_attach *a, struct json_object **ret, struct error **err)
 {
 	for (size_t i = 0; i < l->nplugins; i++) {
@@ -112,6 +133,8 @@ static int add_all(const struct cni_list *l, const struct cni_attach *a, struct 
 			return error_set(err, ERR_PROTOCOL, "CNI plugin \"%s\" answered nothing to ADD", l->plugins[i].type);
 		js_put(ret);
 		*ret = answer;
+		if (cache_write(l, a, answer, err) < 0)
+			return -1;
 	}
 	return 0;
 }
@@ -133,11 +156,11 @@ int cni_add(const struct cni_list *l, const struct cni_attach *a, struct json_ob
 
 	if (cni_del(a, err) < 0 || cache_write(l, a, NULL, err) < 0)
 		return error_wrap(err, "network \"%s\"", l->name);
-	if (add_all(l, a, &result, err) < 0 || cache_write(l, a, result, err) < 0) {
-		js_put(&result);
+	if (add_all(l, a, &result, err) < 0) {
 		/* What cannot be deleted now is cached, and tried again with the next ADD or DEL. */
-		if (del_all(l, a, NULL, NULL) == 0)
+		if (del_all(l, a, result, NULL) == 0)
 			cache_forget(a, NULL);
+		js_put(&result);
 		return error_wrap(err, "network \"%s\"", l->name);
 	}
 	*ret_result = result;
@@ -155,7 +178,7 @@ int cni_check(const struct cni_attach *a, struct error **err)
 		rc = 0;
 	if (rc == 0 && !c.list.disable_check && !str_eq(c.list.version, "0.3.1"))
 		for (size_t i = 0; rc == 0 && i < c.list.nplugins; i++)
-			rc = exec_plugin(&c.list, i, "CHECK", a, c.result, NULL, err);
+			rc = exec_plugin(&c.list, i, "CHECK", &c.attach, c.result, NULL, err);
 	cached_clear(&c);
 	return rc;
 }
@@ -166,7 +189,7 @@ int cni_del(const struct cni_attach *a, struct error **err)
 	int rc = cache_read(a, &c, err);
 
 	if (rc > 0)
-		rc = del_all(&c.list, a, c.result, err) < 0 ? -1 : cache_forget(a, err);
+		rc = del_all(&c.list, &c.attach, c.result, err) < 0 ? -1 : cache_forget(a, err);
 	cached_clear(&c);
 	return rc;
 }

@@ -54,6 +54,7 @@ struct cni_attach {
 	const char *container;      /* letters, digits, "._-", beginning with a letter or digit */
 	const char *netns;          /* path */
 	const char *ifname;         /* in it */
+	const char *mac;            /* for ADD, to plugins with the capability "mac"; NULL: theirs. CHECK and DEL get it again */
 	const char *cache_dir;      /* what was added is kept there until it is deleted */
 	int64_t timeout_ms;         /* of each plugin; 0: CNI_PLUGIN_TIMEOUT_MS */
 };

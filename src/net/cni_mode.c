@@ -28,6 +28,22 @@ static bool uses_iptables(const struct cni_list *l)
 	return false;
 }
 
+/* Podman's and others' lists have such, and work without: nobody asks them for a published port here. */
+static void note_capabilities(const struct cni_list *l, char ***ret_notes)
+{
+	for (size_t i = 0; i < l->nplugins; i++) {
+		struct json_object *capabilities = NULL;
+
+		if (js_get_object(l->plugins[i].config, "capabilities", &capabilities, NULL) < 0 || !capabilities)
+			continue;
+		json_object_object_foreach(capabilities, name, wanted)
+			if (json_object_get_boolean(wanted) && !str_eq(name, "mac"))
+				strv_append_fmt(ret_notes,
+						"CNI network \"%s\": plugin %s can be given \"%.64s\" by a runtime; slicer gives it none",
+						l->name, l->plugins[i].type, name);
+	}
+}
+
 static int cni_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
 {
 	cleanup_cni_list struct cni_list list = {0};
@@ -39,6 +55,8 @@ static int cni_group_up(const struct config_group *g, const char *daemon_id, cha
 	if (!iptables && uses_iptables(&list))
 		return error_set(err, ERR_NOT_FOUND, "CNI network \"%s\" has plugins that need iptables (apt-get install iptables)",
 				 list.name);
+	if (ret_notes)
+		note_capabilities(&list, ret_notes);
 	return 0;
 }
 
@@ -72,6 +90,7 @@ static int cni_plan(const struct net_vm *vm, struct net_plan *ret, struct error 
 	mac_format(mac, ret->guest.mac);
 	ret->guest.mtu = CNI_MTU;
 	ret->guest.dns = strv_copy(vm->dns);
+	ret->guest.net_dns = !vm->dns_given;
 	return 0;
 }
 
@@ -125,6 +144,10 @@ static void guest_fill(const struct cni_result *r, bool connected, struct net_gu
 		snprintf(guest->mac, sizeof(guest->mac), "%s", r->mac);
 	if (r->mtu)
 		guest->mtu = r->mtu;
+	if (r->dns && guest->net_dns) {
+		strv_free(&guest->dns);
+		guest->dns = strv_copy(r->dns);
+	}
 	guest_routes(r, guest);
 }
 
@@ -180,6 +203,7 @@ static int cni_run(struct net_plan *p, struct net_port *ret, struct error **err)
 	if (cni_list_find(CNI_CONFIG_DIR, p->network, &list, err) < 0 || netns_create(p->netns, p->links[0].alias, err) < 0)
 		return -1;
 	attachment_init(&a, p->daemon_id, p->name);
+	a.cni.mac = p->guest.mac;
 	r = cni_add(&list, &a.cni, &answer, err);
 	if (r == 0)
 		r = cni_check(&a.cni, err);

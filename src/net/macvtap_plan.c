@@ -128,7 +128,7 @@ static void plan_guest(const struct net_vm *vm, const unsigned char mac[6], unsi
 			ip4_format(gateway.addr, guest->gateway);
 	} else {
 		guest->dhcp = true;
-		guest->dhcp_dns = !vm->dns_given;
+		guest->net_dns = !vm->dns_given;
 	}
 }
 

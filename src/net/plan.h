@@ -67,7 +67,7 @@ struct net_plan {
 		char mac[MAC_TEXT_SIZE];
 		unsigned mtu;
 		bool dhcp;     /* then without address and gateway */
-		bool dhcp_dns; /* the lease's name servers, if it has some, instead of `dns` */
+		bool net_dns;  /* name servers that the network says (a DHCP lease, CNI plugins), if it does, instead of `dns` */
 		bool ipv6;     /* as the network's routers say (SLAAC); else switched off */
 		char **routes; /* besides those that address and gateway are: "10.0.0.0/8 10.1.2.3", or without a gateway */
 		char **dns; /* these and the three above: not in the record */

@@ -131,7 +131,7 @@ void network_job_guest(const struct network_job *job, struct json_object *config
 	js_add_string(net, "mac", guest->mac);
 	if (guest->dhcp) {
 		js_add_bool(net, "dhcp", true);
-		js_add_bool(net, "dhcp_dns", guest->dhcp_dns);
+		js_add_bool(net, "dhcp_dns", guest->net_dns);
 	}
 	if (*guest->address)
 		js_add_string(net, "address", guest->address);

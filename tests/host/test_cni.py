@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """CNI with Debian's plugins, and with hostile ones. The VMs are of the fake hypervisor; namespaces and interfaces are real."""
 import contextlib
+import http.client
 import json
 import os
 import shutil
 import signal
+import threading
 
 import pytest
 from slicertest import Daemon, UpFailed, find_processes, until
@@ -144,6 +146,103 @@ def test_what_is_left_of_a_vm_that_nobody_knows_is_removed(host, clean, tmp_path
         d.start()
         until(lambda: host.state()["namespaces"] == [] and not host.state()["addresses"], 20)
         os.unlink(f"/var/log/slicer/{vm}.txt")  # which stays, for whoever wonders
+
+
+DNS = "10.91.0.53"
+
+
+def config_disk(d, vm):
+    return (d.state_dir / "vms" / vm / "config.raw").read_bytes()
+
+
+@pytest.mark.parametrize("own", [False, True])
+def test_name_servers_and_mac_address(host, clean, tmp_path, own):
+    """The network's name servers are the guest's unless the configuration has some; a plugin that takes one is given the VM's
+    MAC address, which stays."""
+    capabilities = {"mac": True, "portMappings": True}
+    bridge = {**BRIDGE_LIST["plugins"][0], "dns": {"nameservers": [DNS]}, "capabilities": capabilities}
+    host.put("10-test.conflist", {**BRIDGE_LIST, "plugins": [bridge, BRIDGE_LIST["plugins"][1]]})
+    d = cni(host, tmp_path, "test")
+    if own:
+        d.config["host_groups"][0]["dns_servers"] = ["192.0.2.53"]
+    with d:
+        assert 'plugin bridge can be given "portMappings"' in d.log_text()
+        made = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "60s"}, json={"persistent": True})
+        assert made.status == 201, made
+        vm = made.json["hostname"]
+        disk, mac = config_disk(d, vm), d.client.nodes()[0]["mac"]
+        assert (DNS.encode() in disk, b"192.0.2.53" in disk) == (not own, own)
+        assert mac in host.run("sh", "-c", "cat /var/lib/cni/slicer/*")
+        assert d.client.post(f"/vm/{vm}/shutdown").status == 200
+        assert d.client.post(f"/vm/{vm}/relaunch").status == 200
+        assert d.client.nodes()[0]["mac"] == mac
+        delete(d, vm)
+
+
+# A plugin behind others, which waits in its ADD and makes nothing.
+SLOW = """#!/bin/sh
+[ $CNI_COMMAND = VERSION ] && echo '{"cniVersion":"1.0.0","supportedVersions":["1.0.0"]}' && exit
+echo $CNI_COMMAND >> LOG
+[ $CNI_COMMAND = ADD ] && exec sleep 20
+exit 0
+"""
+
+
+def test_what_earlier_plugins_made_goes_when_a_later_one_fails(host, clean, tmp_path):
+    """`firewall` deletes what it finds in the result that it is given."""
+    plugins = tmp_path / "plugins"
+    plugins.mkdir()
+    (plugins / "hostile").write_text(HOSTILE)
+    (plugins / "hostile").chmod(0o755)
+    host.put("10-test.conflist", {**BRIDGE_LIST, "plugins": [*BRIDGE_LIST["plugins"], {"type": "hostile", "x": "fails"}]})
+    with cni(host, tmp_path / "d", "test", f"{plugins}:/usr/lib/cni") as d:
+        answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "60s"}, json={})
+        assert answer.status >= 400 and "try again later" in answer.json["error"], answer
+        assert host.state()["rules"] == []
+
+
+def test_killed_amid_add(host, clean, tmp_path):
+    plugins, log = tmp_path / "plugins", tmp_path / "log"
+    plugins.mkdir()
+    (plugins / "slow").write_text(SLOW.replace("LOG", str(log)))
+    (plugins / "slow").chmod(0o755)
+    host.put("10-test.conflist", {**BRIDGE_LIST, "plugins": [*BRIDGE_LIST["plugins"], {"type": "slow"}]})
+    with cni(host, tmp_path / "d", "test", f"{plugins}:/usr/lib/cni") as d:
+        def ask():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                d.client.post(f"/hostgroup/{d.group}/nodes", json={})
+        asking = threading.Thread(target=ask)
+        asking.start()
+        until(lambda: log.exists() and "ADD" in log.read_text(), 10)
+        state = host.state()
+        assert state["namespaces"] and state["cache"] and state["addresses"] and state["rules"]
+        d.kill()
+        asking.join()
+        d.start()
+        until(lambda: d.client.nodes() == [], 20)
+        until(lambda: host.state()["namespaces"] == [] and host.state()["cache"] == [], 20)
+        assert log.read_text().split()[-1] == "DEL" and host.state()["addresses"] == []
+        assert not find_processes(str(plugins))
+
+
+@pytest.mark.parametrize("end", ["fail", "kill"])
+def test_faults_behind_the_network(host, clean, tmp_path, end):
+    host.put("10-test.conflist", BRIDGE_LIST)
+    with cni(host, tmp_path, "test") as d:
+        d.kill()
+        d.env["SLICER_FAULT"] = f"launch.network:{end}"
+        d.start()
+        with contextlib.suppress(OSError, http.client.HTTPException):
+            assert d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent"}, json={}).status == 500
+        assert "fault injected at launch.network" in d.log_text()
+        if end == "kill":
+            until(lambda: d.process.poll() is not None, 10)
+            assert host.state()["namespaces"] and host.state()["addresses"]
+        else:
+            d.kill()
+        del d.env["SLICER_FAULT"]
+        d.start()
+        until(lambda: d.client.nodes() == [] and host.state()["namespaces"] == [] and host.state()["addresses"] == [], 20)
 
 
 def test_no_address_on_demand(host, clean, tmp_path):

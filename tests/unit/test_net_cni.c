@@ -234,6 +234,43 @@ static void test_add_check_del(void **state)
 	assert_int_equal(cni_check(&f->attach, NULL), -1);
 }
 
+static void assert_line(const char *text, const char *begins, bool has_mac)
+{
+	cleanup_free char *line = NULL;
+	const char *at = strstr(text, begins);
+
+	assert_non_null(at);
+	line = strndup(at, strcspn(at, "\n"));
+	assert_int_equal(strstr(line, "\"runtimeConfig\":{\"mac\":\"02:00:00:00:00:09\"}") != NULL, has_mac);
+	assert_null(strstr(line, "capabilities"));
+}
+
+static void test_capabilities(void **state)
+{
+	static const char list[] = "{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"plugins\":["
+				   "{\"type\":\"one\",\"x\":\"\",\"capabilities\":{\"mac\":true,\"ips\":true}},"
+				   "{\"type\":\"two\",\"x\":\"\",\"capabilities\":{\"mac\":false}},{\"type\":\"three\",\"x\":\"\"}]}";
+	struct fixture *f = *state;
+	struct cni_attach given = f->attach;
+	cleanup_cni_list struct cni_list l = {0};
+	cleanup_json struct json_object *result = NULL;
+	cleanup_free char *log = fs_join(f->dir, "log"), *text = NULL;
+
+	given.mac = "02:00:00:00:00:09";
+	assert_int_equal(cni_list_parse(list, strlen(list), "test", &l, NULL), 0);
+	assert_int_equal(cni_add(&l, &given, &result, NULL), 0);
+	assert_int_equal(cni_check(&f->attach, NULL), 0);
+	assert_int_equal(cni_del(&f->attach, NULL), 0);
+	assert_int_equal(fs_read_file(log, 1 << 20, &text, NULL, NULL), 0);
+	for (const char *const *command = (const char *const[]){"ADD", "CHECK", "DEL", NULL}; *command; command++) {
+		for (const char *const *plugin = (const char *const[]){"one", "two", "three", NULL}; *plugin; plugin++) {
+			cleanup_free char *begins = str_fmt("%s %s ", *command, *plugin);
+
+			assert_line(text, begins, str_eq(*plugin, "one"));
+		}
+	}
+}
+
 static void test_old_version(void **state)
 {
 	struct fixture *f = *state;
@@ -384,6 +421,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_find, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_probe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_add_check_del, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_capabilities, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_old_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_add_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_del_fails, setup, teardown),
