@@ -7,12 +7,13 @@
 #include "host/net_verbs.h"
 #include "host/new.h"
 #include "host/service.h"
+#include "host/reload.h"
 #include "host/route.h"
 #include "host/up.h"
 #include "host/vm_verbs.h"
 
 static const struct command *const commands[] = {
-	&command_new, &command_up, &command_vm, &command_image, &command_service, &command_net, &command_doctor, &command_info, &command_version,
+	&command_new, &command_up, &command_reload, &command_vm, &command_image, &command_service, &command_net, &command_doctor, &command_info, &command_version,
 	&command_complete, NULL,
 };
 

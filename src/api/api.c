@@ -16,6 +16,7 @@ static const struct route routes[] = {
 	{"GET", "/healthz", server_healthz, .open = true},
 	{"HEAD", "/healthz", server_healthz, .open = true},
 	{"GET", "/info", server_info},
+	{"POST", "/reload", server_reload},
 	{"GET", "/hostgroup", server_hostgroups},
 	{"GET", "/nodes", nodes_list},
 	{"GET", "/hostgroup/{group}/nodes", nodes_list},

@@ -13,6 +13,7 @@ struct api {
 	const struct api_options *options;
 	struct http_shared *nodes;   /* the list of all VMs as of nodes_revision (manager_revision); NULL: not made yet */
 	uint64_t nodes_revision;
+	struct call *reloading;      /* who waits for api_reloaded(); NULL: nobody */
 	bool check_kept;             /* see view_node_text */
 };
 
@@ -53,7 +54,7 @@ void call_watch_client(struct call *call, call_fn *left); /* drops what is left 
 void call_watch_end(struct call *call, call_fn *left);    /* leaves the body alone */
 
 /* handlers */
-call_fn server_info, server_healthz, server_hostgroups;
+call_fn server_info, server_healthz, server_hostgroups, server_reload;
 call_fn nodes_list, nodes_create, nodes_delete;
 call_fn vm_describe, vm_logs, vm_health, vm_post_shutdown, vm_post_pause, vm_post_resume, vm_post_relaunch, vm_post_reboot,
 	vm_get_tags, vm_patch_tags;

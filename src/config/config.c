@@ -229,6 +229,14 @@ struct config_group *config_group_find(const struct config *cfg, const char *nam
 	return NULL;
 }
 
+const struct config_slot *config_group_slot(const struct config_group *g, const char *name)
+{
+	for (size_t i = 0; g && i < g->nslots; i++)
+		if (str_eq(g->slots[i].name, name))
+			return &g->slots[i];
+	return NULL;
+}
+
 const char *config_group_image(const struct config *cfg, const struct config_group *g)
 {
 	return g->image ? g->image : cfg->image ? cfg->image : CONFIG_DEFAULT_IMAGE;

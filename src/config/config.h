@@ -159,6 +159,8 @@ void config_free(struct config **cfg);
 
 /* Borrowed; NULL: none of that name. */
 struct config_group *config_group_find(const struct config *cfg, const char *name);
+/* The same of a group's slots; the group may be NULL. */
+const struct config_slot *config_group_slot(const struct config_group *g, const char *name);
 /* Never NULL; borrowed. */
 const char *config_group_image(const struct config *cfg, const struct config_group *g);
 bool config_group_dns_given(const struct config_group *g); /* else dns_servers is the default */

@@ -8,7 +8,7 @@
 #include "base/json.h"
 #include "base/str.h"
 
-enum { ID_NAME_MAX = 32 };
+enum { ID_NAME_MAX = 32, ANNOUNCEMENT_MAX = 64 * 1024 };
 
 /* $var/rest, or $HOME/otherwise/rest. */
 static char *paths_xdg(const char *var, const char *otherwise, const char *rest)
@@ -99,15 +99,30 @@ int daemon_paths_create(const struct daemon_paths *p, struct error **err)
 	return fs_mkdir_p(p->log, 0750, err);
 }
 
-int daemon_paths_announce(const struct daemon_paths *p, struct error **err)
+int daemon_paths_announce(const struct daemon_paths *p, const char *api, struct error **err)
 {
 	cleanup_free char *path = str_fmt("%s.json", p->run), *text = NULL;
 	cleanup_json struct json_object *obj = json_object_new_object();
 
 	js_add_string(obj, "config", p->config);
 	js_add_string(obj, "state", p->state);
+	js_add_string(obj, "api", api);
 	text = js_to_string_pretty(obj);
 	return fs_write_atomic(path, text, strlen(text), 0600, err);
+}
+
+bool daemon_paths_announced(const struct daemon_paths *p, char **ret_api)
+{
+	cleanup_free char *path = str_fmt("%s.json", p->run);
+	cleanup_json struct json_object *obj = js_parse_file(path, ANNOUNCEMENT_MAX, NULL);
+	const char *api = NULL;
+
+	*ret_api = NULL;
+	if (!obj)
+		return false;
+	js_get_string(obj, "api", &api, NULL);
+	*ret_api = api ? str_dup(api) : NULL;
+	return true;
 }
 
 void daemon_paths_leave(const struct daemon_paths *p)

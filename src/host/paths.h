@@ -18,9 +18,11 @@ struct daemon_paths {
 int daemon_paths_find(const char *config_file, struct daemon_paths *ret, struct error **err);
 /* Creates the directories, 0700 but for the log's 0750. */
 int daemon_paths_create(const struct daemon_paths *p, struct error **err);
-/* Says in RUN/../<id>.json, {"config","state"}, where they are, so that commands which know no more than the id find the
+/* Says in RUN/../<id>.json, {"config","state","api"}, where they are and where the API listens (NULL: nowhere, or not yet), so that commands which know no more than the id find the
  * daemon's lock and records. Call it with the lock held. */
-int daemon_paths_announce(const struct daemon_paths *p, struct error **err);
+int daemon_paths_announce(const struct daemon_paths *p, const char *api, struct error **err);
+/* Whether a daemon has announced itself, and its "api" (NULL: none), the caller's. */
+bool daemon_paths_announced(const struct daemon_paths *p, char **ret_api);
 /* Removes RUN, and with it that file, unless VMs are left. */
 void daemon_paths_leave(const struct daemon_paths *p);
 char *daemon_run_base(void); /* where the RUNs of this user's daemons are; the caller's */

@@ -101,6 +101,7 @@ char *service_unit_text(const struct service_unit *u, struct error **err)
 		       "%s"
 		       "WorkingDirectory=%s\n"
 		       "ExecStart=%s%s up %s\n"
+		       "ExecReload=%s%s reload %s\n"
 		       "Restart=on-failure\n"
 		       "RestartSec=2\n"
 		       "# A wrong configuration does not mend itself.\n"
@@ -116,7 +117,8 @@ char *service_unit_text(const struct service_unit *u, struct error **err)
 		       "\n"
 		       "[Install]\n"
 		       "WantedBy=multi-user.target\n",
-		       shown, identity, directory, sudo ? "sudo -n " : "", exe, config, (unsigned long long)u->stop_seconds);
+		       shown, identity, directory, sudo ? "sudo -n " : "", exe, config,
+		       sudo ? "sudo -n " : "", exe, config, (unsigned long long)u->stop_seconds);
 }
 
 /* "vm.yaml" becomes "slicer-vm". */

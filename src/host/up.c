@@ -2,6 +2,7 @@
 /* slicer up: everything that can be wrong is found before anything is created; then the loop. */
 #include "host/up.h"
 
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/resource.h>
@@ -20,13 +21,13 @@
 #include "host/networks.h"
 #include "host/listen.h"
 #include "host/paths.h"
-#include "host/reload.h"
+#include "host/reloader.h"
 #include "host/rights.h"
 #include "host/route.h"
 #include "host/token.h"
 #include "host/uids.h"
 #include "io/worker.h"
-#include "net/apply.h"
+#include "net/mode.h"
 #include "vmm/vmm.h"
 
 enum { WORKERS = 4, DOWNLOADERS = 2, OPEN_FILES = 65536 };
@@ -51,10 +52,9 @@ struct daemon {
 	struct http1_server *server;
 	struct loop_signal *sigint, *sigterm, *sighup;
 	const char *file;
-	struct json_object *loaded;	/* the configuration as the file has it */
-	struct config *loading;		/* while its networks are made */
-	struct config **former;		/* what was replaced: workers may look at it still */
-	size_t nformer;
+	struct json_object *loaded; /* the configuration as the file has it, until the reloader has it */
+	struct reloader *reloader;
+	bool ends_on_hangup;
 	unsigned stop_signals;
 };
 
@@ -158,13 +158,18 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 	d->lock_fd = fs_lock(lock, err);
 	if (d->lock_fd < 0)
 		return error_wrap(err, "%s is up already", file);
-	if (daemon_paths_announce(&d->paths, err))
+	if (daemon_paths_announce(&d->paths, NULL, err))
 		return -1;
 	if (geteuid() == 0 && uids_claim(d->paths.run, d->config->uid_first, d->config->uid_last, &d->uid_base, err))
 		return -1;
 	if (d->config->api.enabled) {
+		cleanup_free char *url = NULL;
+
 		d->listen_fd = listen_api(d->config, &d->listening, err);
 		if (d->listen_fd < 0 || up_authentication(d, err))
+			return -1;
+		url = listen_url(d->config);
+		if (daemon_paths_announce(&d->paths, url, err))
 			return -1;
 	}
 	if (github_keys_add(d->config, d->paths.state, err))
@@ -188,62 +193,49 @@ static void up_on_signal(void *arg)
 	bool graceful = d->config->graceful_shutdown && d->stop_signals++ == 0;
 
 	log_info("Stopping%s", graceful ? " (once more: at once)" : " at once");
+	reloader_stop(d->reloader);
 	manager_stop(d->manager, graceful, up_stopped, d);
 }
 
-/* ---- SIGHUP: slots are added to a running daemon ---- */
+/* ---- what was added to the configuration is taken over, on SIGHUP and by POST /reload ---- */
 
-static int up_reload_work(void *arg, struct error **err)
+static void up_reloaded(void *arg, char *const *added, const struct error *error)
 {
 	struct daemon *d = arg;
 
-	for (size_t i = 0; i < d->loading->ngroups; i++)
-		if (d->loading->groups[i].nslots && net_group_up(&d->loading->groups[i], d->paths.id, NULL, err))
-			return -1;
-	return 0;
+	api_reloaded(d->api, added, error);
 }
 
-static void up_reload_done(void *arg, const struct error *error)
+static int up_reload(void *arg, const char *file, struct error **err)
 {
 	struct daemon *d = arg;
-	cleanup_error struct error *why = NULL;
 
-	if (error || d->stop_signals) {
-		log_error("%s: not reloaded: %s", d->file, error ? error_message(error) : "the daemon is stopping");
-		config_free(&d->loading);
-		return;
-	}
-	d->former = mem_realloc(d->former, (d->nformer + 1) * sizeof(struct config *));
-	d->former[d->nformer++] = d->config;
-	js_put(&d->loaded);
-	d->loaded = config_to_json(d->loading);
-	/* With the keys that were fetched at the start. */
-	strv_free(&d->loading->ssh_keys);
-	d->loading->ssh_keys = strv_copy(d->config->ssh_keys);
-	d->config = TAKE_PTR(d->loading);
-	d->manager_options.config = d->config;
-	log_info("%s: reloaded", d->file);
-	if (manager_start_slots(d->manager, d->former[d->nformer - 1], &why))
-		log_error("%s: %s", d->file, error_message(why));
+	if (file && !str_eq(file, d->paths.config))
+		return error_set(err, ERR_CONFLICT, "the daemon here is of %s, not of %s", d->paths.config, file);
+	return reloader_begin(d->reloader, up_reloaded, d, err);
 }
 
+/* With a terminal it is that which went, and nobody is left who could end the daemon. Two come then, of the kernel and of
+ * the shell: only the first counts. */
 static void up_on_hangup(void *arg)
 {
 	struct daemon *d = arg;
-	cleanup_error struct error *error = NULL;
-	cleanup_json struct json_object *now = NULL;
+	cleanup_error struct error *logged = NULL;
 
-	if (d->loading || d->stop_signals)
-		return; /* under way, or too late */
-	if (config_load_file(d->file, &d->loading, &error) == 0) {
-		now = config_to_json(d->loading);
-		if (reload_check(d->loaded, now, &error) == 0) {
-			worker_submit(d->pool, up_reload_work, up_reload_done, d);
-			return;
-		}
-	}
-	log_error("%s: not reloaded: %s", d->file, error_message(error));
-	config_free(&d->loading);
+	if (!d->ends_on_hangup)
+		up_reload(d, NULL, &logged);
+	else if (!d->stop_signals)
+		up_on_signal(d);
+}
+
+/* nohup(1) leaves the terminal, and SIGHUP ignored: who is started so means to go on. */
+static bool up_has_terminal(void)
+{
+	cleanup_close int fd = open("/dev/tty", O_RDONLY | O_NOCTTY | O_CLOEXEC);
+	struct sigaction now = {0};
+
+	sigaction(SIGHUP, NULL, &now);
+	return fd >= 0 && now.sa_handler != SIG_IGN;
 }
 
 static int up_get_keys(void *arg, const char *user, char ***ret, struct error **err)
@@ -277,10 +269,14 @@ static int up_build(struct daemon *d, struct error **err)
 	if (!d->downloads)
 		return -1;
 	d->api_options = (struct api_options){
-		.token = d->token, .get_keys = up_get_keys, .get_keys_arg = d, .pool = d->downloads};
+		.token = d->token, .get_keys = up_get_keys, .get_keys_arg = d, .reload = up_reload, .reload_arg = d,
+		.pool = d->downloads};
 	d->manager = manager_new(d->loop, d->pool, &d->manager_options, err);
 	if (!d->manager)
 		return -1;
+	d->reloader = reloader_new(&(struct reloader_options){.file = d->file, .daemon_id = d->paths.id, .config = &d->config,
+							      .manager_options = &d->manager_options, .manager = d->manager,
+							      .pool = d->pool}, TAKE_PTR(d->loaded));
 	d->api = api_new(d->loop, d->manager, &d->api_options);
 	d->forwards = forwards_new(d->loop, d->manager, d->config, err);
 	if (!d->forwards)
@@ -289,6 +285,7 @@ static int up_build(struct daemon *d, struct error **err)
 		d->server = http1_server_new(d->loop, TAKE_FD(d->listen_fd), NULL, api_handle, d->api);
 	d->sigint = loop_signal_new(d->loop, SIGINT, up_on_signal, d);
 	d->sigterm = loop_signal_new(d->loop, SIGTERM, up_on_signal, d);
+	d->ends_on_hangup = up_has_terminal();
 	d->sighup = loop_signal_new(d->loop, SIGHUP, up_on_hangup, d);
 	return 0;
 }
@@ -344,10 +341,7 @@ static void up_teardown(struct daemon *d)
 	}
 	fd_closep(&d->lock_fd);
 	daemon_paths_clear(&d->paths);
-	for (size_t i = 0; i < d->nformer; i++)
-		config_free(&d->former[i]);
-	free(d->former);
-	config_free(&d->loading);
+	reloader_free(&d->reloader);
 	js_put(&d->loaded);
 	config_free(&d->config);
 }

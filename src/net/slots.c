@@ -37,9 +37,10 @@ static void slot_group(const struct config_group *g, const char *daemon_id,
 
 static const struct config_slot *slot_find(const struct net_vm *vm, struct error **err)
 {
-	for (size_t i = 0; i < vm->group->nslots; i++)
-		if (str_eq(vm->group->slots[i].name, vm->hostname))
-			return &vm->group->slots[i];
+	const struct config_slot *slot = config_group_slot(vm->group, vm->hostname);
+
+	if (slot)
+		return slot;
 	error_set(err, ERR_NOT_FOUND, "slot \"%s\" is not in the configuration any more",
 		  vm->hostname);
 	return NULL;

@@ -257,14 +257,6 @@ int manager_start_services(struct manager *m, struct error **err)
 	return 0;
 }
 
-static bool slots_have(const struct config_group *g, const char *name)
-{
-	for (size_t i = 0; g && i < g->nslots; i++)
-		if (str_eq(g->slots[i].name, name))
-			return true;
-	return false;
-}
-
 int manager_start_slots(struct manager *m, const struct config *before, struct error **err)
 {
 	const struct config *cfg = m->options->config;
@@ -273,7 +265,7 @@ int manager_start_slots(struct manager *m, const struct config *before, struct e
 		const struct config_group *g = &cfg->groups[i], *old = config_group_find(before, g->name);
 
 		for (size_t k = 0; k < g->nslots; k++)
-			if (!slots_have(old, g->slots[k].name) && services_start_one(m, g, g->slots[k].index, err))
+			if (!config_group_slot(old, g->slots[k].name) && services_start_one(m, g, g->slots[k].index, err))
 				return -1;
 	}
 	return 0;

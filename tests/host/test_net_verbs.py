@@ -68,7 +68,7 @@ def clean():
 def test_a_live_daemons_things(clean, bridged):
     vm = bridged.client.create(bridged.group)["hostname"]
     announced = json.loads((RUN / f"{bridged.id}.json").read_text())
-    assert announced == {"config": str(bridged.file.resolve()), "state": str(bridged.state_dir)}
+    assert announced == {"config": str(bridged.file.resolve()), "state": str(bridged.state_dir), "api": bridged.address}
     found = items(bridged.id)
     assert {i["status"] for i in found.values()} == {"in use"}
     assert found["interface", "brnv0"]["group"] == bridged.group and found["interface", "brnv0"]["type"] == "bridge"

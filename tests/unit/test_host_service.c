@@ -29,6 +29,7 @@ static void test_text(void **state)
 				  "RuntimeDirectoryPreserve=yes\n"
 				  "WorkingDirectory=/srv/vms\n"
 				  "ExecStart=\"/usr/bin/slicer\" up \"/srv/vms/vm.yaml\"\n"
+				  "ExecReload=\"/usr/bin/slicer\" reload \"/srv/vms/vm.yaml\"\n"
 				  "Restart=on-failure\n"
 				  "RestartSec=2\n"
 				  "# A wrong configuration does not mend itself.\n"
@@ -79,6 +80,7 @@ static void test_user(void **state)
 	u.stop_seconds = 3600;
 	check_line(&u, "User=", "alex");
 	check_line(&u, "ExecStart=", "sudo -n \"/usr/bin/slicer\" up \"/srv/vms/vm.yaml\"");
+	check_line(&u, "ExecReload=", "sudo -n \"/usr/bin/slicer\" reload \"/srv/vms/vm.yaml\"");
 	check_line(&u, "TimeoutStopSec=", "3600");
 	check_line(&u, "RuntimeDirectory=", NULL); /* it would become the user's */
 	u.user = "root";

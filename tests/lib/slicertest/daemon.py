@@ -93,6 +93,8 @@ class Daemon:
         self.file.write_text(yaml.safe_dump({"config": self.config}))
 
     def spawn(self, prefix=(), **kwargs):
+        """Without a terminal, as under systemd: with one it would end on SIGHUP."""
+        kwargs.setdefault("start_new_session", True)
         self.write_config()
         leaks.DAEMON_IDS.add(self.id)
         with open(self.log, "ab") as log:

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: MIT
+"""slicer reload and POST /reload: what was added to a configuration is taken over by the daemon that runs; and what SIGHUP is to a
+daemon with a terminal, and to one without."""
+import json
+import os
+import pty
+import signal
+import subprocess
+
+import pytest
+from slicertest import SLICER, until
+from slicertest.daemon import LOG
+from slicertest.http import Client
+
+NAMES = ("slot1", "slot2", "slot6", "slot7")
+
+
+def slots(d, *names):
+    group = d.config["host_groups"][0]
+    for key in ("network", "count", "vcpu", "ram_mb"):
+        group.pop(key, None)
+    group["slots"] = {name: {} for name in names}
+    d.write_config()
+    return d
+
+
+def status(d):
+    return {n["hostname"]: n["status"] for n in d.client.nodes()}
+
+
+def reload(d, *words, cwd="/", **env):
+    return subprocess.run([SLICER, "reload", *words], cwd=cwd, env={**d.env, **env}, capture_output=True, text=True, timeout=60)
+
+
+@pytest.fixture
+def logs():
+    """A slot's log has its name only, and is kept when it stops: this removes it, after the daemon's end."""
+    yield
+    for name in NAMES:
+        (LOG / f"{name}.txt").unlink(missing_ok=True)
+
+
+@pytest.fixture
+def slotted(logs, daemon):
+    return lambda **kwargs: slots(daemon(start=False, **kwargs), "slot1").start()
+
+
+def test_by_file(slotted):
+    """From any directory, by what the daemon left in /run; and by slicer.yaml where one is."""
+    d = slotted()
+    done = reload(d, d.file)
+    assert (done.returncode, done.stdout) == (0, "Nothing was added\n"), done.stderr
+    slots(d, "slot1", "slot2", "slot6")
+    done = reload(d, d.file)
+    assert (done.returncode, done.stdout) == (0, "slot2: added\nslot6: added\n"), done.stderr
+    assert set(status(d)) == {"slot1", "slot2", "slot6"}
+    slots(d, "slot1", "slot2", "slot6", "slot7")
+    done = reload(d, "--json", cwd=d.dir)
+    assert done.returncode == 0 and json.loads(done.stdout) == {"added": ["slot7"]}
+    until(lambda: set(status(d).values()) == {"Running"}, 30)
+
+
+def test_refused(slotted):
+    d = slotted()
+    before = d.client.get("/vm/slot1").json
+    d.config["graceful_shutdown"] = False
+    slots(d, "slot1", "slot2")
+    done = reload(d, d.file)
+    assert done.returncode == 1 and done.stdout == "" and "something besides the host groups has changed" in done.stderr
+    done = reload(d, d.file, "--json")
+    said = json.loads(done.stdout)
+    assert done.returncode == 1 and said["added"] == [] and "restart it" in said["error"]
+    d.config.pop("graceful_shutdown")
+    slots(d, "slot1", "nine")
+    done = reload(d, d.file)
+    assert done.returncode == 1 and "does not end in a number" in done.stderr
+    answer = d.client.request("POST", "/reload")
+    assert answer.status == 400 and "does not end in a number" in answer.json["error"]
+    slots(d, "slot2")
+    assert "slot slot1 is gone" in reload(d, d.file).stderr
+    slots(d, "slot1")
+    assert set(status(d)) == {"slot1"} and d.client.get("/vm/slot1").json == before
+
+
+def test_networks_that_cannot_be_made(slotted):
+    """A slot whose subnet is taken: neither it nor the ones beside it are there afterwards."""
+    d = slotted()
+    subprocess.run(["ip", "link", "add", "foreign", "type", "bridge"], check=True)
+    try:
+        subprocess.run(["ip", "addr", "add", "10.6.0.9/24", "dev", "foreign"], check=True)
+        slots(d, "slot1", "slot2", "slot6")
+        done = reload(d, d.file)
+        assert done.returncode == 1 and "10.6.0" in done.stderr, done.stderr
+        links = {link["ifname"] for link in json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, check=True).stdout)}
+        assert "br-slot1" in links and not {"br-slot2", "br-slot6"} & links and set(status(d)) == {"slot1"}
+    finally:
+        subprocess.run(["ip", "link", "del", "foreign"], check=True)
+    done = reload(d, d.file)
+    assert (done.returncode, done.stdout) == (0, "slot2: added\nslot6: added\n"), done.stderr
+
+
+def test_which_daemon(slotted, tmp_path):
+    d = slotted()
+    other = tmp_path / "other.yaml"
+    other.write_text(d.file.read_text())
+    done = reload(d, other)
+    assert done.returncode == 1 and "no daemon of this user runs" in done.stderr
+    done = reload(d, other, "--url", d.address)
+    assert done.returncode == 1 and f"the daemon here is of {d.file.resolve()}" in done.stderr
+    assert reload(d, cwd=str(tmp_path), SLICER_URL=d.address).stdout == "Nothing was added\n"
+    assert reload(d, tmp_path / "none.yaml").returncode == 1
+
+
+def test_with_a_token(slotted):
+    """One that is in the file is known to whoever may read the file; the API wants it."""
+    d = slotted(tcp=True)
+    assert reload(d, d.file).stdout == "Nothing was added\n"
+    assert Client(d.address).request("POST", "/reload").status == 401
+    done = reload(d, d.file, "--token", "wrong")
+    assert done.returncode == 1 and "token" in done.stderr
+
+
+def test_without_an_api(daemon):
+    d = daemon(start=False)
+    d.config["api"] = {"enabled": False}
+    d.spawn()
+    until(lambda: (d.run_dir.parent / f"{d.id}.json").exists(), 20)
+    done = reload(d, d.file)
+    assert done.returncode == 1 and "SIGHUP" in done.stderr
+    d.stop()
+
+
+class InTerminal:
+    """A daemon whose terminal is this object's."""
+
+    def __init__(self, d, *prefix):
+        self.daemon = d
+        self.master, slave = pty.openpty()
+        d.write_config()
+        d.process = subprocess.Popen(["setsid", "-c", *prefix, str(SLICER), "up", str(d.file)], cwd=d.dir, env=d.env, stdin=slave,
+                                     stdout=open(d.log, "ab"), stderr=subprocess.STDOUT)
+        os.close(slave)
+        until(lambda: os.path.exists(d.address) and d.client.get("/healthz").status == 200, 20)
+
+    def close(self):
+        os.close(self.master)
+
+
+def test_the_terminal_goes(daemon):
+    d = daemon(start=False, group={"count": 1})
+    InTerminal(d).close()
+    assert d.process.wait(60) == 0 and "Stopping" in d.log_text() and "at once" not in d.log_text().replace("once more: at once", "")
+    d.process = None
+
+
+def test_nohup(daemon):
+    """Who is to go on does: no SIGHUP ends it, and it still reloads on one."""
+    d = daemon(start=False)
+    InTerminal(d, "nohup").close()
+    until(lambda: "nothing was added" in d.log_text(), 20)
+    d.process.send_signal(signal.SIGHUP)
+    until(lambda: d.log_text().count("nothing was added") == 2, 20)
+    assert d.client.get("/healthz").status == 200
