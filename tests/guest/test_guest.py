@@ -262,6 +262,22 @@ def test_logs_are_the_console(api, vm):
 
 # --- its life
 
+def test_a_guest_whose_console_nobody_reads_runs_on(qemu, api, vm):
+    """Its monitor stands still: more than a pipe holds does not stop the guest or its VMM."""
+    monitor = qemu.monitor_pid(vm)
+    os.kill(monitor, signal.SIGSTOP)
+    try:
+        flood = exec_stream(api, vm, "sh", "-c", "seq 40000 > /dev/console; echo unread > /dev/console", uid=0, gid=0)
+        next(flood)
+        for _ in range(3):
+            assert run(api, vm, "echo", "well").stdout == b"well\n"
+    finally:
+        os.kill(monitor, signal.SIGCONT)
+    list(flood)
+    sh(api, vm, "echo read again > /dev/console")
+    until(lambda: b"read again" in qemu.console(vm), 30, "the console goes on")
+
+
 def test_userdata_runs_as_root_after_the_network(qemu, api):
     script = "#!/bin/sh\nid -u > /root/out\nip route >> /root/out\necho said\nexit 3\n"
     vm = api.create(qemu.group, wait="userdata", timeout="120s", userdata=script)["hostname"]
