@@ -164,8 +164,7 @@ int disk_remove(const char *path, struct error **err)
 	return fs_unlink(path, err);
 }
 
-int disk_write_config(const char *path, const char *json, size_t n, uid_t uid, gid_t gid,
-		      struct error **err)
+int disk_write_config(const char *path, const char *json, size_t n, struct error **err)
 {
 	size_t padded = (n + CONFIG_BLOCK - 1) / CONFIG_BLOCK * CONFIG_BLOCK;
 	cleanup_free char *block = NULL;
@@ -178,8 +177,7 @@ int disk_write_config(const char *path, const char *json, size_t n, uid_t uid, g
 		return error_set(err, ERR_INVALID, "an empty config disk");
 	block = mem_alloc(padded);
 	memcpy(block, json, n);
-	if (fs_write_replace(path, block, padded, 0600, err) < 0 ||
-	    disk_own(path, uid, gid, err) < 0)
+	if (fs_write_replace(path, block, padded, 0600, err) < 0)
 		return error_wrap(err, "cannot write config disk %s", path);
 	return 0;
 }

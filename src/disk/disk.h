@@ -21,8 +21,7 @@ int disk_create(const char *templates, const char *path, uint64_t size, uid_t ui
 int disk_remove(const char *path, struct error **err); /* success when there is none */
 
 /* docs/protocol.md §4: `json` padded with zeros to a multiple of 4,096 bytes, mode 0600, atomically
- * replaced. ERR_TOO_LARGE beyond DISK_CONFIG_MAX. */
-int disk_write_config(const char *path, const char *json, size_t n, uid_t uid, gid_t gid,
-		      struct error **err);
+ * replaced. It stays the caller's: the VMM has it as an fd for reading, and must not be able to open it anew for writing. ERR_TOO_LARGE beyond DISK_CONFIG_MAX. */
+int disk_write_config(const char *path, const char *json, size_t n, struct error **err);
 
 #endif

@@ -76,7 +76,7 @@ static int launch_config(void *ctx, struct op *op, struct error **err)
 
 	network_job_guest(&l->net, l->guest_config);
 	text = js_to_string(l->guest_config);
-	return disk_write_config(l->config_disk, text, strlen(text), l->spec.uid, l->spec.gid, err);
+	return disk_write_config(l->config_disk, text, strlen(text), err);
 }
 
 static int launch_vmm(void *ctx, struct op *op, struct error **err)

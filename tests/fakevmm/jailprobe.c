@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* Runs in the place of QEMU, in its jail and with its fds, and tries what a VMM would that somebody has taken over. Its targets
  * are words KEY=VALUE of -append. One line per attempt on the console: its name, and the error that it met or "done". What is
- * expected is in tests/guest/test_jail.py. It waits to be killed then. */
+ * expected is in tests/guest/test_jail.py. It waits to be killed then.
+ *
+ * In the place of a helper it has no console and perhaps no arguments of its own: it says on its standard error, of which the
+ * monitor keeps the end, NUMBER:ERROR for each, as `--list` numbers them, and its targets are what the test has written over `embedded` in a copy of the program. */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/reboot.h>
 #include <sys/resource.h>
@@ -30,9 +34,12 @@
 
 enum { FORKS_MAX = 512, OPEN_MAX_TRIED = 4096, VALUE_MAX = 512 };
 
+/* Volatile: the compiler must not know what is in it. */
+static const volatile char embedded[4096] = "@@EMBEDDED TARGETS@@";
+
 struct targets {
 	const char *words; /* of -append */
-	int console, memory, root, data, kernel;
+	int console, memory, root, data, kernel, initrd, config;
 };
 
 static const char *target(const struct targets *t, const char *key, char *buf)
@@ -88,6 +95,9 @@ static int change_firmware(const struct targets *t) { return chmod("/usr/share/q
 static int image_write(const struct targets *t) { return write(t->root, "x", 1) == 1 ? 0 : -1; }
 static int image_reopen(const struct targets *t) { return reopen_writable(t->root); }
 static int kernel_reopen(const struct targets *t) { return reopen_writable(t->kernel); }
+static int initrd_reopen(const struct targets *t) { return reopen_writable(t->initrd); }
+static int config_write(const struct targets *t) { return pwrite(t->config, "x", 1, 0) == 1 ? 0 : -1; }
+static int config_reopen(const struct targets *t) { return reopen_writable(t->config); }
 static int image_truncate(const struct targets *t) { return ftruncate(t->root, 0); }
 static int memory_write(const struct targets *t) { return pwrite(t->memory, "x", 1, 0) == 1 ? 0 : -1; }
 static int memory_truncate(const struct targets *t) { return ftruncate(t->memory, 0); }
@@ -231,7 +241,19 @@ static int mount_tmpfs(const struct targets *t) { return mount("t", "/usr", "tmp
 static int remount_writable(const struct targets *t) { return mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND, NULL); }
 static int unmount(const struct targets *t) { return umount2("/usr/share/qemu", MNT_DETACH); }
 static int change_root(const struct targets *t) { return chroot("/usr"); }
-static int new_user_namespace(const struct targets *t) { return unshare(CLONE_NEWUSER); }
+/* In a child: what else is tried is not tried from within. */
+static int new_user_namespace(const struct targets *t)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (pid == 0)
+		_exit(unshare(CLONE_NEWUSER) < 0 ? errno : 0);
+	if (pid < 0 || waitpid(pid, &status, 0) < 0)
+		return -1;
+	errno = WEXITSTATUS(status);
+	return errno ? -1 : 0;
+}
 static int clone_user_namespace(const struct targets *t)
 {
 	long pid = syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, NULL);
@@ -316,7 +338,8 @@ static const struct {
 } attempts[] = {
     ATTEMPT(state_directory), ATTEMPT(run_directory), ATTEMPT(other_disk), ATTEMPT(image_by_path), ATTEMPT(etc_passwd),
     ATTEMPT(create_file), ATTEMPT(create_in_dev), ATTEMPT(sys_directory), ATTEMPT(change_firmware), ATTEMPT(image_write),
-    ATTEMPT(image_reopen), ATTEMPT(kernel_reopen), ATTEMPT(image_truncate), ATTEMPT(memory_write), ATTEMPT(memory_truncate),
+    ATTEMPT(image_reopen), ATTEMPT(kernel_reopen), ATTEMPT(initrd_reopen), ATTEMPT(config_write), ATTEMPT(config_reopen),
+    ATTEMPT(image_truncate), ATTEMPT(memory_write), ATTEMPT(memory_truncate),
     ATTEMPT(memory_punch), ATTEMPT(memory_map_shared), ATTEMPT(disk_beyond_limit), ATTEMPT(up_and_out), ATTEMPT(by_handle),
     ATTEMPT(signal_other_vmm), ATTEMPT(signal_monitor), ATTEMPT(signal_daemon), ATTEMPT(signal_process_one),
     ATTEMPT(signal_all), ATTEMPT(trace_process_one), ATTEMPT(read_process_one), ATTEMPT(proc_of_process_one),
@@ -351,25 +374,44 @@ static char **value_of(char **argv, const char *option)
 	return *argv ? argv + 1 : argv;
 }
 
+/* Positions in a format may be left out by glibc, but not by the compiler's check of it. */
+#pragma GCC diagnostic ignored "-Wformat-nonliteral"
 int main(int argc, char **argv)
 {
-	const struct targets t = {
+	const char *format = "%1$s %3$s\n";
+	char words[sizeof(embedded)];
+	struct targets t = {
 	    .words = *value_of(argv, "-append"),
 	    .console = fd_of(argv, "path=/dev/fdset/", "id=console"),
 	    .memory = fd_of(argv, "mem-path=/proc/self/fd/", ""),
 	    .root = fd_of(argv, "filename=/dev/fdset/", "node-name=root"),
 	    .data = fd_of(argv, "filename=/dev/fdset/", "node-name=data-file"),
 	    .kernel = fd_of(value_of(argv, "-kernel"), "/proc/self/fd/", ""),
+	    .initrd = fd_of(value_of(argv, "-initrd"), "/proc/self/fd/", ""),
+	    .config = fd_of(argv, "filename=/dev/fdset/", "node-name=config"),
 	};
 
+	if (argc == 2 && strcmp(argv[1], "--list") == 0) {
+		for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++)
+			puts(attempts[i].name);
+		return 0;
+	}
+	if (!t.words) {
+		for (size_t i = 0; i < sizeof(embedded); i++)
+			words[i] = embedded[i];
+		t.words = words;
+		t.console = STDERR_FILENO;
+		format = "%2$zu:%3$s ";
+	}
 	if (strcmp(target(&t, "rest", (char[VALUE_MAX]){0}), "yes") == 0)
 		pause(); /* only its start is of interest */
 	for (size_t i = 0; i < sizeof(attempts) / sizeof(attempts[0]); i++) {
 		int rc = attempts[i].attempt(&t);
 
-		dprintf(t.console, "%s %s\n", attempts[i].name, rc < 0 ? strerrorname_np(errno) : "done");
+		dprintf(t.console, format, attempts[i].name, i, rc < 0 ? strerrorname_np(errno) : "done");
 	}
 	dprintf(t.console, "END\n");
+	prctl(PR_SET_NAME, "probe-done");
 	pause();
 	return 0;
 }

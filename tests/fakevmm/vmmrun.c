@@ -3,7 +3,7 @@
  * vmm_launch() answered as JSON. vmmrun launch name=vm-1 dir=/tmp/x kernel=… initrd=… [root=…]
  * [data=…] [config=…] [ram=MiB] [vcpus=N] [net=none|user|slirp] [uid=N] [hypervisor=qemu]
  * [cmdline=…] [console=PATH] [limit=BYTES] [cgroup=ID/NAME]
- * [jail=no] [disk=BYTES] [binary=PATH] vmmrun destroy dir=/tmp/x Sockets, console.txt and
+ * [jail=no] [disk=BYTES] [binary=PATH] [helper=PATH] vmmrun destroy dir=/tmp/x Sockets, console.txt and
  * exit.json are made in `dir`. */
 #include <inttypes.h>
 #include <unistd.h>
@@ -75,6 +75,16 @@ static void print_process(const struct vmm_process *p, const struct vmm_probe *p
 	puts(text);
 }
 
+/* helper=PATH: that program in passt's place and jail. */
+static void replace_helper(const char *path, struct vmm_net *net)
+{
+	static char *words[2];
+
+	words[0] = (char *)path;
+	if (path)
+		net->helper_argv = words;
+}
+
 /* Of a program that is no hypervisor: it is up when it runs. */
 static int await_nothing(const char *run_dir, int64_t deadline, struct error **err)
 {
@@ -127,6 +137,7 @@ static int launch(char **argv, const char *dir, struct error **err)
 	if (!ops || vmm_probe(ops, VMM_ACCEL_AUTO, NULL, &probe, err) < 0)
 		return -1;
 	choose_net(argv, &spec.net, &plan);
+	replace_helper(option(argv, "helper", NULL), &spec.net);
 	used = *ops;
 	if (option(argv, "binary", NULL))
 		replace_binary(option(argv, "binary", NULL), &used, &probe);

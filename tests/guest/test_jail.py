@@ -14,7 +14,8 @@ from slicertest import alive, run, until
 from slicertest.paths import BUILD, MONITOR
 from slicertest.proc import children, cmdline, name_of, open_files
 
-VMMRUN, PROBE = BUILD / "tests/fakevmm/vmmrun", BUILD / "tests/fakevmm/jailprobe"
+VMMRUN, PROBE, PROBE_MONITOR = (BUILD / "tests/fakevmm" / name for name in ("vmmrun", "jailprobe", "probemonitor"))
+EMBEDDED = b"@@EMBEDDED TARGETS@@"
 NAMESPACES = ("mnt", "pid", "ipc", "uts", "cgroup", "net")
 MIB, GIB = 1 << 20, 1 << 30
 
@@ -118,7 +119,7 @@ class TestOutside:
         assert int(have["Max locked memory"]) <= 65536 and have["Max msgqueue size"] == "0"
 
     def test_open_files(self, inmates, name):
-        allowed = {"qemu": r"/dev/null|pipe:.*|socket:.*|/memfd:guest-memory.*|anon_inode:.*|/.*/(vmlinux|.*\.cpio|disk\.qcow2|"
+        allowed = {"qemu": r"/dev/null|pipe:.*|socket:.*|/memfd:guest-memory.*|anon_inode:.*|/.*/(vmlinux|.*\.cpio|disk\.qcow2|modules\.squashfs|"
                            r"config\.raw|blobs/sha256/[0-9a-f]{64})",
                    "passt": r"/dev/null|pipe:.*|socket:.*|anon_inode:.*|/dev/urandom", "frames": r"/dev/null|pipe:.*|socket:.*"}
         for fd, to in open_files(inmates[name]):
@@ -160,7 +161,8 @@ INSIDE = {
     "up_and_out": GONE, "sys_directory": GONE, "create_file": {"EROFS"}, "create_in_dev": {"EROFS"},
     "change_firmware": {"EROFS"}, "by_handle": DENIED,
     # What all VMs share is open for reading only, and memory is sealed.
-    "image_write": {"EBADF"}, "image_reopen": {"EACCES"}, "kernel_reopen": {"EACCES"}, "image_truncate": {"EINVAL"},
+    "image_write": {"EBADF"}, "image_reopen": {"EACCES"}, "kernel_reopen": {"EACCES"},
+    "initrd_reopen": {"EACCES"}, "config_write": {"EBADF"}, "config_reopen": {"EACCES"}, "image_truncate": {"EINVAL"},
     "memory_write": DENIED, "memory_truncate": DENIED, "memory_punch": DENIED, "memory_map_shared": DENIED,
     "disk_beyond_limit": {"EFBIG"},
     "signal_other_vmm": {"ESRCH"}, "signal_monitor": {"ESRCH"}, "signal_daemon": {"ESRCH"}, "signal_process_one": DENIED,
@@ -194,12 +196,10 @@ def probe(directory, targets, **options):
         subprocess.run([VMMRUN, "destroy", f"dir={directory}"], check=True, timeout=60)
 
 
-def test_what_a_compromised_vmm_reaches(qemu, vm, store, tmp_path):
-    files = {"kernel": next(store.glob("kernels/*/vmlinux")), "root": next(store.glob("blobs/sha256/*"))}
+@contextlib.contextmanager
+def targets_of(qemu, vm, files):
+    """What a VMM is to try, and a check that nobody of the Internet or the LAN has called when it is done."""
     disk, abstract = qemu.state_dir / "vms" / vm / "disk.qcow2", f"slicer-test-{os.getpid()}"
-    (tmp_path / "vm").mkdir()
-    own = tmp_path / "data.qcow2"
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", own, "1G"], check=True)
     with socket.socket() as tcp, socket.socket(socket.AF_UNIX) as unix:
         tcp.bind(("0.0.0.0", 0))
         tcp.listen()
@@ -213,18 +213,86 @@ def test_what_a_compromised_vmm_reaches(qemu, vm, store, tmp_path):
             "host": host.stdout.split("inet ")[1].split("/")[0]}
         for key in ("state", "run", "disk", "image", "api", "qmp", "monsock"):
             assert os.path.exists(targets[key]), f"{key} would not be there without a jail either"
-        with probe(tmp_path / "vm", targets, data=own, disk=GIB, **files) as (process, found):
-            assert alive(process["vmm_pid"])
-            assert set(found) == set(INSIDE)
-            wrong = {name: (error, INSIDE[name]) for name, error in found.items() if error not in INSIDE[name]}
-            assert not wrong
-            tcp.settimeout(0.1)
-            with pytest.raises(TimeoutError):
-                tcp.accept()
+        yield targets, tcp
     # Daemon and VM are well.
     assert run(qemu.client, vm, "echo", "well").stdout == b"well\n"
     assert alive(qemu.vmm_pid(vm)) and alive(qemu.monitor_pid(vm))
     assert subprocess.run(["qemu-img", "check", "-q", "-U", disk], check=False).returncode == 0
+
+
+def check(found, expected):
+    assert set(found) == set(expected)
+    wrong = {name: (error, expected[name]) for name, error in found.items() if error not in expected[name]}
+    assert not wrong, "".join(f"\n{name}: {error}, not {expect}" for name, (error, expect) in wrong.items())
+
+
+@pytest.fixture
+def files(store, qemu, vm):
+    return {"kernel": next(store.glob("kernels/*/vmlinux")), "root": next(store.glob("blobs/sha256/*")),
+            "initrd": next(store.glob("initramfs/*.cpio")), "config": qemu.state_dir / "vms" / vm / "config.raw"}
+
+
+def test_what_a_compromised_vmm_reaches(qemu, vm, files, tmp_path):
+    (tmp_path / "vm").mkdir()
+    own = tmp_path / "data.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", own, "1G"], check=True)
+    with targets_of(qemu, vm, files) as (targets, tcp), \
+            probe(tmp_path / "vm", targets, data=own, disk=GIB, **files) as (process, found):
+        assert alive(process["vmm_pid"])
+        check(found, INSIDE)
+        tcp.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            tcp.accept()
+
+
+# A helper has none of the VMM's files. passt speaks for the guest: it is on the host's network, as any local program, and may make
+# namespaces, to lock itself in, of which its procfs must be whole.
+NOTHING = {"EBADF"}
+DONE = {"done"}
+GIVEN = re.compile("image_(write|reopen|truncate)|(kernel|initrd)_reopen|(config|memory|disk)_.*")
+HELPER = INSIDE | {"change_firmware": GONE, "unmount": GONE | DENIED} | {n: {"EBADF", "ENOENT"} for n in INSIDE if GIVEN.fullmatch(n)}
+IN_PLACE_OF = {
+    "frames": HELPER,
+    "passt": HELPER | {
+        "proc_sys": {"EACCES"}, "proc_sysrq": {"EACCES"} | GONE, "abstract_socket": DONE, "host_loopback": DONE, "host_address": DONE,
+        "internet": DONE, "new_user_namespace": DONE, "clone_user_namespace": DONE, "clone3_user_namespace": DONE},
+}
+
+
+@contextlib.contextmanager
+def probe_in_place_of(name, directory, targets, kernel):
+    """As probe(), of a helper."""
+    (directory / "vm").mkdir()
+    copy = BUILD / f"tests/fakevmm/{name}-{os.getpid()}"  # not below /tmp: passt has one of its own
+    original = {"frames": PROBE_MONITOR, "passt": PROBE}[name]
+    words = " ".join(f"{k}={v}" for k, v in targets.items()).encode() + b"\0"
+    place = original.read_bytes().index(EMBEDDED)
+    copy.write_bytes(original.read_bytes())
+    with copy.open("r+b") as file:
+        file.seek(place)
+        file.write(words)
+    copy.chmod(0o755)
+    recipe = {"name": "vm-1", "dir": directory / "vm", "binary": PROBE, "net": "user", "uid": 399998, "cmdline": "rest=yes",
+              "kernel": kernel} | ({"helper": copy} if name == "passt" else {})
+    done = subprocess.run([VMMRUN, "launch", *(f"{k}={v}" for k, v in recipe.items())], capture_output=True, text=True, timeout=60,
+                          check=False, env=os.environ | {"SLICER_MONITOR": str(copy if name == "frames" else MONITOR)})
+    assert done.returncode == 0, done.stderr
+    try:
+        monitor = json.loads(done.stdout)["monitor_pid"]
+        until(lambda: "probe-done" in map(name_of, children(monitor)), 60, "the probe has tried all")
+    finally:
+        copy.unlink()
+        subprocess.run([VMMRUN, "destroy", f"dir={directory / 'vm'}"], check=True, timeout=60)
+    until((directory / "vm/exit.json").exists, 10, "the monitor has ended")
+    said = json.loads((directory / "vm/exit.json").read_text())["vmm_message"]
+    names = subprocess.run([PROBE, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    yield {names[int(number)]: error for number, error in re.findall(r"(\d+):(\w+)", said)}
+
+
+@pytest.mark.parametrize("name", IN_PLACE_OF)
+def test_what_a_compromised_helper_reaches(qemu, vm, files, tmp_path, name):
+    with targets_of(qemu, vm, files) as (targets, _), probe_in_place_of(name, tmp_path, targets, files["kernel"]) as found:
+        check(found, IN_PLACE_OF[name])
 
 
 def test_the_probe_succeeds_where_there_is_no_jail(qemu, vm, store, tmp_path):

@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/fs.h"
 #include "base/proc.h"
@@ -156,10 +157,13 @@ static void test_full(void **state)
 static void check_config(size_t n, size_t padded)
 {
 	cleanup_free char *path = fs_join(dir, "config"), *json = mem_alloc(n + 1), *text = NULL;
+	struct stat st;
 	size_t len;
 
 	memset(json, 'x', n);
-	assert_int_equal(disk_write_config(path, json, n, UID, UID, NULL), 0);
+	assert_int_equal(disk_write_config(path, json, n, NULL), 0);
+	assert_int_equal(stat(path, &st), 0);
+	assert_true(st.st_uid == geteuid() && (st.st_mode & 07777) == 0600);
 	assert_int_equal(fs_read_file(path, 2 * MIB, &text, &len, NULL), 0);
 	assert_int_equal(len, padded);
 	assert_memory_equal(text, json, n);
@@ -178,9 +182,9 @@ static void test_config(void **state)
 	check_config(4096, 4096);
 	check_config(4097, 8192);
 	check_config(DISK_CONFIG_MAX, DISK_CONFIG_MAX);
-	assert_int_equal(disk_write_config(path, big, DISK_CONFIG_MAX + 1, UID, UID, &err), -1);
+	assert_int_equal(disk_write_config(path, big, DISK_CONFIG_MAX + 1, &err), -1);
 	assert_int_equal(err->code, ERR_TOO_LARGE);
-	assert_int_equal(disk_write_config(path, "", 0, UID, UID, NULL), -1);
+	assert_int_equal(disk_write_config(path, "", 0, NULL), -1);
 	assert_false(fs_exists(path));
 }
 
