@@ -2,12 +2,34 @@
 """Guests on a bridge, in a network namespace of the test's own that has one neighbour, the "Internet"."""
 import contextlib
 import os
+import pathlib
 import subprocess
+import sys
 
 import pytest
 from slicertest import Daemon, run, until
+from slicertest.netspace import SERVER
 
 OUTSIDE = "203.0.113.1"  # RFC 5737
+
+
+# Prints the length of the longest frame that a machine of this MAC address has sent through an interface, when its input ends.
+LONGEST = """
+import select, socket, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.bind((sys.argv[1], 3))
+mac, longest = bytes.fromhex(sys.argv[2].replace(":", "")), 0
+print("ready", flush=True)
+while True:
+    ready = select.select([s, sys.stdin], [], [])[0]
+    if s in ready:
+        n, _, _, _ = s.recvmsg_into([frame := bytearray(14)], 0, socket.MSG_TRUNC)
+        if frame[6:12] == mac:
+            longest = max(longest, n)
+    elif ready:
+        break
+print(longest)
+"""
 
 
 def ip(*words, check=True):
@@ -18,9 +40,25 @@ def inside(ns, *words):
     return subprocess.run(["ip", "netns", "exec", ns, *words], capture_output=True, text=True, timeout=30)
 
 
+def outside_of_host():
+    return f"slt-out-{os.getpid()}"
+
+
+@contextlib.contextmanager
+def program(ns, script, *args):
+    """A Python script in a namespace, once it says that it is ready."""
+    with subprocess.Popen(["ip", "netns", "exec", ns, sys.executable, "-c", script, *args], text=True, stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE) as process:
+        try:
+            assert process.stdout.readline() == "ready\n"
+            yield process
+        finally:
+            process.kill()
+
+
 @contextlib.contextmanager
 def two_namespaces():
-    host, outside = f"slt-host-{os.getpid()}", f"slt-out-{os.getpid()}"
+    host, outside = f"slt-host-{os.getpid()}", outside_of_host()
     try:
         for name in (host, outside):
             ip("netns", "add", name)
@@ -75,6 +113,28 @@ def test_who_reaches_whom(daemon, vms, host):
     assert reaches(daemon, vms[0], OUTSIDE), "VM to the Internet, by NAT"
     assert inside(host, "ping", "-c", "1", "-W", "3", "192.168.137.2").returncode == 0, "host to VM"
     assert not reaches(daemon, vms[0], "192.168.137.77"), "nobody is there: the test can fail"
+
+
+MUCH = "for i in $(seq 64); do cat /tmp/mib; done"
+
+
+@pytest.mark.full
+def test_64_mib_arrive_as_they_are_with_offloads(daemon, vms, host, tmp_path):
+    """To a VM, to the host, and through NAT. Guests leave segments and checksums to the host: frames are longer than the MTU."""
+    def inside_vm(vm, script):
+        done = run(daemon.client, vm, "timeout", "100", "sh", "-c", script, uid=0, gid=0)
+        assert done.exit_code == 0, done.stderr
+        return done.stdout.decode().split()
+    subprocess.run(["cc", "-static", "-O2", "-o", tmp_path / "tcp_send", pathlib.Path(__file__).parent / "tcp_send.c"], check=True)
+    daemon.cli.ok("vm", "cp", tmp_path / "tcp_send", f"{vms[0]}:/tmp/tcp_send")
+    digest = inside_vm(vms[0], f"head -c 1048576 /dev/urandom > /tmp/mib; ({MUCH}) | sha256sum")[0]
+    inside_vm(vms[1], "setsid nc -l -p 7 -e sha256sum >/dev/null 2>&1 </dev/null &")
+    mac = next(n["mac"] for n in daemon.client.nodes() if n["hostname"] == vms[0])
+    with program(host, SERVER, "0.0.0.0"), program(outside_of_host(), SERVER, "0.0.0.0"), program(host, LONGEST, "brtap1", mac) as tap:
+        for address in ("192.168.137.3", "192.168.137.1", OUTSIDE):
+            assert inside_vm(vms[0], f"({MUCH}) | /tmp/tcp_send {address} 7")[0] == digest, address
+        longest = int(tap.communicate("", timeout=30)[0])
+    assert longest > 1514, "offloads are off"
 
 
 def test_a_new_vm_gets_the_next_address_and_gives_it_back(daemon, vms, host):
