@@ -14,7 +14,7 @@ def run_inside(work, store, name, **kwargs):
 
 def test_kvm(store, tmp_path):
     """A VM with accel: kvm, by the programs of this build."""
-    run_inside(tmp_path, store, "kvm_boot.py nested/inside/limits.py nested/inside/doctor.py", seconds=600)
+    run_inside(tmp_path, store, "kvm_boot.py nested/inside/limits.py nested/inside/doctor.py nested/inside/clock.py", seconds=600)
 
 
 @pytest.mark.full
