@@ -1,9 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* vm pause, resume, shutdown, reboot, relaunch */
+#include <time.h>
+
+#include "base/units.h"
 #include "cli/output.h"
 #include "cli/verbs.h"
 
-enum { POWER_TIMEOUT_MS = 180 * 1000 };
+enum { POWER_TIMEOUT_MS = 180 * 1000, WAIT_STEP_NS = 200 * 1000 * 1000 };
 
 static int run_power(struct cli *cli, const struct parsed *args, struct error **err)
 {
@@ -21,19 +24,69 @@ static int run_power(struct cli *cli, const struct parsed *args, struct error **
 	return 0;
 }
 
+static void wait_step(void)
+{
+	nanosleep(&(struct timespec){.tv_nsec = WAIT_STEP_NS}, NULL);
+}
+
+/* 1: its status begins with that, 0: it does not, -1: error. */
+static int has_status(struct client *c, char **vm, const char *status, struct error **err)
+{
+	cleanup_json struct json_object *node = vm_json(c, vm, "GET", "", NULL, CLIENT_TIMEOUT_MS, err);
+
+	return node ? str_starts(show_string(node, "status"), status) : -1;
+}
+
+/* A VM that is being launched cannot be stopped yet; one that is stopped will never be. */
+static int shutdown_until(struct client *c, char **vm, int64_t deadline, bool if_running, struct error **err)
+{
+	for (;;) {
+		cleanup_error struct error *why = NULL;
+		cleanup_reply struct reply reply = {0};
+
+		if (vm_call(c, vm, "POST", "/shutdown?action=shutdown", NULL, POWER_TIMEOUT_MS, &reply, &why) == 0)
+			return 0;
+		if (why->code == ERR_CONFLICT && has_status(c, vm, "Stopped", NULL) == 1) {
+			if (if_running)
+				return 0;
+			deadline = 0;
+		}
+		if (why->code != ERR_CONFLICT || clock_ns() + WAIT_STEP_NS > deadline)
+			return error_move(err, &why);
+		wait_step();
+	}
+}
+
 static int run_shutdown(struct cli *cli, const struct parsed *args, struct error **err)
 {
 	cleanup_client struct client c = {0};
 	cleanup_free char *vm = NULL;
-	cleanup_reply struct reply reply = {0};
+	int64_t deadline = clock_ns() + parsed_duration(args, "wait", 0);
 
 	if (client_open(&c, args, err))
 		return -1;
 	vm = vm_or_only(&c, args->nargs ? args->args[0] : NULL, err);
-	if (!vm || vm_call(&c, &vm, "POST", "/shutdown?action=shutdown", NULL, POWER_TIMEOUT_MS, &reply, err))
+	if (!vm || shutdown_until(&c, &vm, deadline, parsed_bool(args, "if-running", false), err))
 		return -1;
 	printf("%s: stopped\n", vm);
 	return 0;
+}
+
+/* The daemon may have been started a moment ago. */
+static int wait_for_daemon(struct client *c, int64_t limit_ns, struct error **err)
+{
+	int64_t deadline = clock_ns() + limit_ns;
+
+	for (;;) {
+		cleanup_error struct error *why = NULL;
+		cleanup_reply struct reply reply = {0};
+
+		if (client_call(c, "GET", "/healthz", NULL, CLIENT_TIMEOUT_MS, &reply, &why) == 0)
+			return 0;
+		if (clock_ns() + WAIT_STEP_NS > deadline)
+			return error_move(err, &why);
+		wait_step();
+	}
 }
 
 static int run_relaunch(struct cli *cli, const struct parsed *args, struct error **err)
@@ -41,12 +94,22 @@ static int run_relaunch(struct cli *cli, const struct parsed *args, struct error
 	cleanup_client struct client c = {0};
 	cleanup_free char *vm = NULL;
 	cleanup_json struct json_object *answer = NULL;
+	int stopped;
 
 	if (client_open(&c, args, err))
+		return -1;
+	if (parsed_duration(args, "wait", 0) && wait_for_daemon(&c, parsed_duration(args, "wait", 0), err))
 		return -1;
 	vm = vm_or_only(&c, args->nargs ? args->args[0] : NULL, err);
 	if (!vm)
 		return -1;
+	/* Stopping, too: the daemon's answer to that is right. */
+	stopped = parsed_bool(args, "if-stopped", false) ? has_status(&c, &vm, "Stop", err) : 1;
+	if (stopped <= 0) {
+		if (!stopped)
+			printf("%s: runs already\n", vm);
+		return stopped;
+	}
 	answer = vm_json(&c, &vm, "POST", "/relaunch", NULL, POWER_TIMEOUT_MS, err);
 	if (!answer)
 		return -1;
@@ -59,6 +122,14 @@ static int run_relaunch(struct cli *cli, const struct parsed *args, struct error
 
 static const struct option_spec relaunch_options[] = {
 	{"json", 0, OPTION_BOOL, NULL, "Print the API's JSON"},
+	{"if-stopped", 0, OPTION_BOOL, NULL, "Do nothing when it runs already"},
+	{"wait", 0, OPTION_DURATION, "TIME", "How long to wait for a daemon that does not answer yet (0)"},
+	{0},
+};
+
+static const struct option_spec shutdown_options[] = {
+	{"if-running", 0, OPTION_BOOL, NULL, "Do nothing when it is stopped already"},
+	{"wait", 0, OPTION_DURATION, "TIME", "How long to wait for a launch that is under way (0)"},
 	{0},
 };
 
@@ -70,8 +141,8 @@ const struct command command_vm_resume = POWER_COMMAND("resume", "Let a paused V
 const struct command command_vm_reboot = POWER_COMMAND("reboot", "Reboot a VM's operating system");
 
 const struct command command_vm_shutdown = {
-	.name = "shutdown", .aliases = "stop", .summary = "Shut a VM down", .usage = "[VM]", .run = run_shutdown,
-	.max_args = 1,
+	.name = "shutdown", .aliases = "stop", .summary = "Shut a VM down", .usage = "[VM]", .options = shutdown_options,
+	.run = run_shutdown, .max_args = 1,
 };
 
 const struct command command_vm_relaunch = {

@@ -74,14 +74,14 @@ int listen_api(const struct config *config, char **ret_shown, struct error **err
 	return socket_path ? listen_unix(socket_path, ret_shown, err) : listen_tcp(&config->api, ret_shown, err);
 }
 
-char *listen_url(const struct config *config)
+char *listen_url(const struct config *config, const char *directory)
 {
 	const char *socket_path = config_api_socket(config);
 	struct sockaddr_in addr;
 	char text[INET_ADDRSTRLEN];
 
 	if (socket_path)
-		return fs_absolute(socket_path);
+		return socket_path[0] == '/' ? str_dup(socket_path) : fs_join(directory, socket_path);
 	if (listen_address(&config->api, &addr, NULL) < 0)
 		return NULL;
 	if (addr.sin_addr.s_addr == htonl(INADDR_ANY))

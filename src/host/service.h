@@ -14,6 +14,9 @@ struct service_unit {
 /* The text of a systemd unit (systemd.service(5)) that runs `slicer up`; the caller's. Pure. ERR_INVALID for paths and users
  * that no unit file can hold. */
 char *service_unit_text(const struct service_unit *u, struct error **err);
+/* The text of the template microvm@.service, an instance of which is one slot: started and stopped through the API at `url`
+ * (as for --url) of the daemon that runs in the unit `daemon` (without ".service"). `exe` is absolute. As above. */
+char *service_slot_text(const char *exe, const char *url, const char *daemon, struct error **err);
 /* The name of a unit, without ".service", for a configuration's path; `given` (may be NULL) is taken instead. The caller's;
  * ERR_INVALID says what it may be. */
 char *service_unit_name(const char *config, const char *given, struct error **err);

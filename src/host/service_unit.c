@@ -121,6 +121,35 @@ char *service_unit_text(const struct service_unit *u, struct error **err)
 		       sudo ? "sudo -n " : "", exe, config, (unsigned long long)u->stop_seconds);
 }
 
+/* Wants and After: at the host's shutdown slots stop before their daemon. Requires and PartOf would stop them also when a daemon
+ * that was killed is restarted, and VMs go on then. */
+char *service_slot_text(const char *exe, const char *url, const char *daemon, struct error **err)
+{
+	cleanup_free char *program = NULL, *at = NULL;
+
+	if (unit_check_path(exe, "program", err) || (url[0] == '/' && unit_check_path(url, "API socket", err)))
+		return NULL;
+	program = unit_word(exe, true);
+	at = unit_word(url, false);
+	return str_fmt("[Unit]\n"
+		       "Description=slicer: slot %%i\n"
+		       "Documentation=man:slicer(1)\n"
+		       "Wants=%s.service\n"
+		       "After=%s.service\n"
+		       "\n"
+		       "[Service]\n"
+		       "Type=oneshot\n"
+		       "RemainAfterExit=yes\n"
+		       "# The daemon starts its slots itself: then there is nothing left to do.\n"
+		       "ExecStart=%s --url %s vm relaunch --if-stopped --wait 60s \"%%i\"\n"
+		       "ExecStop=%s --url %s vm shutdown --if-running --wait 60s \"%%i\"\n"
+		       "TimeoutStopSec=150\n"
+		       "\n"
+		       "[Install]\n"
+		       "WantedBy=%s.service\n",
+		       daemon, daemon, program, at, program, at, daemon);
+}
+
 /* "vm.yaml" becomes "slicer-vm". */
 static char *name_of_config(const char *config)
 {

@@ -163,12 +163,12 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 	if (geteuid() == 0 && uids_claim(d->paths.run, d->config->uid_first, d->config->uid_last, &d->uid_base, err))
 		return -1;
 	if (d->config->api.enabled) {
-		cleanup_free char *url = NULL;
+		cleanup_free char *url = NULL, *cwd = getcwd(NULL, 0);
 
 		d->listen_fd = listen_api(d->config, &d->listening, err);
 		if (d->listen_fd < 0 || up_authentication(d, err))
 			return -1;
-		url = listen_url(d->config);
+		url = listen_url(d->config, cwd ? cwd : ".");
 		if (daemon_paths_announce(&d->paths, url, err))
 			return -1;
 	}

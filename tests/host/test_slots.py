@@ -3,6 +3,8 @@
 (slicertest/netspace.py)."""
 import json
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 
@@ -15,8 +17,8 @@ from slicertest.netspace import INTERNET
 ONE, SIX = {"slot1": {}, "slot2": {}}, {"slot1": {}, "slot2": {}, "slot6": {}}
 
 
-def sh(*words, check=True):
-    return subprocess.run(words, check=check, capture_output=True, text=True).stdout
+def sh(*words, check=True, env=None):
+    return subprocess.run(words, check=check, capture_output=True, text=True, env=env).stdout
 
 
 def addresses():
@@ -148,3 +150,38 @@ def test_reload(slotted):
     reload(d, SIX)
     assert "something besides the host groups has changed" in d.log_text().splitlines()[-1]
     assert {n["hostname"]: n["status"] for n in d.client.nodes()} == {"slot1": "Running", "slot2": "Stopped", "slot6": "Running"}
+
+
+def unit_command(unit, key, slot):
+    """What systemd runs for microvm@SLOT: only what this template has, words in quotes and %i."""
+    (line,) = re.findall(rf"^{key}=(.*)$", unit, re.M)
+    return [word.replace("%i", slot) for word in shlex.split(line)]
+
+
+def test_units_of_slots(logs, daemon, tmp_path):
+    """microvm@.service as generated: systemd takes it, and its commands start and stop a slot, whatever state it is in."""
+    d = slots(daemon(start=False), ONE)
+    d.write_config()
+    unit = sh(SLICER, "service", "generate", "--slots", "--working-directory", d.dir, d.file, env=d.env)
+    assert d.address in unit and "After=slicer.service" in unit
+    if shutil.which("systemd-analyze"):
+        (tmp_path / "microvm@.service").write_text(unit)
+        (tmp_path / "slicer.service").write_text(sh(SLICER, "service", "generate", d.file, env=d.env))
+        done = subprocess.run(["systemd-analyze", "verify", "--man=no", tmp_path / "microvm@slot1.service"], capture_output=True, text=True,
+                              env={**d.env, "SYSTEMD_UNIT_PATH": f"{tmp_path}:"})
+        assert done.returncode == 0 and "microvm" not in done.stderr, done.stderr
+
+    def run(key, name="slot1"):
+        return subprocess.run(unit_command(unit, key, name), capture_output=True, text=True, timeout=60, env=d.env)
+
+    waiting = subprocess.Popen(unit_command(unit, "ExecStart", "slot1"), stdout=subprocess.PIPE, text=True, env=d.env)
+    d.start()
+    assert waiting.communicate(timeout=60)[0] == "slot1: runs already\n" and waiting.returncode == 0, "before the daemon answered"
+    until(lambda: d.client.node("slot1")["status"] == "Running", 20)
+    for _ in range(2):
+        done = run("ExecStop")
+        assert done.returncode == 0, done.stderr
+        assert {n["hostname"]: n["status"] for n in d.client.nodes()}["slot1"] == "Stopped"
+    assert run("ExecStart").returncode == 0 and d.client.node("slot1")["status"] in ("Starting", "Running")
+    assert run("ExecStart").stdout == "slot1: runs already\n"
+    assert run("ExecStart", "slot9").returncode == 1
