@@ -12,7 +12,8 @@ enum { GUARD = 4096 };
 
 void *vfork_stack_new(void)
 {
-	char *stack = mmap(NULL, VFORK_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	char *stack = mmap(NULL, VFORK_STACK, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
 	if (stack == MAP_FAILED)
 		return NULL;
@@ -26,7 +27,8 @@ void *vfork_stack_new(void)
 /* A sanitizer keeps accounts of stacks, and knows nothing of this one. */
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
 
-/* In assembly, since the child must not return into a frame of its parent. The kernel leaves it all registers but rax and rsp. */
+/* In assembly, since the child must not return into a frame of its parent. The kernel leaves it all
+ * registers but rax and rsp. */
 static long clone3_call(struct clone_args *args, void (*fn)(void *), void *arg)
 {
 	long ret;
@@ -34,13 +36,13 @@ static long clone3_call(struct clone_args *args, void (*fn)(void *), void *arg)
 	__asm__ volatile("syscall\n\t"
 			 "test %%rax, %%rax\n\t"
 			 "jnz 1f\n\t"
-			 "xor %%ebp, %%ebp\n\t" /* the outermost frame */
 			 "mov %[arg], %%rdi\n\t"
 			 "call *%[fn]\n\t"
 			 "hlt\n"
 			 "1:"
 			 : "=a"(ret)
-			 : "a"(SYS_clone3), "D"(args), "S"(sizeof(*args)), [fn] "r"(fn), [arg] "r"(arg)
+			 : "a"(SYS_clone3), "D"(args),
+			   "S"(sizeof(*args)), [fn] "r"(fn), [arg] "r"(arg)
 			 : "rcx", "r11", "memory", "cc");
 	return ret;
 }
@@ -48,11 +50,12 @@ static long clone3_call(struct clone_args *args, void (*fn)(void *), void *arg)
 pid_t vfork_into(int cgroup, void *stack, void (*fn)(void *arg), void *arg)
 {
 	struct clone_args args = {
-		.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
-		.exit_signal = SIGCHLD,
-		.stack = (uintptr_t)stack + GUARD,
-		.stack_size = VFORK_STACK - GUARD,
-		.cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0,
+	    .flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND |
+		     (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+	    .exit_signal = SIGCHLD,
+	    .stack = (uintptr_t)stack + GUARD,
+	    .stack_size = VFORK_STACK - GUARD,
+	    .cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0,
 	};
 	long pid = clone3_call(&args, fn, arg);
 

@@ -10,7 +10,7 @@ from measure import pairs, seconds
 from slicertest import Daemon
 
 MIB = 1024 * 1024
-SIZE = 64 * MIB
+SIZE = 16 * MIB
 SPAWNS = 20   # per round; one fork and exec takes a millisecond or two under emulation
 
 

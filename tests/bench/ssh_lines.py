@@ -12,7 +12,7 @@ from slicertest import AGENT, IMAGE, Daemon, until
 
 MIB = 1024 * 1024
 SIZE = 64 * MIB
-RUNS = 5
+RUNS = 3
 
 
 @contextlib.contextmanager

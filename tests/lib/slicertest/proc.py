@@ -85,6 +85,11 @@ def rss(pid):
     return int(match.group(1)) * 1024
 
 
+def cpu_seconds(pid):
+    """That all threads of a process have run, to the nanosecond, where the kernel keeps schedstat."""
+    return sum(int((thread / "schedstat").read_text().split()[0]) for thread in (PROC / str(pid) / "task").iterdir()) / 1e9
+
+
 def fd_count(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
