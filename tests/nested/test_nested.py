@@ -6,15 +6,15 @@ from slicertest import nested
 
 
 def run_inside(work, store, name, **kwargs):
-    code, said = nested.run(work, f"exec /usr/bin/python3 -m pytest -q -p no:cacheprovider -rs --basetemp=/var/tmp/t "
-                            f"nested/inside/{name}\n", store, **kwargs)
+    code, said = nested.run(work, f"exec /usr/bin/python3 -m pytest -q -p no:cacheprovider -rs --durations=20 "
+                            f"--durations-min=1 --basetemp=/var/tmp/t nested/inside/{name}\n", store, **kwargs)
     print(said)
     assert code == 0 and " passed" in said, said[-6000:]
 
 
 def test_kvm(store, tmp_path):
-    """A VM with accel: kvm, by the programs of this build."""
-    run_inside(tmp_path, store, "kvm_boot.py nested/inside/limits.py nested/inside/doctor.py nested/inside/clock.py", seconds=600)
+    """VMs with accel: kvm, by the programs of this build. One boot for all."""
+    run_inside(tmp_path, store, "kvm_boot.py nested/inside/limits.py nested/inside/doctor.py nested/inside/clock.py", seconds=900)
 
 
 @pytest.mark.full

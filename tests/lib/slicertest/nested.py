@@ -8,6 +8,7 @@ with image micro. The script of a test runs there as a systemd service; its outp
 host.
 """
 import hashlib
+import json
 import os
 import pathlib
 import re
@@ -142,6 +143,16 @@ def base():
     return done
 
 
+def copy_store(store, target):
+    """Image micro of it: the whole payload is held in memory."""
+    target.mkdir()
+    image = json.loads((store / "images/micro/image.json").read_text())
+    blobs = {"blobs/sha256/" + pathlib.Path(image[key]).name for key in ("rootfs", "busybox")}
+    for name in sorted({"images/micro", "initramfs", image["kernel"]["path"], *blobs}):
+        (target / name).parent.mkdir(parents=True, exist_ok=True)
+        subprocess.run(["cp", "-a", store / name, target / name], check=True)
+
+
 def payload(work, script, store, files):
     """The squashfs of what a test brings along; files: {name in /payload: path}."""
     top = work / "payload"
@@ -150,7 +161,7 @@ def payload(work, script, store, files):
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(path, target)
     shutil.copytree(paths.SOURCE / "tests", top / "source/tests", ignore=shutil.ignore_patterns("corpus", "__pycache__"))
-    subprocess.run(["cp", "-a", store, top / "store"], check=True)
+    copy_store(pathlib.Path(store), top / "store")
     for name, path in files.items():
         shutil.copy(path, top / name)
     (top / "run.sh").write_text(PRELUDE + script)

@@ -39,7 +39,7 @@ LINKS = ("ve-0123456789", "vt-0123456789")
 
 def wait_for_setup(*states):
     for link in LINKS:
-        until(lambda: setup_of(link) in states, 60, f"{link} is {states}")
+        until(lambda: setup_of(link) in states, 120, f"{link} is {states}")
 
 
 def test_networkd_leaves_interfaces_alone_after_the_fix():

@@ -22,7 +22,7 @@ def value(group, file):
 def group():
     path = ROOT / "test" / "vm-1"
     yield path
-    until(lambda: not path.exists() or not value(path, "cgroup.procs"), 10, "the group is empty")
+    until(lambda: not path.exists() or not value(path, "cgroup.procs"), 60, "the group is empty")
     for p in (path, path.parent):
         if p.exists():
             p.rmdir()
@@ -31,7 +31,9 @@ def group():
 def test_a_vm_is_limited_and_jailed(store, tmp_path):
     with Daemon(tmp_path / "d", hypervisor="qemu", slicer="/usr/local/bin/slicer", config={"accel": "kvm"},
                 env={"SLICER_ACCEL": "kvm"}) as d:
-        vm = d.client.create(d.group, timeout="120s", persistent=True)["hostname"]
+        vm = d.client.create(d.group, timeout="240s", persistent=True)["hostname"]
+        with open(f"/proc/{d.vmm_pid(vm)}/cmdline", encoding="utf-8") as f:
+            assert "kvm" in f.read().split("\0")
         own = ROOT / d.id / vm
         limit = int(value(own, "memory.max"))
         assert 256 * MIB < limit <= 768 * MIB
@@ -52,8 +54,8 @@ def test_a_vm_is_limited_and_jailed(store, tmp_path):
         (own / "memory.max").write_text(str(room))
         run(d.client, vm, "sh", "-c", "head -c 150000000 /dev/zero > /dev/shm/x || head -c 150000000 /dev/zero | tail -c 149999999 "
             "> /dev/null &", uid=0)
-        until(lambda: not alive(vmm), 60, "the VMM is killed")
-        until(lambda: d.client.node(vm)["status"] == "Stopped", 30, "the daemon has noticed")
+        until(lambda: not alive(vmm), 120, "the VMM is killed")
+        until(lambda: d.client.node(vm)["status"] == "Stopped", 120, "the daemon has noticed")
         assert "killed at its memory limit" in d.client.get(f"/vm/{vm}").json["last_error"]
         assert f"[{vm}] its VMM was killed at its memory limit" in d.log_text()
         assert d.client.get("/healthz").status == 200
@@ -76,10 +78,10 @@ def test_a_kill_is_not_taken_for_that(group, tmp_path):
 def test_threads(group, tmp_path):
     m = Monitor(tmp_path, "i=0; while [ $i -lt 50 ]; do sleep 60 & i=$((i+1)); done; wait",
                 cgroup={"path": str(group), "threads": 20})
-    until(lambda: "max 0" not in value(group, "pids.events"), 30, "a fork is refused")
+    until(lambda: "max 0" not in value(group, "pids.events"), 120, "a fork is refused")
     assert int(value(group, "pids.current")) <= 20
     m.ask({"cmd": "kill"})
-    until(m.record.exists, 30, "the monitor, which is in the group as well, has written down the end")
+    until(m.record.exists, 120, "the monitor, which is in the group as well, has written down the end")
     if group.exists():
         (group / "cgroup.kill").write_text("1")  # as the daemon does with what is left
-    m.ended(30)
+    assert m.ended(60)["signal"] == "SIGKILL"
