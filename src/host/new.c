@@ -7,6 +7,7 @@
 #include "config/config.h"
 #include "config/fields.h"
 #include "config/ip4.h"
+#include "config/syntax.h"
 #include "host/new.h"
 #include "host/new_yaml.h"
 
@@ -369,6 +370,8 @@ static int new_run(struct cli *cli, const struct parsed *args, struct error **er
 	FILE *out;
 	int rc;
 
+	if (syntax_group_name(args->args[0], err) < 0)
+		return error_wrap(err, "NAME");
 	if (check_options(args, err) < 0)
 		return -1;
 	out = open_memstream(&text, &n);

@@ -146,7 +146,7 @@ def test_found_ssh_keys(tmp_path):
 @pytest.mark.parametrize("args, message", [
     ([], "missing argument"),
     (["a", "b"], "unexpected argument"),
-    (["VM"], "not a DNS label"),
+    (["VM"], "error: NAME: \"VM\" is not a DNS label"),
     (["vm", "--count", "-1"], "--count"),
     (["vm", "--count", "10001"], "count must be from 0 to 10000"),
     (["vm", "--cpu", "0"], "vcpu must be from 1 to 288"),

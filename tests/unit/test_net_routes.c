@@ -20,6 +20,10 @@ static const char text[] = "config:\n"
 			   "  - name: box\n"
 			   "    network: {mode: isolated}\n";
 
+static const char slots[] = "config:\n"
+			    "  host_groups:\n"
+			    "  - {name: infra, slots: {slot1: {}, slot2: {}, web: {index: 7}}}\n";
+
 static struct config *parse(const char *yaml)
 {
 	struct config *cfg = NULL;
@@ -30,9 +34,9 @@ static struct config *parse(const char *yaml)
 	return cfg;
 }
 
-static void check(const char *name, const char *host, enum net_route_os os)
+static void check(const char *name, const char *yaml, const char *host, enum net_route_os os)
 {
-	cleanup_config struct config *cfg = parse(text);
+	cleanup_config struct config *cfg = parse(yaml);
 	cleanup_free char *path = str_fmt("%s/route-%s.txt", GOLDEN_DIR, name), *expected = NULL;
 	cleanup_free char *actual = net_route_text(cfg, host, os);
 
@@ -45,10 +49,11 @@ static void check(const char *name, const char *host, enum net_route_os os)
 
 static void test_texts(void **state)
 {
-	check("all", "192.168.1.11", NET_ROUTE_ALL);
-	check("linux", "192.168.1.11", NET_ROUTE_LINUX);
-	check("darwin", "192.168.1.11", NET_ROUTE_DARWIN);
-	check("unknown", NULL, NET_ROUTE_LINUX);
+	check("all", text, "192.168.1.11", NET_ROUTE_ALL);
+	check("linux", text, "192.168.1.11", NET_ROUTE_LINUX);
+	check("darwin", text, "192.168.1.11", NET_ROUTE_DARWIN);
+	check("unknown", text, NULL, NET_ROUTE_LINUX);
+	check("slots", slots, "192.168.1.11", NET_ROUTE_ALL);
 }
 
 static void test_nothing_to_reach(void **state)
