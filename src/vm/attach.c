@@ -50,9 +50,7 @@ static const struct session_events session_events = {
 
 static void attach_arm_boot_timer(struct vm *vm)
 {
-	bool kvm = vm->manager->options->probe->accel == VMM_ACCEL_KVM;
-
-	timer_set(vm->boot_timer, kvm ? BOOT_SIGN_KVM_MS : BOOT_SIGN_TCG_MS);
+	timer_set(vm->boot_timer, BOOT_SIGN_MS);
 }
 
 /* A guest that has not said a word is started once more: under emulation a boot may hang in the kernel's calibration. */

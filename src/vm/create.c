@@ -238,7 +238,7 @@ static int services_start_one(struct manager *m, const struct config_group *g, u
 		vm_forget(vm);
 		return -1;
 	}
-	vm_launch_start(vm, true);
+	vm_launch_start(vm, false); /* one that cannot start stays listed, and is tried again */
 	return 0;
 }
 

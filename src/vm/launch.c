@@ -10,6 +10,8 @@
 #include "vm/manager_impl.h"
 #include "vm/network.h"
 
+enum { RETRY_SHIFT_MAX = 5 };
+
 struct launch {
 	struct vm *vm;              /* for the loop's steps only */
 	bool fresh;                 /* a failed launch removes it */
@@ -196,11 +198,22 @@ static void launch_free(struct launch *l)
 	free(l);
 }
 
+/* What kept it from starting may pass: memory that is short, an interface that is taken. Each time later, up to a quarter of an
+ * hour, by the looks of reconciliation. */
+static void launch_put_off(struct vm *vm)
+{
+	unsigned shift = vm->launch_failures < RETRY_SHIFT_MAX ? vm->launch_failures : RETRY_SHIFT_MAX;
+
+	vm->launch_failures++;
+	vm->retry_at = clock_ms() + (vm->manager->look_ms << shift);
+}
+
 static void launch_failed(struct vm *vm, bool fresh, const struct error *error)
 {
 	log_error("[%s] launch failed: %s", vm->hostname, error_message(error));
 	vm_note_error(vm, "%s", error_message(error));
 	vm->last_error_code = error->code;
+	launch_put_off(vm);
 	vm_detach(vm);
 	memset(&vm->processes, 0, sizeof(vm->processes));
 	if (fresh)
@@ -222,6 +235,7 @@ static void launch_done(void *ctx, const struct error *error)
 		return;
 	}
 	mem_freep(&vm->last_error); /* of the run before */
+	vm->launch_failures = 0;
 	vm_touch(vm);
 	log_info("[%s] IP: %s", vm->hostname, vm->ip && vm->ip[0] ? vm->ip : "not known yet");
 	vm_op_ended(vm);

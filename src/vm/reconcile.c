@@ -3,6 +3,7 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "base/units.h"
 
 /* Says a thing once, however often it is found; again when it has changed or was well in between. */
 static void tell(char **last, const struct error *error, const char *what)
@@ -138,6 +139,12 @@ static void reconcile_stopped(struct vm *vm)
 		vm_delete_start(vm);
 }
 
+/* Whoever shuts a service down means it; one that could not start is wanted. */
+static bool is_due(const struct vm *vm)
+{
+	return vm->service && vm->state == VM_STATE_STOPPED && !vm->stuck && vm->launch_failures && clock_ms() >= vm->retry_at;
+}
+
 static void reconcile_vm(struct manager *m, const struct look_vm *seen)
 {
 	struct vm *vm = manager_find(m, seen->hostname);
@@ -150,6 +157,10 @@ static void reconcile_vm(struct manager *m, const struct look_vm *seen)
 		timer_set(vm->vmm_timer, VMM_RECONNECT_MS); /* unless its monitor says more by then */
 	} else if (vm->state == VM_STATE_STOPPED && (seen->left_over || (vm->stuck && (vm->restart || !vm_is_kept(vm))))) {
 		reconcile_stopped(vm);
+	} else if (is_due(vm)) {
+		log_info("[%s] could not start before: trying again", vm->hostname);
+		vm->retry_at = clock_ms() + m->look_ms; /* should it not even get to a launch */
+		vm_launch_start(vm, false);
 	} else if (seen->no_record) {
 		log_warn("[%s] its record is gone: writing it again", vm->hostname);
 		vm->dirty = true;

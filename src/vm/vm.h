@@ -53,6 +53,8 @@ struct vm {
 	char *last_error;           /* why the last launch failed or the VMM ended unasked; may be NULL */
 	enum error_code last_error_code; /* of the launch that failed; 0: none */
 	unsigned boot_retries;
+	unsigned launch_failures;   /* in a row: a service is tried again, not before retry_at (clock_ms) */
+	int64_t retry_at;
 
 	/* Connections and the operation under way; NULL when there is none. */
 	struct manager *manager;

@@ -32,7 +32,7 @@ def test_everything_was_killed(daemon):
     one.client.create(one.group)
     kill_all(one)
     one.start()
-    until(lambda: statuses(one) == {f"{one.group}-1": "Running", kept: "Stopped"}, 10, "services run, the kept is kept")
+    until(lambda: statuses(one) == {f"{one.group}-1": "Running", kept: "Stopped"}, 30, "services run, the kept is kept")
     wait_for_truth(one, 5)
     assert "exec" in one.client.post(f"/vm/{one.group}-1/exec", {"cmd": "echo", "args": "exec", "buffered": True}).text
 
@@ -51,7 +51,7 @@ def test_records_that_are_not_ours_to_use(daemon):
         (vms / name / "record.json").write_text(text)
         (vms / name / "disk.qcow2").write_text("precious")
     one.start()
-    assert statuses(one) == {f"{one.group}-1": "Running"}
+    until(lambda: statuses(one) == {f"{one.group}-1": "Running"}, 30, "only the service is there")
     assert one.client.create(one.group)["hostname"] == f"{one.group}-5"
     for name, text in strange.items():
         assert f"{name}/record.json" in one.log_text()

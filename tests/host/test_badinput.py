@@ -167,9 +167,9 @@ def test_what_is_not_in_this_version_is_said(stopped):
         code, said = up(stopped)
         assert code == 1 and list(change.values())[0] in said and "qemu" in said
         stopped.config = saved
-    stopped.config["host_groups"][0]["network"] = {"mode": "isolated"}
+    stopped.config["host_groups"][0]["storage"] = "zfs"
     code, said = up(stopped)
-    assert code == 1 and "isolated" in said and "user" in said
+    assert code == 1 and "zfs" in said and "overlay" in said
 
 
 def test_without_privilege(daemon, store):

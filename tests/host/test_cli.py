@@ -189,7 +189,7 @@ def test_usage_errors(api, cli, words, message):
 
 @pytest.mark.parametrize("words,name", [(["vm", "fork", "x"], "vm fork"), (["vm", "bg", "exec"], "vm bg"),
                                         (["secret", "list"], "secret"), (["claude", "--name", "x"], "claude"),
-                                        (["wt", "push"], "wt"), (["image", "wipe"], "image wipe")])
+                                        (["wt", "push"], "wt")])
 def test_verbs_of_later_versions(cli, words, name):
     done = cli(*words)
     assert (done.returncode, text(done)) == (1, f'slicer: error: "{name}" is not in this version yet\n')

@@ -11,7 +11,7 @@ import socket
 import subprocess
 
 import pytest
-from slicertest import alive, run, until
+from slicertest import FAKE_VMM, alive, run, until
 from slicertest.daemon import LOG
 from slicertest.truth import wait_for_truth
 
@@ -136,6 +136,23 @@ def test_a_run_directory_that_was_removed(daemon):
     assert d.client.post(f"/vm/{vm}/shutdown").status == 200
     assert not (cgroup_top() / d.id / vm).exists()
     wait_for_truth(d, 5)
+
+
+def test_a_service_that_could_not_start_is_tried_again(daemon, tmp_path):
+    """Its hypervisor is not there for a while. One that somebody shuts down stays down."""
+    hypervisor = tmp_path / "hypervisor"
+    hypervisor.symlink_to(FAKE_VMM)
+    d = daemon(env={**OFTEN, "SLICER_FAKE_VMM": str(hypervisor)}, group={"count": 1})
+    vm = f"{d.group}-1"
+    until(lambda: d.client.get(f"/vm/{vm}/health").status == 200, 30, "it runs")
+    assert d.client.post(f"/vm/{vm}/shutdown").status == 200
+    looks(d)
+    assert statuses(d)[vm] == "Stopped" and "trying again" not in d.log_text()
+    hypervisor.unlink()
+    d.client.post(f"/vm/{vm}/relaunch")
+    until(lambda: f"[{vm}] could not start before: trying again" in d.log_text(), 30, "it is tried again")
+    hypervisor.symlink_to(FAKE_VMM)
+    until(lambda: d.client.get(f"/vm/{vm}/health").status == 200, 30, "it runs again")
 
 
 def test_what_could_not_be_deleted_is_deleted_later(daemon):

@@ -9,14 +9,14 @@ import time
 from . import proc
 
 PR_SET_CHILD_SUBREAPER = 36
-OWN = set()  # children that somebody waits for
+OWN = {}  # children that somebody waits for, with their start times: a pid alone may be another's by now
 _spawn = subprocess.Popen._execute_child
 
 
 def _remember(self, *args, **kwargs):
     with LOCK:
         _spawn(self, *args, **kwargs)
-        OWN.add(self.pid)
+        OWN[self.pid] = proc.start_time(self.pid)
 
 
 LOCK = threading.Lock()
@@ -26,8 +26,8 @@ def _reap_strangers():
     while True:
         time.sleep(0.02)
         with LOCK:
-            for pid in _children_of_all_threads() - OWN:
-                if proc.state_of(pid) == "Z":
+            for pid in _children_of_all_threads():
+                if proc.state_of(pid) == "Z" and OWN.get(pid) != proc.start_time(pid):
                     try:
                         os.waitpid(pid, os.WNOHANG)
                     except ChildProcessError:
