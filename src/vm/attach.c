@@ -16,9 +16,17 @@ static void attach_on_ready(void *arg)
 	vm_changed(vm);
 }
 
+/* Not more often than that: a guest must not fill the log. */
 static void attach_on_lost(void *arg)
 {
-	vm_changed(arg);
+	struct vm *vm = arg;
+	int64_t now = clock_ms();
+
+	if (!vm->lost_told_at || now - vm->lost_told_at > LOST_TOLD_MS) {
+		vm->lost_told_at = now;
+		log_info("[%s] agent lost: %s", vm->hostname, session_lost_why(vm->session));
+	}
+	vm_changed(vm);
 }
 
 static void attach_on_event(void *arg)

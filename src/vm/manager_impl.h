@@ -18,6 +18,7 @@ enum {
 	GRACEFUL_STOP_MS = 60 * 1000,  /* for a guest to power off */
 	BOOT_SIGN_MS = 90 * 1000,      /* to the agent's first word; then the boot counts as hung. Long, also under KVM: in a VM of its
 					  own, a host's guests that boot at once are slow, and to kill a slow one is worse */
+	LOST_TOLD_MS = 60 * 1000,
 	BOOT_MAX_RETRIES = 1,
 	MAX_SILENT_RESETS = 3,
 	VMM_RECONNECT_MS = 1000,

@@ -22,8 +22,12 @@ static void session_touch(struct session *s)
 }
 
 /* Drops all of the agent port; the next handshake connects it anew, so that nothing of the old session is in flight. */
-static void session_drop_agent(struct session *s)
+static void session_drop_agent(struct session *s, const char *why)
 {
+	if (s->phase == SESSION_READY) {
+		free(s->lost_why);
+		s->lost_why = str_dup(why);
+	}
 	if (s->phase > SESSION_QUIET)
 		s->phase = SESSION_QUIET;
 	session_events_close(s);
@@ -34,9 +38,9 @@ static void session_drop_agent(struct session *s)
 	session_touch(s);
 }
 
-static void session_disconnect(struct session *s)
+static void session_disconnect(struct session *s, const char *why)
 {
-	session_drop_agent(s);
+	session_drop_agent(s, why);
 	s->phase = SESSION_CLOSED;
 	stream_free(&s->control);
 	timer_set(s->timer, SESSION_CONNECT_RETRY_MS);
@@ -45,7 +49,7 @@ static void session_disconnect(struct session *s)
 void session_restart(struct session *s, const char *why)
 {
 	log_debug("%s: agent session: %s", s->control_path, why);
-	session_drop_agent(s);
+	session_drop_agent(s, why);
 	timer_set(s->timer, s->backoff_ms);
 	s->backoff_ms = s->backoff_ms * 2 > SESSION_RETRY_MAX_MS ? SESSION_RETRY_MAX_MS : s->backoff_ms * 2;
 }
@@ -173,7 +177,7 @@ static void session_on_hello(struct session *s, const struct control_line *line)
 			session_restart(s, "another instance says hello at once");
 		return; /* the timer asks again */
 	}
-	session_drop_agent(s);
+	session_drop_agent(s, "it was started anew");
 	memcpy(s->instance, line->instance, sizeof(s->instance));
 	memcpy(s->facts.agent_version, line->agent_version, sizeof(s->facts.agent_version));
 	session_begin_reset(s);
@@ -202,7 +206,7 @@ static bool session_on_line(struct session *s, const char *text, size_t n)
 	struct control_line line;
 
 	if (control_parse(text, n, &line, NULL)) {
-		session_disconnect(s);
+		session_disconnect(s, "a line on its control port means nothing");
 		return false;
 	}
 	if (line.verb == CONTROL_HELLO_GUEST)
@@ -229,21 +233,21 @@ static void session_control_readable(void *arg)
 
 		evbuffer_drain(in, used);
 		if (bad) {
-			session_disconnect(s);
+			session_disconnect(s, "what it sends on its control port is no line");
 			return;
 		}
 		if (line && !session_on_line(s, line, len))
 			return;
 	}
 	if (stream_eof(s->control))
-		session_disconnect(s);
+		session_disconnect(s, "its control port was closed");
 	else
 		stream_resume(s->control);
 }
 
 static void session_control_closed(void *arg, const struct error *error)
 {
-	session_disconnect(arg);
+	session_disconnect(arg, error ? error_message(error) : "its control port was closed");
 }
 
 static const struct stream_events control_events = {
@@ -315,12 +319,13 @@ void session_free(struct session **sp)
 	if (!s)
 		return;
 	*sp = NULL;
-	session_drop_agent(s);
+	session_drop_agent(s, NULL);
 	stream_free(&s->control);
 	timer_free(&s->timer);
 	timer_free(&s->notify);
 	free(s->control_path);
 	free(s->agent_path);
+	free(s->lost_why);
 	free(s);
 }
 
@@ -338,6 +343,11 @@ void session_set_paused(struct session *s, bool paused)
 		http2_session_keepalive(s->mux, paused ? 0 : SESSION_PING_MS, paused ? 0 : SESSION_PING_DEADLINE_MS);
 	if (!paused && s->phase != SESSION_READY)
 		timer_set(s->timer, 0); /* what was under way starts over */
+}
+
+const char *session_lost_why(const struct session *s)
+{
+	return s->lost_why ? s->lost_why : "";
 }
 
 bool session_was_heard(const struct session *s)

@@ -33,6 +33,8 @@ struct session *session_new(struct loop *loop, const char *control_path, const c
 			    const struct session_events *events, void *arg);
 void session_free(struct session **s); /* open exchanges fail with ERR_UNAVAILABLE; no callback */
 bool session_is_ready(const struct session *s);
+/* Why the last session that was ready ended, a few words; "" when none has. Borrowed, until the next one ends. */
+const char *session_lost_why(const struct session *s);
 bool session_was_heard(const struct session *s); /* a hello came since session_new or session_expect_boot: the guest lives */
 void session_expect_boot(struct session *s);     /* the guest was reset: its next hello is of a new boot */
 const struct session_facts *session_facts(const struct session *s);

@@ -50,6 +50,7 @@ struct session {
 	unsigned ready_count, told_ready; /* times that it became ready; the one that on_ready told of */
 	bool owner_has_it;                /* on_ready was called, on_lost was not since */
 	bool owe_event, owe_bye, bye_reboot;
+	char *lost_why;                   /* why the last one that was ready ended; NULL: none has */
 };
 
 /* session_events.c: opens the event stream on s->mux; calls back session_event_* below. */

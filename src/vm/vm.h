@@ -55,6 +55,7 @@ struct vm {
 	unsigned boot_retries;
 	unsigned launch_failures;   /* in a row: a service is tried again, not before retry_at (clock_ms) */
 	int64_t retry_at;
+	int64_t lost_told_at;       /* clock_ms(): when the log was told that its agent was lost; 0: never */
 
 	/* Connections and the operation under way; NULL when there is none. */
 	struct manager *manager;

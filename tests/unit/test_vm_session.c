@@ -561,6 +561,7 @@ static void test_hello_of_another_instance(void **state)
 	snprintf(g.instance, sizeof(g.instance), INSTANCE("b"));
 	guest_hello();
 	wait_for(&o.was_lost);
+	assert_string_equal(session_lost_why(o.session), "it was started anew");
 	wait_for(&o.is_ready);
 	assert_true(session_was_heard(o.session));
 	assert_int_equal(g.resets, 2);
@@ -576,8 +577,10 @@ static void test_sockets_that_close(void **state)
 	wait_for(&o.was_lost);
 	wait_for(&o.is_ready);
 	o.was_lost = o.is_ready = false;
+	assert_string_not_equal(session_lost_why(o.session), "");
 	stream_free(&g.control);
 	wait_for(&o.was_lost);
+	assert_string_equal(session_lost_why(o.session), "its control port was closed");
 	wait_for(&o.is_ready);
 	assert_int_equal(g.controls, 2);
 }
