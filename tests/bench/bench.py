@@ -14,11 +14,12 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "lib"))
 import guest_lines  # noqa: E402
 import host_lines  # noqa: E402
 import jail_lines  # noqa: E402
+import net_lines  # noqa: E402
 import ssh_lines  # noqa: E402
 from measure import PAIRS, Report  # noqa: E402
 from slicertest import AGENT, IMAGE, SLICER  # noqa: E402
 
-LINES = {**host_lines.LINES, **jail_lines.LINES, **guest_lines.LINES, **ssh_lines.LINES}
+LINES = {**host_lines.LINES, **jail_lines.LINES, **net_lines.LINES, **guest_lines.LINES, **ssh_lines.LINES}
 
 
 def arguments():

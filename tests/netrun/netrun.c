@@ -6,6 +6,8 @@
  * from its input and mends it netrun CONFIG ID vmdown                    the same, and removes it
  *   netrun CONFIG ID list
  *   netrun CONFIG ID many GROUP N      makes the networks of N VMs, then removes them; prints what each took, in us
+ * NETRUN_LISTS in the environment names a file of lines "allow ENTRY" and "drop ENTRY" that are added to the group's lists: as
+ * in requests, they can be more than a YAML list takes.
  * With NETNS, the path of a network namespace, `eth0` in it is what the VM would have: a second
  * tap, its frames carried back and forth as they are. */
 #include <arpa/inet.h>
@@ -299,11 +301,32 @@ static int run_group(const struct config_group *g, const char *id, bool up)
 	return 0;
 }
 
+/* Entries are checked where they are used. */
+static int add_lists(const char *path, struct config_group *g, struct error **err)
+{
+	cleanup_free char *text = NULL;
+	cleanup_strv char **lines = NULL;
+
+	if (fs_read_file(path, 1024 * 1024, &text, NULL, err) < 0)
+		return -1;
+	lines = strv_split(text, '\n');
+	for (char **line = lines; *line; line++) {
+		if (strncmp(*line, "allow ", 6) == 0)
+			strv_append(&g->network.allow, *line + 6);
+		else if (strncmp(*line, "drop ", 5) == 0)
+			strv_append(&g->network.drop, *line + 5);
+		else if (**line)
+			return error_set(err, ERR_INVALID, "%s: \"%s\"", path, *line);
+	}
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	cleanup_config struct config *cfg = NULL;
 	struct error *err = NULL;
-	const struct config_group *g = NULL;
+	struct config_group *g = NULL;
+	const char *lists = getenv("NETRUN_LISTS");
 
 	if (argc < 4)
 		return 2;
@@ -316,6 +339,8 @@ int main(int argc, char **argv)
 	g = argc > 4 ? config_group_find(cfg, argv[4]) : NULL;
 	if (!g)
 		return 2;
+	if (lists && add_lists(lists, g, &err) < 0)
+		return report(lists, err);
 	if (str_eq(argv[3], "vm") && argc > 5)
 		return run_vm(g, argv[2], (unsigned)atoi(argv[5]), argc > 6 ? argv[6] : NULL,
 			      argc > 7 ? argv[7] : NULL);

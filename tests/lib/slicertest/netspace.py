@@ -164,12 +164,12 @@ class Space:
 
 
 class Guest:
-    def __init__(self, host, config, daemon, group, number, stack, hostname=None):
+    def __init__(self, host, config, daemon, group, number, stack, hostname=None, env=ENV):
         self.host = host
         self.space = Space(stack, outer=host)
         self.process = subprocess.Popen(
             host.argv(NETRUN, config, daemon, "vm", group, number, self.space.path, *([hostname] if hostname else [])),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=ENV)
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=env)
         stack.callback(self.end)
         self.text = self.process.stdout.readline()
         assert self.text, self.process.stderr.read()
@@ -229,6 +229,6 @@ class World:
     def netrun(self, *args, check=True, prefix=(), **kwargs):
         return self.host.run(*prefix, NETRUN, *args, check=check, env=ENV, **kwargs)
 
-    def guest(self, config, daemon, group, number, hostname=None):
+    def guest(self, config, daemon, group, number, hostname=None, env=ENV):
         """hostname: of a slot, instead of GROUP-NUMBER."""
-        return Guest(self.host, config, daemon, group, number, self.stack, hostname)
+        return Guest(self.host, config, daemon, group, number, self.stack, hostname, env)
