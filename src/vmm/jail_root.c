@@ -210,7 +210,7 @@ static int fill(int root, const struct jail_spec *s, const char *program, uid_t 
 		return -1;
 	if (s->own_sandbox) {
 		tmp = make_target(root, "/tmp", true);
-		if (tmp < 0)
+		if (tmp < 0 && errno != EEXIST) /* it is there when something below it is shown */
 			return -1;
 	}
 	return make_read_only(root);

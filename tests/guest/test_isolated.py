@@ -34,6 +34,11 @@ def two_namespaces():
             ip("netns", "del", name, check=False)
 
 
+@pytest.fixture(autouse=True)
+def nothing_left_by_test():
+    """Not here: the daemon and the VM that a test starts anew are the module's, at whose end is looked."""
+
+
 @pytest.fixture(scope="module")
 def host(store):
     with two_namespaces() as name:

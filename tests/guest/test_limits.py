@@ -3,6 +3,7 @@
 a wide margin, is what shows that it is the limit."""
 import time
 
+import pytest
 from slicertest import Daemon, run
 
 MIB = 1 << 20
@@ -11,11 +12,12 @@ BANDWIDTH, OPERATIONS, SIZE, COUNT = 4 * MIB, 100, 12 * MIB, 150
 
 def seconds(client, vm, script):
     before = time.monotonic()
-    done = run(client, vm, "sh", "-c", script, uid=0)
+    done = run(client, vm, "sh", "-c", script, uid=0, timeout=300)
     assert done.exit_code == 0, done.stderr
     return time.monotonic() - before
 
 
+@pytest.mark.full
 def test_disk(store, tmp_path):
     limits = {"disk_bandwidth": "4M", "disk_operations": OPERATIONS}
     write = f"dd if=/dev/zero of=/x bs=1M count={SIZE // MIB} conv=fsync"

@@ -18,6 +18,11 @@ def test_kvm(store, tmp_path):
 
 
 @pytest.mark.full
+def test_service_unit(store, tmp_path):
+    run_inside(tmp_path, store, "service.py", seconds=900)
+
+
+@pytest.mark.full
 def test_host_suite_on_systemd(store, tmp_path):
     """The API tests once more on a host that has only cgroup v2 and systemd."""
     code, said = nested.run(tmp_path, "exec /usr/bin/python3 -m pytest -q -p no:cacheprovider --basetemp=/var/tmp/t "
