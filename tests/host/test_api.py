@@ -520,8 +520,12 @@ def test_a_guest_that_crashes_comes_back(fake, api):
     for pid in before:
         with contextlib.suppress(ProcessLookupError):  # one of them has ended with another
             os.kill(pid, signal.SIGKILL)
-    until(lambda: fake.agent_pids(vm) and not set(fake.agent_pids(vm)) & before, 10, "a new agent")
-    assert run(api, vm, "echo", "back").stdout == b"back\n"
+    until(lambda: fake.agent_pids(vm) and not set(fake.agent_pids(vm)) & before, 60, "a new agent")
+
+    def answers():
+        with contextlib.suppress(AssertionError):  # the daemon may not have noticed yet
+            return run(api, vm, "echo", "back").stdout == b"back\n"
+    until(answers, 30, "the new agent answers")
     assert fake.vmm_pid(vm) == vmm
     api.remove(vm)
 
