@@ -240,48 +240,44 @@ int links_list(struct netlink *nl, struct link **ret, size_t *n, struct error **
 	return 0;
 }
 
-int links_get(struct netlink *nl, const char *name, struct link *ret, struct error **err)
+/* The one interface that the request asks for; `shown` is how messages call it. */
+static int links_get_one(struct netlink *nl, struct request *req, const char *shown,
+			 struct link *ret, struct error **err)
 {
 	struct list list = {.size = sizeof(struct link)};
+	int r = netlink_get(nl, req, each_link, &list);
+
+	if (r == 0 && list.n == 1) {
+		*ret = *(struct link *)list.items;
+		free(list.items);
+		return 0;
+	}
+	links_free(list.items, list.n);
+	if (r == -ENODEV)
+		return error_set(err, ERR_NOT_FOUND, "there is no network interface %s", shown);
+	return error_errno(err, r < 0 ? -r : EPROTO, "cannot look up network interface %s", shown);
+}
+
+int links_get(struct netlink *nl, const char *name, struct link *ret, struct error **err)
+{
 	struct request req;
-	int r;
 
 	if (links_check_name(name, err) < 0)
 		return -1;
 	request_init(&req, RTM_GETLINK, 0, sizeof(req.link));
 	request_attr_string(&req, IFLA_IFNAME, name);
-	r = netlink_get(nl, &req, each_link, &list);
-	if (r == 0 && list.n == 1) {
-		*ret = *(struct link *)list.items;
-		free(list.items);
-		return 0;
-	}
-	links_free(list.items, list.n);
-	if (r == -ENODEV)
-		return error_set(err, ERR_NOT_FOUND, "there is no network interface %s", name);
-	return error_errno(err, r < 0 ? -r : EPROTO, "cannot look up network interface %s", name);
+	return links_get_one(nl, &req, name, ret, err);
 }
 
 int links_get_index(struct netlink *nl, int ifindex, struct link *ret, struct error **err)
 {
-	struct list list = {.size = sizeof(struct link)};
+	cleanup_free char *shown = str_fmt("%d", ifindex);
 	struct request req;
-	int r;
 
 	request_init(&req, RTM_GETLINK, 0, sizeof(req.link));
 	req.link.ifi_index = ifindex;
 	request_attr_u32(&req, IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
-	r = netlink_get(nl, &req, each_link, &list);
-	if (r == 0 && list.n == 1) {
-		*ret = *(struct link *)list.items;
-		free(list.items);
-		return 0;
-	}
-	links_free(list.items, list.n);
-	if (r == -ENODEV)
-		return error_set(err, ERR_NOT_FOUND, "there is no network interface %d", ifindex);
-	return error_errno(err, r < 0 ? -r : EPROTO, "cannot look up network interface %d",
-			   ifindex);
+	return links_get_one(nl, &req, shown, ret, err);
 }
 
 void links_free(struct link *links, size_t n)
