@@ -13,13 +13,13 @@
 #include "host/vm_verbs.h"
 
 static const struct command *const commands[] = {
-	&command_new, &command_up, &command_reload, &command_vm, &command_image, &command_service, &command_net, &command_doctor, &command_info, &command_version,
-	&command_complete, NULL,
+	&command_new, &command_up,     &command_reload, &command_vm,	  &command_image,    &command_service,
+	&command_net, &command_doctor, &command_info,	&command_version, &command_complete, NULL,
 };
 
 static const struct command *const shortcuts[] = {
-	&command_vm_list, &command_vm_exec, &command_vm_shell, &command_vm_cp, &command_vm_logs, &command_vm_relaunch,
-	&command_vm_forward, &command_vm_route, NULL,
+	&command_vm_list,     &command_vm_exec,	   &command_vm_shell, &command_vm_cp, &command_vm_logs,
+	&command_vm_relaunch, &command_vm_forward, &command_vm_route, NULL,
 };
 
 static const struct command root = {

@@ -15,8 +15,8 @@ int beneath_mkdir(int root, const char *path, struct error **err);
 
 /* A file that appears under its name only when it is complete. */
 struct temp_file {
-	int dir, fd;          /* dir is borrowed */
-	char name[32];        /* of the temporary file; empty: none */
+	int dir, fd;   /* dir is borrowed */
+	char name[32]; /* of the temporary file; empty: none */
 };
 int temp_file_open(struct temp_file *t, int dir, struct error **err);
 /* Gives it the mode and mtime (seconds; INT64_MIN: now), closes and renames it. Removes it on failure. */

@@ -146,8 +146,8 @@ static void start_userdata(const char *init)
 
 static void run_beside(const struct server_options *options, int argc, char **argv)
 {
-	const char *const env[] = {"HOME=/", "TERM=linux", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-				   NULL};
+	const char *const env[] = {"HOME=/", "TERM=linux",
+				   "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", NULL};
 	cleanup_error struct error *error = NULL;
 	char *name = argv[0];
 	pid_t pid = fork();

@@ -59,8 +59,9 @@ static char *find_interface(const struct guest_network *net, struct error **err)
 			break;
 		usleep(POLL_MS * 1000);
 	}
-	error_set(err, ERR_NOT_FOUND, "no network interface with MAC %02x:%02x:%02x:%02x:%02x:%02x appeared within %d s",
-		  net->mac[0], net->mac[1], net->mac[2], net->mac[3], net->mac[4], net->mac[5], BOOT_DEVICE_MS / 1000);
+	error_set(err, ERR_NOT_FOUND,
+		  "no network interface with MAC %02x:%02x:%02x:%02x:%02x:%02x appeared within %d s", net->mac[0],
+		  net->mac[1], net->mac[2], net->mac[3], net->mac[4], net->mac[5], BOOT_DEVICE_MS / 1000);
 	return NULL;
 }
 
@@ -89,11 +90,13 @@ static int share_resolv_conf(const struct guest_config *c, struct error **err)
 }
 
 /* busybox's client goes on in the initramfs, where it and its script are. It asks for ever, and renews. */
-static int start_dhcp(const struct guest_config *c, const struct guest_network *net, const char *name, struct error **err)
+static int start_dhcp(const struct guest_config *c, const struct guest_network *net, const char *name,
+		      struct error **err)
 {
 	cleanup_free char *hostname = str_fmt("hostname:%s", c->hostname ? c->hostname : "");
 	const char *argv[] = {"udhcpc", "-f", "-S", "-i", name, "-s", "/etc/udhcpc/default.script",
-			      "-t", "5", "-T", "1", "-A", "2", c->hostname ? "-x" : NULL, hostname, NULL};
+			      "-t",	"5",  "-T", "1",  "-A", "2",  c->hostname ? "-x" : NULL,
+			      hostname, NULL};
 	pid_t pid;
 
 	if (net->dhcp_dns && share_resolv_conf(c, err) < 0)

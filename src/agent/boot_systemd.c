@@ -13,9 +13,16 @@
 
 /* The network is up already: who sets it up once more takes our address away, who waits for it delays the boot. */
 static const char *const masked[] = {
-	"networking.service", "dhcpcd.service", "systemd-networkd-wait-online.service", "NetworkManager-wait-online.service",
-	"cloud-init-local.service", "cloud-init-main.service", "cloud-init-network.service", "cloud-init.service",
-	"cloud-config.service", "cloud-final.service",
+	"networking.service",
+	"dhcpcd.service",
+	"systemd-networkd-wait-online.service",
+	"NetworkManager-wait-online.service",
+	"cloud-init-local.service",
+	"cloud-init-main.service",
+	"cloud-init-network.service",
+	"cloud-init.service",
+	"cloud-config.service",
+	"cloud-final.service",
 };
 
 static const char userdata_unit[] =
@@ -50,9 +57,10 @@ static int write_bye(const char *action, struct error **err)
 {
 	cleanup_free char *unit = str_fmt("slicer-bye-%s.service", action), *path = fs_join(UNITS, unit);
 	cleanup_free char *target = str_fmt("%s.target", action);
-	cleanup_free char *text = str_fmt("[Unit]\nDescription=Tell the host about the %s\nDefaultDependencies=no\n"
-					  "Before=shutdown.target\n\n[Service]\nType=oneshot\nExecStart=-" AGENT
-					  " bye %s\n", action, action);
+	cleanup_free char *text =
+		str_fmt("[Unit]\nDescription=Tell the host about the %s\nDefaultDependencies=no\n"
+			"Before=shutdown.target\n\n[Service]\nType=oneshot\nExecStart=-" AGENT " bye %s\n",
+			action, action);
 
 	return write_text(path, text, err) < 0 ? -1 : want(unit, target, err);
 }
@@ -71,7 +79,8 @@ static int mask_units(struct error **err)
 /* networkd and NetworkManager may serve other interfaces, but not ours. */
 static int keep_managers_off(struct error **err)
 {
-	if (write_text("/run/systemd/network/00-slicer.network", "[Match]\nName=eth* en*\n\n[Link]\nUnmanaged=yes\n", err) < 0)
+	if (write_text("/run/systemd/network/00-slicer.network", "[Match]\nName=eth* en*\n\n[Link]\nUnmanaged=yes\n",
+		       err) < 0)
 		return -1;
 	return write_text("/run/NetworkManager/conf.d/00-slicer.conf",
 			  "[keyfile]\nunmanaged-devices=interface-name:eth*;interface-name:en*\n", err);

@@ -80,7 +80,8 @@ static int parse_mac(const char *s, unsigned char ret[6], struct error **err)
 	int end = 0;
 
 	if (sscanf(s, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &ret[0], &ret[1], &ret[2], &ret[3], &ret[4], &ret[5],
-		   &end) != 6 || s[end] != '\0')
+		   &end) != 6 ||
+	    s[end] != '\0')
 		return error_set(err, ERR_INVALID, "network: '%s' is not a MAC address", s);
 	return 0;
 }

@@ -19,7 +19,7 @@ struct guest_network {
 	struct guest_route {
 		struct in_addr to, via; /* via 0: on-link */
 		unsigned prefix;
-	} *routes;
+	} * routes;
 	size_t nroutes;
 	struct in_addr address, gateway; /* gateway 0: none */
 	unsigned prefix;

@@ -18,8 +18,8 @@ struct copy {
 	struct http_exchange *x;
 	struct cp_request request;
 	struct task *task;
-	struct feed *feed;           /* uploads: body → worker */
-	struct watch *body;          /* downloads: worker → body */
+	struct feed *feed;  /* uploads: body → worker */
+	struct watch *body; /* downloads: worker → body */
 	int body_fd;
 	struct watch *ctl;
 	int ctl_fd;

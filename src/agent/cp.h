@@ -13,15 +13,15 @@ enum cp_mode { CP_BINARY, CP_TAR, CP_RECURSIVE };
 struct cp_request {
 	enum cp_mode mode;
 	bool upload;
-	bool v1;                 /* copy_semantics=cp-v1: the destination rules of cp(1) */
-	char *path;              /* as given; then of the target user, absolute */
-	bool contents;           /* the directory's contents, not the directory */
-	char *source_name;       /* uploads with v1 */
+	bool v1;	   /* copy_semantics=cp-v1: the destination rules of cp(1) */
+	char *path;	   /* as given; then of the target user, absolute */
+	bool contents;	   /* the directory's contents, not the directory */
+	char *source_name; /* uploads with v1 */
 	bool source_directory;
-	char **exclude;          /* patterns of glob_excludes_any() */
+	char **exclude; /* patterns of glob_excludes_any() */
 	bool has_permissions;
 	unsigned permissions;
-	uint64_t unpacked_size;  /* 0: not said */
+	uint64_t unpacked_size; /* 0: not said */
 	struct identity id;
 };
 /* ERR_INVALID with the texts that clients look for ("invalid mode: <mode>"). */
@@ -32,13 +32,13 @@ void cp_request_clear(struct cp_request *r);
 
 /* What the worker tells its parent, one packet on the control socket: before the body of a download, after an upload. */
 struct cp_reply {
-	enum error_code code;    /* 0: success */
+	enum error_code code; /* 0: success */
 	int sys_errno;
 	char message[1024];
 	bool directory;
 	unsigned mode;
-	int64_t size;            /* -1: not known before */
-	char name[256];          /* base name of the source; "" for "/" and "x/." */
+	int64_t size;	/* -1: not known before */
+	char name[256]; /* base name of the source; "" for "/" and "x/." */
 };
 /* What the parent tells the worker of an upload: the body is complete. Without it the end of the body is an abort. */
 #define CP_COMMIT 'c'

@@ -23,7 +23,7 @@ struct late {
 struct extract {
 	int root;
 	char *const *exclude;
-	int dir;                 /* of the present file */
+	int dir; /* of the present file */
 	struct temp_file temp;
 	char *name;
 	mode_t mode;

@@ -7,10 +7,8 @@ static const struct {
 	enum cp_mode mode;
 	bool v1, get_only;
 } modes[] = {
-	{"binary", CP_BINARY, false, false},
-	{"tar", CP_TAR, false, false},
-	{"cp-v1-binary", CP_BINARY, true, false},
-	{"cp-v1-tar", CP_TAR, true, false},
+	{"binary", CP_BINARY, false, false},	       {"tar", CP_TAR, false, false},
+	{"cp-v1-binary", CP_BINARY, true, false},      {"cp-v1-tar", CP_TAR, true, false},
 	{"cp-v1-recursive", CP_RECURSIVE, true, true},
 };
 

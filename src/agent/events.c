@@ -19,9 +19,9 @@ struct events {
 	struct server *server;
 	LIST_HEAD(, listener) listeners;
 	unsigned count;
-	struct timer *look;     /* userdata's marker and the address have no other way to tell */
+	struct timer *look; /* userdata's marker and the address have no other way to tell */
 	bool userdata_told;
-	char *ip;               /* as last told */
+	char *ip; /* as last told */
 };
 
 static void listener_free(struct listener *l)
@@ -49,7 +49,7 @@ void events_send(struct events *e, struct json_object *take_event)
 	struct listener *l;
 
 	LIST_FOREACH(l, &e->listeners, link)
-		send_to(l, take_event);
+	send_to(l, take_event);
 	json_object_put(take_event);
 }
 

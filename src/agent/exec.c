@@ -14,9 +14,9 @@
 #include "agent/server.h"
 
 enum {
-	SILENCE_MS = 200,      /* after the child's exit, for others that hold its pipes */
-	DRAIN_MS = 2000,       /* at most, when they go on writing */
-	LINGER_MS = 100,       /* between looks whether the answer is out, when the request's body does not end */
+	SILENCE_MS = 200, /* after the child's exit, for others that hold its pipes */
+	DRAIN_MS = 2000,  /* at most, when they go on writing */
+	LINGER_MS = 100,  /* between looks whether the answer is out, when the request's body does not end */
 	LINGER_ROUNDS = 600,
 };
 
@@ -26,8 +26,8 @@ struct exec {
 	struct exec_request request;
 	struct task *task;
 	struct feed *stdin_feed;
-	struct output *out[2];       /* stdout, stderr */
-	struct timer *timer;         /* silence after the exit; then lingering */
+	struct output *out[2]; /* stdout, stderr */
+	struct timer *timer;   /* silence after the exit; then lingering */
 	char *started_at, *ended_at;
 	int64_t drain_until_ms;
 	int status;
@@ -173,8 +173,7 @@ static void on_output(void *arg, struct output *o)
 	if (e->exited) {
 		if (!output_ended(o) && clock_ms() < e->drain_until_ms)
 			timer_set(e->timer, SILENCE_MS);
-		if (clock_ms() >= e->drain_until_ms && output_marked_done(e->out[0]) &&
-		    output_marked_done(e->out[1])) {
+		if (clock_ms() >= e->drain_until_ms && output_marked_done(e->out[0]) && output_marked_done(e->out[1])) {
 			finish(e);
 			return;
 		}

@@ -15,9 +15,9 @@ struct identity {
 int identity_parse(const struct http_query *q, struct identity *ret, struct error **err);
 
 struct exec_request {
-	char **argv;       /* the program and its arguments, the shell included */
-	char **env;        /* only what the request adds */
-	char *cwd;         /* as given; NULL: the home */
+	char **argv; /* the program and its arguments, the shell included */
+	char **env;  /* only what the request adds */
+	char *cwd;   /* as given; NULL: the home */
 	struct identity id;
 	bool with_stdin, base64, buffered;
 };
@@ -40,9 +40,9 @@ char *frame_started(pid_t pid, const char *now);
 char *frame_output(const char *stream, const void *data, size_t n, bool base64, const char *now, size_t *ret_len);
 char *frame_exit(int status, const char *now); /* status as waitpid's */
 char *frame_failed(const struct error *error, const char *now);
-int exit_code_of(int status);           /* 128+n for a killed process */
+int exit_code_of(int status);			   /* 128+n for a killed process */
 int exit_code_of_error(const struct error *error); /* 126 for EACCES, else 127 */
-const char *signal_name(int signo);     /* "SIGKILL" */
+const char *signal_name(int signo);		   /* "SIGKILL" */
 char *time_now(void);
 /* How many of n bytes can go out as text now: not a character that is cut at the end (at most 3 bytes are kept back). */
 size_t utf8_whole(const char *s, size_t n);

@@ -17,8 +17,8 @@ struct output {
 	struct evbuffer *collected; /* when there is no stream */
 	output_fn *fn;
 	void *arg;
-	size_t marked;              /* bytes of the mark not yet read */
-	char carry[CARRY];          /* the beginning of a character whose end was not read yet */
+	size_t marked;	   /* bytes of the mark not yet read */
+	char carry[CARRY]; /* the beginning of a character whose end was not read yet */
 	size_t ncarry;
 	bool base64, paused;
 };

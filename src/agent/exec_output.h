@@ -17,8 +17,8 @@ void output_resume(struct output *o); /* the stream has room again */
 void output_flush(struct output *o);  /* a character cut at the end goes out as it is */
 bool output_paused(const struct output *o);
 bool output_ended(const struct output *o);
-size_t output_size(const struct output *o); /* bytes collected */
-bool output_is_text(const struct output *o); /* all collected is UTF-8 */
+size_t output_size(const struct output *o);			   /* bytes collected */
+bool output_is_text(const struct output *o);			   /* all collected is UTF-8 */
 struct json_object *output_to_json(struct output *o, bool base64); /* a string; the caller's */
 /* Remembers what is in the pipe now (at the child's exit); marked_done: that has been read. */
 void output_mark(struct output *o);

@@ -45,8 +45,9 @@ static int parse(int argc, char **argv, struct fake_options *o, struct error **e
 		}
 	}
 	if (!o->control || !o->agent || optind != argc)
-		return error_set(err, ERR_INVALID, "usage: slicer-agent fake --control SOCKET --agent SOCKET "
-						   "[--config FILE] [--root DIR] [--state DIR]");
+		return error_set(err, ERR_INVALID,
+				 "usage: slicer-agent fake --control SOCKET --agent SOCKET "
+				 "[--config FILE] [--root DIR] [--state DIR]");
 	return 0;
 }
 

@@ -44,7 +44,8 @@ static void forward_dialled(void *arg, int take_fd, const struct error *error)
 	head = http_head_new_response(200);
 	http_head_add(head, "content-type", "application/octet-stream");
 	http_exchange_respond(f->x, head);
-	f->splice = splice_new(loop, http_exchange_take_stream(&f->x), stream_fd_new(loop, take_fd, -1), forward_done, f);
+	f->splice =
+		splice_new(loop, http_exchange_take_stream(&f->x), stream_fd_new(loop, take_fd, -1), forward_done, f);
 	if (!f->half_close)
 		splice_end_together(f->splice);
 }

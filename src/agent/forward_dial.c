@@ -24,9 +24,9 @@ struct dial {
 	struct task_factory *tasks;
 	struct upstream to;
 	struct task *getent;
-	int answer_fd;         /* its stdout */
+	int answer_fd; /* its stdout */
 	int fd;
-	struct watch *watch;   /* while connecting */
+	struct watch *watch; /* while connecting */
 	struct timer *limit;
 	struct timer *report;
 	struct error *error;
@@ -70,8 +70,9 @@ int upstream_parse(const char *text, struct upstream *ret, struct error **err)
 	if (!colon || !is_host(text, (size_t)(colon - text))) {
 		cleanup_free char *shown = str_escape(text, strlen(text));
 
-		return error_set(err, ERR_INVALID,
-				 "upstream: \"%s\" is neither HOST:PORT, with an IPv4 address or a name, nor unix:/PATH", shown);
+		return error_set(
+			err, ERR_INVALID,
+			"upstream: \"%s\" is neither HOST:PORT, with an IPv4 address or a name, nor unix:/PATH", shown);
 	}
 	if (str_to_u64(colon + 1, 1, UINT16_MAX, "upstream: the port", &port, err) < 0)
 		return -1;
@@ -197,11 +198,17 @@ static int dial_resolve(struct dial *d)
 	out = fds[1];
 	fcntl(d->answer_fd, F_SETFL, O_NONBLOCK);
 	const struct task_spec spec = {
-		.user = root, .gid = USERS_DEFAULT_ID, .argv = (char *const *)args, .env = (char *const *)env,
-		.cwd = "/", .fds = {-1, out, -1},
+		.user = root,
+		.gid = USERS_DEFAULT_ID,
+		.argv = (char *const *)args,
+		.env = (char *const *)env,
+		.cwd = "/",
+		.fds = {-1, out, -1},
 	};
 	d->getent = task_start(d->tasks, &spec, dial_resolved, d, &d->error);
-	return d->getent ? 0 : error_wrap(&d->error, "look up \"%s\" in the guest (an IP address needs no lookup)", d->to.host);
+	return d->getent ? 0
+			 : error_wrap(&d->error, "look up \"%s\" in the guest (an IP address needs no lookup)",
+				      d->to.host);
 }
 
 /* ---- the object ---- */

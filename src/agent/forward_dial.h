@@ -6,7 +6,7 @@
 #include "agent/task.h"
 
 enum {
-	UPSTREAM_MAX = 512,         /* bytes of its text */
+	UPSTREAM_MAX = 512,	    /* bytes of its text */
 	DIAL_TIMEOUT_MS = 8 * 1000, /* clients give a handshake 10 s */
 };
 

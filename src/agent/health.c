@@ -11,7 +11,6 @@
 #include "agent/server.h"
 #include "agent/userdata.h"
 
-
 enum { SHUTDOWN_BODY_LIMIT = 4096 };
 
 bool userdata_ran(int *ret_exit_code)

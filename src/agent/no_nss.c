@@ -6,13 +6,11 @@
 #include <netdb.h>
 #include <stddef.h>
 
-int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-		       struct addrinfo **ret);
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret);
 struct protoent *__wrap_getprotobynumber(int number);
 struct servent *__wrap_getservbyname(const char *name, const char *protocol);
 
-int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints,
-		       struct addrinfo **ret)
+int __wrap_getaddrinfo(const char *node, const char *service, const struct addrinfo *hints, struct addrinfo **ret)
 {
 	return EAI_FAIL;
 }

@@ -6,12 +6,9 @@ static const struct {
 	const char *path, *methods; /* methods: as in the Allow field */
 	endpoint_fn *handle;
 } routes[] = {
-	{"/health", "GET, HEAD", health_handle},
-	{"/v1/events", "GET", events_handle},
-	{"/shutdown", "POST", shutdown_handle},
-	{"/exec", "POST", exec_handle},
-	{"/cp", "GET, POST", cp_handle},
-	{"/shell", "GET", shell_handle},
+	{"/health", "GET, HEAD", health_handle}, {"/v1/events", "GET", events_handle},
+	{"/shutdown", "POST", shutdown_handle},	 {"/exec", "POST", exec_handle},
+	{"/cp", "GET, POST", cp_handle},	 {"/shell", "GET", shell_handle},
 	{"/forward", "GET", forward_handle},
 };
 

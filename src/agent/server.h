@@ -16,8 +16,8 @@ struct server_options {
 	struct port_address control, agent;
 	const struct guest_config *config;
 	struct task_table *table; /* may be NULL */
-	const char *init;         /* path of the image's init; NULL: the agent is PID 1, or its stand-in */
-	bool fake;                /* behind the fake hypervisor: no cgroups, shutdown only ends the process */
+	const char *init;	  /* path of the image's init; NULL: the agent is PID 1, or its stand-in */
+	bool fake;		  /* behind the fake hypervisor: no cgroups, shutdown only ends the process */
 };
 
 struct session;
@@ -31,8 +31,8 @@ struct server {
 	struct events *events;
 	struct timer *shutdown; /* armed once the system is to go down */
 	bool reboot, announced;
-	int exit_status;        /* for the supervisor */
-	int64_t started_ns;     /* CLOCK_MONOTONIC */
+	int exit_status;    /* for the supervisor */
+	int64_t started_ns; /* CLOCK_MONOTONIC */
 	char boot_id[37];
 };
 
@@ -48,8 +48,7 @@ void shutdown_by_init(bool reboot);
 
 /* Each owns the exchange; q (borrowed) is its target, taken apart. */
 typedef void endpoint_fn(struct server *s, struct http_exchange *take, const struct http_query *q);
-endpoint_fn health_handle, events_handle, shutdown_handle, exec_handle, cp_handle, shell_handle,
-	forward_handle;
+endpoint_fn health_handle, events_handle, shutdown_handle, exec_handle, cp_handle, shell_handle, forward_handle;
 void route_request(struct server *server, struct http_exchange *take);
 
 struct events *events_new(struct server *s);

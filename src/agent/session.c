@@ -13,13 +13,13 @@ struct session {
 	struct server *server;
 	char instance[33];
 	struct port *control_port, *agent_port;
-	struct stream *control;       /* NULL: nobody there */
+	struct stream *control; /* NULL: nobody there */
 	struct control_reader reader;
-	bool wanted;                  /* a reset came: nonce is set */
+	bool wanted; /* a reset came: nonce is set */
 	char nonce[CONTROL_NONCE_LEN + 1];
-	struct stream *discard;       /* the agent port, until the nonce was read */
+	struct stream *discard; /* the agent port, until the nonce was read */
 	struct control_scan scan;
-	struct http2_session *http;   /* serving */
+	struct http2_session *http; /* serving */
 };
 
 /* ---- the agent port ---- */

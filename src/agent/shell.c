@@ -13,9 +13,9 @@
 enum {
 	PIECE = 16 * 1024,
 	INPUT_PIECE = 4096,
-	SILENCE_MS = 200,  /* after the shell's exit, for jobs that still hold the terminal */
-	LINGER_MS = 2000,  /* for the client to end its side after the close frame */
-	TTY_GROUP = 5,     /* Debian's and Alpine's group tty */
+	SILENCE_MS = 200, /* after the shell's exit, for jobs that still hold the terminal */
+	LINGER_MS = 2000, /* for the client to end its side after the close frame */
+	TTY_GROUP = 5,	  /* Debian's and Alpine's group tty */
 };
 
 struct shell {
@@ -25,7 +25,7 @@ struct shell {
 	int master;
 	struct watch *watch;
 	struct shell_reader reader;
-	struct evbuffer *pending;  /* typed, not yet taken by the terminal */
+	struct evbuffer *pending; /* typed, not yet taken by the terminal */
 	struct timer *timer;
 	bool exited, finished, paused;
 };
@@ -287,8 +287,13 @@ static int start(struct shell *sh, const struct http_query *q, struct error **er
 	strv_append(&argv, shell);
 	strv_append(&argv, "-l");
 	struct task_spec spec = {
-		.user = u, .gid = id.gid, .argv = argv, .env = env, .cwd = cwd,
-		.fds = {slave, slave, slave}, .tty = true,
+		.user = u,
+		.gid = id.gid,
+		.argv = argv,
+		.env = env,
+		.cwd = cwd,
+		.fds = {slave, slave, slave},
+		.tty = true,
 	};
 	sh->task = task_start(sh->server->tasks, &spec, on_exited, sh, err);
 	return sh->task ? 0 : -1;

@@ -15,21 +15,21 @@ enum shell_type {
 
 enum {
 	SHELL_HEADER = 5,
-	SHELL_MAX_FRAME = 32768,          /* what we send, header included: older clients drop the connection beyond */
-	SHELL_MAX_PAYLOAD = 1024 * 1024,  /* what we take */
+	SHELL_MAX_FRAME = 32768,	 /* what we send, header included: older clients drop the connection beyond */
+	SHELL_MAX_PAYLOAD = 1024 * 1024, /* what we take */
 };
 
 struct shell_reader {
 	unsigned char header[SHELL_HEADER];
-	size_t have;           /* of the header, or of `small` */
-	uint32_t left;         /* payload bytes to come */
+	size_t have;   /* of the header, or of `small` */
+	uint32_t left; /* payload bytes to come */
 	bool in_payload;
 	unsigned char small[8]; /* the beginning of a payload that is not data */
 };
 
 struct shell_event {
-	unsigned type;         /* 0: nothing yet */
-	const void *data;      /* SHELL_DATA: a piece of a payload, borrowed from the input */
+	unsigned type;	  /* 0: nothing yet */
+	const void *data; /* SHELL_DATA: a piece of a payload, borrowed from the input */
 	size_t n;
 	unsigned columns, rows; /* SHELL_WINDOW_SIZE */
 };

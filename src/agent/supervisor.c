@@ -17,8 +17,8 @@
 enum {
 	BACKOFF_MIN_MS = 100,
 	BACKOFF_MAX_MS = 5000,
-	STABLE_MS = 10000,    /* a server that lived so long is started again at once */
-	FAREWELL_MS = 2000,   /* for the server to say bye */
+	STABLE_MS = 10000,  /* a server that lived so long is started again at once */
+	FAREWELL_MS = 2000, /* for the server to say bye */
 	IDLE_MS = 3600 * 1000,
 };
 
@@ -26,10 +26,10 @@ struct supervisor {
 	const struct server_options *options;
 	struct task_table *table;
 	sigset_t signals;
-	pid_t server;           /* 0: not running */
+	pid_t server;				     /* 0: not running */
 	int64_t started_ms, restart_ms, farewell_ms; /* 0: not armed */
 	int64_t backoff_ms;
-	int going_down;         /* enum server_exit; 0: no */
+	int going_down; /* enum server_exit; 0: no */
 };
 
 /* For the console and for those who signal the server (slicer-agent bye). */

@@ -26,13 +26,13 @@ struct task {
 	struct task_factory *factory;
 	LIST_ENTRY(task) link;
 	struct child *child;
-	struct timer *grace;   /* detached: time left to end by itself */
+	struct timer *grace; /* detached: time left to end by itself */
 	child_fn *exited;
 	void *arg;
-	char *cgroup;          /* NULL: none */
+	char *cgroup; /* NULL: none */
 	pid_t pid;
 	bool tty, ended;
-	int slot;              /* in the table; -1: none */
+	int slot; /* in the table; -1: none */
 };
 
 struct task_factory {
@@ -40,10 +40,10 @@ struct task_factory {
 	struct task_table *table;
 	LIST_HEAD(, task) tasks;
 	bool cgroups;
-	unsigned next;         /* names of cgroups */
-	bool moved;            /* we are in a cgroup of our own */
-	sigset_t ignored;      /* what children must not inherit */
-	void *stack;           /* of children that share our memory; NULL: no memory for one */
+	unsigned next;	  /* names of cgroups */
+	bool moved;	  /* we are in a cgroup of our own */
+	sigset_t ignored; /* what children must not inherit */
+	void *stack;	  /* of children that share our memory; NULL: no memory for one */
 };
 
 static void find_ignored(sigset_t *ret)

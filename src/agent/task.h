@@ -15,15 +15,15 @@ struct task_table {
 
 struct task_spec {
 	const struct user *user;
-	uint32_t gid;              /* instead of the user's; USERS_DEFAULT_ID: the user's */
-	char *const *argv;         /* argv[0] is looked up in env's PATH */
+	uint32_t gid;	   /* instead of the user's; USERS_DEFAULT_ID: the user's */
+	char *const *argv; /* argv[0] is looked up in env's PATH */
 	char *const *env;
 	const char *cwd;
-	int fds[3];                /* stdin, stdout, stderr; -1: /dev/null; stay the caller's */
-	bool tty;                  /* fds[0] becomes the controlling terminal */
-	int (*work)(void *arg);    /* instead of argv: runs in the child, its result is the exit status */
+	int fds[3];		/* stdin, stdout, stderr; -1: /dev/null; stay the caller's */
+	bool tty;		/* fds[0] becomes the controlling terminal */
+	int (*work)(void *arg); /* instead of argv: runs in the child, its result is the exit status */
 	void *arg;
-	int ctl_fd;                /* becomes TASK_CTL_FD in the child; 0: none */
+	int ctl_fd; /* becomes TASK_CTL_FD in the child; 0: none */
 };
 
 /* Where tasks are counted and their cgroups are. */

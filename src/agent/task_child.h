@@ -15,9 +15,9 @@ struct task_failure {
 /* All that the child needs. When it shares its parent's memory, what it leaves here is the parent's; else it dies with it. */
 struct task_start {
 	const struct task_spec *spec;
-	const char *procs;           /* the cgroup's process list, which the child is to enter; NULL: none */
+	const char *procs;	     /* the cgroup's process list, which the child is to enter; NULL: none */
 	const sigset_t *ignored;     /* signals that are ignored; NULL: not known, and others may have handlers */
-	int report;                  /* pipe that takes the failure; -1: memory is shared */
+	int report;		     /* pipe that takes the failure; -1: memory is shared */
 	struct task_failure failure; /* number 0: none */
 	char *program, **script;
 };

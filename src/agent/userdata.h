@@ -13,6 +13,6 @@
  * 0 when there was nothing to do. */
 int userdata_run(void);
 int userdata_main(int argc, char **argv); /* slicer-agent run-userdata */
-int bye_main(int argc, char **argv);      /* slicer-agent bye reboot|poweroff: signals the server */
+int bye_main(int argc, char **argv);	  /* slicer-agent bye reboot|poweroff: signals the server */
 
 #endif

@@ -111,8 +111,7 @@ struct user *users_parse_name(const char *passwd, const char *name)
 	uint32_t uid, gid;
 
 	while (*passwd) {
-		if (parse_entry(&passwd, f, &uid, &gid) && f[0].n == strlen(name) &&
-		    memcmp(f[0].s, name, f[0].n) == 0)
+		if (parse_entry(&passwd, f, &uid, &gid) && f[0].n == strlen(name) && memcmp(f[0].s, name, f[0].n) == 0)
 			return new_user(f, uid, gid);
 	}
 	return NULL;

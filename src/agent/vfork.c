@@ -12,8 +12,7 @@ enum { GUARD = 4096 };
 
 void *vfork_stack_new(void)
 {
-	char *stack = mmap(NULL, VFORK_STACK, PROT_READ | PROT_WRITE,
-			   MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
+	char *stack = mmap(NULL, VFORK_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
 
 	if (stack == MAP_FAILED)
 		return NULL;
@@ -41,8 +40,7 @@ static long clone3_call(struct clone_args *args, void (*fn)(void *), void *arg)
 			 "hlt\n"
 			 "1:"
 			 : "=a"(ret)
-			 : "a"(SYS_clone3), "D"(args),
-			   "S"(sizeof(*args)), [fn] "r"(fn), [arg] "r"(arg)
+			 : "a"(SYS_clone3), "D"(args), "S"(sizeof(*args)), [fn] "r"(fn), [arg] "r"(arg)
 			 : "rcx", "r11", "memory", "cc");
 	return ret;
 }
@@ -50,12 +48,11 @@ static long clone3_call(struct clone_args *args, void (*fn)(void *), void *arg)
 pid_t vfork_into(int cgroup, void *stack, void (*fn)(void *arg), void *arg)
 {
 	struct clone_args args = {
-	    .flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND |
-		     (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
-	    .exit_signal = SIGCHLD,
-	    .stack = (uintptr_t)stack + GUARD,
-	    .stack_size = VFORK_STACK - GUARD,
-	    .cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0,
+		.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
+		.exit_signal = SIGCHLD,
+		.stack = (uintptr_t)stack + GUARD,
+		.stack_size = VFORK_STACK - GUARD,
+		.cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0,
 	};
 	long pid = clone3_call(&args, fn, arg);
 

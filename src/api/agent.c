@@ -8,8 +8,8 @@
 #include "io/ws.h"
 
 enum {
-	AGENT_WAIT_MS = 30 * 1000,  /* for a VM that is still booting */
-	HEALTH_LIMIT_MS = 4500,     /* a hung guest is told within 5 s */
+	AGENT_WAIT_MS = 30 * 1000, /* for a VM that is still booting */
+	HEALTH_LIMIT_MS = 4500,	   /* a hung guest is told within 5 s */
 };
 
 static void agent_pass_now(struct call *call, struct vm *vm)
@@ -49,7 +49,7 @@ static void agent_upgrade_ready(void *arg, const struct error *error)
 {
 	struct call *call = arg;
 	struct vm *vm = manager_find(call->api->manager, call->vm);
-	void (*start)(struct vm *vm, struct http_exchange *take_client) = call->upgrade;
+	void (*start)(struct vm * vm, struct http_exchange * take_client) = call->upgrade;
 
 	vm_waiter_free(&call->waiter);
 	if (error || !vm) {

@@ -7,9 +7,9 @@
 
 struct route {
 	const char *method;
-	const char *path;      /* {vm}, {group}, {node} are parameters */
+	const char *path; /* {vm}, {group}, {node} are parameters */
 	call_fn *run;
-	bool open;             /* without authentication */
+	bool open; /* without authentication */
 };
 
 static const struct route routes[] = {

@@ -18,9 +18,9 @@ typedef int api_keys_fn(void *arg, const char *user, char ***ret, struct error *
 typedef int api_reload_fn(void *arg, const char *file, struct error **err);
 
 struct api_options {
-	const char *token;      /* NULL: no authentication. Borrowed for the life of the API. */
+	const char *token;	/* NULL: no authentication. Borrowed for the life of the API. */
 	const char *git_commit; /* of the build; may be NULL */
-	api_keys_fn *get_keys;  /* for import_user; NULL: refused */
+	api_keys_fn *get_keys;	/* for import_user; NULL: refused */
 	void *get_keys_arg;
 	api_reload_fn *reload; /* NULL: refused */
 	void *reload_arg;

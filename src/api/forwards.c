@@ -55,7 +55,8 @@ static int forwards_add(struct forwards *f, const struct config_group *g, const 
 	return 0;
 }
 
-struct forwards *forwards_new(struct loop *loop, struct manager *manager, const struct config *config, struct error **err)
+struct forwards *forwards_new(struct loop *loop, struct manager *manager, const struct config *config,
+			      struct error **err)
 {
 	struct forwards *f = NEW(struct forwards);
 

@@ -17,7 +17,7 @@ enum { REFUSAL_MAX = 4096 };
 struct forwards_conn {
 	struct forwards_listener *listener;
 	struct forwards_conn *next, **prev;
-	struct stream *local;        /* until it is joined; not read before */
+	struct stream *local; /* until it is joined; not read before */
 	struct vm_waiter *waiter;
 	struct http_exchange *agent;
 	struct timer *limit;
@@ -104,7 +104,8 @@ static void conn_answered(void *arg, struct http_exchange *x, const struct error
 		conn_readable(c);
 		return;
 	}
-	c->splice = splice_new(c->listener->forwards->loop, TAKE_PTR(c->local), http_exchange_take_stream(&c->agent), conn_done, c);
+	c->splice = splice_new(c->listener->forwards->loop, TAKE_PTR(c->local), http_exchange_take_stream(&c->agent),
+			       conn_done, c);
 }
 
 static void conn_ready(void *arg, const struct error *error)

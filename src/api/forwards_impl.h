@@ -9,13 +9,13 @@
 struct forwards_conn;
 struct forwards_listener {
 	struct forwards *forwards;
-	char *vm;               /* hostname */
-	char *spec;             /* as configured, for messages */
-	char *target;           /* the agent's request */
+	char *vm;     /* hostname */
+	char *spec;   /* as configured, for messages */
+	char *target; /* the agent's request */
 	struct acceptor *acceptor;
 	struct forwards_conn *conns;
 	unsigned nconns;
-	int64_t said_at;        /* clock_ms() of the last line in the log */
+	int64_t said_at; /* clock_ms() of the last line in the log */
 	struct forwards_listener *next;
 };
 

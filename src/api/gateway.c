@@ -5,7 +5,7 @@
 struct gateway {
 	struct http_exchange *client, *agent;
 	struct timer *limit;
-	bool answered;              /* the agent's head was passed on */
+	bool answered;			/* the agent's head was passed on */
 	bool client_ended, agent_ended; /* the end of its body was passed on */
 };
 
@@ -130,8 +130,9 @@ static void gateway_expired(void *arg)
 	struct gateway *g = arg;
 	cleanup_error struct error *error = NULL;
 
-	error_set(&error, ERR_INTERNAL,
-		  "the agent in the VM does not answer: its guest hangs or is overloaded; slicer vm logs shows its console, slicer vm shutdown ends it");
+	error_set(
+		&error, ERR_INTERNAL,
+		"the agent in the VM does not answer: its guest hangs or is overloaded; slicer vm logs shows its console, slicer vm shutdown ends it");
 	gateway_fail(g, error);
 }
 

@@ -5,7 +5,7 @@
 #include "io/worker.h"
 
 struct import {
-	struct call *call;          /* NULL: its client left */
+	struct call *call; /* NULL: its client left */
 	struct node_request request;
 	import_done_fn *then;
 	/* Of the worker until it is done. */

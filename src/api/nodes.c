@@ -8,8 +8,8 @@
 #include "base/units.h"
 
 enum {
-	LAUNCH_LIMIT_MS = 60 * 1000,      /* until the VMM runs */
-	WAIT_DEFAULT_MS = 5 * 60 * 1000,  /* of wait= without timeout= */
+	LAUNCH_LIMIT_MS = 60 * 1000,	 /* until the VMM runs */
+	WAIT_DEFAULT_MS = 5 * 60 * 1000, /* of wait= without timeout= */
 	DELETE_LIMIT_MS = 60 * 1000,
 };
 

@@ -7,7 +7,7 @@
 
 enum {
 	REBOOT_AGENT_MS = 30 * 1000, /* for a VM that is still booting */
-	REBOOT_ANSWER_MS = 4500, /* a hung guest is told within 5 s */
+	REBOOT_ANSWER_MS = 4500,     /* a hung guest is told within 5 s */
 };
 
 static void reboot_fail(struct call *call, enum error_code code, const char *why)

@@ -18,11 +18,9 @@ void server_reload(struct call *call)
 	if (!api->options->reload)
 		error_set(&error, ERR_UNSUPPORTED, "this server has no configuration to reload");
 	else if (api->reloading)
-		error_set(&error, ERR_CONFLICT,
-			  "the configuration is being reloaded already: try again");
+		error_set(&error, ERR_CONFLICT, "the configuration is being reloaded already: try again");
 	else
-		api->options->reload(api->options->reload_arg, http_query_get(call->query, "file"),
-				     &error);
+		api->options->reload(api->options->reload_arg, http_query_get(call->query, "file"), &error);
 	if (error) {
 		call_reply_error(call, error);
 		return;

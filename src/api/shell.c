@@ -8,8 +8,8 @@
 
 enum {
 	FRAME_HEADER = 5,
-	FRAME_MAX = 32 * 1024,          /* with its header: what clients' libraries take */
-	MESSAGE_MAX = 1024 * 1024,      /* from a client */
+	FRAME_MAX = 32 * 1024,	   /* with its header: what clients' libraries take */
+	MESSAGE_MAX = 1024 * 1024, /* from a client */
 };
 
 struct shell {

@@ -22,7 +22,7 @@ const char *view_arch(void)
 /* What the guest says of its address stands in where the host does not assign one. Without the mask, as lists show it. */
 static char *view_ip(const struct vm *vm, bool with_mask)
 {
-	const char *ip = vm->ip && vm->ip[0]                  ? vm->ip
+	const char *ip = vm->ip && vm->ip[0]		 ? vm->ip
 			 : session_is_ready(vm->session) ? session_facts(vm->session)->ip
 							 : "";
 

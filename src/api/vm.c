@@ -12,9 +12,9 @@
 
 enum {
 	LOG_DEFAULT_LINES = 20,
-	LOG_LIMIT = 16 * 1024 * 1024,  /* bytes; the monitor rotates at half of it */
-	LOG_WINDOW = 64 * 1024,        /* of its end, doubled until the lines are in it */
-	STOP_LIMIT_MS = 90 * 1000,     /* the stop operation kills after 60 s */
+	LOG_LIMIT = 16 * 1024 * 1024, /* bytes; the monitor rotates at half of it */
+	LOG_WINDOW = 64 * 1024,	      /* of its end, doubled until the lines are in it */
+	STOP_LIMIT_MS = 90 * 1000,    /* the stop operation kills after 60 s */
 	RELAUNCH_LIMIT_MS = 60 * 1000,
 };
 

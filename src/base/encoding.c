@@ -147,8 +147,7 @@ int base64_decode(const char *s, size_t n, unsigned char **ret, size_t *ret_len,
 	out = mem_alloc(n / 4 * 3 + 1);
 	len = decode64(s, digits, out, &bad);
 	if (len < 0)
-		return error_set(err, ERR_INVALID, "base64: invalid character at position %zu",
-				 bad);
+		return error_set(err, ERR_INVALID, "base64: invalid character at position %zu", bad);
 	*ret = TAKE_PTR(out);
 	*ret_len = (size_t)len;
 	return 0;

@@ -11,19 +11,18 @@
 #include "base/str.h"
 
 static const int http_status[] = {
-    [ERR_INTERNAL] = 500,    [ERR_INVALID] = 400,     [ERR_UNAUTHORIZED] = 401,
-    [ERR_FORBIDDEN] = 403,   [ERR_NOT_FOUND] = 404,   [ERR_TIMEOUT] = 408,
-    [ERR_CONFLICT] = 409,    [ERR_GONE] = 410,	      [ERR_TOO_LARGE] = 413,
-    [ERR_NO_SPACE] = 507,    [ERR_IO] = 500,	      [ERR_PROTOCOL] = 502,
-    [ERR_UNSUPPORTED] = 501, [ERR_UNAVAILABLE] = 503, [ERR_CANCELLED] = 499,
+	[ERR_INTERNAL] = 500,	 [ERR_INVALID] = 400,	  [ERR_UNAUTHORIZED] = 401, [ERR_FORBIDDEN] = 403,
+	[ERR_NOT_FOUND] = 404,	 [ERR_TIMEOUT] = 408,	  [ERR_CONFLICT] = 409,	    [ERR_GONE] = 410,
+	[ERR_TOO_LARGE] = 413,	 [ERR_NO_SPACE] = 507,	  [ERR_IO] = 500,	    [ERR_PROTOCOL] = 502,
+	[ERR_UNSUPPORTED] = 501, [ERR_UNAVAILABLE] = 503, [ERR_CANCELLED] = 499,
 };
 
 static const struct {
 	int errnum;
 	enum error_code code;
 } errno_codes[] = {
-    {ENOENT, ERR_NOT_FOUND}, {ENOSPC, ERR_NO_SPACE},   {EACCES, ERR_FORBIDDEN},
-    {EPERM, ERR_FORBIDDEN},  {ETIMEDOUT, ERR_TIMEOUT},
+	{ENOENT, ERR_NOT_FOUND}, {ENOSPC, ERR_NO_SPACE},   {EACCES, ERR_FORBIDDEN},
+	{EPERM, ERR_FORBIDDEN},	 {ETIMEDOUT, ERR_TIMEOUT},
 };
 
 /* Owns `message`. The first error is the cause: a later one never replaces it. */
@@ -74,8 +73,7 @@ int error_errno(struct error **err, int errnum, const char *fmt, ...)
 	va_start(ap, fmt);
 	context = str_vfmt(fmt, ap);
 	va_end(ap);
-	message =
-	    text ? str_fmt("%s: %s", context, text) : str_fmt("%s: error %d", context, errnum);
+	message = text ? str_fmt("%s: %s", context, text) : str_fmt("%s: error %d", context, errnum);
 	return store(err, code_of_errno(errnum), errnum, message);
 }
 

@@ -75,8 +75,7 @@ int fd_read_all(int fd, size_t limit, char **ret, size_t *ret_len, struct error 
 			break;
 		used += (size_t)got;
 		if (used > limit)
-			return error_set(err, ERR_TOO_LARGE, "larger than the limit of %zu bytes",
-					 limit);
+			return error_set(err, ERR_TOO_LARGE, "larger than the limit of %zu bytes", limit);
 	}
 	data[used] = '\0';
 	*ret = TAKE_PTR(data);

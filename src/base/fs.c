@@ -142,8 +142,7 @@ static int refuse_locked(int fd, const char *path, struct error **err)
 	owner[n > 0 ? n : 0] = '\0';
 	if (str_to_u64(str_trim(owner), 1, INT32_MAX, "pid", &pid, NULL) < 0)
 		return error_set(err, ERR_CONFLICT, "%s is locked by another process", path);
-	return error_set(err, ERR_CONFLICT, "%s is locked by process %llu", path,
-			 (unsigned long long)pid);
+	return error_set(err, ERR_CONFLICT, "%s is locked by process %llu", path, (unsigned long long)pid);
 }
 
 /* Whether the file that fd has open is still the one at path: its last owner may have removed it.

@@ -41,13 +41,14 @@ bool fs_exists(const char *path);
 /* The directories in a directory, symlinks and hidden ones left out, in version order. None: *ret is NULL, also without `path`. */
 int fs_list_dirs(const char *path, char ***ret, struct error **err);
 int fs_list_files(const char *path, char ***ret, struct error **err); /* the same of regular files */
-int fs_copy_file(const char *from, const char *to, mode_t mode, struct error **err); /* reflink, else sparse; no fsync */
+int fs_copy_file(const char *from, const char *to, mode_t mode,
+		 struct error **err); /* reflink, else sparse; no fsync */
 /* flock(2) on a file created 0600 that holds the owner's pid; ERR_CONFLICT names that pid. Returns the fd that holds it. */
 int fs_lock(const char *path, struct error **err);
-char *fs_self_exe(void);                     /* of this program; NULL if unknown */
+char *fs_self_exe(void); /* of this program; NULL if unknown */
 char *fs_dirname(const char *path);
 char *fs_basename(const char *path);
 char *fs_join(const char *dir, const char *name);
-char *fs_absolute(const char *path);         /* against the working directory; lexical, symlinks stay */
+char *fs_absolute(const char *path); /* against the working directory; lexical, symlinks stay */
 
 #endif

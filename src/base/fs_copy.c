@@ -61,8 +61,7 @@ static int copy_sparse(int from, int to, off_t size)
 		if (data < 0 && errno == ENXIO)
 			return 0; /* only a hole is left */
 		if (data < 0 && errno == EINVAL)
-			return copy_range(from, to, at, size,
-					  chunk); /* a file system that cannot tell */
+			return copy_range(from, to, at, size, chunk); /* a file system that cannot tell */
 		if (data < 0)
 			return -1;
 		hole = lseek(from, data, SEEK_HOLE);

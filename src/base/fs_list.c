@@ -28,8 +28,8 @@ static int list(const char *path, mode_t type, char ***ret, struct error **err)
 	while (errno = 0, (entry = readdir(dir))) {
 		struct stat st;
 
-		if (entry->d_name[0] != '.' &&
-		    fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 && (st.st_mode & S_IFMT) == type)
+		if (entry->d_name[0] != '.' && fstatat(dirfd(dir), entry->d_name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+		    (st.st_mode & S_IFMT) == type)
 			strv_append(&names, entry->d_name);
 	}
 	failure = errno;

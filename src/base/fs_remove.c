@@ -26,8 +26,7 @@ static int remove_children(struct removal *r, int fd, unsigned depth, struct err
  * included. */
 static int open_directory(const struct removal *r, int parent, const char *name, struct error **err)
 {
-	cleanup_close int fd =
-	    openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	cleanup_close int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	struct statx sx;
 	struct stat st;
 
@@ -55,8 +54,7 @@ static int move_up(struct removal *r, int parent, const char *name, struct error
 	}
 }
 
-static int remove_directory(struct removal *r, int parent, const char *name, unsigned depth,
-			    struct error **err)
+static int remove_directory(struct removal *r, int parent, const char *name, unsigned depth, struct error **err)
 {
 	cleanup_close int fd = -1;
 
@@ -72,8 +70,7 @@ static int remove_directory(struct removal *r, int parent, const char *name, uns
 	return 0;
 }
 
-static int remove_entry(struct removal *r, int parent, const char *name, unsigned depth,
-			struct error **err)
+static int remove_entry(struct removal *r, int parent, const char *name, unsigned depth, struct error **err)
 {
 	if (unlinkat(parent, name, 0) == 0 || errno == ENOENT)
 		return 0;

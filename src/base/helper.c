@@ -40,7 +40,8 @@ char *helper_path(const char *name, struct error **err)
 		path = fs_join(dir ? dir : SLICER_LIBEXECDIR, name);
 	if (access(path, X_OK) == 0)
 		return path;
-	error_errno(err, errno, "the program %s is missing (install slicer completely, or set SLICER_LIBEXECDIR)", path);
+	error_errno(err, errno, "the program %s is missing (install slicer completely, or set SLICER_LIBEXECDIR)",
+		    path);
 	free(path);
 	return NULL;
 }

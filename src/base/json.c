@@ -67,8 +67,8 @@ void js_put(struct json_object **obj)
 }
 
 /* *ret is NULL when the member is absent or null. */
-static int get_member(struct json_object *obj, const char *key, enum json_type type,
-		      const char *type_name, struct json_object **ret, struct error **err)
+static int get_member(struct json_object *obj, const char *key, enum json_type type, const char *type_name,
+		      struct json_object **ret, struct error **err)
 {
 	struct json_object *value = NULL;
 
@@ -105,8 +105,7 @@ int js_get_bool(struct json_object *obj, const char *key, bool *ret, struct erro
 	return 0;
 }
 
-int js_get_u64(struct json_object *obj, const char *key, uint64_t max, uint64_t *ret,
-	       struct error **err)
+int js_get_u64(struct json_object *obj, const char *key, uint64_t max, uint64_t *ret, struct error **err)
 {
 	struct json_object *value;
 	uint64_t number;
@@ -117,8 +116,7 @@ int js_get_u64(struct json_object *obj, const char *key, uint64_t max, uint64_t 
 		return 0;
 	number = json_object_get_uint64(value);
 	if (json_object_get_int64(value) < 0 || number > max)
-		return error_set(err, ERR_INVALID, "\"%s\" must be from 0 to %llu", key,
-				 (unsigned long long)max);
+		return error_set(err, ERR_INVALID, "\"%s\" must be from 0 to %llu", key, (unsigned long long)max);
 	*ret = number;
 	return 0;
 }
@@ -134,14 +132,12 @@ int js_get_i64(struct json_object *obj, const char *key, int64_t *ret, struct er
 	/* json-c cuts off silently: a value above INT64_MAX shows only in the unsigned reading (0
 	 * for negative ones). */
 	if (json_object_get_uint64(value) > INT64_MAX)
-		return error_set(err, ERR_INVALID, "\"%s\" must be at most %lld", key,
-				 (long long)INT64_MAX);
+		return error_set(err, ERR_INVALID, "\"%s\" must be at most %lld", key, (long long)INT64_MAX);
 	*ret = json_object_get_int64(value);
 	return 0;
 }
 
-int js_get_array(struct json_object *obj, const char *key, struct json_object **ret,
-		 struct error **err)
+int js_get_array(struct json_object *obj, const char *key, struct json_object **ret, struct error **err)
 {
 	struct json_object *value;
 
@@ -152,8 +148,7 @@ int js_get_array(struct json_object *obj, const char *key, struct json_object **
 	return 0;
 }
 
-int js_get_object(struct json_object *obj, const char *key, struct json_object **ret,
-		  struct error **err)
+int js_get_object(struct json_object *obj, const char *key, struct json_object **ret, struct error **err)
 {
 	struct json_object *value;
 
@@ -164,8 +159,7 @@ int js_get_object(struct json_object *obj, const char *key, struct json_object *
 	return 0;
 }
 
-int js_get_strv(struct json_object *obj, const char *key, char ***ret, bool *ret_present,
-		struct error **err)
+int js_get_strv(struct json_object *obj, const char *key, char ***ret, bool *ret_present, struct error **err)
 {
 	cleanup_strv char **list = NULL;
 	struct json_object *array;
@@ -231,8 +225,8 @@ void js_add_strv(struct json_object *obj, const char *key, char *const *list)
 
 static char *escape_char(char *out, unsigned char c)
 {
-	static const char shorts[] = {['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r',
-				      ['"'] = '"', ['\\'] = '\\'};
+	static const char shorts[] = {
+		['\b'] = 'b', ['\t'] = 't', ['\n'] = 'n', ['\f'] = 'f', ['\r'] = 'r', ['"'] = '"', ['\\'] = '\\'};
 	static const char digits[] = "0123456789abcdef";
 
 	*out++ = '\\';
@@ -261,13 +255,11 @@ char *js_escape(char *out, const char *data, size_t n)
 
 char *js_to_string(struct json_object *obj)
 {
-	return str_dup(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN |
-							       JSON_C_TO_STRING_NOSLASHESCAPE));
+	return str_dup(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PLAIN | JSON_C_TO_STRING_NOSLASHESCAPE));
 }
 
 char *js_to_string_pretty(struct json_object *obj)
 {
-	return str_dup(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PRETTY |
-							       JSON_C_TO_STRING_SPACED |
-							       JSON_C_TO_STRING_NOSLASHESCAPE));
+	return str_dup(json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+								   JSON_C_TO_STRING_NOSLASHESCAPE));
 }

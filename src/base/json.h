@@ -19,8 +19,9 @@ int js_get_string(struct json_object *obj, const char *key, const char **ret, st
 int js_get_bool(struct json_object *obj, const char *key, bool *ret, struct error **err);
 int js_get_u64(struct json_object *obj, const char *key, uint64_t max, uint64_t *ret, struct error **err);
 int js_get_i64(struct json_object *obj, const char *key, int64_t *ret, struct error **err);
-int js_get_array(struct json_object *obj, const char *key, struct json_object **ret, struct error **err);  /* borrowed */
-int js_get_object(struct json_object *obj, const char *key, struct json_object **ret, struct error **err); /* borrowed */
+int js_get_array(struct json_object *obj, const char *key, struct json_object **ret, struct error **err); /* borrowed */
+int js_get_object(struct json_object *obj, const char *key, struct json_object **ret,
+		  struct error **err); /* borrowed */
 /* An array of strings; absent gives NULL and *ret_present (may be NULL) false. *ret is the caller's. */
 int js_get_strv(struct json_object *obj, const char *key, char ***ret, bool *ret_present, struct error **err);
 
@@ -30,12 +31,12 @@ void js_add_bool(struct json_object *obj, const char *key, bool value);
 void js_add_i64(struct json_object *obj, const char *key, int64_t value);
 void js_add_u64(struct json_object *obj, const char *key, uint64_t value);
 void js_add(struct json_object *obj, const char *key, struct json_object *take); /* owns take from here on */
-void js_add_strv(struct json_object *obj, const char *key, char *const *list);   /* [] for an empty list */
+void js_add_strv(struct json_object *obj, const char *key, char *const *list);	 /* [] for an empty list */
 /* The inside of a JSON string (RFC 8259 §7) for n bytes of valid UTF-8, into `out`, which has room for JS_ESCAPED_MAX(n);
  * returns where it ends. As json-c writes it, without copies: for what passes in bulk. */
-#define JS_ESCAPED_MAX(n) ((n) * 6)
+#define JS_ESCAPED_MAX(n) ((n)*6)
 char *js_escape(char *out, const char *data, size_t n);
-char *js_to_string(struct json_object *obj);        /* compact, slashes unescaped; the caller's */
+char *js_to_string(struct json_object *obj); /* compact, slashes unescaped; the caller's */
 char *js_to_string_pretty(struct json_object *obj);
 
 #endif

@@ -354,8 +354,7 @@ static int report(const struct scan *s, struct error **err)
 			column++;
 		}
 	}
-	return error_set(err, ERR_INVALID, "invalid JSON at line %zu, column %zu: %s", line, column,
-			 s->why);
+	return error_set(err, ERR_INVALID, "invalid JSON at line %zu, column %zu: %s", line, column, s->why);
 }
 
 int json_scan(const char *text, size_t n, struct error **err)

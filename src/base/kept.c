@@ -52,7 +52,8 @@ char *kept_stamp(const char *const *paths)
 		if (stat(*paths, &st) < 0)
 			return NULL;
 		strv_append_fmt(&parts, "%s %ju %ju %jd %" PRId64 " %" PRId64, *paths, (uintmax_t)st.st_dev,
-				(uintmax_t)st.st_ino, (intmax_t)st.st_size, nanoseconds(&st.st_mtim), nanoseconds(&st.st_ctim));
+				(uintmax_t)st.st_ino, (intmax_t)st.st_size, nanoseconds(&st.st_mtim),
+				nanoseconds(&st.st_ctim));
 	}
 	return strv_join(parts, "\n");
 }

@@ -11,7 +11,7 @@ enum { KEPT_LIMIT = 256 * 1024 }; /* bytes of the file */
 
 struct kept;
 struct kept *kept_load(const char *path); /* never NULL: without such a file, or with a damaged one, nothing is kept */
-void kept_free(struct kept **k);          /* without saving; NULL-safe */
+void kept_free(struct kept **k);	  /* without saving; NULL-safe */
 #define cleanup_kept __attribute__((cleanup(kept_free)))
 /* Path, device, inode, size and times of each of the files (NULL-terminated, symlinks followed): the caller's. NULL when one
  * cannot be looked at. */

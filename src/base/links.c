@@ -18,8 +18,7 @@ enum { ALIAS_MAX = 255, ALTNAME_MAX = 127 };
 int links_check_name(const char *name, struct error **err)
 {
 	if (!*name || strlen(name) >= IFNAMSIZ)
-		return error_set(err, ERR_INVALID, "interface name \"%s\" must have 1 to %d bytes",
-				 name, IFNAMSIZ - 1);
+		return error_set(err, ERR_INVALID, "interface name \"%s\" must have 1 to %d bytes", name, IFNAMSIZ - 1);
 	return 0;
 }
 
@@ -37,8 +36,7 @@ static void bridge_options(struct request *req)
 	request_nest_end(req, info);
 }
 
-int links_bridge_create(struct netlink *nl, const char *name, const unsigned char mac[6],
-			struct error **err)
+int links_bridge_create(struct netlink *nl, const char *name, const unsigned char mac[6], struct error **err)
 {
 	struct request req;
 	int r;
@@ -71,8 +69,8 @@ int links_delete(struct netlink *nl, int ifindex, struct error **err)
 }
 
 /* Changes one attribute of a link. */
-static int set_attr(struct netlink *nl, int ifindex, uint16_t type, const void *data, size_t n,
-		    const char *what, struct error **err)
+static int set_attr(struct netlink *nl, int ifindex, uint16_t type, const void *data, size_t n, const char *what,
+		    struct error **err)
 {
 	struct request req;
 	int r;
@@ -96,8 +94,7 @@ int links_set_alias(struct netlink *nl, int ifindex, const char *alias, struct e
 	size_t n = strlen(alias);
 
 	if (n > ALIAS_MAX)
-		return error_set(err, ERR_INVALID, "the alias \"%s\" is over %d bytes", alias,
-				 ALIAS_MAX);
+		return error_set(err, ERR_INVALID, "the alias \"%s\" is over %d bytes", alias, ALIAS_MAX);
 	return set_attr(nl, ifindex, IFLA_IFALIAS, alias, n, "alias", err);
 }
 
@@ -129,10 +126,8 @@ int links_add_altname(struct netlink *nl, int ifindex, const char *name, struct 
 	int r;
 
 	if (strlen(name) > ALTNAME_MAX)
-		return error_set(err, ERR_INVALID, "the interface name \"%s\" is over %d bytes",
-				 name, ALTNAME_MAX);
-	request_init(&req, RTM_NEWLINKPROP, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
-		     sizeof(req.link));
+		return error_set(err, ERR_INVALID, "the interface name \"%s\" is over %d bytes", name, ALTNAME_MAX);
+	request_init(&req, RTM_NEWLINKPROP, NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL, sizeof(req.link));
 	req.link.ifi_index = ifindex;
 	list = request_nest_begin(&req, IFLA_PROP_LIST);
 	request_attr_string(&req, IFLA_ALT_IFNAME, name);
@@ -143,8 +138,7 @@ int links_add_altname(struct netlink *nl, int ifindex, const char *name, struct 
 	return 0;
 }
 
-int links_address_delete(struct netlink *nl, int ifindex, struct in_addr addr, unsigned prefix,
-			 struct error **err)
+int links_address_delete(struct netlink *nl, int ifindex, struct in_addr addr, unsigned prefix, struct error **err)
 {
 	struct request req;
 	int r;
@@ -174,8 +168,7 @@ int links_tap_create(const char *name, uid_t owner, struct error **err)
 	memcpy(req.ifr_name, name, strlen(name));
 	if (ioctl(fd, TUNSETIFF, &req) < 0) {
 		if (errno == EBUSY || errno == EEXIST)
-			return error_set(err, ERR_CONFLICT, "there is an interface %s already",
-					 name);
+			return error_set(err, ERR_CONFLICT, "there is an interface %s already", name);
 		return error_errno(err, errno, "cannot create tap %s", name);
 	}
 	if (ioctl(fd, TUNSETVNETHDRSZ, &header) < 0)

@@ -21,8 +21,8 @@ struct link_addr {
 	struct in_addr addr;
 	unsigned prefix;
 };
-struct link_route { /* unicast routes of the table main */
-	int index;  /* of the interface that it leads out of; of several next hops the first */
+struct link_route {			     /* unicast routes of the table main */
+	int index;			     /* of the interface that it leads out of; of several next hops the first */
 	struct in_addr dst, gateway, source; /* 0.0.0.0: none */
 	unsigned prefix, metric;
 };
@@ -38,8 +38,7 @@ int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct 
 
 /* A bridge that is down, without STP, forward delay and multicast snooping: a frame passes at once.
  * ERR_CONFLICT when the name is taken. */
-int links_bridge_create(struct netlink *nl, const char *name, const unsigned char mac[6],
-			struct error **err);
+int links_bridge_create(struct netlink *nl, const char *name, const unsigned char mac[6], struct error **err);
 /* A pair of virtual interfaces, both down: one here, its peer in the network namespace `netns_fd`. ERR_CONFLICT when a name
  * is taken. */
 struct links_veth {

@@ -42,8 +42,7 @@ static void message_attrs(const struct nlmsghdr *hdr, size_t body, attr_fn *each
 	size_t head = NLMSG_SPACE(body);
 
 	if (hdr->nlmsg_len >= head)
-		attrs_each((const struct rtattr *)((const char *)hdr + head), hdr->nlmsg_len - head,
-			   each, arg);
+		attrs_each((const struct rtattr *)((const char *)hdr + head), hdr->nlmsg_len - head, each, arg);
 }
 
 static unsigned attr_u32(const struct rtattr *attr)
@@ -188,8 +187,7 @@ static void each_route(const struct nlmsghdr *hdr, void *arg)
 	struct link_route *route;
 
 	if (hdr->nlmsg_type != RTM_NEWROUTE || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*info)) ||
-	    info->rtm_family != AF_INET || info->rtm_table != RT_TABLE_MAIN ||
-	    info->rtm_type != RTN_UNICAST)
+	    info->rtm_family != AF_INET || info->rtm_table != RT_TABLE_MAIN || info->rtm_type != RTN_UNICAST)
 		return;
 	route = list_add(arg);
 	route->prefix = info->rtm_dst_len;
@@ -203,9 +201,8 @@ static void links_clear(struct list *l)
 }
 
 /* Dumps until one was not disturbed by changes. */
-static int list_fill(struct netlink *nl, const struct request *req, netlink_each_fn *each,
-		     struct list *list, void (*clear)(struct list *l), const char *what,
-		     struct error **err)
+static int list_fill(struct netlink *nl, const struct request *req, netlink_each_fn *each, struct list *list,
+		     void (*clear)(struct list *l), const char *what, struct error **err)
 {
 	int r = -EINTR;
 
@@ -241,8 +238,8 @@ int links_list(struct netlink *nl, struct link **ret, size_t *n, struct error **
 }
 
 /* The one interface that the request asks for; `shown` is how messages call it. */
-static int links_get_one(struct netlink *nl, struct request *req, const char *shown,
-			 struct link *ret, struct error **err)
+static int links_get_one(struct netlink *nl, struct request *req, const char *shown, struct link *ret,
+			 struct error **err)
 {
 	struct list list = {.size = sizeof(struct link)};
 	int r = netlink_get(nl, req, each_link, &list);

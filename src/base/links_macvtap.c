@@ -40,8 +40,9 @@ int links_macvtap_create(struct netlink *nl, const char *name, int parent, const
 	if (r == -EOPNOTSUPP)
 		return error_set(err, ERR_UNSUPPORTED, "this kernel has no macvtap interfaces (modprobe macvtap)");
 	if (r == -EBUSY)
-		return error_set(err, ERR_CONFLICT,
-				 "its parent is in use by a bridge, bond or macvlan in passthru mode, which takes all of its frames");
+		return error_set(
+			err, ERR_CONFLICT,
+			"its parent is in use by a bridge, bond or macvlan in passthru mode, which takes all of its frames");
 	return r < 0 ? error_errno(err, -r, "cannot create macvtap %s", name) : 0;
 }
 
@@ -127,6 +128,8 @@ int links_macvtap_open(const char *name, int ifindex, struct error **err)
 	if (fd < 0) /* a container's rules may forbid to make nodes */
 		fd = open_device(node, device);
 	if (fd < 0)
-		return error_errno(err, errno, "cannot open the device of macvtap %s, neither by a node of its own nor as %s", name, node);
+		return error_errno(err, errno,
+				   "cannot open the device of macvtap %s, neither by a node of its own nor as %s", name,
+				   node);
 	return configure_queue(fd, name, err) < 0 ? -1 : TAKE_FD(fd);
 }

@@ -68,8 +68,7 @@ int links_address_add_peer(struct netlink *nl, int ifindex, struct in_addr addr,
 	return 0;
 }
 
-static int neighbour(struct netlink *nl, int ifindex, struct in_addr addr, const unsigned char *mac,
-		     struct error **err)
+static int neighbour(struct netlink *nl, int ifindex, struct in_addr addr, const unsigned char *mac, struct error **err)
 {
 	struct ndmsg head = {.ndm_family = AF_INET, .ndm_ifindex = ifindex, .ndm_state = NUD_PERMANENT};
 	struct request req;

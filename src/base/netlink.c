@@ -18,8 +18,7 @@ enum { RECEIVE_MIN = 32768, RECEIVE_MAX = 4 * 1024 * 1024 };
 struct netlink *netlink_open_protocol(int protocol, struct error **err)
 {
 	struct sockaddr_nl addr = {.nl_family = AF_NETLINK};
-	cleanup_close int fd =
-	    socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+	cleanup_close int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
 	struct netlink *nl;
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0) {
@@ -174,8 +173,7 @@ int netlink_transact(struct netlink *nl, struct request *req, struct ifinfomsg *
 		for (size_t left = (size_t)n; NLMSG_OK(hdr, left); hdr = NLMSG_NEXT(hdr, left)) {
 			if (hdr->nlmsg_seq != nl->seq)
 				continue; /* the late answer to a call that gave up */
-			if (hdr->nlmsg_type == NLMSG_ERROR &&
-			    hdr->nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr)))
+			if (hdr->nlmsg_type == NLMSG_ERROR && hdr->nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr)))
 				return ((struct nlmsgerr *)NLMSG_DATA(hdr))->error;
 			if (ret_link && hdr->nlmsg_type == RTM_NEWLINK &&
 			    hdr->nlmsg_len >= NLMSG_LENGTH(sizeof(*ret_link))) {
@@ -187,8 +185,7 @@ int netlink_transact(struct netlink *nl, struct request *req, struct ifinfomsg *
 }
 
 /* One datagram of a dump: 1 when it was the last, 0 when more follow, -errno. */
-static int dump_part(struct netlink *nl, char *buf, ssize_t n, netlink_each_fn *each, void *arg,
-		     bool *interrupted)
+static int dump_part(struct netlink *nl, char *buf, ssize_t n, netlink_each_fn *each, void *arg, bool *interrupted)
 {
 	struct nlmsghdr *hdr = (struct nlmsghdr *)buf;
 
@@ -197,8 +194,7 @@ static int dump_part(struct netlink *nl, char *buf, ssize_t n, netlink_each_fn *
 			continue;
 		if (hdr->nlmsg_flags & NLM_F_DUMP_INTR)
 			*interrupted = true;
-		if (hdr->nlmsg_type == NLMSG_ERROR &&
-		    hdr->nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr))) {
+		if (hdr->nlmsg_type == NLMSG_ERROR && hdr->nlmsg_len >= NLMSG_LENGTH(sizeof(struct nlmsgerr))) {
 			int r = ((struct nlmsgerr *)NLMSG_DATA(hdr))->error;
 
 			return r < 0 ? r : 1;
@@ -248,8 +244,7 @@ int netlink_link_index(struct netlink *nl, const char *name, struct error **err)
 	int r;
 
 	if (!*name || strlen(name) >= IFNAMSIZ)
-		return error_set(err, ERR_INVALID, "interface name \"%s\" must have 1 to %d bytes",
-				 name, IFNAMSIZ - 1);
+		return error_set(err, ERR_INVALID, "interface name \"%s\" must have 1 to %d bytes", name, IFNAMSIZ - 1);
 	request_init(&req, RTM_GETLINK, 0, sizeof(req.link));
 	request_attr(&req, IFLA_IFNAME, name, strlen(name) + 1);
 	r = netlink_transact(nl, &req, &link);
@@ -271,13 +266,11 @@ int netlink_link_set_up(struct netlink *nl, int ifindex, bool up, struct error *
 	req.link.ifi_flags = up ? IFF_UP : 0;
 	r = netlink_transact(nl, &req, NULL);
 	if (r < 0)
-		return error_errno(err, -r, "cannot set interface %d %s", ifindex,
-				   up ? "up" : "down");
+		return error_errno(err, -r, "cannot set interface %d %s", ifindex, up ? "up" : "down");
 	return 0;
 }
 
-int netlink_link_set_mac(struct netlink *nl, int ifindex, const unsigned char mac[6],
-			 struct error **err)
+int netlink_link_set_mac(struct netlink *nl, int ifindex, const unsigned char mac[6], struct error **err)
 {
 	struct request req;
 	int r;
@@ -291,8 +284,7 @@ int netlink_link_set_mac(struct netlink *nl, int ifindex, const unsigned char ma
 	return 0;
 }
 
-int netlink_addr_add(struct netlink *nl, int ifindex, struct in_addr addr, unsigned prefix,
-		     struct error **err)
+int netlink_addr_add(struct netlink *nl, int ifindex, struct in_addr addr, unsigned prefix, struct error **err)
 {
 	struct request req;
 	int r;
@@ -316,8 +308,8 @@ int netlink_addr_add(struct netlink *nl, int ifindex, struct in_addr addr, unsig
 	return 0;
 }
 
-static int route_request(struct netlink *nl, uint16_t flags, int ifindex, struct in_addr dst,
-			 unsigned prefix, struct in_addr gateway)
+static int route_request(struct netlink *nl, uint16_t flags, int ifindex, struct in_addr dst, unsigned prefix,
+			 struct in_addr gateway)
 {
 	uint32_t oif = (uint32_t)ifindex;
 	struct request req;
@@ -337,8 +329,8 @@ static int route_request(struct netlink *nl, uint16_t flags, int ifindex, struct
 	return netlink_transact(nl, &req, NULL);
 }
 
-int netlink_route_add(struct netlink *nl, int ifindex, struct in_addr dst, unsigned prefix,
-		      struct in_addr gateway, struct error **err)
+int netlink_route_add(struct netlink *nl, int ifindex, struct in_addr dst, unsigned prefix, struct in_addr gateway,
+		      struct error **err)
 {
 	char text[INET_ADDRSTRLEN];
 	int r;
@@ -354,8 +346,7 @@ int netlink_route_add(struct netlink *nl, int ifindex, struct in_addr dst, unsig
 		if (r == -EEXIST)
 			return 0;
 		if (r == -ENOENT)
-			return error_set(err, ERR_CONFLICT,
-					 "there is another route to %s/%u already", text, prefix);
+			return error_set(err, ERR_CONFLICT, "there is another route to %s/%u already", text, prefix);
 	}
 	if (r < 0)
 		return error_errno(err, -r, "cannot add a route to %s/%u", text, prefix);

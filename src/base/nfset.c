@@ -35,8 +35,7 @@ void nfset_key_ip4(struct nfset_element *e, struct in_addr addr)
 }
 
 /* Starts a message: nfnetlink's header takes the place of a link's. */
-static void message_init(struct request *req, uint16_t type, uint16_t flags, uint8_t family,
-			 uint16_t subsystem)
+static void message_init(struct request *req, uint16_t type, uint16_t flags, uint8_t family, uint16_t subsystem)
 {
 	struct nfgenmsg head = {.nfgen_family = family, .version = NFNETLINK_V0};
 
@@ -141,8 +140,7 @@ static int batch_wait(struct netlink *nl, const struct batch *b)
 			int r;
 
 			if (hdr->nlmsg_type != NLMSG_ERROR || hdr->nlmsg_seq < b->first - 1 ||
-			    hdr->nlmsg_seq > b->last + 1 ||
-			    hdr->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)))
+			    hdr->nlmsg_seq > b->last + 1 || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)))
 				continue;
 			r = ((struct nlmsgerr *)NLMSG_DATA(hdr))->error;
 			if (r < 0)
@@ -202,7 +200,7 @@ static int add(uint8_t family, const char *table, struct things t, const char *w
 }
 
 /* One by one: a missing one must not keep the others. */
-static int delete(uint8_t family, const char *table, struct things t, const char *what, struct error **err)
+static int delete (uint8_t family, const char *table, struct things t, const char *what, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = open_table(table, t.n, err);
 
@@ -221,20 +219,18 @@ static int delete(uint8_t family, const char *table, struct things t, const char
 	return 0;
 }
 
-int nfset_add(uint8_t family, const char *table, const struct nfset_element *elements, size_t n,
-	      struct error **err)
+int nfset_add(uint8_t family, const char *table, const struct nfset_element *elements, size_t n, struct error **err)
 {
 	cleanup_free char *what = n ? str_fmt("set %s", elements[0].set) : NULL;
 
 	return n ? add(family, table, things_elements(elements, n), what, err) : 0;
 }
 
-int nfset_delete(uint8_t family, const char *table, const struct nfset_element *elements, size_t n,
-		 struct error **err)
+int nfset_delete(uint8_t family, const char *table, const struct nfset_element *elements, size_t n, struct error **err)
 {
 	cleanup_free char *what = n ? str_fmt("set %s", elements[0].set) : NULL;
 
-	return n ? delete(family, table, things_elements(elements, n), what, err) : 0;
+	return n ? delete (family, table, things_elements(elements, n), what, err) : 0;
 }
 
 int nfset_limit_add(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n, struct error **err)
@@ -242,7 +238,8 @@ int nfset_limit_add(uint8_t family, const char *table, const struct nfset_limit 
 	return n ? add(family, table, things_limits(limits, n), "limits", err) : 0;
 }
 
-int nfset_limit_delete(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n, struct error **err)
+int nfset_limit_delete(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n,
+		       struct error **err)
 {
-	return n ? delete(family, table, things_limits(limits, n), "limits", err) : 0;
+	return n ? delete (family, table, things_limits(limits, n), "limits", err) : 0;
 }

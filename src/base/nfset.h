@@ -24,11 +24,9 @@ void nfset_key_ip4(struct nfset_element *e, struct in_addr addr);
 
 /* All or none; those that are there already stay. `family` as in linux/netfilter.h
  * (NFPROTO_BRIDGE). ERR_NOT_FOUND when the table or a set is not there. */
-int nfset_add(uint8_t family, const char *table, const struct nfset_element *elements, size_t n,
-	      struct error **err);
+int nfset_add(uint8_t family, const char *table, const struct nfset_element *elements, size_t n, struct error **err);
 /* Removes those that are there; success also without the table. */
-int nfset_delete(uint8_t family, const char *table, const struct nfset_element *elements, size_t n,
-		 struct error **err);
+int nfset_delete(uint8_t family, const char *table, const struct nfset_element *elements, size_t n, struct error **err);
 
 /* A named limit of nft(8), "rate over": it matches what is too much. `rate` is per second; of bytes, the kernel lets a second's
  * worth and `burst` through at once, of packets only `burst`. rate + burst of bytes must be below 2^64 / 10^9. */
@@ -41,6 +39,7 @@ struct nfset_limit {
 /* As nfset_add(): one that is there already stays as it is, whatever its rate. */
 int nfset_limit_add(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n, struct error **err);
 /* As nfset_delete(); what a map's element refers to cannot be removed. */
-int nfset_limit_delete(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n, struct error **err);
+int nfset_limit_delete(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n,
+		       struct error **err);
 
 #endif

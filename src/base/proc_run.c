@@ -99,13 +99,11 @@ static int pump(struct run *r, struct error **err)
 		if (n < 0 && errno != EINTR)
 			return error_errno(err, errno, "cannot wait");
 		if (left <= 0)
-			return error_set(err, ERR_TIMEOUT, "no end within %lld ms",
-					 (long long)r->timeout_ms);
+			return error_set(err, ERR_TIMEOUT, "no end within %lld ms", (long long)r->timeout_ms);
 		if (n <= 0)
 			continue;
 		ended = fds[0].revents != 0;
-		if ((fds[1].revents && read_out(r, err) < 0) ||
-		    (fds[2].revents && read_errout(r, err) < 0))
+		if ((fds[1].revents && read_out(r, err) < 0) || (fds[2].revents && read_errout(r, err) < 0))
 			return -1;
 	}
 	for (int more = 1; more;) {
@@ -113,8 +111,7 @@ static int pump(struct run *r, struct error **err)
 		if (more < 0)
 			return -1;
 		if (clock_ms() > r->deadline)
-			return error_set(err, ERR_TIMEOUT, "no end within %lld ms",
-					 (long long)r->timeout_ms);
+			return error_set(err, ERR_TIMEOUT, "no end within %lld ms", (long long)r->timeout_ms);
 	}
 	while (read_errout(r, NULL) > 0 && clock_ms() <= r->deadline)
 		;
@@ -140,10 +137,10 @@ static int judge(const struct run *r, struct error **err)
 		return 0;
 	line = last_line(r->result.errout);
 	if (WIFSIGNALED(status))
-		return error_set(err, ERR_IO, "%s was killed by signal %d%s%s", r->name,
-				 WTERMSIG(status), *line ? ": " : "", line);
-	return error_set(err, ERR_IO, "%s failed with status %d%s%s", r->name, WEXITSTATUS(status),
-			 *line ? ": " : "", line);
+		return error_set(err, ERR_IO, "%s was killed by signal %d%s%s", r->name, WTERMSIG(status),
+				 *line ? ": " : "", line);
+	return error_set(err, ERR_IO, "%s failed with status %d%s%s", r->name, WEXITSTATUS(status), *line ? ": " : "",
+			 line);
 }
 
 static int reap(struct run *r, struct error **err)
@@ -175,10 +172,9 @@ static int start(struct run *r, struct error **err)
 	cleanup_close int out_write = -1, err_write = -1, in = -1;
 	cleanup_free struct proc_fd *fds = mem_alloc_array(r->call->nfds + 3, sizeof(*fds));
 	struct proc_spec spec = {
-	    .argv = r->call->argv, .env = r->call->env, .fds = fds, .new_session = true, .die_with_parent = true};
+		.argv = r->call->argv, .env = r->call->env, .fds = fds, .new_session = true, .die_with_parent = true};
 
-	if (make_pipe(&r->out_fd, &out_write, err) < 0 ||
-	    make_pipe(&r->err_fd, &err_write, err) < 0)
+	if (make_pipe(&r->out_fd, &out_write, err) < 0 || make_pipe(&r->err_fd, &err_write, err) < 0)
 		return -1;
 	fds[spec.nfds++] = (struct proc_fd){.from = out_write, .to = 1};
 	fds[spec.nfds++] = (struct proc_fd){.from = err_write, .to = 2};
@@ -239,16 +235,17 @@ int proc_call(const struct proc_call *call, struct proc_result *ret, struct erro
 	return result;
 }
 
-int proc_run_env(char *const *argv, char *const *env, const char *input, size_t out_limit,
-		 int64_t timeout_ms, struct proc_result *ret, struct error **err)
+int proc_run_env(char *const *argv, char *const *env, const char *input, size_t out_limit, int64_t timeout_ms,
+		 struct proc_result *ret, struct error **err)
 {
-	struct proc_call call = {.argv = argv, .env = env, .input = input, .out_limit = out_limit, .timeout_ms = timeout_ms};
+	struct proc_call call = {
+		.argv = argv, .env = env, .input = input, .out_limit = out_limit, .timeout_ms = timeout_ms};
 
 	return proc_call(&call, ret, err);
 }
 
-int proc_run(char *const *argv, const char *input, size_t out_limit, int64_t timeout_ms,
-	     struct proc_result *ret, struct error **err)
+int proc_run(char *const *argv, const char *input, size_t out_limit, int64_t timeout_ms, struct proc_result *ret,
+	     struct error **err)
 {
 	return proc_run_env(argv, NULL, input, out_limit, timeout_ms, ret, err);
 }

@@ -67,8 +67,7 @@ static int plan_fds(struct plan *p, struct error **err)
 		const struct proc_fd *fd = &spec->fds[i];
 
 		if (fd->to < 0 || fd->to >= MAX_FD || has_target(p, fd->to))
-			return error_set(err, ERR_INVALID,
-					 "cannot start %s: fd %d is given twice or out of range",
+			return error_set(err, ERR_INVALID, "cannot start %s: fd %d is given twice or out of range",
 					 p->exe, fd->to);
 		if (fcntl(fd->from, F_GETFD) < 0)
 			return error_errno(err, errno, "cannot start %s: fd %d", p->exe, fd->from);
@@ -129,8 +128,7 @@ static void place_fds(struct plan *p)
 	if (p->report < 0)
 		_exit(127);
 	for (size_t i = 0; i < p->nfds; i++) {
-		int from =
-		    p->fds[i].from < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : p->fds[i].from;
+		int from = p->fds[i].from < 0 ? open("/dev/null", O_RDWR | O_CLOEXEC) : p->fds[i].from;
 
 		p->fds[i].from = from < 0 ? -1 : fcntl(from, F_DUPFD_CLOEXEC, above);
 		if (p->fds[i].from < 0)
@@ -184,8 +182,7 @@ static pid_t clone_child(struct plan *p, int *ret_pidfd)
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &p->mask);
-	pid = (pid_t)syscall(SYS_clone, (unsigned long)(CLONE_PIDFD | SIGCHLD), NULL, ret_pidfd,
-			     NULL, NULL);
+	pid = (pid_t)syscall(SYS_clone, (unsigned long)(CLONE_PIDFD | SIGCHLD), NULL, ret_pidfd, NULL, NULL);
 	if (pid == 0)
 		run_child(p);
 	pthread_sigmask(SIG_SETMASK, &p->mask, NULL);
@@ -199,11 +196,9 @@ static int report_failure(const struct plan *p, const struct failure *f, struct 
 		return error_errno(err, f->errnum, "cannot start %s: passing its fds", p->exe);
 	case STAGE_SESSION:
 	case STAGE_PARENT:
-		return error_errno(err, f->errnum, "cannot start %s: setting up its session",
-				   p->exe);
+		return error_errno(err, f->errnum, "cannot start %s: setting up its session", p->exe);
 	case STAGE_CWD:
-		return error_errno(err, f->errnum, "cannot start %s: directory %s", p->exe,
-				   p->spec->cwd);
+		return error_errno(err, f->errnum, "cannot start %s: directory %s", p->exe, p->spec->cwd);
 	case STAGE_EXEC:
 		break;
 	}
@@ -223,8 +218,8 @@ static int await_exec(const struct plan *p, int pipe_fd, struct error **err)
 		int r = poll(&pfd, 1, left > 0 ? (int)left : 0);
 
 		if (r == 0)
-			return error_set(err, ERR_TIMEOUT, "cannot start %s: no exec within %d ms",
-					 p->exe, EXEC_DEADLINE_MS);
+			return error_set(err, ERR_TIMEOUT, "cannot start %s: no exec within %d ms", p->exe,
+					 EXEC_DEADLINE_MS);
 		if (r > 0)
 			break;
 		if (errno != EINTR)
@@ -234,8 +229,7 @@ static int await_exec(const struct plan *p, int pipe_fd, struct error **err)
 	if (n == 0)
 		return 0;
 	if (n != (ssize_t)sizeof(f))
-		return error_set(err, ERR_INTERNAL, "cannot start %s: short report from the child",
-				 p->exe);
+		return error_set(err, ERR_INTERNAL, "cannot start %s: short report from the child", p->exe);
 	return report_failure(p, &f, err);
 }
 
@@ -287,8 +281,7 @@ pid_t proc_spawn(const struct proc_spec *spec, int *ret_pidfd, struct error **er
 	} else {
 		found = proc_find_program(spec->argv[0]);
 		if (!found)
-			return error_set(err, ERR_NOT_FOUND,
-					 "program %s is not installed (not in PATH)",
+			return error_set(err, ERR_NOT_FOUND, "program %s is not installed (not in PATH)",
 					 spec->argv[0]);
 		p.exe = found;
 	}

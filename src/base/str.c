@@ -82,8 +82,7 @@ char *str_trim(char *s)
 	return s;
 }
 
-int str_to_u64(const char *s, uint64_t min, uint64_t max, const char *what, uint64_t *ret,
-	       struct error **err)
+int str_to_u64(const char *s, uint64_t min, uint64_t max, const char *what, uint64_t *ret, struct error **err)
 {
 	uint64_t value = 0;
 	bool ok = *s != '\0';
@@ -94,8 +93,7 @@ int str_to_u64(const char *s, uint64_t min, uint64_t max, const char *what, uint
 	if (!ok || value < min || value > max) {
 		cleanup_free char *shown = str_escape(s, strnlen(s, 64));
 
-		return error_set(err, ERR_INVALID,
-				 "%s: \"%s\" is not a whole number from %llu to %llu", what, shown,
+		return error_set(err, ERR_INVALID, "%s: \"%s\" is not a whole number from %llu to %llu", what, shown,
 				 (unsigned long long)min, (unsigned long long)max);
 	}
 	*ret = value;

@@ -8,17 +8,17 @@
 
 enum {
 	TAR_BLOCK = 512,
-	TAR_MAX_PATH = 4095,        /* bytes */
-	TAR_MAX_PAX = 256 * 1024,   /* bytes of one extended header */
+	TAR_MAX_PATH = 4095,	      /* bytes */
+	TAR_MAX_PAX = 256 * 1024,     /* bytes of one extended header */
 	TAR_END_SIZE = 2 * TAR_BLOCK, /* zero bytes that end an archive */
 };
 
 struct tar_entry {
 	const char *path; /* relative; no ".", ".." or empty segments, no slash at its end */
 	bool directory;
-	mode_t mode;      /* permission bits only */
-	uint64_t size;    /* of the content; 0 for directories */
-	int64_t mtime;    /* seconds since 1970 */
+	mode_t mode;   /* permission bits only */
+	uint64_t size; /* of the content; 0 for directories */
+	int64_t mtime; /* seconds since 1970 */
 };
 
 /* The header blocks of an entry (*ret_n bytes, a multiple of 512), to be followed by its content and tar_padding() zeros.

@@ -16,13 +16,13 @@ struct tar_reader {
 		char bytes[TAR_BLOCK];
 	} head;
 	size_t head_n;
-	bool zero_seen;     /* one block of zeros; a second one ends the archive */
+	bool zero_seen;	    /* one block of zeros; a second one ends the archive */
 	uint64_t remaining; /* bytes of content, of an extended header, or to skip */
-	size_t padding;     /* zeros behind them */
+	size_t padding;	    /* zeros behind them */
 	char extended_type; /* 'x', 'g', 'L' or 'K' */
-	char *extended;     /* what has come of it */
+	char *extended;	    /* what has come of it */
 	size_t extended_n;
-	char *next_path;    /* what extended headers say about the next entry; NULL: nothing */
+	char *next_path; /* what extended headers say about the next entry; NULL: nothing */
 	uint64_t next_size;
 	int64_t next_mtime;
 	bool has_size, has_mtime;
@@ -187,8 +187,8 @@ static int begin_entry(struct tar_reader *r, bool directory, uint64_t size, stru
 	/* Archives older than POSIX mark a directory by the slash alone. */
 	if (!directory && size == 0 && str_ends(raw, "/"))
 		directory = e.directory = true;
-	if (read_number(b->mode, sizeof(b->mode), &mode, err) ||
-	    read_number(b->mtime, sizeof(b->mtime), &mtime, err) || clean_path(raw, &path, err))
+	if (read_number(b->mode, sizeof(b->mode), &mode, err) || read_number(b->mtime, sizeof(b->mtime), &mtime, err) ||
+	    clean_path(raw, &path, err))
 		return -1;
 	e.path = path;
 	e.mode = mode & 0777;
@@ -254,8 +254,7 @@ static int on_header(struct tar_reader *r, struct error **err)
 	}
 	if (r->zero_seen)
 		return bad(err, "a single block of zeros in its middle");
-	if (check_block(&r->head.block, err) ||
-	    read_number(r->head.block.size, sizeof(r->head.block.size), &size, err))
+	if (check_block(&r->head.block, err) || read_number(r->head.block.size, sizeof(r->head.block.size), &size, err))
 		return -1;
 	if (r->has_size && !is_extended)
 		size = r->next_size;

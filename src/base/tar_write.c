@@ -155,7 +155,8 @@ char *tar_header(const struct tar_entry *e, size_t *ret_n, struct error **err)
 		add_record(&records, "mtime", mtime);
 	put_octal(b.mode, sizeof(b.mode), e->mode & 07777);
 	put_octal(b.size, sizeof(b.size), e->size > ustar_max_size ? 0 : e->size);
-	put_octal(b.mtime, sizeof(b.mtime), e->mtime < 0 || (uint64_t)e->mtime > ustar_max_size ? 0 : (uint64_t)e->mtime);
+	put_octal(b.mtime, sizeof(b.mtime),
+		  e->mtime < 0 || (uint64_t)e->mtime > ustar_max_size ? 0 : (uint64_t)e->mtime);
 	b.type = e->directory ? '5' : '0';
 	finish_block(&b);
 	out = records ? pax_blocks(records, &pax_n) : NULL;

@@ -65,9 +65,9 @@ char *time_rfc3339(int64_t realtime_ns)
 	int64_t year, month, day;
 
 	date_of_days(days, &year, &month, &day);
-	return str_fmt("%04lld-%02lld-%02lldT%02lld:%02lld:%02lld.%09lldZ", (long long)year,
-		       (long long)month, (long long)day, (long long)(rest / 3600),
-		       (long long)(rest / 60 % 60), (long long)(rest % 60), (long long)ns);
+	return str_fmt("%04lld-%02lld-%02lldT%02lld:%02lld:%02lld.%09lldZ", (long long)year, (long long)month,
+		       (long long)day, (long long)(rest / 3600), (long long)(rest / 60 % 60), (long long)(rest % 60),
+		       (long long)ns);
 }
 
 /* Reads exactly `digits` digits, and then the character `then` unless that is 0. */
@@ -128,8 +128,7 @@ static bool read_date(const char **s, int64_t *ret_days)
 {
 	int64_t year, month, day;
 
-	if (!read_field(s, 4, 9999, '-', &year) || !read_field(s, 2, 12, '-', &month) ||
-	    !read_field(s, 2, 31, 0, &day))
+	if (!read_field(s, 4, 9999, '-', &year) || !read_field(s, 2, 12, '-', &month) || !read_field(s, 2, 31, 0, &day))
 		return false;
 	if (month < 1 || day < 1 || day > days_in_month(year, month))
 		return false;
@@ -147,18 +146,14 @@ int time_parse_rfc3339(const char *s, int64_t *ret_ns, struct error **err)
 	s++;
 	/* A leap second (:60) is refused, as in Go: no clock of ours can show it. */
 	if (!read_field(&s, 2, 23, ':', &hour) || !read_field(&s, 2, 59, ':', &minute) ||
-	    !read_field(&s, 2, 59, 0, &second) || !read_fraction(&s, &ns) ||
-	    !read_zone(&s, &zone) || *s)
+	    !read_field(&s, 2, 59, 0, &second) || !read_fraction(&s, &ns) || !read_zone(&s, &zone) || *s)
 		goto invalid;
 	total = days * 86400 + hour * 3600 + minute * 60 + second - zone;
-	if (__builtin_mul_overflow(total, (int64_t)NS_PER_S, &total) ||
-	    __builtin_add_overflow(total, ns, &total))
-		return error_set(err, ERR_INVALID, "time \"%s\" is out of range (1678 to 2262)",
-				 shown);
+	if (__builtin_mul_overflow(total, (int64_t)NS_PER_S, &total) || __builtin_add_overflow(total, ns, &total))
+		return error_set(err, ERR_INVALID, "time \"%s\" is out of range (1678 to 2262)", shown);
 	*ret_ns = total;
 	return 0;
 invalid:
-	return error_set(err, ERR_INVALID,
-			 "\"%s\" is not a time: write it like 2025-11-14T13:28:34Z (RFC 3339)",
+	return error_set(err, ERR_INVALID, "\"%s\" is not a time: write it like 2025-11-14T13:28:34Z (RFC 3339)",
 			 shown);
 }

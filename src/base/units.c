@@ -8,14 +8,14 @@ static const struct {
 	const char *name;
 	int64_t ns;
 } duration_units[] = {
-    {"ns", 1},
-    {"us", 1000},
-    {"\u00b5s", 1000}, /* micro sign */
-    {"\u03bcs", 1000}, /* Greek mu */
-    {"ms", 1000000},
-    {"s", 1000000000},
-    {"m", 60 * INT64_C(1000000000)},
-    {"h", 3600 * INT64_C(1000000000)},
+	{"ns", 1},
+	{"us", 1000},
+	{"\u00b5s", 1000}, /* micro sign */
+	{"\u03bcs", 1000}, /* Greek mu */
+	{"ms", 1000000},
+	{"s", 1000000000},
+	{"m", 60 * INT64_C(1000000000)},
+	{"h", 3600 * INT64_C(1000000000)},
 };
 
 static const struct {
@@ -65,8 +65,7 @@ static bool scale_decimal(const struct decimal *d, uint64_t unit, uint64_t *ret)
 {
 	uint64_t part = (uint64_t)((unsigned __int128)d->numerator * unit / d->scale);
 
-	return !__builtin_mul_overflow(d->whole, unit, ret) &&
-	       !__builtin_add_overflow(*ret, part, ret);
+	return !__builtin_mul_overflow(d->whole, unit, ret) && !__builtin_add_overflow(*ret, part, ret);
 }
 
 /* The unit at *s, which ends before the next digit or point; 0 when there is none of that name. */
@@ -75,8 +74,7 @@ static int64_t read_duration_unit(const char **s)
 	size_t n = strcspn(*s, "0123456789.");
 
 	for (size_t i = 0; i < ARRAY_LEN(duration_units); i++) {
-		if (strlen(duration_units[i].name) != n ||
-		    memcmp(duration_units[i].name, *s, n) != 0)
+		if (strlen(duration_units[i].name) != n || memcmp(duration_units[i].name, *s, n) != 0)
 			continue;
 		*s += n;
 		return duration_units[i].ns;
@@ -88,8 +86,7 @@ static int invalid_duration(const char *s, const char *why, struct error **err)
 {
 	cleanup_free char *shown = str_escape(s, strnlen(s, 64));
 
-	return error_set(err, ERR_INVALID,
-			 "duration \"%s\" %s: write it like 30s, 1h30m, 1.5s or 500ms", shown, why);
+	return error_set(err, ERR_INVALID, "duration \"%s\" %s: write it like 30s, 1h30m, 1.5s or 500ms", shown, why);
 }
 
 int duration_parse(const char *s, int64_t *ret_ns, struct error **err)
@@ -109,13 +106,12 @@ int duration_parse(const char *s, int64_t *ret_ns, struct error **err)
 		if (*p == '-' || *p == '+')
 			return invalid_duration(s, "has a sign", err);
 		if (!read_decimal(&p, &d))
-			return invalid_duration(s, "is not a number with a unit, or is too large",
-						err);
+			return invalid_duration(s, "is not a number with a unit, or is too large", err);
 		unit = read_duration_unit(&p);
 		if (!unit)
 			return invalid_duration(s, *p ? "has an unknown unit" : "has no unit", err);
-		if (!scale_decimal(&d, (uint64_t)unit, &part) ||
-		    __builtin_add_overflow(total, part, &total) || total > INT64_MAX)
+		if (!scale_decimal(&d, (uint64_t)unit, &part) || __builtin_add_overflow(total, part, &total) ||
+		    total > INT64_MAX)
 			return invalid_duration(s, "is too large (over 292 years)", err);
 	}
 	*ret_ns = (int64_t)total;
@@ -131,8 +127,7 @@ static char *format_fraction(uint64_t value, uint64_t unit, const char *suffix)
 
 	if (!rest)
 		return str_fmt("%llu%s", (unsigned long long)(value / unit), suffix);
-	fraction =
-	    str_fmt("%llu", (unsigned long long)(scale + rest)); /* "1" and the zero-padded rest */
+	fraction = str_fmt("%llu", (unsigned long long)(scale + rest)); /* "1" and the zero-padded rest */
 	n = strlen(fraction);
 	while (fraction[n - 1] == '0')
 		fraction[--n] = '\0';
@@ -187,8 +182,7 @@ int size_parse(const char *s, uint64_t *ret, struct error **err)
 	*ret = bytes;
 	return 0;
 invalid:
-	return error_set(err, ERR_INVALID, "\"%s\" is not a size: write it like 512M, 25G or 64GiB",
-			 shown);
+	return error_set(err, ERR_INVALID, "\"%s\" is not a size: write it like 512M, 25G or 64GiB", shown);
 }
 
 char *size_format(uint64_t bytes)

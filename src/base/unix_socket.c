@@ -20,8 +20,8 @@ static int open_socket(const char *path, struct sockaddr_un *addr, struct error 
 	memset(addr, 0, sizeof(*addr));
 	addr->sun_family = AF_UNIX;
 	if (!n || n >= sizeof(addr->sun_path))
-		return error_set(err, ERR_INVALID, "socket path \"%s\" must have 1 to %zu bytes",
-				 path, sizeof(addr->sun_path) - 1);
+		return error_set(err, ERR_INVALID, "socket path \"%s\" must have 1 to %zu bytes", path,
+				 sizeof(addr->sun_path) - 1);
 	memcpy(addr->sun_path, path, n);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
@@ -70,8 +70,7 @@ static int clear_stale(const char *path, struct error **err)
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : error_errno(err, errno, "cannot stat %s", path);
 	if (!S_ISSOCK(st.st_mode))
-		return error_set(err, ERR_CONFLICT, "%s is there already and is not a socket",
-				 path);
+		return error_set(err, ERR_CONFLICT, "%s is there already and is not a socket", path);
 	probe = fd_connect_unix(path, &probe_err);
 	reason = probe < 0 ? probe_err->sys_errno : 0;
 	error_free(&probe_err);

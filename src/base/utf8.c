@@ -9,12 +9,7 @@ size_t utf8_char(const char *s, size_t n, uint32_t *ret_char)
 {
 	static const uint32_t smallest[] = {0, 0, 0x80, 0x800, 0x10000};
 	unsigned char lead = (unsigned char)s[0];
-	size_t len = lead < 0x80   ? 1
-		     : lead < 0xc0 ? 0
-		     : lead < 0xe0 ? 2
-		     : lead < 0xf0 ? 3
-		     : lead < 0xf8 ? 4
-				   : 0;
+	size_t len = lead < 0x80 ? 1 : lead < 0xc0 ? 0 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : lead < 0xf8 ? 4 : 0;
 	uint32_t c;
 
 	if (!len || len > n)

@@ -19,9 +19,8 @@ int client_open_or(struct client *c, const struct parsed *args, const char *othe
 	c->loop = loop_new(err);
 	if (!c->loop)
 		return -1;
-	c->http = c->endpoint.socket_path
-			  ? http1_client_new_unix(c->loop, c->endpoint.socket_path)
-			  : http1_client_new_tcp(c->loop, c->endpoint.host, c->endpoint.port);
+	c->http = c->endpoint.socket_path ? http1_client_new_unix(c->loop, c->endpoint.socket_path)
+					  : http1_client_new_tcp(c->loop, c->endpoint.host, c->endpoint.port);
 	return 0;
 }
 
@@ -97,16 +96,19 @@ int client_unreachable(const struct client *c, const struct error *why, struct e
 	case ECONNREFUSED:
 		return error_set(err, ERR_UNAVAILABLE,
 				 "cannot reach the slicer daemon at %s: connection refused; start it with: "
-				 "sudo slicer up vm.yaml", at);
+				 "sudo slicer up vm.yaml",
+				 at);
 	case ENOENT:
 		return error_set(err, ERR_UNAVAILABLE,
 				 "cannot reach the slicer daemon at %s: there is no such socket; start it with: "
-				 "sudo slicer up vm.yaml, or say where it listens with --url", at);
+				 "sudo slicer up vm.yaml, or say where it listens with --url",
+				 at);
 	case EACCES:
 	case EPERM:
 		return error_set(err, ERR_FORBIDDEN,
 				 "cannot reach the slicer daemon at %s: permission denied; run with sudo, or become "
-				 "a member of the group \"slicer\"", at);
+				 "a member of the group \"slicer\"",
+				 at);
 	default:
 		error_set(err, why->code, "cannot talk to the slicer daemon at %s: %s", at, error_message(why));
 		return -1;
@@ -120,8 +122,8 @@ static char *refusal_text(int status, const char *body)
 	const char *text = NULL;
 	cleanup_free char *copy = NULL;
 
-	if (json && json_object_is_type(json, json_type_object) && !js_get_string(json, "error", &text, NULL) &&
-	    text && *text)
+	if (json && json_object_is_type(json, json_type_object) && !js_get_string(json, "error", &text, NULL) && text &&
+	    *text)
 		return str_escape(text, strlen(text));
 	if (json || !body || !*body)
 		return str_fmt("HTTP status %d (%s)", status, http_reason(status));
@@ -151,8 +153,8 @@ int client_refused(const struct client *c, int status, const char *body, struct 
 		int status;
 		enum error_code code;
 	} codes[] = {
-		{403, ERR_FORBIDDEN},	{404, ERR_NOT_FOUND},	{408, ERR_TIMEOUT},	{409, ERR_CONFLICT},
-		{410, ERR_GONE},	{413, ERR_TOO_LARGE},	{501, ERR_UNSUPPORTED}, {502, ERR_PROTOCOL},
+		{403, ERR_FORBIDDEN},	{404, ERR_NOT_FOUND}, {408, ERR_TIMEOUT},     {409, ERR_CONFLICT},
+		{410, ERR_GONE},	{413, ERR_TOO_LARGE}, {501, ERR_UNSUPPORTED}, {502, ERR_PROTOCOL},
 		{503, ERR_UNAVAILABLE}, {507, ERR_NO_SPACE},
 	};
 	cleanup_free char *text = refusal_text(status, body);

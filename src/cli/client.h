@@ -22,7 +22,7 @@ enum { CLIENT_TIMEOUT_MS = 60 * 1000 }; /* for requests that do not wait for a g
 
 /* Targets: "/vm/a-1/cp?path=%2Fetc". Segments and values are percent-encoded. All replace *target. */
 char *target_new(const char *format_one_segment, const char *segment); /* target_new("/vm/%s/cp", name) */
-void target_add(char **target, const char *key, const char *value); /* does nothing when value is NULL */
+void target_add(char **target, const char *key, const char *value);    /* does nothing when value is NULL */
 void target_add_int(char **target, const char *key, uint64_t value);
 void target_add_all(char **target, const char *key, char *const *values);
 

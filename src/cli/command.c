@@ -146,8 +146,7 @@ int command_main(const struct command *root, int argc, char *const *argv)
 	if (err) {
 		fprintf(stderr, "slicer: error: %s\n", error_message(err));
 		if (err->code == ERR_INVALID && !(cli.runs && cli.command->reads_file))
-			fprintf(stderr, "See \"slicer%s%s --help\".\n", cli.path ? " " : "",
-				cli.path ? cli.path : "");
+			fprintf(stderr, "See \"slicer%s%s --help\".\n", cli.path ? " " : "", cli.path ? cli.path : "");
 		if (rc <= 0)
 			rc = error_exit_code(err);
 	}

@@ -13,8 +13,8 @@ struct command;
 struct cli {
 	const struct command *root;
 	const struct command *command; /* the one that runs */
-	char *path;                    /* as it is called: "vm exec" */
-	bool runs;                     /* its command line was understood */
+	char *path;		       /* as it is called: "vm exec" */
+	bool runs;		       /* its command line was understood */
 };
 
 /* Returns the exit code of the program, or -1 with *err set: it is printed as "slicer: error: ..." and the exit code is 2
@@ -25,19 +25,19 @@ enum { COMMAND_ANY_ARGS = 10000 };
 
 struct command {
 	const char *name;
-	const char *aliases;                    /* separated by spaces; NULL */
-	const char *summary;                    /* one line for the list of commands, without a full stop */
-	const char *usage;                      /* arguments: "VM [GROUP]"; NULL */
-	const char *details;                    /* further help, lines ended by \n; NULL */
-	const struct option_spec *options;      /* NULL: none but the connection options */
-	const struct command *const *commands;  /* subcommands, NULL-terminated; a command has these or `run` */
+	const char *aliases;			/* separated by spaces; NULL */
+	const char *summary;			/* one line for the list of commands, without a full stop */
+	const char *usage;			/* arguments: "VM [GROUP]"; NULL */
+	const char *details;			/* further help, lines ended by \n; NULL */
+	const struct option_spec *options;	/* NULL: none but the connection options */
+	const struct command *const *commands;	/* subcommands, NULL-terminated; a command has these or `run` */
 	const struct command *const *shortcuts; /* commands of other groups that this one offers as well */
-	const char *later;                      /* subcommands that are not in this version yet; separated by spaces */
+	const char *later;			/* subcommands that are not in this version yet; separated by spaces */
 	command_run_fn *run;
 	unsigned min_args, max_args;
-	unsigned stop_after;                    /* everything after that many arguments is an argument; 0: never */
-	bool local;                             /* does not talk to the daemon: the help omits connection options */
-	bool reads_file;                        /* what is invalid is most likely in a file: no word of --help then */
+	unsigned stop_after; /* everything after that many arguments is an argument; 0: never */
+	bool local;	     /* does not talk to the daemon: the help omits connection options */
+	bool reads_file;     /* what is invalid is most likely in a file: no word of --help then */
 	bool hidden;
 };
 

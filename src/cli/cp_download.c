@@ -47,8 +47,8 @@ static char *decode_name(const char *text)
 }
 
 /* What the answer says about the source; *ret_name is the caller's. */
-static int read_source(const struct download *d, const struct http_head *response, bool *ret_directory,
-		       char **ret_name, struct error **err)
+static int read_source(const struct download *d, const struct http_head *response, bool *ret_directory, char **ret_name,
+		       struct error **err)
 {
 	const char *type = http_head_get(response, "x-slicer-source-type");
 	const char *encoded = http_head_get(response, "x-slicer-source-name-base64");
@@ -58,7 +58,8 @@ static int read_source(const struct download *d, const struct http_head *respons
 	if (str_starts(d->mode, "cp-v1-")) {
 		*ret_directory = str_eq(type, "directory");
 		if (!*ret_directory && !str_eq(type, "file"))
-			return error_set(err, ERR_PROTOCOL, "the guest's agent does not say what %s is", d->spec->remote);
+			return error_set(err, ERR_PROTOCOL, "the guest's agent does not say what %s is",
+					 d->spec->remote);
 	}
 	if (*ret_directory && !d->spec->recursive)
 		return error_set(err, ERR_INVALID, "%s is a directory; add --recursive", d->spec->remote);
@@ -118,9 +119,9 @@ static int attempt(struct client *c, const char *vm, struct download *d, struct 
 	int rc;
 
 	http_head_add(head, "accept",
-		      !d->spec->recursive ? "application/octet-stream"
+		      !d->spec->recursive	      ? "application/octet-stream"
 		      : str_starts(d->mode, "cp-v1-") ? "application/octet-stream, application/x-tar"
-						     : "application/x-tar");
+						      : "application/x-tar");
 	free(TAKE_PTR(ret->refusal));
 	rc = transfer_run(c, head, &download_ops, d, ret, err);
 	if (!rc && !d->sink)

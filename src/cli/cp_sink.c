@@ -11,14 +11,14 @@
 
 struct cp_sink {
 	/* One file. */
-	int dir;              /* that holds it; -1 */
+	int dir; /* that holds it; -1 */
 	struct new_file file;
-	char *name;           /* its last segment */
+	char *name; /* its last segment */
 	mode_t mode;
-	int direct;           /* what is written to as it is; -1 */
+	int direct; /* what is written to as it is; -1 */
 	/* A tree. */
 	struct extract *extract;
-	char *temporary;      /* the new directory until it is complete; NULL: an old one is filled */
+	char *temporary; /* the new directory until it is complete; NULL: an old one is filled */
 	char *final;
 };
 
@@ -169,8 +169,7 @@ static int commit_tree(struct cp_sink *s, struct error **err)
 		return -1;
 	if (!s->temporary)
 		return 0;
-	if (chmod(s->temporary, 0755) ||
-	    renameat2(AT_FDCWD, s->temporary, AT_FDCWD, s->final, RENAME_NOREPLACE))
+	if (chmod(s->temporary, 0755) || renameat2(AT_FDCWD, s->temporary, AT_FDCWD, s->final, RENAME_NOREPLACE))
 		return error_errno(err, errno, "cannot create %s", s->final);
 	free(TAKE_PTR(s->temporary));
 	return 0;

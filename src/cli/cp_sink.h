@@ -20,8 +20,8 @@ void cp_sink_free(struct cp_sink **s); /* without commit: removes what is not co
 
 /* For the two kinds of sinks: a file that appears under its name only when it is complete. */
 struct new_file {
-	int dir, fd;    /* dir is borrowed; -1: none */
-	char name[32];  /* of the temporary file in it */
+	int dir, fd;   /* dir is borrowed; -1: none */
+	char name[32]; /* of the temporary file in it */
 };
 int new_file_open(struct new_file *f, int dir, struct error **err);
 int new_file_commit(struct new_file *f, const char *name, mode_t mode, const int64_t *mtime, struct error **err);

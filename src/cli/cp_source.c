@@ -12,13 +12,13 @@
 struct cp_source {
 	struct stat st;
 	uint64_t size;
-	int fd;                 /* the file that is being read; -1 */
+	int fd;			/* the file that is being read; -1 */
 	struct tree_walk *walk; /* NULL: one file */
-	char *path;             /* of the file that is being read, for messages */
-	uint64_t remaining;     /* of its content */
-	char *block;            /* header or padding to be sent before anything else; NULL */
+	char *path;		/* of the file that is being read, for messages */
+	uint64_t remaining;	/* of its content */
+	char *block;		/* header or padding to be sent before anything else; NULL */
 	size_t block_n, block_at;
-	size_t padding;         /* behind the content */
+	size_t padding; /* behind the content */
 	bool ended;
 };
 

@@ -14,8 +14,8 @@ void cp_source_free(struct cp_source **s);
 
 /* The next bytes, at most n; 0 at the end. ERR_CONFLICT when a file shrinks meanwhile. */
 ssize_t cp_source_read(struct cp_source *s, void *buffer, size_t n, struct error **err);
-uint64_t cp_source_size(const struct cp_source *s); /* bytes of content; of a pipe 0 */
+uint64_t cp_source_size(const struct cp_source *s);	      /* bytes of content; of a pipe 0 */
 const struct stat *cp_source_stat(const struct cp_source *s); /* of the file or directory */
-uint64_t cp_source_skipped(const struct cp_source *s); /* links, sockets, devices not sent */
+uint64_t cp_source_skipped(const struct cp_source *s);	      /* links, sockets, devices not sent */
 
 #endif

@@ -65,8 +65,10 @@ static int parse_sides(const struct parsed *args, struct cp_spec *ret, struct er
 
 	if (cp_split_remote(source, &ret->vm, &ret->remote)) {
 		if (cp_split_remote(target, &other_vm, &other_path))
-			return error_set(err, ERR_INVALID, "one of \"%s\" and \"%s\" must be on this host; write ./NAME "
-					 "for a local file with a colon in its name", source, target);
+			return error_set(err, ERR_INVALID,
+					 "one of \"%s\" and \"%s\" must be on this host; write ./NAME "
+					 "for a local file with a colon in its name",
+					 source, target);
 		ret->local = str_dup(target);
 		return 0;
 	}

@@ -6,11 +6,11 @@
 #include "cli/options.h"
 
 struct cp_spec {
-	char *vm;        /* "": the only one there is */
-	char *remote;    /* path in the guest; "~" where none was given */
+	char *vm;     /* "": the only one there is */
+	char *remote; /* path in the guest; "~" where none was given */
 	char *local;
 	bool upload, recursive;
-	bool contents;   /* "src/.": what is in it, not itself */
+	bool contents;		 /* "src/.": what is in it, not itself */
 	const char *permissions; /* octal text; NULL; borrowed */
 	char **exclude;
 	int64_t uid, gid; /* -1: the guest's default user */

@@ -64,8 +64,10 @@ static int open_source(struct upload *u, struct error **err)
 	if (lstat(path, &st))
 		return error_errno(err, errno, "cannot read %s", path);
 	if (S_ISLNK(st.st_mode))
-		return error_set(err, ERR_INVALID, "%s is a symbolic link; name what it points to, or \"%s/.\" for the "
-				 "contents of the directory there", path, path);
+		return error_set(err, ERR_INVALID,
+				 "%s is a symbolic link; name what it points to, or \"%s/.\" for the "
+				 "contents of the directory there",
+				 path, path);
 	u->source = S_ISDIR(st.st_mode) ? cp_source_tree(path, u->spec->exclude, err) : cp_source_file(path, err);
 	return u->source ? 0 : -1;
 }

@@ -34,8 +34,8 @@ static char *expand_home(const char *path)
 
 static bool is_socket_url(const char *url)
 {
-	return str_starts(url, "/") || str_starts(url, "./") || str_starts(url, "../") ||
-	       str_starts(url, "~/") || str_ends(url, ".sock");
+	return str_starts(url, "/") || str_starts(url, "./") || str_starts(url, "../") || str_starts(url, "~/") ||
+	       str_ends(url, ".sock");
 }
 
 static int parse_port(const char *text, uint16_t *ret, struct error **err)
@@ -108,7 +108,9 @@ static int find_url(const struct parsed *args, const char *otherwise, struct end
 	if (!url)
 		url = getenv("SLICER_URL");
 	if (!url || !*url)
-		url = otherwise ? otherwise : !stat(default_socket, &st) && S_ISSOCK(st.st_mode) ? default_socket : default_url;
+		url = otherwise						   ? otherwise
+		      : !stat(default_socket, &st) && S_ISSOCK(st.st_mode) ? default_socket
+									   : default_url;
 	return endpoint_parse_url(url, ret, err);
 }
 

@@ -9,9 +9,9 @@ struct endpoint {
 	char *socket_path; /* a Unix socket; NULL: TCP */
 	char *host;
 	uint16_t port;
-	char *shown;       /* for messages: "http://127.0.0.1:8080" or the socket's path */
-	char *token;       /* NULL: none */
-	char *token_from;  /* for messages: where the token came from, or why there is none */
+	char *shown;	  /* for messages: "http://127.0.0.1:8080" or the socket's path */
+	char *token;	  /* NULL: none */
+	char *token_from; /* for messages: where the token came from, or why there is none */
 };
 void endpoint_clear(struct endpoint *e);
 #define cleanup_endpoint __attribute__((cleanup(endpoint_clear)))

@@ -75,8 +75,8 @@ static int read_frame(struct json_object *obj, struct frame *f, struct error **e
 		const char *key;
 		const char **value;
 	} strings[] = {
-		{"type", &f->type},	 {"encoding", &f->encoding}, {"data", &f->data},   {"stdout", &f->out},
-		{"stderr", &f->errout}, {"signal", &f->signal},	     {"error", &f->error},
+		{"type", &f->type},	{"encoding", &f->encoding}, {"data", &f->data},	  {"stdout", &f->out},
+		{"stderr", &f->errout}, {"signal", &f->signal},	    {"error", &f->error},
 	};
 
 	if (!json_object_is_type(obj, json_type_object))

@@ -19,14 +19,14 @@ enum {
 struct exec {
 	struct client *client;
 	struct http_exchange *exchange;
-	struct stream *stream;      /* the exchange's; borrowed */
+	struct stream *stream; /* the exchange's; borrowed */
 	struct exec_reader *reader;
-	struct input *input;        /* NULL: none is wanted */
+	struct input *input; /* NULL: none is wanted */
 	struct timer *input_delay;
-	struct output *outputs[2];  /* stdout, stderr */
+	struct output *outputs[2]; /* stdout, stderr */
 	struct signals *signals;
-	int status;                 /* of the answer; 0 before it */
-	bool exited, ended;         /* the command; everything */
+	int status;	    /* of the answer; 0 before it */
+	bool exited, ended; /* the command; everything */
 	int exit_code;
 	struct error *error;
 };

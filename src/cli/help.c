@@ -9,8 +9,8 @@ enum { NAME_COLUMN = 26 };
 static void print_option(FILE *out, const struct option_spec *o)
 {
 	cleanup_free char *letter = o->letter ? str_fmt("-%c, ", o->letter) : str_dup("    ");
-	cleanup_free char *left = o->metavar ? str_fmt("%s--%s %s", letter, o->name, o->metavar)
-					     : str_fmt("%s--%s", letter, o->name);
+	cleanup_free char *left =
+		o->metavar ? str_fmt("%s--%s %s", letter, o->name, o->metavar) : str_fmt("%s--%s", letter, o->name);
 
 	if (strlen(left) + 2 > NAME_COLUMN)
 		fprintf(out, "  %s\n  %*s%s", left, NAME_COLUMN, "", o->help);
@@ -94,6 +94,6 @@ void command_help(const struct cli *cli, FILE *out)
 	if (!c->local)
 		print_options(out, "Connection", connection_options);
 	if (c->commands)
-		fprintf(out, "\n\"slicer%s%s COMMAND --help\" tells more about a command.\n",
-			cli->path ? " " : "", cli->path ? cli->path : "");
+		fprintf(out, "\n\"slicer%s%s COMMAND --help\" tells more about a command.\n", cli->path ? " " : "",
+			cli->path ? cli->path : "");
 }

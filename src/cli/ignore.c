@@ -6,8 +6,8 @@
 #include "base/str.h"
 
 struct rule {
-	char *pattern;       /* of a whole path */
-	bool include;        /* "!": not excluded after all */
+	char *pattern;	     /* of a whole path */
+	bool include;	     /* "!": not excluded after all */
 	bool directory_only; /* ended by a slash */
 };
 

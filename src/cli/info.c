@@ -53,11 +53,16 @@ static const struct option_spec json_options[] = {
 };
 
 const struct command command_info = {
-	.name = "info", .summary = "Show versions of this program and of the daemon", .options = json_options,
+	.name = "info",
+	.summary = "Show versions of this program and of the daemon",
+	.options = json_options,
 	.run = run_info,
 };
 
 const struct command command_version = {
-	.name = "version", .summary = "Show the version of this program", .options = json_options,
-	.run = run_version, .local = true,
+	.name = "version",
+	.summary = "Show the version of this program",
+	.options = json_options,
+	.run = run_version,
+	.local = true,
 };

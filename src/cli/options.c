@@ -37,8 +37,7 @@ static const struct option_spec *find_long(const struct parsed *p, const char *n
 {
 	for (size_t t = 0; t < ARRAY_LEN(p->tables); t++)
 		for (const struct option_spec *o = p->tables[t]; o && o->name; o++)
-			if ((strlen(o->name) == n && !strncmp(o->name, name, n)) ||
-			    word_in(o->alias, name, n))
+			if ((strlen(o->name) == n && !strncmp(o->name, name, n)) || word_in(o->alias, name, n))
 				return o;
 	return NULL;
 }
@@ -64,8 +63,7 @@ static int unknown_option(const struct parsed *p, const char *name, size_t n, st
 	strv_append(&names, "help");
 	near = nearest_word(word, names);
 	if (near)
-		return error_set(err, ERR_INVALID, "unknown option \"--%s\"; did you mean \"--%s\"?",
-				 word, near);
+		return error_set(err, ERR_INVALID, "unknown option \"--%s\"; did you mean \"--%s\"?", word, near);
 	return error_set(err, ERR_INVALID, "unknown option \"--%s\"", word);
 }
 
@@ -137,8 +135,8 @@ static bool is_bool_word(const char *word)
 }
 
 /* The value of option `o` is `attached` (behind "=" or a short option's letter) or the next word. */
-static int take_value(struct parsed *p, const struct option_spec *o, const char *attached,
-		      char *const *argv, size_t *pos, struct error **err)
+static int take_value(struct parsed *p, const struct option_spec *o, const char *attached, char *const *argv,
+		      size_t *pos, struct error **err)
 {
 	if (attached)
 		return add_value(p, o, attached, err);
@@ -180,8 +178,7 @@ static int parse_short(struct parsed *p, char *const *argv, size_t *pos, struct 
 		if (!o)
 			return error_set(err, ERR_INVALID, "unknown option \"-%c\"", *word);
 		if (o->type != OPTION_BOOL)
-			return take_value(p, o, word[1] == '=' ? word + 2 : word[1] ? word + 1 : NULL,
-					  argv, pos, err);
+			return take_value(p, o, word[1] == '=' ? word + 2 : word[1] ? word + 1 : NULL, argv, pos, err);
 		if (word[1] == '=')
 			return take_value(p, o, word + 2, argv, pos, err);
 		append_value(p, o, NULL, true);

@@ -9,7 +9,7 @@
 
 enum shell_frame {
 	SHELL_DATA = 1,
-	SHELL_WINDOW_SIZE = 2,   /* columns, rows: 32 bits each, big endian */
+	SHELL_WINDOW_SIZE = 2, /* columns, rows: 32 bits each, big endian */
 	SHELL_SHUTDOWN = 3,
 	SHELL_HEARTBEAT = 4,
 	SHELL_SESSION_CLOSE = 5, /* the guest's shell has ended */

@@ -20,7 +20,7 @@ struct output;
 /* fn(arg): all was written, or writing failed. */
 struct output *output_new(struct loop *loop, int fd, loop_fn *fn, void *arg);
 void output_write(struct output *out, const void *data, size_t n); /* takes all */
-bool output_full(const struct output *out);  /* OUTPUT_WINDOW or more is not yet written */
+bool output_full(const struct output *out);			   /* OUTPUT_WINDOW or more is not yet written */
 bool output_empty(const struct output *out);
 int output_failed(const struct output *out); /* errno of the failure, 0; what is written after it is dropped */
 void output_free(struct output **out);

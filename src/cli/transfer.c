@@ -133,8 +133,7 @@ static void on_response(void *arg, struct http_exchange *x, const struct error *
 		return;
 	}
 	t->result->status = http_exchange_response(x)->status;
-	if (t->result->status < 400 && t->ops->begin &&
-	    t->ops->begin(t->arg, http_exchange_response(x), &error)) {
+	if (t->result->status < 400 && t->ops->begin && t->ops->begin(t->arg, http_exchange_response(x), &error)) {
 		fail(t, error);
 		return;
 	}

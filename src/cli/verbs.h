@@ -14,7 +14,7 @@ extern const struct command command_vm_add, command_vm_delete, command_vm_health
 struct shell_options {
 	int64_t uid, gid;
 	const char *shell, *cwd; /* NULL: the user's */
-	const char *bootstrap;   /* typed first; NULL: nothing */
+	const char *bootstrap;	 /* typed first; NULL: nothing */
 };
 /* Runs until the shell ends or the user detaches; *vm as in vm_call(). Returns the exit code or -1. */
 int shell_session(struct client *c, char **vm, const struct shell_options *options, struct error **err);

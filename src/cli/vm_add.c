@@ -259,6 +259,11 @@ static const struct option_spec add_options[] = {
 };
 
 const struct command command_vm_add = {
-	.name = "add", .aliases = "launch create new", .summary = "Create and start a VM", .usage = "[GROUP]",
-	.options = add_options, .run = run_add, .max_args = 1,
+	.name = "add",
+	.aliases = "launch create new",
+	.summary = "Create and start a VM",
+	.usage = "[GROUP]",
+	.options = add_options,
+	.run = run_add,
+	.max_args = 1,
 };

@@ -28,9 +28,15 @@ static const struct option_spec cp_options[] = {
 };
 
 const struct command command_vm_cp = {
-	.name = "cp", .summary = "Copy files into or out of a VM", .usage = "SRC DST",
-	.details = "One side is VM:PATH, and ~ is the home of the user in the VM; \":PATH\" is in the only VM.\n"
-		   "DIR/. copies what is in DIR. A file .slicerignore in a copied directory names, as .gitignore does,\n"
-		   "what is not copied into a VM. Symbolic links and special files in directories are left out.\n",
-	.options = cp_options, .run = run_cp, .min_args = 2, .max_args = 2,
+	.name = "cp",
+	.summary = "Copy files into or out of a VM",
+	.usage = "SRC DST",
+	.details =
+		"One side is VM:PATH, and ~ is the home of the user in the VM; \":PATH\" is in the only VM.\n"
+		"DIR/. copies what is in DIR. A file .slicerignore in a copied directory names, as .gitignore does,\n"
+		"what is not copied into a VM. Symbolic links and special files in directories are left out.\n",
+	.options = cp_options,
+	.run = run_cp,
+	.min_args = 2,
+	.max_args = 2,
 };

@@ -71,8 +71,8 @@ static int run_delete(struct cli *cli, const struct parsed *args, struct error *
 
 	if (client_open(&c, args, err))
 		return -1;
-	return delete_one(&c, args->args[0], args->nargs > 1 ? args->args[1] : NULL,
-			  parsed_bool(args, "json", false), err);
+	return delete_one(&c, args->args[0], args->nargs > 1 ? args->args[1] : NULL, parsed_bool(args, "json", false),
+			  err);
 }
 
 static const struct option_spec delete_options[] = {
@@ -81,6 +81,12 @@ static const struct option_spec delete_options[] = {
 };
 
 const struct command command_vm_delete = {
-	.name = "delete", .aliases = "remove rm", .summary = "Stop a VM and remove it with its disk",
-	.usage = "VM [GROUP]", .options = delete_options, .run = run_delete, .min_args = 1, .max_args = 2,
+	.name = "delete",
+	.aliases = "remove rm",
+	.summary = "Stop a VM and remove it with its disk",
+	.usage = "VM [GROUP]",
+	.options = delete_options,
+	.run = run_delete,
+	.min_args = 1,
+	.max_args = 2,
 };

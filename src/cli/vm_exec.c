@@ -136,9 +136,14 @@ static const struct option_spec exec_options[] = {
 };
 
 const struct command command_vm_exec = {
-	.name = "exec", .summary = "Run a command in a VM", .usage = "[VM] -- COMMAND [ARG...]",
+	.name = "exec",
+	.summary = "Run a command in a VM",
+	.usage = "[VM] -- COMMAND [ARG...]",
 	.details = "One argument is a command line for the shell: slicer vm exec VM -- 'ps aux | wc -l'.\n"
 		   "Several arguments are a program and its arguments: slicer vm exec VM -- ls -l '/a b'.\n"
 		   "The exit code is the command's, or 128 + N when signal N killed it.\n",
-	.options = exec_options, .run = run_exec, .max_args = COMMAND_ANY_ARGS, .stop_after = 2,
+	.options = exec_options,
+	.run = run_exec,
+	.max_args = COMMAND_ANY_ARGS,
+	.stop_after = 2,
 };

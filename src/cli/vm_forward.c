@@ -29,12 +29,14 @@ static int forward_parse_all(char *const *texts, struct forward_spec *specs, siz
 {
 	for (*ret_n = 0; texts && texts[*ret_n]; (*ret_n)++) {
 		if (*ret_n == FORWARD_LISTENERS_MAX)
-			return error_set(err, ERR_INVALID, "at most %d ports can be forwarded at once", FORWARD_LISTENERS_MAX);
+			return error_set(err, ERR_INVALID, "at most %d ports can be forwarded at once",
+					 FORWARD_LISTENERS_MAX);
 		if (forward_spec_parse(texts[*ret_n], &specs[*ret_n], err) < 0)
 			return -1;
 	}
 	if (*ret_n == 0)
-		return error_set(err, ERR_INVALID, "what is to be forwarded? As in: slicer vm forward vm-1 8080:127.0.0.1:80");
+		return error_set(err, ERR_INVALID,
+				 "what is to be forwarded? As in: slicer vm forward vm-1 8080:127.0.0.1:80");
 	return 0;
 }
 
@@ -118,7 +120,9 @@ static const struct option_spec forward_options[] = {
 };
 
 const struct command command_vm_forward = {
-	.name = "forward", .aliases = "port-forward", .summary = "Forward ports and Unix sockets to a VM",
+	.name = "forward",
+	.aliases = "port-forward",
+	.summary = "Forward ports and Unix sockets to a VM",
 	.usage = "[VM] [-L] SPEC...",
 	.details = "Runs until Ctrl+C. SPEC is one of\n"
 		   "  HOST:PORT              the same address and port here, as in 127.0.0.1:9000\n"
@@ -129,5 +133,7 @@ const struct command command_vm_forward = {
 		   "  PATH:/PATH             from a Unix socket here to one in the VM\n"
 		   "  PATH:HOST:PORT         from a Unix socket here\n"
 		   "HOST is dialled by the agent in the VM, so no network to the VM is needed.\n",
-	.options = forward_options, .run = forward_run, .max_args = COMMAND_ANY_ARGS,
+	.options = forward_options,
+	.run = forward_run,
+	.max_args = COMMAND_ANY_ARGS,
 };

@@ -16,7 +16,7 @@ struct forward;
 
 struct forward_listener {
 	struct forward *forward;
-	struct forward_spec spec;   /* with the port that it got */
+	struct forward_spec spec; /* with the port that it got */
 	struct acceptor *acceptor;
 };
 /* Listens, and prints where. take: the specification is the listener's afterwards. A Unix socket's directory is made (0755),

@@ -12,9 +12,9 @@ enum { HANDSHAKE_MS = 45 * 1000 }; /* a guest that still boots is waited for 30 
 struct forward_conn {
 	struct forward *forward;
 	struct forward_conn *next, **prev;
-	struct stream *local;   /* until it is joined */
+	struct stream *local; /* until it is joined */
 	struct ws_open *open;
-	struct timer *limit;    /* of opening */
+	struct timer *limit; /* of opening */
 	struct splice *splice;
 };
 

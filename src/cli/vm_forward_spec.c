@@ -36,7 +36,8 @@ static int listen_tcp(struct forward_spec *spec, const char *address, const char
 	spec->listen = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons(number)};
 	if (inet_pton(AF_INET, address, &spec->listen.sin_addr) != 1)
 		return error_set(err, ERR_INVALID,
-				 "\"%s\" is no IPv4 address to listen on; give one in front: 127.0.0.1:PORT:HOST:PORT", address);
+				 "\"%s\" is no IPv4 address to listen on; give one in front: 127.0.0.1:PORT:HOST:PORT",
+				 address);
 	return 0;
 }
 
@@ -73,10 +74,10 @@ static int to_unix(struct forward_spec *spec, const char *path, struct error **e
 struct form {
 	size_t nparts;
 	bool (*applies)(char *const *parts); /* NULL: always */
-	int address;                         /* -1: fixed_address */
+	int address;			     /* -1: fixed_address */
 	const char *fixed_address;
-	int port;                            /* -1: part 0 is a Unix socket */
-	int host;                            /* -1: 127.0.0.1 */
+	int port; /* -1: part 0 is a Unix socket */
+	int host; /* -1: 127.0.0.1 */
 	int host_port;
 };
 
@@ -109,12 +110,14 @@ static int parse_parts(const char *text, struct forward_spec *ret, struct error 
 		if (f->nparts != n || (f->applies && !f->applies(parts)))
 			continue;
 		if ((f->port < 0 ? listen_unix(ret, parts[0], err)
-				 : listen_tcp(ret, f->address < 0 ? f->fixed_address : parts[f->address], parts[f->port], err)) < 0)
+				 : listen_tcp(ret, f->address < 0 ? f->fixed_address : parts[f->address],
+					      parts[f->port], err)) < 0)
 			return -1;
 		return to_tcp(ret, f->host < 0 ? "127.0.0.1" : parts[f->host], parts[f->host_port], err);
 	}
-	return error_set(err, ERR_INVALID, n > PARTS_MAX ? "too many parts between colons (IPv6 is not supported)"
-							 : "it needs a colon, as in 8080:127.0.0.1:80");
+	return error_set(err, ERR_INVALID,
+			 n > PARTS_MAX ? "too many parts between colons (IPv6 is not supported)"
+				       : "it needs a colon, as in 8080:127.0.0.1:80");
 }
 
 /* "PORT" or "ADDR:PORT" before a path in the VM. */

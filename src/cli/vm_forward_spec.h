@@ -9,9 +9,9 @@
 enum { FORWARD_SPEC_MAX = 1024 };
 
 struct forward_spec {
-	char *listen_path;          /* a Unix socket, absolute; NULL: TCP */
-	struct sockaddr_in listen;  /* port 0: any that is free */
-	char *upstream;             /* as the API takes it: "HOST:PORT" or "unix:/PATH" */
+	char *listen_path;	   /* a Unix socket, absolute; NULL: TCP */
+	struct sockaddr_in listen; /* port 0: any that is free */
+	char *upstream;		   /* as the API takes it: "HOST:PORT" or "unix:/PATH" */
 };
 
 /*   HOST:PORT                      listens on the same address and port

@@ -10,8 +10,8 @@ enum { HEALTH_TIMEOUT_MS = 10 * 1000 }; /* the daemon itself gives a guest 5 s *
 
 static void print_health(struct json_object *health, const char *vm)
 {
-	static const char *const header[] = {"HOSTNAME", "AGENT UPTIME", "SYSTEM UPTIME", "AGENT VERSION",
-					     "USERDATA RAN", NULL};
+	static const char *const header[] = {"HOSTNAME",      "AGENT UPTIME", "SYSTEM UPTIME",
+					     "AGENT VERSION", "USERDATA RAN", NULL};
 	cleanup_table struct table *t = table_new(header);
 	const char *hostname = show_string(health, "hostname");
 
@@ -119,16 +119,29 @@ static const struct option_spec ready_options[] = {
 };
 
 const struct command command_vm_health = {
-	.name = "health", .summary = "Show how a VM's agent does", .usage = "[VM]", .options = show_options,
-	.run = run_show, .max_args = 1,
+	.name = "health",
+	.summary = "Show how a VM's agent does",
+	.usage = "[VM]",
+	.options = show_options,
+	.run = run_show,
+	.max_args = 1,
 };
 
 const struct command command_vm_describe = {
-	.name = "describe", .aliases = "show get", .summary = "Show all about a VM, as JSON", .usage = "[VM]",
-	.options = show_options, .run = run_show, .max_args = 1,
+	.name = "describe",
+	.aliases = "show get",
+	.summary = "Show all about a VM, as JSON",
+	.usage = "[VM]",
+	.options = show_options,
+	.run = run_show,
+	.max_args = 1,
 };
 
 const struct command command_vm_ready = {
-	.name = "ready", .summary = "Wait until a VM is ready", .usage = "[VM]", .options = ready_options,
-	.run = run_ready, .max_args = 1,
+	.name = "ready",
+	.summary = "Wait until a VM is ready",
+	.usage = "[VM]",
+	.options = ready_options,
+	.run = run_ready,
+	.max_args = 1,
 };

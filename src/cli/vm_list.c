@@ -36,7 +36,8 @@ static void add_node(struct table *t, struct json_object *node)
 
 static int print_nodes(struct json_object *nodes, struct error **err)
 {
-	static const char *const header[] = {"HOSTNAME", "NAME", "IP", "RAM", "CPUS", "STATUS", "CREATED", "TAGS", NULL};
+	static const char *const header[] = {"HOSTNAME", "NAME",    "IP",   "RAM", "CPUS",
+					     "STATUS",	 "CREATED", "TAGS", NULL};
 	cleanup_table struct table *t = table_new(header);
 
 	if (!json_object_is_type(nodes, json_type_array))
@@ -119,11 +120,19 @@ static const struct option_spec group_options[] = {
 };
 
 const struct command command_vm_list = {
-	.name = "list", .aliases = "ls l", .summary = "List VMs", .usage = "[GROUP]", .options = list_options,
-	.run = run_list, .max_args = 1,
+	.name = "list",
+	.aliases = "ls l",
+	.summary = "List VMs",
+	.usage = "[GROUP]",
+	.options = list_options,
+	.run = run_list,
+	.max_args = 1,
 };
 
 const struct command command_vm_group = {
-	.name = "group", .aliases = "groups", .summary = "List host groups", .options = group_options,
+	.name = "group",
+	.aliases = "groups",
+	.summary = "List host groups",
+	.options = group_options,
 	.run = run_group,
 };

@@ -52,6 +52,10 @@ static const struct option_spec logs_options[] = {
 };
 
 const struct command command_vm_logs = {
-	.name = "logs", .summary = "Print a VM's console log", .usage = "[VM]", .options = logs_options,
-	.run = run_logs, .max_args = 1,
+	.name = "logs",
+	.summary = "Print a VM's console log",
+	.usage = "[VM]",
+	.options = logs_options,
+	.run = run_logs,
+	.max_args = 1,
 };

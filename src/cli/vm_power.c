@@ -19,8 +19,10 @@ static int run_power(struct cli *cli, const struct parsed *args, struct error **
 	vm = vm_or_only(&c, args->nargs ? args->args[0] : NULL, err);
 	if (!vm || vm_call(&c, &vm, "POST", rest, NULL, POWER_TIMEOUT_MS, &reply, err))
 		return -1;
-	printf("%s: %s\n", vm, str_eq(cli->command->name, "pause") ? "paused" :
-			       str_eq(cli->command->name, "resume") ? "resumed" : "reboot requested");
+	printf("%s: %s\n", vm,
+	       str_eq(cli->command->name, "pause")    ? "paused"
+	       : str_eq(cli->command->name, "resume") ? "resumed"
+						      : "reboot requested");
 	return 0;
 }
 
@@ -133,19 +135,31 @@ static const struct option_spec shutdown_options[] = {
 	{0},
 };
 
-#define POWER_COMMAND(name_, summary_) \
-	{.name = name_, .summary = summary_, .usage = "[VM]", .run = run_power, .max_args = 1}
+#define POWER_COMMAND(name_, summary_)                                                                                 \
+	{                                                                                                              \
+		.name = name_, .summary = summary_, .usage = "[VM]", .run = run_power, .max_args = 1                   \
+	}
 
 const struct command command_vm_pause = POWER_COMMAND("pause", "Stop a VM's CPUs, keeping its memory");
 const struct command command_vm_resume = POWER_COMMAND("resume", "Let a paused VM go on");
 const struct command command_vm_reboot = POWER_COMMAND("reboot", "Reboot a VM's operating system");
 
 const struct command command_vm_shutdown = {
-	.name = "shutdown", .aliases = "stop", .summary = "Shut a VM down", .usage = "[VM]", .options = shutdown_options,
-	.run = run_shutdown, .max_args = 1,
+	.name = "shutdown",
+	.aliases = "stop",
+	.summary = "Shut a VM down",
+	.usage = "[VM]",
+	.options = shutdown_options,
+	.run = run_shutdown,
+	.max_args = 1,
 };
 
 const struct command command_vm_relaunch = {
-	.name = "relaunch", .aliases = "start", .summary = "Start a stopped persistent VM again", .usage = "[VM]",
-	.options = relaunch_options, .run = run_relaunch, .max_args = 1,
+	.name = "relaunch",
+	.aliases = "start",
+	.summary = "Start a stopped persistent VM again",
+	.usage = "[VM]",
+	.options = relaunch_options,
+	.run = run_relaunch,
+	.max_args = 1,
 };

@@ -14,9 +14,9 @@
 
 enum {
 	HEARTBEAT_MS = 30 * 1000,
-	DETACH_KEY = 0x1d,      /* Ctrl+] */
-	END_OF_FILE_KEY = 0x04, /* Ctrl+D */
-	END_OF_FILE_MS = 500,   /* between presses of it */
+	DETACH_KEY = 0x1d,	   /* Ctrl+] */
+	END_OF_FILE_KEY = 0x04,	   /* Ctrl+D */
+	END_OF_FILE_MS = 500,	   /* between presses of it */
 	MESSAGE_MAX = 1024 * 1024, /* what a server may send at once */
 };
 
@@ -32,9 +32,9 @@ struct shell {
 	struct signals *signals;
 	struct loop_signal *resized;
 	struct tty tty;
-	bool is_tty;       /* standard input */
-	int status;        /* of the answer to the upgrade; 0: none */
-	bool over, ended;  /* the session; everything, output written */
+	bool is_tty;	  /* standard input */
+	int status;	  /* of the answer to the upgrade; 0: none */
+	bool over, ended; /* the session; everything, output written */
 	int exit_code;
 	struct error *error;
 };
@@ -335,7 +335,11 @@ static const struct option_spec shell_options_table[] = {
 };
 
 const struct command command_vm_shell = {
-	.name = "shell", .summary = "Open a shell in a VM", .usage = "[VM]",
-	.details = "Ctrl+] leaves the shell. Standard input may be a script.\n", .options = shell_options_table,
-	.run = run_shell, .max_args = 1,
+	.name = "shell",
+	.summary = "Open a shell in a VM",
+	.usage = "[VM]",
+	.details = "Ctrl+] leaves the shell. Standard input may be a script.\n",
+	.options = shell_options_table,
+	.run = run_shell,
+	.max_args = 1,
 };

@@ -71,13 +71,20 @@ static const struct option_spec change_options[] = {
 };
 
 static const struct command tag_list = {
-	.name = "list", .aliases = "ls", .summary = "List a VM's tags", .usage = "[VM]", .options = list_options,
-	.run = run_list, .max_args = 1,
+	.name = "list",
+	.aliases = "ls",
+	.summary = "List a VM's tags",
+	.usage = "[VM]",
+	.options = list_options,
+	.run = run_list,
+	.max_args = 1,
 };
 
-#define CHANGE_COMMAND(name_, summary_)                                                                     \
-	{.name = name_, .summary = summary_, .usage = "VM [TAG...]", .options = change_options,             \
-	 .run = run_change, .min_args = 1, .max_args = COMMAND_ANY_ARGS}
+#define CHANGE_COMMAND(name_, summary_)                                                                                \
+	{                                                                                                              \
+		.name = name_, .summary = summary_, .usage = "VM [TAG...]", .options = change_options,                 \
+		.run = run_change, .min_args = 1, .max_args = COMMAND_ANY_ARGS                                         \
+	}
 
 static const struct command tag_add = CHANGE_COMMAND("add", "Add tags");
 static const struct command tag_remove = CHANGE_COMMAND("remove", "Remove tags");
@@ -85,5 +92,8 @@ static const struct command tag_replace = CHANGE_COMMAND("replace", "Replace all
 static const struct command *const tag_commands[] = {&tag_list, &tag_add, &tag_remove, &tag_replace, NULL};
 
 const struct command command_vm_tag = {
-	.name = "tag", .aliases = "tags", .summary = "List and change a VM's tags", .commands = tag_commands,
+	.name = "tag",
+	.aliases = "tags",
+	.summary = "List and change a VM's tags",
+	.commands = tag_commands,
 };

@@ -26,8 +26,7 @@ static const struct value *find_place(const struct config *cfg, size_t group, co
 	return v;
 }
 
-int check_fail(const struct config *cfg, size_t group, const char *path, struct error **err,
-	       const char *fmt, ...)
+int check_fail(const struct config *cfg, size_t group, const char *path, struct error **err, const char *fmt, ...)
 {
 	const struct decode d = {.name = cfg->name};
 	cleanup_free char *text = NULL;
@@ -36,14 +35,13 @@ int check_fail(const struct config *cfg, size_t group, const char *path, struct 
 	va_start(ap, fmt);
 	text = str_vfmt(fmt, ap);
 	va_end(ap);
-	return decode_fail(&d, find_place(cfg, group, path), err, "host_groups[%zu]%s%s: %s", group,
-			   *path ? "." : "", path, text);
+	return decode_fail(&d, find_place(cfg, group, path), err, "host_groups[%zu]%s%s: %s", group, *path ? "." : "",
+			   path, text);
 }
 
 bool config_group_has_ram(const struct config_group *g)
 {
-	return object_given(&config_group_type, g, "ram_gb") ||
-	       object_given(&config_group_type, g, "ram_mb") ||
+	return object_given(&config_group_type, g, "ram_gb") || object_given(&config_group_type, g, "ram_mb") ||
 	       object_given(&config_group_type, g, "ram_bytes");
 }
 
@@ -116,22 +114,18 @@ static int check_slot(const struct config *cfg, size_t i, size_t k, struct error
 	cleanup_free char *path = str_fmt("slots.%s", slot->name);
 
 	if (slot->index == 0)
-		return check_fail(
-		    cfg, i, path, err,
-		    "the name does not end in a number from 1 to 255; rename it (slot6) "
-		    "or write %s: {index: N}",
-		    slot->name);
-	if (is_generated_name(cfg, slot->name))
-		return check_fail(cfg, i, path, err, "\"%s\" is the name of a VM of another group",
+		return check_fail(cfg, i, path, err,
+				  "the name does not end in a number from 1 to 255; rename it (slot6) "
+				  "or write %s: {index: N}",
 				  slot->name);
+	if (is_generated_name(cfg, slot->name))
+		return check_fail(cfg, i, path, err, "\"%s\" is the name of a VM of another group", slot->name);
 	for (size_t j = 0; j <= i; j++) {
 		const struct config_group *other = &cfg->groups[j];
 
 		for (size_t m = 0; m < (j == i ? k : other->nslots); m++) {
 			if (str_eq(other->slots[m].name, slot->name))
-				return check_fail(cfg, i, path, err,
-						  "host_groups[%zu] has a slot of that name too",
-						  j);
+				return check_fail(cfg, i, path, err, "host_groups[%zu] has a slot of that name too", j);
 			if (other->slots[m].index == slot->index)
 				return check_fail(cfg, i, path, err,
 						  "index %u, and with it subnet 10.%u.0.0/24, is "
@@ -147,12 +141,10 @@ int check_slots(const struct config *cfg, size_t i, struct error **err)
 	const struct config_group *g = &cfg->groups[i];
 
 	if (g->nslots && g->count)
-		return check_fail(cfg, i, "count", err,
-				  "a group with slots has one VM per slot; leave count out");
+		return check_fail(cfg, i, "count", err, "a group with slots has one VM per slot; leave count out");
 	if (g->nslots && object_given(&config_group_type, g, "network"))
-		return check_fail(
-		    cfg, i, "network", err,
-		    "slots have their own networks (10.N.0.0/24); leave the network section out");
+		return check_fail(cfg, i, "network", err,
+				  "slots have their own networks (10.N.0.0/24); leave the network section out");
 	for (size_t k = 0; k < g->nslots; k++)
 		if (check_slot(cfg, i, k, err) < 0)
 			return -1;
@@ -167,8 +159,7 @@ static int check_template(const struct config *cfg, size_t i, struct error **err
 		return check_fail(cfg, i, "warm", err,
 				  "only forks of a template can be kept ready; add template: true");
 	if (g->template && g->nslots)
-		return check_fail(cfg, i, "template", err,
-				  "a group with slots cannot be a template");
+		return check_fail(cfg, i, "template", err, "a group with slots cannot be a template");
 	return 0;
 }
 
@@ -178,16 +169,14 @@ static int check_api(const struct config *cfg, struct error **err)
 	const struct value *api = value_find(value_find(cfg->source, "config"), "api");
 
 	if (cfg->api.socket && config_is_socket_path(cfg->api.bind_address))
-		return decode_fail(
-		    &d, api, err,
-		    "api: socket and bind_address both name a Unix socket; give only one");
+		return decode_fail(&d, api, err, "api: socket and bind_address both name a Unix socket; give only one");
 	return 0;
 }
 
 int config_check(const struct config *cfg, struct error **err)
 {
 	static int (*const checks[])(const struct config *, size_t, struct error **) = {
-	    check_name, check_storage, check_slots, check_template, check_network,
+		check_name, check_storage, check_slots, check_template, check_network,
 	};
 
 	if (check_api(cfg, err) < 0)

@@ -9,15 +9,15 @@ static const struct {
 	const char *key;
 	unsigned modes; /* bits: 1 << enum config_net_mode */
 } usable[] = {
-    {"bridge", 1 << NET_BRIDGE},
-    {"tap_prefix", 1 << NET_BRIDGE},
-    {"gateway", 1 << NET_BRIDGE | 1 << NET_MACVTAP},
-    {"range", 1 << NET_BRIDGE | 1 << NET_MACVTAP | 1 << NET_ISOLATED},
-    {"addresses", 1 << NET_BRIDGE | 1 << NET_MACVTAP},
-    {"allow", 1 << NET_ISOLATED},
-    {"drop", 1 << NET_ISOLATED},
-    {"parent", 1 << NET_MACVTAP},
-    {"forwards", 1 << NET_USER},
+	{"bridge", 1 << NET_BRIDGE},
+	{"tap_prefix", 1 << NET_BRIDGE},
+	{"gateway", 1 << NET_BRIDGE | 1 << NET_MACVTAP},
+	{"range", 1 << NET_BRIDGE | 1 << NET_MACVTAP | 1 << NET_ISOLATED},
+	{"addresses", 1 << NET_BRIDGE | 1 << NET_MACVTAP},
+	{"allow", 1 << NET_ISOLATED},
+	{"drop", 1 << NET_ISOLATED},
+	{"parent", 1 << NET_MACVTAP},
+	{"forwards", 1 << NET_USER},
 };
 
 static int check_keys_of_mode(const struct config *cfg, size_t i, struct error **err)
@@ -27,23 +27,20 @@ static int check_keys_of_mode(const struct config *cfg, size_t i, struct error *
 	for (size_t k = 0; k < ARRAY_LEN(usable); k++) {
 		cleanup_strv char **modes = NULL;
 
-		if (!object_given(&config_network_type, net, usable[k].key) ||
-		    (usable[k].modes >> net->mode & 1))
+		if (!object_given(&config_network_type, net, usable[k].key) || (usable[k].modes >> net->mode & 1))
 			continue;
 		for (int m = NET_BRIDGE; m <= NET_USER; m++)
 			if (usable[k].modes >> m & 1)
 				strv_append(&modes, config_net_mode_name((enum config_net_mode)m));
 		cleanup_free char *list = strv_join(modes, " or ");
 		cleanup_free char *path = str_fmt("network.%s", usable[k].key);
-		return check_fail(cfg, i, path, err,
-				  "mode %s does not use %s; it belongs to mode %s",
+		return check_fail(cfg, i, path, err, "mode %s does not use %s; it belongs to mode %s",
 				  config_net_mode_name(net->mode), usable[k].key, list);
 	}
 	return 0;
 }
 
-static int fail_count(const struct config *cfg, size_t i, uint64_t room, const char *what,
-		      struct error **err)
+static int fail_count(const struct config *cfg, size_t i, uint64_t room, const char *what, struct error **err)
 {
 	return check_fail(cfg, i, "count", err,
 			  "%u VMs need more addresses than %s has (%llu); lower count or give more",
@@ -52,12 +49,10 @@ static int fail_count(const struct config *cfg, size_t i, uint64_t room, const c
 
 static bool is_host_address(struct ip4_cidr gw, uint32_t addr)
 {
-	return ip4_contains(gw, addr) && addr != ip4_network(gw) && addr != ip4_broadcast(gw) &&
-	       addr != gw.addr;
+	return ip4_contains(gw, addr) && addr != ip4_network(gw) && addr != ip4_broadcast(gw) && addr != gw.addr;
 }
 
-static int check_address(const struct config *cfg, size_t i, struct ip4_cidr gw, size_t k,
-			 struct error **err)
+static int check_address(const struct config *cfg, size_t i, struct ip4_cidr gw, size_t k, struct error **err)
 {
 	const struct config_network *net = &cfg->groups[i].network;
 	const char *text = net->addresses[k];
@@ -67,36 +62,30 @@ static int check_address(const struct config *cfg, size_t i, struct ip4_cidr gw,
 		return -1;
 	if (!is_host_address(gw, a.addr))
 		return check_fail(cfg, i, "network.addresses", err,
-				  "%s is not a free address in the subnet of gateway %s", text,
-				  net->gateway);
+				  "%s is not a free address in the subnet of gateway %s", text, net->gateway);
 	if (strchr(text, '/') && a.prefix != gw.prefix)
-		return check_fail(cfg, i, "network.addresses", err,
-				  "%s has another prefix length than gateway %s", text,
-				  net->gateway);
+		return check_fail(cfg, i, "network.addresses", err, "%s has another prefix length than gateway %s",
+				  text, net->gateway);
 	for (size_t j = 0; j < k; j++)
 		if (ip4_parse_cidr_or_addr(net->addresses[j], &b, NULL) == 0 && a.addr == b.addr)
-			return check_fail(cfg, i, "network.addresses", err, "%s is there twice",
-					  text);
+			return check_fail(cfg, i, "network.addresses", err, "%s is there twice", text);
 	return 0;
 }
 
-static int check_addresses(const struct config *cfg, size_t i, struct ip4_cidr gw,
-			   struct error **err)
+static int check_addresses(const struct config *cfg, size_t i, struct ip4_cidr gw, struct error **err)
 {
 	const struct config_group *g = &cfg->groups[i];
 	size_t n = strv_len(g->network.addresses);
 
 	if (g->network.range)
-		return check_fail(cfg, i, "network.addresses", err,
-				  "give either range or addresses, not both");
+		return check_fail(cfg, i, "network.addresses", err, "give either range or addresses, not both");
 	for (size_t k = 0; k < n; k++)
 		if (check_address(cfg, i, gw, k, err) < 0)
 			return -1;
 	return g->count > n ? fail_count(cfg, i, n, "the list of addresses", err) : 0;
 }
 
-static int check_pool_range(const struct config *cfg, size_t i, struct ip4_cidr gw,
-			    struct error **err)
+static int check_pool_range(const struct config *cfg, size_t i, struct ip4_cidr gw, struct error **err)
 {
 	const struct config_group *g = &cfg->groups[i];
 	cleanup_error struct error *why = NULL;
@@ -106,8 +95,8 @@ static int check_pool_range(const struct config *cfg, size_t i, struct ip4_cidr 
 		return check_fail(cfg, i, "network.range", err, "%s", error_message(why));
 	if (!is_host_address(gw, r.first) || !is_host_address(gw, r.last))
 		return check_fail(cfg, i, "network.range", err,
-				  "%s is not made of free addresses in the subnet of gateway %s",
-				  g->network.range, g->network.gateway);
+				  "%s is not made of free addresses in the subnet of gateway %s", g->network.range,
+				  g->network.gateway);
 	uint64_t room = (uint64_t)(r.last - r.first) + 1 - (gw.addr > r.first && gw.addr < r.last);
 	return g->count > room ? fail_count(cfg, i, room, "the range", err) : 0;
 }
@@ -119,10 +108,11 @@ static int check_lan_pool(const struct config *cfg, size_t i, struct ip4_cidr gw
 	uint64_t room = CONFIG_LAN_POOL - (gw.addr <= last && gw.addr > last - CONFIG_LAN_POOL);
 
 	if (gw.prefix > CONFIG_LAN_POOL_PREFIX_MAX)
-		return check_fail(cfg, i, "network.gateway", err,
-				  "%s is a subnet of fewer than 64 addresses, of which none can be taken unasked; say which ones the "
-				  "VMs may have with range: FIRST-LAST, or addresses",
-				  g->network.gateway);
+		return check_fail(
+			cfg, i, "network.gateway", err,
+			"%s is a subnet of fewer than 64 addresses, of which none can be taken unasked; say which ones the "
+			"VMs may have with range: FIRST-LAST, or addresses",
+			g->network.gateway);
 	return g->count > room ? fail_count(cfg, i, room, "the end of the subnet", err) : 0;
 }
 
@@ -192,8 +182,8 @@ static bool same_port(const char *a, const char *b)
 {
 	struct ip4_forward fa, fb;
 
-	return ip4_parse_forward(a, &fa, NULL) == 0 && ip4_parse_forward(b, &fb, NULL) == 0 && fa.host_port == fb.host_port &&
-	       (fa.host_addr == fb.host_addr || !fa.host_addr || !fb.host_addr);
+	return ip4_parse_forward(a, &fa, NULL) == 0 && ip4_parse_forward(b, &fb, NULL) == 0 &&
+	       fa.host_port == fb.host_port && (fa.host_addr == fb.host_addr || !fa.host_addr || !fb.host_addr);
 }
 
 static bool is_api_port(const struct config *cfg, const struct ip4_forward *f)
@@ -212,22 +202,24 @@ static int check_user(const struct config *cfg, size_t i, struct error **err)
 	struct ip4_forward a;
 
 	if (list && g->count != 1)
-		return check_fail(cfg, i, "network.forwards", err,
-				  "a port of the host leads to one VM, the first of its group, and count is %u; set count: 1, or use "
-				  "`slicer vm forward`",
-				  g->count);
+		return check_fail(
+			cfg, i, "network.forwards", err,
+			"a port of the host leads to one VM, the first of its group, and count is %u; set count: 1, or use "
+			"`slicer vm forward`",
+			g->count);
 	for (size_t k = 0; list && list[k]; k++) {
 		if (ip4_parse_forward(list[k], &a, err) < 0)
 			return -1;
 		for (size_t j = 0; j < k; j++)
 			if (same_port(list[j], list[k]))
-				return check_fail(cfg, i, "network.forwards", err,
-						  "host port %u is there twice", a.host_port);
+				return check_fail(cfg, i, "network.forwards", err, "host port %u is there twice",
+						  a.host_port);
 		if (is_api_port(cfg, &a))
-			return check_fail(cfg, i, "network.forwards", err,
-					  "host port %u is where the API listens; forward another, or set api.port, or a socket as "
-					  "api.bind_address",
-					  a.host_port);
+			return check_fail(
+				cfg, i, "network.forwards", err,
+				"host port %u is where the API listens; forward another, or set api.port, or a socket as "
+				"api.bind_address",
+				a.host_port);
 	}
 	return 0;
 }
@@ -241,10 +233,11 @@ static int check_limits(const struct config *cfg, size_t i, struct error **err)
 	if ((!g->limits.network_bandwidth && !g->limits.network_packets) || g->network.mode == NET_BRIDGE ||
 	    g->network.mode == NET_SLOTS || g->network.mode == NET_ISOLATED)
 		return 0;
-	return check_fail(cfg, i, key, err,
-			  "it would have no effect in network mode %s: limits of the network hold in modes bridge, isolated and slots. Take "
-			  "one of those, or leave it out",
-			  config_net_mode_name(g->network.mode));
+	return check_fail(
+		cfg, i, key, err,
+		"it would have no effect in network mode %s: limits of the network hold in modes bridge, isolated and slots. Take "
+		"one of those, or leave it out",
+		config_net_mode_name(g->network.mode));
 }
 
 int check_network(const struct config *cfg, size_t i, struct error **err)
@@ -282,7 +275,8 @@ static int check_forwards_of_pair(const struct config *cfg, size_t i, size_t j, 
 	for (char **a = cfg->groups[i].network.forwards; a && *a; a++)
 		for (char **b = cfg->groups[j].network.forwards; b && *b; b++)
 			if (same_port(*a, *b))
-				return check_fail(cfg, i, "network.forwards", err, "host_groups[%zu] forwards the port of \"%s\" too", j, *a);
+				return check_fail(cfg, i, "network.forwards", err,
+						  "host_groups[%zu] forwards the port of \"%s\" too", j, *a);
 	return 0;
 }
 
@@ -303,11 +297,9 @@ static int check_pair(const struct config *cfg, size_t i, size_t j, struct error
 				  "names would collide",
 				  j, a->network.tap_prefix);
 	if (own_subnet(a, &ca) && own_subnet(b, &cb) && ip4_overlaps(ca, cb))
-		return check_fail(
-		    cfg, i, a->network.mode == NET_BRIDGE ? "network.gateway" : "network.range",
-		    err,
-		    "the subnet overlaps that of host_groups[%zu] (%s); give each group its own", j,
-		    b->name);
+		return check_fail(cfg, i, a->network.mode == NET_BRIDGE ? "network.gateway" : "network.range", err,
+				  "the subnet overlaps that of host_groups[%zu] (%s); give each group its own", j,
+				  b->name);
 	return 0;
 }
 
@@ -325,10 +317,9 @@ static int check_slot_subnets(const struct config *cfg, size_t i, size_t j, stru
 		cleanup_free char *path = str_fmt("slots.%s", slot->name);
 
 		if (ip4_overlaps(own, other))
-			return check_fail(
-			    cfg, i, path, err,
-			    "its subnet 10.%u.0.0/24 overlaps that of host_groups[%zu] (%s)",
-			    slot->index, j, cfg->groups[j].name);
+			return check_fail(cfg, i, path, err,
+					  "its subnet 10.%u.0.0/24 overlaps that of host_groups[%zu] (%s)", slot->index,
+					  j, cfg->groups[j].name);
 	}
 	return 0;
 }

@@ -136,8 +136,8 @@ static void resolve(struct config *cfg)
 {
 	strip_last_colon(cfg->api.bind_address);
 	strip_last_colon(cfg->ssh.bind_address);
-	if (!object_given(object_field(object_field(&config_type, "api")->object, "auth")->object,
-			  &cfg->api.auth, "enabled"))
+	if (!object_given(object_field(object_field(&config_type, "api")->object, "auth")->object, &cfg->api.auth,
+			  "enabled"))
 		cfg->api.auth.enabled = !config_api_socket(cfg);
 	split_ssh_keys(&cfg->ssh_keys);
 	for (size_t i = 0; i < cfg->ngroups; i++)
@@ -145,12 +145,10 @@ static void resolve(struct config *cfg)
 }
 
 /* The file has one key, `config`. */
-static int find_root(const struct decode *d, const struct value *v, const struct value **ret,
-		     struct error **err)
+static int find_root(const struct decode *d, const struct value *v, const struct value **ret, struct error **err)
 {
 	if (v->kind != VALUE_MAP)
-		return decode_fail(d, v, err,
-				   "the file must be a map with the key \"config\", not %s",
+		return decode_fail(d, v, err, "the file must be a map with the key \"config\", not %s",
 				   value_kind_name(v));
 	for (size_t i = 0; i < v->n; i++) {
 		const struct value *item = &v->items[i];
@@ -159,18 +157,16 @@ static int find_root(const struct decode *d, const struct value *v, const struct
 		if (str_eq(item->key, "config"))
 			continue;
 		cleanup_free char *key = str_escape(item->key, strlen(item->key));
-		return decode_fail(
-		    d, &at, err,
-		    "unknown key \"%.64s\" at the top of the file; everything belongs below "
-		    "\"config:\"",
-		    key);
+		return decode_fail(d, &at, err,
+				   "unknown key \"%.64s\" at the top of the file; everything belongs below "
+				   "\"config:\"",
+				   key);
 	}
 	*ret = value_find(v, "config");
 	return *ret ? 0 : decode_fail(d, v, err, "the file needs the key \"config\"");
 }
 
-int config_parse(const char *text, size_t n, const char *name, struct config **ret,
-		 struct error **err)
+int config_parse(const char *text, size_t n, const char *name, struct config **ret, struct error **err)
 {
 	cleanup_config struct config *cfg = NEW(struct config);
 	const struct decode d = {.name = name};
@@ -179,11 +175,9 @@ int config_parse(const char *text, size_t n, const char *name, struct config **r
 	object_init(&config_type, cfg);
 	cfg->name = str_dup(name);
 	if (n > CONFIG_FILE_MAX)
-		return error_set(err, ERR_TOO_LARGE,
-				 "%s is larger than %d KiB, the limit for a configuration",
+		return error_set(err, ERR_TOO_LARGE, "%s is larger than %d KiB, the limit for a configuration",
 				 name ? name : "it", CONFIG_FILE_MAX / 1024);
-	if (value_from_yaml(text, n, name, &cfg->source, err) < 0 ||
-	    find_root(&d, cfg->source, &root, err) < 0 ||
+	if (value_from_yaml(text, n, name, &cfg->source, err) < 0 || find_root(&d, cfg->source, &root, err) < 0 ||
 	    object_decode(&d, &config_type, root, "", cfg, err) < 0)
 		return -1;
 	resolve(cfg);

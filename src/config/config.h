@@ -39,13 +39,13 @@ struct config_network {
 	uint64_t given;
 	enum config_net_mode mode;
 	char *bridge, *tap_prefix; /* bridge: never NULL after config_parse */
-	char *gateway; /* CIDR; bridge: never NULL after config_parse; macvtap: NULL means DHCP */
-	char *range;   /* bridge, macvtap: "A-B"; isolated: CIDR */
-	char **addresses;	  /* bridge, macvtap; with or without a mask */
-	bool has_allow, has_drop; /* the key was there, even if its list is empty */
-	char **allow, **drop;	  /* ip4_parse_rule */
-	char *parent;		  /* macvtap; NULL: the interface of the default route */
-	char **forwards;	  /* user; ip4_parse_forward */
+	char *gateway;		   /* CIDR; bridge: never NULL after config_parse; macvtap: NULL means DHCP */
+	char *range;		   /* bridge, macvtap: "A-B"; isolated: CIDR */
+	char **addresses;	   /* bridge, macvtap; with or without a mask */
+	bool has_allow, has_drop;  /* the key was there, even if its list is empty */
+	char **allow, **drop;	   /* ip4_parse_rule */
+	char *parent;		   /* macvtap; NULL: the interface of the default route */
+	char **forwards;	   /* user; ip4_parse_forward */
 };
 
 struct config_ca {
@@ -61,7 +61,8 @@ struct config_slot {
 };
 
 enum {
-	CONFIG_LAN_POOL = 35, /* macvtap: addresses at the end of the subnet, of which VMs get theirs: .220-.254 of a /24 */
+	CONFIG_LAN_POOL =
+		35, /* macvtap: addresses at the end of the subnet, of which VMs get theirs: .220-.254 of a /24 */
 	CONFIG_LAN_POOL_PREFIX_MAX = 26, /* smaller subnets need `range` or `addresses` */
 };
 
@@ -149,8 +150,7 @@ struct config {
  * caller owns *ret. */
 int config_load_file(const char *path, struct config **ret, struct error **err);
 /* The same from memory, without config_check; `name` stands for the path in messages. */
-int config_parse(const char *text, size_t n, const char *name, struct config **ret,
-		 struct error **err);
+int config_parse(const char *text, size_t n, const char *name, struct config **ret, struct error **err);
 /* What no single key can tell: names, addresses, counts and sizes that must fit each other. Looks
  * at nothing outside. */
 int config_check(const struct config *cfg, struct error **err);
@@ -164,8 +164,8 @@ const struct config_slot *config_group_slot(const struct config_group *g, const 
 /* Never NULL; borrowed. */
 const char *config_group_image(const struct config *cfg, const struct config_group *g);
 bool config_group_dns_given(const struct config_group *g); /* else dns_servers is the default */
-const char *config_api_socket(const struct config *cfg); /* borrowed; NULL for TCP */
-bool config_is_socket_path(const char *address); /* begins with / ./ ../ ~/ or ends in .sock */
+const char *config_api_socket(const struct config *cfg);   /* borrowed; NULL for TCP */
+bool config_is_socket_path(const char *address);	   /* begins with / ./ ../ ~/ or ends in .sock */
 /* Lists what the file asks for and this version accepts without doing it
  * ("host_groups[0].gpu_count"); the caller frees. */
 char **config_not_yet(const struct config *cfg);

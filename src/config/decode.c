@@ -3,8 +3,7 @@
 #include "config/scalar.h"
 
 /* An element of a list or map; inline ones are the value of their only field. */
-static int decode_element(const struct slot *s, const struct value *v, const char *path, void *obj,
-			  struct error **err)
+static int decode_element(const struct slot *s, const struct value *v, const char *path, void *obj, struct error **err)
 {
 	const struct object_type *type = s->f->object;
 
@@ -27,8 +26,7 @@ static int check_key(const struct slot *s, const struct value *item, struct erro
 	return 0;
 }
 
-static int decode_elements(const struct slot *s, const struct value *v, size_t *count,
-			   struct error **err)
+static int decode_elements(const struct slot *s, const struct value *v, size_t *count, struct error **err)
 {
 	const struct object_type *type = s->f->object;
 	bool map = s->f->type == FIELD_MAP;
@@ -46,8 +44,7 @@ static int decode_elements(const struct slot *s, const struct value *v, size_t *
 	for (size_t i = 0; i < v->n; i++) {
 		const struct value *item = &v->items[i];
 		void *obj = array + i * type->size;
-		cleanup_free char *path =
-		    map ? str_fmt("%s.%s", s->path, item->key) : str_fmt("%s[%zu]", s->path, i);
+		cleanup_free char *path = map ? str_fmt("%s.%s", s->path, item->key) : str_fmt("%s[%zu]", s->path, i);
 
 		if (map) {
 			if (check_key(s, item, err) < 0)
@@ -75,8 +72,8 @@ static int decode_field(const struct slot *s, void *obj, const struct value *v, 
 	}
 }
 
-static int fail_unknown(const struct decode *d, const struct object_type *type,
-			const struct value *item, const char *path, struct error **err)
+static int fail_unknown(const struct decode *d, const struct object_type *type, const struct value *item,
+			const char *path, struct error **err)
 {
 	struct value at = {.line = item->key_line, .column = item->key_column};
 	const struct field *near = object_nearest_field(type, item->key);
@@ -85,20 +82,18 @@ static int fail_unknown(const struct decode *d, const struct object_type *type,
 	const char *where = *path ? path : type->name;
 
 	if (near)
-		return decode_fail(d, &at, err, "unknown key \"%.64s\" in %s; did you mean \"%s\"?",
-				   key, where, near->key);
+		return decode_fail(d, &at, err, "unknown key \"%.64s\" in %s; did you mean \"%s\"?", key, where,
+				   near->key);
 	for (size_t i = 0; i < type->nfields; i++)
 		if (!(type->fields[i].flags & FIELD_IGNORED))
 			strv_append(&known, type->fields[i].key);
 	cleanup_free char *list = strv_join(known, ", ");
-	return decode_fail(d, &at, err, "unknown key \"%.64s\" in %s; known keys are %s", key,
-			   where, list);
+	return decode_fail(d, &at, err, "unknown key \"%.64s\" in %s; known keys are %s", key, where, list);
 }
 
 /* Two ways to say the same, such as ram_gb and ram_mb. */
-static int check_one_of(const struct decode *d, const struct object_type *type, uint64_t given,
-			const struct field *f, const struct value *item, const char *path,
-			struct error **err)
+static int check_one_of(const struct decode *d, const struct object_type *type, uint64_t given, const struct field *f,
+			const struct value *item, const char *path, struct error **err)
 {
 	struct value at = {.line = item->key_line, .column = item->key_column};
 
@@ -106,15 +101,14 @@ static int check_one_of(const struct decode *d, const struct object_type *type, 
 		const struct field *other = &type->fields[i];
 
 		if (other != f && other->one_of == f->one_of && (given >> i & 1))
-			return decode_fail(
-			    d, &at, err, "%s%s%s and %s say the same thing; give only one of them",
-			    path, *path ? ": " : "", other->key, f->key);
+			return decode_fail(d, &at, err, "%s%s%s and %s say the same thing; give only one of them", path,
+					   *path ? ": " : "", other->key, f->key);
 	}
 	return 0;
 }
 
-static int decode_member(const struct decode *d, const struct object_type *type,
-			 const struct value *item, const char *path, void *obj, struct error **err)
+static int decode_member(const struct decode *d, const struct object_type *type, const struct value *item,
+			 const char *path, void *obj, struct error **err)
 {
 	const struct field *f = object_field(type, item->key);
 	uint64_t *given = obj;
@@ -135,20 +129,19 @@ static int decode_member(const struct decode *d, const struct object_type *type,
 	return 0;
 }
 
-int object_decode(const struct decode *d, const struct object_type *type, const struct value *v,
-		  const char *path, void *obj, struct error **err)
+int object_decode(const struct decode *d, const struct object_type *type, const struct value *v, const char *path,
+		  void *obj, struct error **err)
 {
 	const char *where = *path ? path : type->name;
 
 	if (v->kind != VALUE_MAP)
-		return decode_fail(d, v, err, "%s must be a %s, not %s", where,
-				   d->name ? "map" : "JSON object", value_kind_name(v));
+		return decode_fail(d, v, err, "%s must be a %s, not %s", where, d->name ? "map" : "JSON object",
+				   value_kind_name(v));
 	for (size_t i = 0; i < v->n; i++)
 		if (decode_member(d, type, &v->items[i], path, obj, err) < 0)
 			return -1;
 	for (size_t i = 0; i < type->nfields; i++)
 		if ((type->fields[i].flags & FIELD_REQUIRED) && !(*(uint64_t *)obj >> i & 1))
-			return decode_fail(d, v, err, "%s needs the key \"%s\"", where,
-					   type->fields[i].key);
+			return decode_fail(d, v, err, "%s needs the key \"%s\"", where, type->fields[i].key);
 	return 0;
 }

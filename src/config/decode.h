@@ -18,8 +18,8 @@ struct decode {
 void object_init(const struct object_type *type, void *obj);
 /* Reads `v` over the defaults. `path` is where it stands ("host_groups[0]"; "" for the top). On
  * error ERR_INVALID names place and field, and obj holds what was read so far: clear it. */
-int object_decode(const struct decode *d, const struct object_type *type, const struct value *v,
-		  const char *path, void *obj, struct error **err);
+int object_decode(const struct decode *d, const struct object_type *type, const struct value *v, const char *path,
+		  void *obj, struct error **err);
 /* Frees what the fields own and zeroes the struct. */
 void object_clear(const struct object_type *type, void *obj);
 
@@ -32,7 +32,7 @@ void object_each_not_yet(const struct object_type *type, const void *obj, const 
 			 void (*fn)(void *ctx, const char *what), void *ctx);
 
 /* ERR_INVALID with the place of v in front ("NAME:LINE:COL: "), or without one. Returns -1. */
-int decode_fail(const struct decode *d, const struct value *v, struct error **err, const char *fmt,
-		...) __attribute__((format(printf, 4, 5)));
+int decode_fail(const struct decode *d, const struct value *v, struct error **err, const char *fmt, ...)
+	__attribute__((format(printf, 4, 5)));
 
 #endif

@@ -33,8 +33,8 @@ static char *enum_text(const struct doc_style *style, const struct field *f)
 
 static char *number_text(const struct field *f)
 {
-	return str_fmt("%llu–%llu%s%s", (unsigned long long)f->min, (unsigned long long)f->max,
-		       f->unit ? " " : "", f->unit ? f->unit : "");
+	return str_fmt("%llu–%llu%s%s", (unsigned long long)f->min, (unsigned long long)f->max, f->unit ? " " : "",
+		       f->unit ? f->unit : "");
 }
 
 static char *objects_text(const struct doc_style *style, const struct field *f)
@@ -43,17 +43,15 @@ static char *objects_text(const struct doc_style *style, const struct field *f)
 
 	if (f->type == FIELD_OBJECT)
 		return TAKE_PTR(link);
-	return str_fmt("%s, up to %llu%s", link, (unsigned long long)f->max,
-		       f->type == FIELD_MAP ? " keys" : "");
+	return str_fmt("%s, up to %llu%s", link, (unsigned long long)f->max, f->type == FIELD_MAP ? " keys" : "");
 }
 
 static char *type_text(const struct doc_style *style, const struct field *f)
 {
 	switch (f->type) {
 	case FIELD_STRING:
-		return f->flags & FIELD_MULTILINE
-			   ? str_fmt("text, up to %llu KiB", (unsigned long long)f->max / 1024)
-			   : str_dup("string");
+		return f->flags & FIELD_MULTILINE ? str_fmt("text, up to %llu KiB", (unsigned long long)f->max / 1024)
+						  : str_dup("string");
 	case FIELD_BOOL:
 		return str_dup("true or false");
 	case FIELD_U32:
@@ -113,8 +111,8 @@ static void markdown_row(FILE *out, const struct field *f)
 {
 	cleanup_free char *type = type_text(&markdown, f), *preset = preset_text(&markdown, f);
 
-	fprintf(out, "| `%s`%s | %s | %s | %s |\n", f->key, f->flags & FIELD_NOT_YET ? "†" : "",
-		type, preset ? preset : "–", f->help);
+	fprintf(out, "| `%s`%s | %s | %s | %s |\n", f->key, f->flags & FIELD_NOT_YET ? "†" : "", type,
+		preset ? preset : "–", f->help);
 }
 
 static void markdown_end(FILE *out, const struct object_type *type)
@@ -124,7 +122,11 @@ static void markdown_end(FILE *out, const struct object_type *type)
 }
 
 static const struct doc_style markdown = {
-	.quote = "`", .not_yet = "†", .link = markdown_link, .begin = markdown_begin, .row = markdown_row,
+	.quote = "`",
+	.not_yet = "†",
+	.link = markdown_link,
+	.begin = markdown_begin,
+	.row = markdown_row,
 	.end = markdown_end,
 };
 
@@ -147,8 +149,10 @@ static void man_row(FILE *out, const struct field *f)
 	bool required = f->flags & FIELD_REQUIRED;
 
 	fprintf(out, "*%s* (%s%s%s)\n\t%s.%s\n\n", f->key, type,
-		!preset ? "" : required ? "; " : "; default ", preset ? preset : "", help,
-		f->flags & FIELD_NOT_YET ? " Not in this version yet." : "");
+		!preset	   ? ""
+		: required ? "; "
+			   : "; default ",
+		preset ? preset : "", help, f->flags & FIELD_NOT_YET ? " Not in this version yet." : "");
 }
 
 static void man_end(FILE *out, const struct object_type *type)
@@ -156,13 +160,16 @@ static void man_end(FILE *out, const struct object_type *type)
 }
 
 static const struct doc_style man = {
-	.quote = "*", .not_yet = " (not yet)", .link = man_link, .begin = man_begin, .row = man_row,
+	.quote = "*",
+	.not_yet = " (not yet)",
+	.link = man_link,
+	.begin = man_begin,
+	.row = man_row,
 	.end = man_end,
 };
 
 /* What is said of one object, then of those in it. `path` is how the file writes it. */
-static void print_object(FILE *out, const struct doc_style *style, const struct object_type *type,
-			 const char *path)
+static void print_object(FILE *out, const struct doc_style *style, const struct object_type *type, const char *path)
 {
 	style->begin(out, type, path);
 	for (size_t i = 0; i < type->nfields && !type->inline_value; i++)

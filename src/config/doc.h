@@ -8,6 +8,6 @@
 
 void doc_print_config(FILE *out);  /* every object of the configuration file */
 void doc_print_request(FILE *out); /* the body that creates a VM */
-void doc_print_man(FILE *out);     /* the configuration file once more, as scdoc */
+void doc_print_man(FILE *out);	   /* the configuration file once more, as scdoc */
 
 #endif

@@ -24,16 +24,14 @@ static struct json_object *encode_elements(const struct field *f, const void *ob
 	const char *array = *(char *const *)((const char *)obj + f->offset);
 	size_t n = *(const size_t *)((const char *)obj + f->count_offset);
 	const struct object_type *type = f->object;
-	struct json_object *ret =
-	    f->type == FIELD_MAP ? json_object_new_object() : json_object_new_array();
+	struct json_object *ret = f->type == FIELD_MAP ? json_object_new_object() : json_object_new_array();
 
 	for (size_t i = 0; i < n; i++) {
 		const char *element = array + i * type->size;
 		struct json_object *item = object_to_json(type, element);
 
 		if (type->inline_value) {
-			struct json_object *inner =
-			    json_object_get(json_object_object_get(item, type->fields[0].key));
+			struct json_object *inner = json_object_get(json_object_object_get(item, type->fields[0].key));
 
 			json_object_put(item);
 			item = inner;

@@ -25,7 +25,7 @@ enum field_flags {
 	FIELD_REQUIRED = 1 << 0,
 	FIELD_NOT_YET = 1 << 1,	  /* read and checked, without effect in this version */
 	FIELD_MULTILINE = 1 << 2, /* may hold line breaks and tabs */
-	FIELD_IGNORED = 1 << 3, /* known, never with an effect (another platform's, or tolerated) */
+	FIELD_IGNORED = 1 << 3,	  /* known, never with an effect (another platform's, or tolerated) */
 };
 
 struct field_value {
@@ -53,7 +53,7 @@ struct field {
 	uint64_t scale;
 	/* The default as the file would write it, lists with commas; NULL: 0, false or absent. */
 	const char *preset;
-	const char *preset_doc; /* what the documentation says instead */
+	const char *preset_doc;		  /* what the documentation says instead */
 	const struct field_value *values; /* ends with a NULL name */
 	const struct object_type *object;
 	/* Of a string or each entry of a list; says what is wrong. */
@@ -77,11 +77,9 @@ struct object_type {
 	size_t nfields; /* at most 64 */
 };
 
-#define OBJECT_TYPE(struct_tag, table)                                                             \
-	.size = sizeof(struct struct_tag), .fields = (table), .nfields = ARRAY_LEN(table)
+#define OBJECT_TYPE(struct_tag, table) .size = sizeof(struct struct_tag), .fields = (table), .nfields = ARRAY_LEN(table)
 
-const struct field *object_field(const struct object_type *type,
-				 const char *key); /* NULL: no such key */
+const struct field *object_field(const struct object_type *type, const char *key); /* NULL: no such key */
 /* The field whose key is most like `key`, for "did you mean"; NULL when none is near. */
 const struct field *object_nearest_field(const struct object_type *type, const char *key);
 bool object_given(const struct object_type *type, const void *obj, const char *key);

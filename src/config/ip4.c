@@ -62,8 +62,7 @@ int ip4_parse(const char *s, uint32_t *ret, struct error **err)
 	const char *p = s;
 
 	if (!read_addr(&p, ret) || *p)
-		return error_set(err, ERR_INVALID,
-				 "\"%s\" is not an IPv4 address such as 192.168.137.2", s);
+		return error_set(err, ERR_INVALID, "\"%s\" is not an IPv4 address such as 192.168.137.2", s);
 	return 0;
 }
 
@@ -72,10 +71,8 @@ int ip4_parse_cidr(const char *s, struct ip4_cidr *ret, struct error **err)
 	const char *p = s;
 
 	if (!read_cidr(&p, ret) || *p)
-		return error_set(
-		    err, ERR_INVALID,
-		    "\"%s\" is not an IPv4 address with a prefix length, such as 192.168.137.1/24",
-		    s);
+		return error_set(err, ERR_INVALID,
+				 "\"%s\" is not an IPv4 address with a prefix length, such as 192.168.137.1/24", s);
 	return 0;
 }
 
@@ -92,10 +89,8 @@ int ip4_parse_range(const char *s, struct ip4_range *ret, struct error **err)
 	const char *p = s;
 
 	if (!read_addr(&p, &ret->first) || *p++ != '-' || !read_addr(&p, &ret->last) || *p)
-		return error_set(
-		    err, ERR_INVALID,
-		    "\"%s\" is not a range of IPv4 addresses such as 192.168.137.20-192.168.137.80",
-		    s);
+		return error_set(err, ERR_INVALID,
+				 "\"%s\" is not a range of IPv4 addresses such as 192.168.137.20-192.168.137.80", s);
 	if (ret->first > ret->last)
 		return error_set(err, ERR_INVALID, "the range \"%s\" ends before it begins", s);
 	return 0;
@@ -128,8 +123,7 @@ bool ip4_overlaps(struct ip4_cidr a, struct ip4_cidr b)
 
 void ip4_format(uint32_t addr, char ret[IP4_TEXT_MAX])
 {
-	snprintf(ret, IP4_TEXT_MAX, "%u.%u.%u.%u", addr >> 24, addr >> 16 & 255, addr >> 8 & 255,
-		 addr & 255);
+	snprintf(ret, IP4_TEXT_MAX, "%u.%u.%u.%u", addr >> 24, addr >> 16 & 255, addr >> 8 & 255, addr & 255);
 }
 
 void ip4_format_cidr(struct ip4_cidr c, char ret[IP4_TEXT_MAX])
@@ -164,11 +158,10 @@ int ip4_parse_rule(const char *s, struct ip4_rule *ret, struct error **err)
 	*ret = r;
 	return 0;
 bad:
-	return error_set(
-	    err, ERR_INVALID,
-	    "\"%s\" is not a destination: give an IPv4 address, a CIDR such as 192.168.1.0/24, "
-	    "ADDRESS:PORT, or LAN",
-	    s);
+	return error_set(err, ERR_INVALID,
+			 "\"%s\" is not a destination: give an IPv4 address, a CIDR such as 192.168.1.0/24, "
+			 "ADDRESS:PORT, or LAN",
+			 s);
 }
 
 int ip4_parse_forward(const char *s, struct ip4_forward *ret, struct error **err)
@@ -191,22 +184,21 @@ int ip4_parse_forward(const char *s, struct ip4_forward *ret, struct error **err
 	*ret = f;
 	return 0;
 bad:
-	return error_set(
-	    err, ERR_INVALID,
-	    "\"%s\" is not a forward: give HOSTPORT:GUESTPORT, HOSTPORT:GUESTADDR:GUESTPORT or "
-	    "HOSTADDR:HOSTPORT:GUESTADDR:GUESTPORT",
-	    s);
+	return error_set(err, ERR_INVALID,
+			 "\"%s\" is not a forward: give HOSTPORT:GUESTPORT, HOSTPORT:GUESTADDR:GUESTPORT or "
+			 "HOSTADDR:HOSTPORT:GUESTADDR:GUESTPORT",
+			 s);
 }
 
 const struct ip4_cidr *ip4_reserved(struct ip4_cidr c)
 {
 	static const struct ip4_cidr reserved[] = {
-	    {0xa9fe0000, 24}, /* 169.254.0.0/24 */
-	    {0xa9fe1400, 24}, /* 169.254.20.0/24 */
-	    {0xa9fe1900, 24}, /* 169.254.25.0/24 */
-	    {0xa9fe2a00, 24}, /* 169.254.42.0/24 */
-	    {0xa9fea800, 22}, /* 169.254.168.0/22 */
-	    {0xa9feff00, 24}, /* 169.254.255.0/24 */
+		{0xa9fe0000, 24}, /* 169.254.0.0/24 */
+		{0xa9fe1400, 24}, /* 169.254.20.0/24 */
+		{0xa9fe1900, 24}, /* 169.254.25.0/24 */
+		{0xa9fe2a00, 24}, /* 169.254.42.0/24 */
+		{0xa9fea800, 22}, /* 169.254.168.0/22 */
+		{0xa9feff00, 24}, /* 169.254.255.0/24 */
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(reserved); i++)

@@ -14,8 +14,7 @@ static struct value *preset_value(const struct field *f)
 
 		v->kind = VALUE_LIST;
 		for (size_t i = 0; parts[i]; i++)
-			*value_append(v) =
-			    (struct value){.kind = VALUE_STRING, .text = str_dup(parts[i])};
+			*value_append(v) = (struct value){.kind = VALUE_STRING, .text = str_dup(parts[i])};
 		return v;
 	}
 	v->text = str_dup(f->preset);

@@ -101,8 +101,7 @@ static bool is_blank(const char *body, size_t n)
 	return true;
 }
 
-static int parse_body(const struct object_type *type, const char *body, size_t n, void *ret,
-		      struct error **err)
+static int parse_body(const struct object_type *type, const char *body, size_t n, void *ret, struct error **err)
 {
 	static const struct decode d = {.ignore_unknown = true};
 	cleanup_json struct json_object *json = NULL;
@@ -111,8 +110,7 @@ static int parse_body(const struct object_type *type, const char *body, size_t n
 	memset(ret, 0, type->size);
 	object_init(type, ret);
 	if (n > REQUEST_BODY_MAX)
-		return error_set(err, ERR_TOO_LARGE, "the request body is larger than %d KiB",
-				 REQUEST_BODY_MAX / 1024);
+		return error_set(err, ERR_TOO_LARGE, "the request body is larger than %d KiB", REQUEST_BODY_MAX / 1024);
 	if (is_blank(body, n))
 		return 0;
 	cleanup_error struct error *why = NULL;
@@ -134,8 +132,7 @@ int node_request_parse(const char *body, size_t n, struct node_request *ret, str
 	return parse_body(&node_request_type, body, n, ret, err);
 }
 
-int shutdown_request_parse(const char *body, size_t n, struct shutdown_request *ret,
-			   struct error **err)
+int shutdown_request_parse(const char *body, size_t n, struct shutdown_request *ret, struct error **err)
 {
 	return parse_body(&shutdown_request_type, body, n, ret, err);
 }
@@ -166,39 +163,32 @@ static int check_ip(const struct node_request *r, const struct config_group *g, 
 	if (ip4_parse_cidr_or_addr(r->ip, &want, err) < 0)
 		return error_wrap(err, "ip");
 	if (g->network.mode != NET_BRIDGE && g->network.mode != NET_MACVTAP && g->network.mode != NET_ISOLATED)
-		return error_set(
-		    err, ERR_INVALID,
-		    "ip: VMs of group %s, whose network is %s, cannot choose an address", g->name,
-		    config_net_mode_name(g->network.mode));
+		return error_set(err, ERR_INVALID, "ip: VMs of group %s, whose network is %s, cannot choose an address",
+				 g->name, config_net_mode_name(g->network.mode));
 	if (g->network.gateway && ip4_parse_cidr(g->network.gateway, &gw, NULL) == 0 &&
 	    (!ip4_contains(gw, want.addr) || want.addr == gw.addr || want.addr == ip4_network(gw) ||
 	     want.addr == ip4_broadcast(gw)))
-		return error_set(err, ERR_INVALID,
-				 "ip: %s is not a free address in the subnet of gateway %s", r->ip,
+		return error_set(err, ERR_INVALID, "ip: %s is not a free address in the subnet of gateway %s", r->ip,
 				 g->network.gateway);
 	return 0;
 }
 
-int node_request_check(const struct node_request *r, const struct config_group *g,
-		       struct error **err)
+int node_request_check(const struct node_request *r, const struct config_group *g, struct error **err)
 {
 	if (r->cpus > g->vcpu)
-		return error_set(err, ERR_INVALID, "cpus: %u is more than the %u of host group %s",
-				 r->cpus, g->vcpu, g->name);
+		return error_set(err, ERR_INVALID, "cpus: %u is more than the %u of host group %s", r->cpus, g->vcpu,
+				 g->name);
 	if (r->ram_bytes > g->ram_bytes) {
 		cleanup_free char *max = size_format(g->ram_bytes);
 
-		return error_set(err, ERR_INVALID,
-				 "ram_bytes: %llu is more than the %s of host group %s",
+		return error_set(err, ERR_INVALID, "ram_bytes: %llu is more than the %s of host group %s",
 				 (unsigned long long)r->ram_bytes, max, g->name);
 	}
 	if (r->ram_bytes && r->ram_bytes < 32ULL << 20)
-		return error_set(err, ERR_INVALID,
-				 "ram_bytes: %llu is less than 32 MiB, the least that a VM needs",
+		return error_set(err, ERR_INVALID, "ram_bytes: %llu is less than 32 MiB, the least that a VM needs",
 				 (unsigned long long)r->ram_bytes);
 	if (r->gpu_count > g->gpu_count)
-		return error_set(err, ERR_INVALID,
-				 "gpu_count: %u is more than the %u of host group %s", r->gpu_count,
+		return error_set(err, ERR_INVALID, "gpu_count: %u is more than the %u of host group %s", r->gpu_count,
 				 g->gpu_count, g->name);
 	if ((r->network.has_allow || r->network.has_drop) && g->network.mode != NET_ISOLATED)
 		return error_set(err, ERR_INVALID,

@@ -42,15 +42,13 @@ struct shutdown_request {
 
 /* Fill *ret, which need not be initialised; on error it is empty. */
 int node_request_parse(const char *body, size_t n, struct node_request *ret, struct error **err);
-int shutdown_request_parse(const char *body, size_t n, struct shutdown_request *ret,
-			   struct error **err);
+int shutdown_request_parse(const char *body, size_t n, struct shutdown_request *ret, struct error **err);
 void node_request_clear(struct node_request *r); /* frees what it owns; NULL-safe, twice is fine */
 #define cleanup_node_request __attribute__((cleanup(node_request_clear)))
 
 /* Is the request within the group's limits and network mode? ERR_INVALID says which value is
  * allowed. */
-int node_request_check(const struct node_request *r, const struct config_group *g,
-		       struct error **err);
+int node_request_check(const struct node_request *r, const struct config_group *g, struct error **err);
 /* "reboot" and "shutdown" of ?action=; ERR_INVALID names them. */
 int shutdown_action_parse(const char *s, enum shutdown_action *ret, struct error **err);
 

@@ -4,8 +4,7 @@
 #include "base/units.h"
 #include "config/scalar.h"
 
-int decode_fail(const struct decode *d, const struct value *v, struct error **err, const char *fmt,
-		...)
+int decode_fail(const struct decode *d, const struct value *v, struct error **err, const char *fmt, ...)
 {
 	cleanup_free char *text = NULL;
 	va_list ap;
@@ -14,37 +13,30 @@ int decode_fail(const struct decode *d, const struct value *v, struct error **er
 	text = str_vfmt(fmt, ap);
 	va_end(ap);
 	if (d->name && v && v->line)
-		return error_set(err, ERR_INVALID, "%s:%u:%u: %s", d->name, v->line, v->column,
-				 text);
+		return error_set(err, ERR_INVALID, "%s:%u:%u: %s", d->name, v->line, v->column, text);
 	return error_set(err, ERR_INVALID, "%s", text);
 }
 
-int slot_fail_type(const struct slot *s, const struct value *v, const char *expected,
-		   struct error **err)
+int slot_fail_type(const struct slot *s, const struct value *v, const char *expected, struct error **err)
 {
-	return decode_fail(s->d, v, err, "%s must be %s, not %s", s->path, expected,
-			   value_kind_name(v));
+	return decode_fail(s->d, v, err, "%s must be %s, not %s", s->path, expected, value_kind_name(v));
 }
 
 /* Text that goes into messages, hostnames and command lines must not hold control characters. */
-static int check_text(const struct slot *s, const struct value *v, const char *path, uint64_t max,
-		      struct error **err)
+static int check_text(const struct slot *s, const struct value *v, const char *path, uint64_t max, struct error **err)
 {
 	bool multiline = s->f->flags & FIELD_MULTILINE;
 	size_t len = strlen(v->text);
 
 	if (max && len > max)
-		return decode_fail(s->d, v, err, "%s is %zu bytes long; at most %llu are allowed",
-				   path, len, (unsigned long long)max);
+		return decode_fail(s->d, v, err, "%s is %zu bytes long; at most %llu are allowed", path, len,
+				   (unsigned long long)max);
 	for (const char *p = v->text; *p; p++) {
 		unsigned char c = (unsigned char)*p;
 
-		if ((c < 0x20 || c == 0x7f) &&
-		    !(multiline && (c == '\n' || c == '\t' || c == '\r')))
-			return decode_fail(
-			    s->d, v, err,
-			    "%s holds a control character (byte 0x%02x), which is not allowed",
-			    path, c);
+		if ((c < 0x20 || c == 0x7f) && !(multiline && (c == '\n' || c == '\t' || c == '\r')))
+			return decode_fail(s->d, v, err,
+					   "%s holds a control character (byte 0x%02x), which is not allowed", path, c);
 	}
 	if (s->f->check) {
 		cleanup_error struct error *why = NULL;
@@ -83,8 +75,7 @@ static int decode_bool(const struct slot *s, const struct value *v, struct error
 	return 0;
 }
 
-static int decode_number(const struct slot *s, const struct value *v, uint64_t *ret,
-			 struct error **err)
+static int decode_number(const struct slot *s, const struct value *v, uint64_t *ret, struct error **err)
 {
 	const struct field *f = s->f;
 	cleanup_error struct error *why = NULL;
@@ -92,8 +83,7 @@ static int decode_number(const struct slot *s, const struct value *v, uint64_t *
 	if (v->kind != VALUE_INT)
 		return slot_fail_type(s, v, "a whole number", err);
 	if (v->text[0] == '0' && v->text[1])
-		return decode_fail(s->d, v, err, "%s: write the number %s without leading zeros",
-				   s->path, v->text);
+		return decode_fail(s->d, v, err, "%s: write the number %s without leading zeros", s->path, v->text);
 	if (str_to_u64(v->text, f->min, f->max, s->path, ret, &why) < 0)
 		return decode_fail(s->d, v, err, "%s must be from %llu to %llu, not %s", s->path,
 				   (unsigned long long)f->min, (unsigned long long)f->max, v->text);
@@ -129,13 +119,11 @@ static int decode_size(const struct slot *s, const struct value *v, struct error
 	if (v->kind != VALUE_STRING && v->kind != VALUE_INT)
 		return slot_fail_type(s, v, "a size such as 25G or 512M", err);
 	if (size_parse(v->text, &n, &why) < 0)
-		return decode_fail(s->d, v, err, "%s: \"%s\" is not a size such as 25G or 512M",
-				   s->path, v->text);
+		return decode_fail(s->d, v, err, "%s: \"%s\" is not a size such as 25G or 512M", s->path, v->text);
 	if (n < f->min || n > f->max) {
 		cleanup_free char *min = size_format(f->min), *max = size_format(f->max);
 
-		return decode_fail(s->d, v, err, "%s must be from %s to %s, not %s", s->path, min,
-				   max, v->text);
+		return decode_fail(s->d, v, err, "%s must be from %s to %s, not %s", s->path, min, max, v->text);
 	}
 	*(uint64_t *)s->dest = n;
 	return 0;
@@ -164,21 +152,18 @@ static int decode_enum(const struct slot *s, const struct value *v, struct error
 	}
 	cleanup_free char *list = strv_join(names, ", ");
 	if (!is_text(v) || !v->text)
-		return decode_fail(s->d, v, err, "%s must be one of %s, not %s", s->path, list,
-				   value_kind_name(v));
+		return decode_fail(s->d, v, err, "%s must be one of %s, not %s", s->path, list, value_kind_name(v));
 	cleanup_free char *shown = str_escape(v->text, strlen(v->text));
-	return decode_fail(s->d, v, err, "%s must be one of %s, not \"%.64s\"", s->path, list,
-			   shown);
+	return decode_fail(s->d, v, err, "%s must be one of %s, not \"%.64s\"", s->path, list, shown);
 }
 
-int slot_check_length(const struct slot *s, const struct value *v, const char *what,
-		      struct error **err)
+int slot_check_length(const struct slot *s, const struct value *v, const char *what, struct error **err)
 {
 	if (v->n < s->f->min)
 		return decode_fail(s->d, v, err, "%s must not be empty", s->path);
 	if (v->n > s->f->max)
-		return decode_fail(s->d, v, err, "%s has %zu %s; at most %llu are allowed", s->path,
-				   v->n, what, (unsigned long long)s->f->max);
+		return decode_fail(s->d, v, err, "%s has %zu %s; at most %llu are allowed", s->path, v->n, what,
+				   (unsigned long long)s->f->max);
 	return 0;
 }
 
@@ -196,8 +181,7 @@ int slot_decode_strv(const struct slot *s, const struct value *v, struct error *
 		cleanup_free char *path = str_fmt("%s[%zu]", s->path, i);
 
 		if (!is_text(item))
-			return decode_fail(s->d, item, err, "%s must be a string, not %s", path,
-					   value_kind_name(item));
+			return decode_fail(s->d, item, err, "%s must be a string, not %s", path, value_kind_name(item));
 		if (!*item->text)
 			return decode_fail(s->d, item, err, "%s must not be empty", path);
 		if (check_text(s, item, path, s->f->item_max, err) < 0)

@@ -16,9 +16,7 @@ struct slot {
 int slot_decode_scalar(const struct slot *s, const struct value *v, struct error **err);
 int slot_decode_strv(const struct slot *s, const struct value *v, struct error **err);
 /* The number of items of v against the field's min and max; `what` are they ("entries"). */
-int slot_check_length(const struct slot *s, const struct value *v, const char *what,
-		      struct error **err);
-int slot_fail_type(const struct slot *s, const struct value *v, const char *expected,
-		   struct error **err);
+int slot_check_length(const struct slot *s, const struct value *v, const char *what, struct error **err);
+int slot_fail_type(const struct slot *s, const struct value *v, const char *expected, struct error **err);
 
 #endif

@@ -20,13 +20,10 @@ static int check_label(const char *s, size_t max, struct error **err)
 	size_t len = strlen(s);
 
 	if (len > max)
-		return error_set(err, ERR_INVALID, "\"%.80s\" is longer than %zu characters", s,
-				 max);
+		return error_set(err, ERR_INVALID, "\"%.80s\" is longer than %zu characters", s, max);
 	if (!only(s, LOWER DIGITS "-") || s[0] == '-' || s[len - 1] == '-')
-		return error_set(
-		    err, ERR_INVALID,
-		    "\"%s\" is not a DNS label: use lower-case letters, digits and, inside, \"-\"",
-		    s);
+		return error_set(err, ERR_INVALID,
+				 "\"%s\" is not a DNS label: use lower-case letters, digits and, inside, \"-\"", s);
 	return 0;
 }
 
@@ -38,8 +35,7 @@ int syntax_group_name(const char *s, struct error **err)
 int syntax_hostname(const char *s, struct error **err)
 {
 	if (str_eq(s, "commits"))
-		return error_set(err, ERR_INVALID,
-				 "\"commits\" cannot be a hostname: the API uses that word itself");
+		return error_set(err, ERR_INVALID, "\"commits\" cannot be a hostname: the API uses that word itself");
 	return check_label(s, 63, err);
 }
 
@@ -51,11 +47,10 @@ int syntax_interface(const char *s, struct error **err)
 				 "network interfaces",
 				 s, INTERFACE_MAX);
 	if (!only(s, LOWER UPPER DIGITS "-_.@") || str_eq(s, ".") || str_eq(s, ".."))
-		return error_set(
-		    err, ERR_INVALID,
-		    "\"%s\" is not a name for a network interface: use letters, digits, "
-		    "\"-\", \"_\" and \".\"",
-		    s);
+		return error_set(err, ERR_INVALID,
+				 "\"%s\" is not a name for a network interface: use letters, digits, "
+				 "\"-\", \"_\" and \".\"",
+				 s);
 	return 0;
 }
 
@@ -76,8 +71,7 @@ int syntax_gateway(const char *s, struct error **err)
 	if (ip4_parse_cidr(s, &c, err) < 0)
 		return -1;
 	if (c.prefix < 8 || c.prefix > 30)
-		return error_set(err, ERR_INVALID,
-				 "the prefix length of \"%s\" must be from 8 to 30", s);
+		return error_set(err, ERR_INVALID, "the prefix length of \"%s\" must be from 8 to 30", s);
 	if (c.addr == ip4_network(c) || c.addr == ip4_broadcast(c))
 		return error_set(err, ERR_INVALID,
 				 "\"%s\" is the network or broadcast address of its subnet; give "
@@ -128,8 +122,7 @@ int syntax_socket_path(const char *s, struct error **err)
 	if (!*s)
 		return error_set(err, ERR_INVALID, "the path of the socket is empty");
 	if (strlen(s) > SOCKET_PATH_MAX)
-		return error_set(err, ERR_INVALID,
-				 "the path of the socket is %zu bytes long; Unix sockets allow %d",
+		return error_set(err, ERR_INVALID, "the path of the socket is %zu bytes long; Unix sockets allow %d",
 				 strlen(s), SOCKET_PATH_MAX);
 	return 0;
 }
@@ -154,8 +147,7 @@ int syntax_bind_address(const char *s, struct error **err)
 int syntax_github_user(const char *s, struct error **err)
 {
 	if (!only(s, LOWER UPPER DIGITS "-_") || strlen(s) > 39)
-		return error_set(err, ERR_INVALID, "\"%.80s\" is not the name of one GitHub user",
-				 s);
+		return error_set(err, ERR_INVALID, "\"%.80s\" is not the name of one GitHub user", s);
 	return 0;
 }
 
@@ -176,8 +168,7 @@ int syntax_ssh_key(const char *s, struct error **err)
 	size_t keys = 0;
 
 	if (strstr(s, "PRIVATE KEY"))
-		return error_set(err, ERR_INVALID,
-				 "this is a private key; give the public one, from the .pub file");
+		return error_set(err, ERR_INVALID, "this is a private key; give the public one, from the .pub file");
 	for (size_t i = 0; lines[i]; i++) {
 		const char *line = str_trim(lines[i]);
 
@@ -201,8 +192,7 @@ int syntax_pci_address(const char *s, struct error **err)
 					      : s[i] == pattern[i];
 
 		if (!ok)
-			return error_set(err, ERR_INVALID,
-					 "\"%s\" is not a PCI address such as 0000:04:00.0", s);
+			return error_set(err, ERR_INVALID, "\"%s\" is not a PCI address such as 0000:04:00.0", s);
 	}
 	return 0;
 }

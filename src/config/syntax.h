@@ -16,9 +16,9 @@ int syntax_hostname(const char *s, struct error **err);
 /* A network interface of Linux: at most 15 characters. */
 int syntax_interface(const char *s, struct error **err);
 int syntax_tap_prefix(const char *s, struct error **err); /* at most 14: a digit must fit */
-int syntax_gateway(const char *s, struct error **err);    /* CIDR of a host, prefix 8 to 30 */
-int syntax_range(const char *s, struct error **err);      /* "A-B" or CIDR */
-int syntax_address(const char *s, struct error **err);    /* with or without a mask */
+int syntax_gateway(const char *s, struct error **err);	  /* CIDR of a host, prefix 8 to 30 */
+int syntax_range(const char *s, struct error **err);	  /* "A-B" or CIDR */
+int syntax_address(const char *s, struct error **err);	  /* with or without a mask */
 int syntax_ip(const char *s, struct error **err);
 int syntax_rule(const char *s, struct error **err);    /* ip4_parse_rule */
 int syntax_forward(const char *s, struct error **err); /* ip4_parse_forward */
@@ -29,7 +29,7 @@ int syntax_github_user(const char *s, struct error **err);
 /* Lines of authorized_keys(5); private keys are refused. */
 int syntax_ssh_key(const char *s, struct error **err);
 int syntax_pci_address(const char *s, struct error **err); /* 0000:04:00.0 or 04:00.0 */
-int syntax_image(const char *s, struct error **err);       /* a name or an OCI reference */
+int syntax_image(const char *s, struct error **err);	   /* a name or an OCI reference */
 int syntax_secret_name(const char *s, struct error **err);
 
 #endif

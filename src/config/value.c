@@ -9,8 +9,7 @@ struct value *value_append(struct value *parent)
 	size_t n = parent->n;
 
 	if (n == 0 || (n & (n - 1)) == 0)
-		parent->items =
-		    mem_realloc(parent->items, (n ? 2 * n : 1) * sizeof(*parent->items));
+		parent->items = mem_realloc(parent->items, (n ? 2 * n : 1) * sizeof(*parent->items));
 	parent->items[n] = (struct value){.kind = VALUE_NULL};
 	parent->n++;
 	return &parent->items[n];
@@ -28,8 +27,7 @@ struct value *value_find(const struct value *map, const char *key)
 
 bool value_truth(const struct value *v)
 {
-	return strcasecmp(v->text, "true") == 0 || strcasecmp(v->text, "yes") == 0 ||
-	       strcasecmp(v->text, "on") == 0;
+	return strcasecmp(v->text, "true") == 0 || strcasecmp(v->text, "yes") == 0 || strcasecmp(v->text, "on") == 0;
 }
 
 const char *value_kind_name(const struct value *v)

@@ -21,7 +21,7 @@ enum value_kind {
 
 struct value {
 	enum value_kind kind;
-	bool plain; /* an unquoted YAML scalar: a field of type string takes it as written */
+	bool plain;	       /* an unquoted YAML scalar: a field of type string takes it as written */
 	unsigned line, column; /* from 1; 0 when it has no place (JSON) */
 	char *text;	       /* scalars: as written */
 	char *key;	       /* members of maps */
@@ -33,8 +33,7 @@ struct value {
 /* One YAML 1.1 document (libyaml); refused with ERR_INVALID and "NAME:LINE:COL: ...": syntax
  * errors, duplicate keys, keys that are not scalars, aliases, anchors, tags, a second document, NUL
  * bytes, more than 16 levels. The caller owns *ret. */
-int value_from_yaml(const char *text, size_t n, const char *name, struct value **ret,
-		    struct error **err);
+int value_from_yaml(const char *text, size_t n, const char *name, struct value **ret, struct error **err);
 /* Copies a tree that js_parse has accepted. */
 struct value *value_from_json(struct json_object *obj);
 

@@ -23,7 +23,7 @@ static void event_clear(yaml_event_t *event)
 #define cleanup_event __attribute__((cleanup(event_clear)))
 
 static int fail_at(struct reader *r, yaml_mark_t mark, struct error **err, const char *fmt, ...)
-    __attribute__((format(printf, 4, 5)));
+	__attribute__((format(printf, 4, 5)));
 
 static int fail_at(struct reader *r, yaml_mark_t mark, struct error **err, const char *fmt, ...)
 {
@@ -33,8 +33,7 @@ static int fail_at(struct reader *r, yaml_mark_t mark, struct error **err, const
 	va_start(ap, fmt);
 	text = str_vfmt(fmt, ap);
 	va_end(ap);
-	return error_set(err, ERR_INVALID, "%s:%zu:%zu: %s", r->name, mark.line + 1,
-			 mark.column + 1, text);
+	return error_set(err, ERR_INVALID, "%s:%zu:%zu: %s", r->name, mark.line + 1, mark.column + 1, text);
 }
 
 /* Line and column, in characters, of a byte. libyaml reads ahead: its own mark is where parsing is.
@@ -61,8 +60,7 @@ static int fail_parser(struct reader *r, struct error **err)
 	const char *problem = p->problem ? p->problem : "not YAML";
 
 	if (p->error == YAML_READER_ERROR)
-		return fail_at(r, place_of(r, p->problem_offset), err,
-			       "%s; the file must be UTF-8 text", problem);
+		return fail_at(r, place_of(r, p->problem_offset), err, "%s; the file must be UTF-8 text", problem);
 	if (p->context)
 		return fail_at(r, p->problem_mark, err, "YAML syntax: %s, %s", p->context, problem);
 	return fail_at(r, p->problem_mark, err, "YAML syntax: %s", problem);
@@ -106,16 +104,15 @@ static enum value_kind plain_kind(const char *s)
 	return VALUE_STRING;
 }
 
-static int check_properties(struct reader *r, yaml_event_t *e, const yaml_char_t *anchor,
-			    const yaml_char_t *tag, struct error **err)
+static int check_properties(struct reader *r, yaml_event_t *e, const yaml_char_t *anchor, const yaml_char_t *tag,
+			    struct error **err)
 {
 	if (anchor)
-		return fail_at(r, e->start_mark, err,
-			       "anchors (&%s) are not supported; write the value out",
+		return fail_at(r, e->start_mark, err, "anchors (&%s) are not supported; write the value out",
 			       (const char *)anchor);
 	if (tag)
-		return fail_at(r, e->start_mark, err,
-			       "tags (%s) are not supported; leave the tag out", (const char *)tag);
+		return fail_at(r, e->start_mark, err, "tags (%s) are not supported; leave the tag out",
+			       (const char *)tag);
 	return 0;
 }
 
@@ -133,8 +130,7 @@ static int read_scalar(struct reader *r, yaml_event_t *e, struct value *v, struc
 	return 0;
 }
 
-static int read_node(struct reader *r, yaml_event_t *e, unsigned depth, struct value *v,
-		     struct error **err);
+static int read_node(struct reader *r, yaml_event_t *e, unsigned depth, struct value *v, struct error **err);
 
 static int read_list(struct reader *r, unsigned depth, struct value *v, struct error **err)
 {
@@ -147,31 +143,27 @@ static int read_list(struct reader *r, unsigned depth, struct value *v, struct e
 		if (e.type == YAML_SEQUENCE_END_EVENT)
 			return 0;
 		if (v->n == ITEMS_MAX)
-			return fail_at(r, e.start_mark, err, "a list of more than %d entries",
-				       ITEMS_MAX);
+			return fail_at(r, e.start_mark, err, "a list of more than %d entries", ITEMS_MAX);
 		if (read_node(r, &e, depth, value_append(v), err) < 0)
 			return -1;
 	}
 }
 
-static int read_key(struct reader *r, yaml_event_t *e, struct value *map, struct value *ret,
-		    struct error **err)
+static int read_key(struct reader *r, yaml_event_t *e, struct value *map, struct value *ret, struct error **err)
 {
 	if (e->type == YAML_ALIAS_EVENT)
-		return fail_at(r, e->start_mark, err,
-			       "aliases (*%s) are not supported; write the value out",
+		return fail_at(r, e->start_mark, err, "aliases (*%s) are not supported; write the value out",
 			       (const char *)e->data.alias.anchor);
 	if (e->type != YAML_SCALAR_EVENT)
-		return fail_at(r, e->start_mark, err,
-			       "a key must be a single word, not a list or a map");
+		return fail_at(r, e->start_mark, err, "a key must be a single word, not a list or a map");
 	if (map->n == ITEMS_MAX)
 		return fail_at(r, e->start_mark, err, "a map of more than %d keys", ITEMS_MAX);
 	if (read_scalar(r, e, ret, err) < 0)
 		return -1;
 	struct value *first = value_find(map, ret->text);
 	if (first)
-		return fail_at(r, e->start_mark, err, "duplicate key \"%s\"; it is also on line %u",
-			       ret->text, first->key_line);
+		return fail_at(r, e->start_mark, err, "duplicate key \"%s\"; it is also on line %u", ret->text,
+			       first->key_line);
 	return 0;
 }
 
@@ -200,8 +192,7 @@ static int read_map(struct reader *r, unsigned depth, struct value *v, struct er
 }
 
 /* Fills v from the event and those that belong to it. */
-static int read_node(struct reader *r, yaml_event_t *e, unsigned depth, struct value *v,
-		     struct error **err)
+static int read_node(struct reader *r, yaml_event_t *e, unsigned depth, struct value *v, struct error **err)
 {
 	v->line = (unsigned)e->start_mark.line + 1;
 	v->column = (unsigned)e->start_mark.column + 1;
@@ -211,18 +202,15 @@ static int read_node(struct reader *r, yaml_event_t *e, unsigned depth, struct v
 	case YAML_SCALAR_EVENT:
 		return read_scalar(r, e, v, err);
 	case YAML_SEQUENCE_START_EVENT:
-		if (check_properties(r, e, e->data.sequence_start.anchor,
-				     e->data.sequence_start.tag, err) < 0)
+		if (check_properties(r, e, e->data.sequence_start.anchor, e->data.sequence_start.tag, err) < 0)
 			return -1;
 		return read_list(r, depth + 1, v, err);
 	case YAML_MAPPING_START_EVENT:
-		if (check_properties(r, e, e->data.mapping_start.anchor, e->data.mapping_start.tag,
-				     err) < 0)
+		if (check_properties(r, e, e->data.mapping_start.anchor, e->data.mapping_start.tag, err) < 0)
 			return -1;
 		return read_map(r, depth + 1, v, err);
 	case YAML_ALIAS_EVENT:
-		return fail_at(r, e->start_mark, err,
-			       "aliases (*%s) are not supported; write the value out",
+		return fail_at(r, e->start_mark, err, "aliases (*%s) are not supported; write the value out",
 			       (const char *)e->data.alias.anchor);
 	default:
 		return fail_at(r, e->start_mark, err, "unexpected YAML event");
@@ -241,8 +229,7 @@ static int read_stream(struct reader *r, struct value *v, struct error **err)
 			return -1;
 		if (e.type == YAML_STREAM_END_EVENT)
 			return seen ? 0
-				    : fail_at(r, e.start_mark, err,
-					      "the file is empty; it needs a \"config:\" key");
+				    : fail_at(r, e.start_mark, err, "the file is empty; it needs a \"config:\" key");
 		if (e.type == YAML_STREAM_START_EVENT || e.type == YAML_DOCUMENT_END_EVENT)
 			continue;
 		if (e.type == YAML_DOCUMENT_START_EVENT) {
@@ -258,8 +245,7 @@ static int read_stream(struct reader *r, struct value *v, struct error **err)
 	}
 }
 
-int value_from_yaml(const char *text, size_t n, const char *name, struct value **ret,
-		    struct error **err)
+int value_from_yaml(const char *text, size_t n, const char *name, struct value **ret, struct error **err)
 {
 	struct reader r = {.name = name, .text = text, .n = n};
 	cleanup_value struct value *v = NEW(struct value);

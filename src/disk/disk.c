@@ -15,8 +15,7 @@ static int disk_run(const char *program, const char *package, char **argv, struc
 	cleanup_free char *path = proc_find_program(program);
 
 	if (!path)
-		return error_set(err, ERR_NOT_FOUND, "%s is not installed: apt-get install %s",
-				 program, package);
+		return error_set(err, ERR_NOT_FOUND, "%s is not installed: apt-get install %s", program, package);
 	free(argv[0]);
 	argv[0] = TAKE_PTR(path);
 	return proc_run(argv, NULL, 64 * 1024, DISK_TOOL_MS, NULL, err);
@@ -24,8 +23,7 @@ static int disk_run(const char *program, const char *package, char **argv, struc
 
 static int disk_make_sparse(const char *path, uint64_t size, struct error **err)
 {
-	cleanup_close int fd =
-	    open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+	cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
 
 	if (fd < 0 || ftruncate(fd, (off_t)size) < 0)
 		return error_errno(err, errno, "%s", path);
@@ -37,10 +35,9 @@ static int disk_make_sparse(const char *path, uint64_t size, struct error **err)
 static int disk_mkfs(const char *path, struct error **err)
 {
 	cleanup_strv char **argv = NULL;
-	static const char *const args[] = {
-	    "mkfs.ext4",   "-q", "-F",
-	    "-m",	   "0",	 "-L",
-	    "slicer-data", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"};
+	static const char *const args[] = {"mkfs.ext4",	  "-q", "-F",
+					   "-m",	  "0",	"-L",
+					   "slicer-data", "-E", "nodiscard,lazy_itable_init=1,lazy_journal_init=1"};
 
 	for (size_t i = 0; i < ARRAY_LEN(args); i++)
 		strv_append(&argv, args[i]);
@@ -51,8 +48,7 @@ static int disk_mkfs(const char *path, struct error **err)
 static int disk_to_qcow2(const char *raw, const char *qcow2, struct error **err)
 {
 	cleanup_strv char **argv = NULL;
-	static const char *const args[] = {"qemu-img", "convert", "-q", "-f",	     "raw",
-					   "-O",       "qcow2",	  "-o", "compat=1.1"};
+	static const char *const args[] = {"qemu-img", "convert", "-q", "-f", "raw", "-O", "qcow2", "-o", "compat=1.1"};
 
 	for (size_t i = 0; i < ARRAY_LEN(args); i++)
 		strv_append(&argv, args[i]);
@@ -67,8 +63,7 @@ static int disk_check_space(const char *dir, struct error **err)
 {
 	cleanup_free char *probe = str_fmt("%s/.space-%d", dir, (int)gettid());
 	static const char block[64 * 1024] = {1};
-	cleanup_close int fd =
-	    open(probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
+	cleanup_close int fd = open(probe, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
 	int rc = fd < 0 ? error_errno(err, errno, "%s", dir) : 0;
 
 	for (int i = 0; rc == 0 && i < 16; i++)
@@ -117,15 +112,13 @@ static int disk_own(const char *path, uid_t uid, gid_t gid, struct error **err)
 static int disk_check_size(uint64_t size, struct error **err)
 {
 	if (size < DISK_SIZE_MIN || size > DISK_SIZE_MAX || size % (1 << 20))
-		return error_set(err, ERR_INVALID,
-				 "disk size %" PRIu64 " must be whole MiB, 64 MiB to 16 TiB", size);
+		return error_set(err, ERR_INVALID, "disk size %" PRIu64 " must be whole MiB, 64 MiB to 16 TiB", size);
 	return 0;
 }
 
 /* Through a temporary name in the same directory: under its own name a disk is whole or not there.
  */
-static int disk_copy_template(const char *template, const char *path, uid_t uid, gid_t gid,
-			      struct error **err)
+static int disk_copy_template(const char *template, const char *path, uid_t uid, gid_t gid, struct error **err)
 {
 	cleanup_free char *tmp = str_fmt("%s.new", path);
 	int rc = fs_unlink(tmp, err);
@@ -136,15 +129,13 @@ static int disk_copy_template(const char *template, const char *path, uid_t uid,
 		rc = disk_own(tmp, uid, gid, err);
 	/* link, unlike rename, never replaces a disk that is there. */
 	if (rc == 0 && link(tmp, path) < 0)
-		rc = errno == EEXIST
-			 ? error_set(err, ERR_CONFLICT, "disk %s is there already", path)
-			 : error_errno(err, errno, "%s", path);
+		rc = errno == EEXIST ? error_set(err, ERR_CONFLICT, "disk %s is there already", path)
+				     : error_errno(err, errno, "%s", path);
 	unlink(tmp);
 	return rc;
 }
 
-int disk_create(const char *templates, const char *path, uint64_t size, uid_t uid, gid_t gid,
-		struct error **err)
+int disk_create(const char *templates, const char *path, uint64_t size, uid_t uid, gid_t gid, struct error **err)
 {
 	cleanup_free char *template = str_fmt("%s/ext4-%" PRIu64 ".qcow2", templates, size >> 20);
 
@@ -170,8 +161,7 @@ int disk_write_config(const char *path, const char *json, size_t n, struct error
 	cleanup_free char *block = NULL;
 
 	if (n > DISK_CONFIG_MAX)
-		return error_set(err, ERR_TOO_LARGE,
-				 "the VM's configuration has %zu bytes, at most %d are possible", n,
+		return error_set(err, ERR_TOO_LARGE, "the VM's configuration has %zu bytes, at most %d are possible", n,
 				 DISK_CONFIG_MAX);
 	if (n == 0)
 		return error_set(err, ERR_INVALID, "an empty config disk");

@@ -8,16 +8,14 @@
 #include "base/error.h"
 
 enum { DISK_CONFIG_MAX = 1024 * 1024 };
-#define DISK_SIZE_MIN                                                                              \
-	(64ULL << 20) /* smaller than that, an ext4 with a journal has no room for an overlay */
+#define DISK_SIZE_MIN (64ULL << 20) /* smaller than that, an ext4 with a journal has no room for an overlay */
 #define DISK_SIZE_MAX (16ULL << 40)
 
 /* A new sparse disk of `size` bytes (a multiple of 1 MiB), owned by uid:gid, mode 0600 (owner kept
  * when not root). The first of a size makes TEMPLATES/ext4-<MiB>.qcow2 (about 0.3 s), later ones
  * are copies of that (milliseconds). ERR_CONFLICT when `path` exists. Needs mkfs.ext4 and qemu-img
  * (ERR_NOT_FOUND names the package). */
-int disk_create(const char *templates, const char *path, uint64_t size, uid_t uid, gid_t gid,
-		struct error **err);
+int disk_create(const char *templates, const char *path, uint64_t size, uid_t uid, gid_t gid, struct error **err);
 int disk_remove(const char *path, struct error **err); /* success when there is none */
 
 /* docs/protocol.md §4: `json` padded with zeros to a multiple of 4,096 bytes, mode 0600, atomically

@@ -51,8 +51,7 @@ int store_check_image_name(const char *name, struct error **err)
 	if (good)
 		return 0;
 	cleanup_free char *shown = str_escape(name, n < IMAGE_NAME_MAX ? n : IMAGE_NAME_MAX);
-	return error_set(err, ERR_INVALID,
-			 "image name \"%s\" is not 1 to %d letters, digits, '.', '_' or '-'", shown,
+	return error_set(err, ERR_INVALID, "image name \"%s\" is not 1 to %d letters, digits, '.', '_' or '-'", shown,
 			 IMAGE_NAME_MAX);
 }
 
@@ -120,8 +119,8 @@ static int take_string(struct json_object *obj, const char *key, char **ret, str
 }
 
 /* A path of the record, made absolute. It must stay inside the store. */
-static int take_path(const struct store *store, struct json_object *obj, const char *key,
-		     char **ret, struct error **err)
+static int take_path(const struct store *store, struct json_object *obj, const char *key, char **ret,
+		     struct error **err)
 {
 	cleanup_free char *relative = NULL;
 
@@ -148,8 +147,8 @@ void store_image_set_kernel(struct store_image *image, const char *release, cons
 	image->modules = fs_join(dir, "modules.squashfs");
 }
 
-static int take_kernel(const struct store *store, struct json_object *record,
-		       struct store_image *image, struct error **err)
+static int take_kernel(const struct store *store, struct json_object *record, struct store_image *image,
+		       struct error **err)
 {
 	struct json_object *kernel = NULL;
 
@@ -178,8 +177,8 @@ static int take_origin(struct json_object *record, struct store_image *image, st
 	return 0;
 }
 
-static int take_record(const struct store *store, struct json_object *record,
-		       struct store_image *image, struct error **err)
+static int take_record(const struct store *store, struct json_object *record, struct store_image *image,
+		       struct error **err)
 {
 	uint64_t version = 0;
 
@@ -188,8 +187,7 @@ static int take_record(const struct store *store, struct json_object *record,
 	if (js_get_u64(record, "version", UINT32_MAX, &version, err) < 0)
 		return -1;
 	if (version != RECORD_VERSION)
-		return error_set(err, ERR_UNSUPPORTED,
-				 "the record has version %llu, this program reads version %d",
+		return error_set(err, ERR_UNSUPPORTED, "the record has version %llu, this program reads version %d",
 				 (unsigned long long)version, RECORD_VERSION);
 	if (take_string(record, "name", &image->name, err) < 0 ||
 	    take_string(record, "digest", &image->digest, err) < 0 ||
@@ -199,8 +197,7 @@ static int take_record(const struct store *store, struct json_object *record,
 	    take_string(record, "inputs", &image->inputs, err) < 0 ||
 	    take_string(record, "created_at", &image->created_at, err) < 0 ||
 	    take_string(record, "default_user", &image->default_user, err) < 0 ||
-	    js_get_u64(record, "size", INT64_MAX, &image->size, err) < 0 ||
-	    take_origin(record, image, err) < 0)
+	    js_get_u64(record, "size", INT64_MAX, &image->size, err) < 0 || take_origin(record, image, err) < 0)
 		return -1;
 	return take_kernel(store, record, image, err);
 }
@@ -215,8 +212,7 @@ static int check_files(const struct store_image *image, struct error **err)
 	return 0;
 }
 
-struct store_image *store_find_image(const struct store *store, const char *name,
-				     struct error **err)
+struct store_image *store_find_image(const struct store *store, const char *name, struct error **err)
 {
 	if (store_check_image_name(name, err) < 0)
 		return NULL;

@@ -23,21 +23,21 @@
 /* All strings belong to the object; paths are absolute. */
 struct store_image {
 	char *name;
-	char *digest;         /* "sha256:HEX" of the root filesystem */
-	char *rootfs;         /* squashfs */
-	char *busybox;        /* static, for the initramfs */
-	char *arch;           /* as uname -m says: "x86_64", "aarch64" */
-	char *inputs;         /* hex sha256 over what the root filesystem was made from */
-	char *created_at;     /* RFC 3339, UTC */
+	char *digest;	  /* "sha256:HEX" of the root filesystem */
+	char *rootfs;	  /* squashfs */
+	char *busybox;	  /* static, for the initramfs */
+	char *arch;	  /* as uname -m says: "x86_64", "aarch64" */
+	char *inputs;	  /* hex sha256 over what the root filesystem was made from */
+	char *created_at; /* RFC 3339, UTC */
 	char *default_user;
-	char *recipe;         /* what it was built by; "" for an imported one */
-	char **include;       /* packages besides the recipe's own; NULL: none */
+	char *recipe;	      /* what it was built by; "" for an imported one */
+	char **include;	      /* packages besides the recipe's own; NULL: none */
 	char **own_modules;   /* releases of kernels whose /lib/modules/<release> it has; NULL: none */
-	uint64_t size;        /* of rootfs, bytes */
+	uint64_t size;	      /* of rootfs, bytes */
 	char *kernel_release; /* as uname -r says in the guest */
 	char *kernel_key;
-	char *kernel;         /* vmlinux */
-	char *modules;        /* squashfs to mount at /lib/modules/<release> unless that is among own_modules */
+	char *kernel;  /* vmlinux */
+	char *modules; /* squashfs to mount at /lib/modules/<release> unless that is among own_modules */
 	char *kernel_dir;
 };
 

@@ -14,8 +14,10 @@
 static struct json_object *images_run(const char *const *args, const char *name, struct error **err)
 {
 	struct image_progress progress = {.name = name};
-	struct json_object *result = image_run(&(struct image_run){.args = args, .progress = image_progress_show,
-								   .arg = &progress, .interruptible = true}, err);
+	struct json_object *result = image_run(
+		&(struct image_run){
+			.args = args, .progress = image_progress_show, .arg = &progress, .interruptible = true},
+		err);
 
 	image_progress_end(&progress);
 	return result;
@@ -35,8 +37,9 @@ static int images_build(const char *store, const char *agent, const char *name, 
 static char *images_initramfs(const char *agent, const char *kernel_file, struct store_image *image, const char *store,
 			      struct kept *kept, struct error **err)
 {
-	const char *const args[] = {"initramfs", "--store", store, "--agent", agent, "--image", image->name,
-				    kernel_file ? "--kernel" : NULL, kernel_file, NULL};
+	const char *const args[] = {"initramfs", "--store", store,	 "--agent",
+				    agent,	 "--image", image->name, kernel_file ? "--kernel" : NULL,
+				    kernel_file, NULL};
 	cleanup_free char *record = str_fmt("%s/images/%s/image.json", store, image->name);
 	cleanup_free char *stamp = image_kept_stamp((const char *const[]){agent, record, kernel_file, NULL});
 	cleanup_json struct json_object *result = image_kept_get(kept, args, stamp);
@@ -48,8 +51,9 @@ static char *images_initramfs(const char *agent, const char *kernel_file, struct
 		if (result)
 			image_kept_set(kept, args, stamp, result);
 	}
-	if (!result || js_get_string(result, "initramfs", &path, err) || js_get_object(result, "kernel", &kernel, err) ||
-	    js_get_string(kernel, "release", &release, err) || js_get_string(kernel, "path", &vmlinux, err))
+	if (!result || js_get_string(result, "initramfs", &path, err) ||
+	    js_get_object(result, "kernel", &kernel, err) || js_get_string(kernel, "release", &release, err) ||
+	    js_get_string(kernel, "path", &vmlinux, err))
 		return NULL;
 	if (!path || !release || !vmlinux) {
 		error_set(err, ERR_PROTOCOL, "slicer-image named no initramfs or kernel");
@@ -74,7 +78,8 @@ static bool images_can_build(const char *name)
 	return false;
 }
 
-static struct store_image *images_find(const struct store *store, const char *agent, const char *name, struct error **err)
+static struct store_image *images_find(const struct store *store, const char *agent, const char *name,
+				       struct error **err)
 {
 	cleanup_error struct error *missing = NULL;
 	struct store_image *image = store_find_image(store, name, &missing);

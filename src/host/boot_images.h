@@ -12,8 +12,8 @@ struct kept;
 struct boot_images {
 	struct manager_image *images; /* their strings are owned here */
 	size_t n;
-	char *templates;              /* directory of empty disks, in the store */
-	int *locks;                   /* on images and kernels: nobody removes them under this daemon */
+	char *templates; /* directory of empty disks, in the store */
+	int *locks;	 /* on images and kernels: nobody removes them under this daemon */
 	size_t nlocks;
 };
 

@@ -11,10 +11,10 @@ enum { DAEMON_MS = 2000 };
 struct place {
 	const struct command *command;
 	const struct option_spec *option; /* the word is its value; NULL: it is none's */
-	bool of_daemon;                   /* that option says where the daemon is */
-	size_t argument;                  /* how many arguments stand before the word */
-	bool dashes;                      /* "--" stands before it */
-	char **connection;                /* the options that say where the daemon is, and their values */
+	bool of_daemon;			  /* that option says where the daemon is */
+	size_t argument;		  /* how many arguments stand before the word */
+	bool dashes;			  /* "--" stands before it */
+	char **connection;		  /* the options that say where the daemon is, and their values */
 };
 
 /* ---- the words before it ---- */
@@ -24,7 +24,8 @@ static const struct option_spec *find_option(const struct option_spec *table, co
 	size_t n = strcspn(word, "=");
 
 	for (; table && table->name; table++) {
-		bool is_long = str_starts(word, "--") && strlen(table->name) == n - 2 && memcmp(table->name, word + 2, n - 2) == 0;
+		bool is_long = str_starts(word, "--") && strlen(table->name) == n - 2 &&
+			       memcmp(table->name, word + 2, n - 2) == 0;
 
 		if (is_long || (table->letter && word[1] == table->letter && !word[2]))
 			return table;
@@ -103,7 +104,8 @@ static void print_of_daemon(const struct place *at, const char *target, const ch
 		struct json_object *item = json_object_array_get_idx(list, i);
 		const char *name = NULL;
 
-		if (json_object_is_type(item, json_type_object) && js_get_string(item, member, &name, NULL) == 0 && name)
+		if (json_object_is_type(item, json_type_object) && js_get_string(item, member, &name, NULL) == 0 &&
+		    name)
 			print_name(name, suffix);
 	}
 }
@@ -200,6 +202,12 @@ static const struct option_spec complete_options[] = {
 };
 
 const struct command command_complete = {
-	.name = "complete", .summary = "Print the words that may follow the given ones", .usage = "-- [WORD...]",
-	.options = complete_options, .run = run_complete, .max_args = COMMAND_ANY_ARGS, .local = true, .hidden = true,
+	.name = "complete",
+	.summary = "Print the words that may follow the given ones",
+	.usage = "-- [WORD...]",
+	.options = complete_options,
+	.run = run_complete,
+	.max_args = COMMAND_ANY_ARGS,
+	.local = true,
+	.hidden = true,
 };

@@ -11,10 +11,10 @@ enum { ID_COLUMN = 19, SEVERITY_COLUMN = 9 };
 static const struct {
 	const char *name, *colour; /* ECMA-48 SGR */
 } severities[] = {
-    [DOCTOR_OK] = {"ok", "\033[32m"},
-    [DOCTOR_NOTE] = {"note", "\033[36m"},
-    [DOCTOR_WARNING] = {"warning", "\033[33m"},
-    [DOCTOR_ERROR] = {"error", "\033[31m"},
+	[DOCTOR_OK] = {"ok", "\033[32m"},
+	[DOCTOR_NOTE] = {"note", "\033[36m"},
+	[DOCTOR_WARNING] = {"warning", "\033[33m"},
+	[DOCTOR_ERROR] = {"error", "\033[31m"},
 };
 
 const char *doctor_severity_name(enum doctor_severity severity)
@@ -55,8 +55,7 @@ static void print_line(const char *before, const char *text)
 	printf("%*s%s%s\n", SEVERITY_COLUMN + ID_COLUMN, "", before, shown);
 }
 
-static void print_result(const struct doctor_check *check, const struct doctor_result *r,
-			 bool colours)
+static void print_result(const struct doctor_check *check, const struct doctor_result *r, bool colours)
 {
 	cleanup_free char *shown = str_escape(r->summary, strlen(r->summary));
 
@@ -68,8 +67,7 @@ static void print_result(const struct doctor_check *check, const struct doctor_r
 		print_line("→ ", *line);
 }
 
-static struct json_object *result_json(const struct doctor_check *check,
-				       const struct doctor_result *r)
+static struct json_object *result_json(const struct doctor_check *check, const struct doctor_result *r)
 {
 	struct json_object *obj = json_object_new_object();
 
@@ -86,8 +84,8 @@ static void print_totals(const unsigned *counts, char *const *hidden)
 {
 	cleanup_free char *list = strv_join(hidden, ", ");
 
-	printf("\n%u ok, %u to note, %u to be warned of, %u in error\n", counts[DOCTOR_OK],
-	       counts[DOCTOR_NOTE], counts[DOCTOR_WARNING], counts[DOCTOR_ERROR]);
+	printf("\n%u ok, %u to note, %u to be warned of, %u in error\n", counts[DOCTOR_OK], counts[DOCTOR_NOTE],
+	       counts[DOCTOR_WARNING], counts[DOCTOR_ERROR]);
 	if (*list)
 		printf("Not seen without root: %s\n", list);
 }
@@ -182,16 +180,14 @@ static int check_only(const struct parsed *args, struct error **err)
 		while (c->id && !str_eq(c->id, *id))
 			c++;
 		if (!c->id)
-			return error_set(err, ERR_INVALID,
-					 "there is no check \"%s\"; --list names them", *id);
+			return error_set(err, ERR_INVALID, "there is no check \"%s\"; --list names them", *id);
 	}
 	return 0;
 }
 
 static int doctor_run(struct cli *cli, const struct parsed *args, struct error **err)
 {
-	static const int exits[] = {
-	    [DOCTOR_OK] = 0, [DOCTOR_NOTE] = 0, [DOCTOR_WARNING] = 1, [DOCTOR_ERROR] = 2};
+	static const int exits[] = {[DOCTOR_OK] = 0, [DOCTOR_NOTE] = 0, [DOCTOR_WARNING] = 1, [DOCTOR_ERROR] = 2};
 	const char *root = getenv("SLICER_DOCTOR_ROOT");
 	bool json = parsed_bool(args, "json", false), fix = parsed_bool(args, "fix", false);
 	struct doctor d = {.root = root ? root : "", .privileged = geteuid() == 0, .args = args};
@@ -209,9 +205,7 @@ static int doctor_run(struct cli *cli, const struct parsed *args, struct error *
 		d.file = args->args[0];
 		config_load_file(d.file, &d.config, &d.config_error);
 	}
-	if (fix &&
-	    mend_all(&d, parsed_bool(args, "force", false), json ? stderr : stdout, NULL) == 0 &&
-	    !json)
+	if (fix && mend_all(&d, parsed_bool(args, "force", false), json ? stderr : stdout, NULL) == 0 && !json)
 		fputs("\n", stdout);
 	worst = check_all(&d, json);
 	config_free(&d.config);
@@ -220,29 +214,25 @@ static int doctor_run(struct cli *cli, const struct parsed *args, struct error *
 }
 
 static const struct option_spec doctor_options[] = {
-    {.name = "json", .type = OPTION_BOOL, .help = "Print JSON"},
-    {.name = "fix",
-     .type = OPTION_BOOL,
-     .help = "Write what network managers need to know, remove what dead daemons left"},
-    {.name = "force",
-     .type = OPTION_BOOL,
-     .help = "With --fix: replace files that somebody else wrote, keeping a copy"},
-    {.name = "only",
-     .type = OPTION_STRINGS,
-     .metavar = "ID",
-     .commas = true,
-     .help = "Only these checks"},
-    {.name = "list", .type = OPTION_BOOL, .help = "Only say what the checks look at"},
-    {0},
+	{.name = "json", .type = OPTION_BOOL, .help = "Print JSON"},
+	{.name = "fix",
+	 .type = OPTION_BOOL,
+	 .help = "Write what network managers need to know, remove what dead daemons left"},
+	{.name = "force",
+	 .type = OPTION_BOOL,
+	 .help = "With --fix: replace files that somebody else wrote, keeping a copy"},
+	{.name = "only", .type = OPTION_STRINGS, .metavar = "ID", .commas = true, .help = "Only these checks"},
+	{.name = "list", .type = OPTION_BOOL, .help = "Only say what the checks look at"},
+	{0},
 };
 
 const struct command command_doctor = {
-    .name = "doctor",
-    .summary = "Say what this host has and lacks for running VMs, and how to mend it",
-    .usage = "[FILE]",
-    .details = "With a configuration the checks are judged by what it asks for.\n"
-	       "Exits 0 when there is nothing to mend, 1 with warnings, 2 with errors.\n",
-    .options = doctor_options,
-    .run = doctor_run,
-    .max_args = 1,
+	.name = "doctor",
+	.summary = "Say what this host has and lacks for running VMs, and how to mend it",
+	.usage = "[FILE]",
+	.details = "With a configuration the checks are judged by what it asks for.\n"
+		   "Exits 0 when there is nothing to mend, 1 with warnings, 2 with errors.\n",
+	.options = doctor_options,
+	.run = doctor_run,
+	.max_args = 1,
 };

@@ -19,8 +19,7 @@ const char *doctor_severity_name(enum doctor_severity severity); /* ok, note, wa
 
 /* What the checks may look at. */
 struct doctor {
-	const char
-	    *root; /* before every path of the host: "", but for the tests' $SLICER_DOCTOR_ROOT */
+	const char *root;	    /* before every path of the host: "", but for the tests' $SLICER_DOCTOR_ROOT */
 	bool privileged;	    /* root: else some things cannot be seen */
 	const char *file;	    /* NULL: none was given */
 	struct config *config;	    /* of that file; NULL without one, and when it is wrong */
@@ -38,7 +37,7 @@ struct doctor_result {
 void doctor_result_clear(struct doctor_result *r);
 /* Sets severity and summary; the last call counts. */
 void doctor_say(struct doctor_result *r, enum doctor_severity severity, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+	__attribute__((format(printf, 3, 4)));
 /* For what only root sees: a note that says so. `what`: "the rules of nftables". */
 void doctor_say_hidden(struct doctor_result *r, const char *what);
 
@@ -63,14 +62,12 @@ enum doctor_severity doctor_need(const struct doctor *d, unsigned modes);
 
 /* The host's files and programs below d->root. All results are the caller's. */
 char *doctor_path(const struct doctor *d, const char *path);
-char *doctor_read(const struct doctor *d,
-		  const char *path); /* trimmed; NULL when it cannot be read; at most 4 MiB */
+char *doctor_read(const struct doctor *d, const char *path); /* trimmed; NULL when it cannot be read; at most 4 MiB */
 bool doctor_exists(const struct doctor *d, const char *path);
 char *doctor_program(const struct doctor *d, const char *name); /* NULL: not installed */
 /* The first line that `program --version` prints; NULL when it fails or takes over 5 s. */
 char *doctor_version(const char *program);
-bool doctor_runs(const struct doctor *d,
-		 const char *comm); /* a process of that name (proc(5), comm) */
+bool doctor_runs(const struct doctor *d, const char *comm); /* a process of that name (proc(5), comm) */
 
 extern const struct command command_doctor; /* slicer doctor [FILE] */
 

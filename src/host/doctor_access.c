@@ -31,23 +31,18 @@ void doctor_group(const struct doctor *d, struct doctor_result *r)
 	cleanup_free char *members = g ? strv_join(g->gr_mem, ", ") : NULL;
 
 	if (!g) {
-		doctor_say(r, DOCTOR_NOTE,
-			   "There is no group " GROUP ": only root can read the API's token");
+		doctor_say(r, DOCTOR_NOTE, "There is no group " GROUP ": only root can read the API's token");
 		strv_append(&r->fix, "groupadd --system " GROUP "; then remove " TOKEN_FILE
 				     ", so that \"slicer up\" makes it anew");
 	} else if (d->privileged) {
-		doctor_say(r, DOCTOR_OK,
-			   "The group " GROUP " is there; besides root these may use the API: %s",
+		doctor_say(r, DOCTOR_OK, "The group " GROUP " is there; besides root these may use the API: %s",
 			   *members ? members : "nobody");
 	} else if (is_member(g->gr_gid)) {
-		doctor_say(r, DOCTOR_OK,
-			   "You are a member of the group " GROUP ", and may use the API");
+		doctor_say(r, DOCTOR_OK, "You are a member of the group " GROUP ", and may use the API");
 	} else {
 		doctor_say(r, DOCTOR_WARNING,
-			   "You are not a member of the group " GROUP
-			   ": you cannot read the API's token");
-		strv_append(&r->fix, "sudo usermod -aG " GROUP
-				     " $USER, then log in again; or run slicer with sudo");
+			   "You are not a member of the group " GROUP ": you cannot read the API's token");
+		strv_append(&r->fix, "sudo usermod -aG " GROUP " $USER, then log in again; or run slicer with sudo");
 	}
 }
 
@@ -68,10 +63,8 @@ void doctor_token(const struct doctor *d, struct doctor_result *r)
 				      "all VMs");
 		strv_append(&r->fix, "chown root:slicer " TOKEN_FILE "; chmod 640 " TOKEN_FILE);
 	} else if (!token) {
-		doctor_say(r, DOCTOR_WARNING,
-			   TOKEN_FILE " cannot be read by you: the daemon refuses your commands");
-		strv_append(&r->fix, "sudo usermod -aG " GROUP
-				     " $USER, then log in again; or run slicer with sudo");
+		doctor_say(r, DOCTOR_WARNING, TOKEN_FILE " cannot be read by you: the daemon refuses your commands");
+		strv_append(&r->fix, "sudo usermod -aG " GROUP " $USER, then log in again; or run slicer with sudo");
 	} else if (!*token) {
 		doctor_say(r, DOCTOR_ERROR, TOKEN_FILE " is empty: \"slicer up\" does not start");
 		strv_append(&r->fix, "rm " TOKEN_FILE ", and \"slicer up\" makes a new one");
@@ -87,15 +80,13 @@ static void api_failed(const struct client *c, const struct error *why, struct d
 		strv_append(&r->fix, "sudo slicer up FILE starts one; --url names another");
 		return;
 	}
-	doctor_say(r, DOCTOR_WARNING, "The daemon at %s does not serve you: %s", c->endpoint.shown,
-		   error_message(why));
+	doctor_say(r, DOCTOR_WARNING, "The daemon at %s does not serve you: %s", c->endpoint.shown, error_message(why));
 	if (c->endpoint.token_from)
 		strv_append_fmt(&r->detail, "Token: %s", c->endpoint.token_from);
-	strv_append(
-	    &r->fix,
-	    why->code == ERR_UNAUTHORIZED
-		? "--token-file names the file with that daemon's token"
-		: "Look at what it logs: journalctl -u its unit, or the terminal of \"slicer up\"");
+	strv_append(&r->fix,
+		    why->code == ERR_UNAUTHORIZED
+			    ? "--token-file names the file with that daemon's token"
+			    : "Look at what it logs: journalctl -u its unit, or the terminal of \"slicer up\"");
 }
 
 /* Where the configuration's daemon listens; the caller's, NULL without one. */
@@ -131,9 +122,8 @@ void doctor_api(const struct doctor *d, struct doctor_result *r)
 		return;
 	}
 	version = show_string(info, "version");
-	doctor_say(r, str_eq(version, SLICER_VERSION) ? DOCTOR_OK : DOCTOR_NOTE,
-		   "A daemon of version %s answers at %s", version, c.endpoint.shown);
+	doctor_say(r, str_eq(version, SLICER_VERSION) ? DOCTOR_OK : DOCTOR_NOTE, "A daemon of version %s answers at %s",
+		   version, c.endpoint.shown);
 	if (r->severity == DOCTOR_NOTE)
-		strv_append(&r->fix,
-			    "Restart it, to have version " SLICER_VERSION ": its VMs go on");
+		strv_append(&r->fix, "Restart it, to have version " SLICER_VERSION ": its VMs go on");
 }

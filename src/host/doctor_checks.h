@@ -6,11 +6,11 @@
 #include "host/doctor.h"
 
 /* doctor_host.c */
-doctor_check_fn doctor_system, doctor_config, doctor_tun, doctor_cgroup, doctor_namespaces,
-    doctor_lsm, doctor_memory, doctor_files;
+doctor_check_fn doctor_system, doctor_config, doctor_tun, doctor_cgroup, doctor_namespaces, doctor_lsm, doctor_memory,
+	doctor_files;
 /* doctor_vmm.c */
-doctor_check_fn doctor_kvm, doctor_qemu, doctor_qemu_microvm, doctor_other_vmm, doctor_passt,
-    doctor_image_tools, doctor_helpers;
+doctor_check_fn doctor_kvm, doctor_qemu, doctor_qemu_microvm, doctor_other_vmm, doctor_passt, doctor_image_tools,
+	doctor_helpers;
 /* doctor_net.c */
 doctor_check_fn doctor_cni, doctor_nft, doctor_forwarding, doctor_firewall, doctor_rp_filter;
 /* doctor_networkd.c, doctor_network_manager.c */

@@ -102,8 +102,8 @@ void doctor_show(char ***lines, const struct doctor_file *f)
 }
 
 /* What is there already: does it need to be written, and may it be? */
-static int may_write(const struct doctor *d, const struct doctor_file *f, const char *full,
-		     bool force, bool *ret_needed, struct error **err)
+static int may_write(const struct doctor *d, const struct doctor_file *f, const char *full, bool force,
+		     bool *ret_needed, struct error **err)
 {
 	cleanup_free char *old = doctor_read(d, f->path), *wanted = str_dup(f->text),
 			  *kept = str_fmt("%s" KEPT_SUFFIX, full);
@@ -112,16 +112,14 @@ static int may_write(const struct doctor *d, const struct doctor_file *f, const 
 	if (!*ret_needed || !fs_exists(full) || (old && f->mark && str_starts(old, f->mark)))
 		return 0;
 	if (!force)
-		return error_set(
-		    err, ERR_CONFLICT,
-		    "%s is there already, with another content: add the lines above to it, or let "
-		    "--fix --force replace it and keep it as %s" KEPT_SUFFIX,
-		    f->path, f->path);
+		return error_set(err, ERR_CONFLICT,
+				 "%s is there already, with another content: add the lines above to it, or let "
+				 "--fix --force replace it and keep it as %s" KEPT_SUFFIX,
+				 f->path, f->path);
 	return fs_exists(kept) ? 0 : fs_copy_file(full, kept, 0644, err);
 }
 
-int doctor_write(const struct doctor *d, const struct doctor_file *f, bool force, FILE *out,
-		 struct error **err)
+int doctor_write(const struct doctor *d, const struct doctor_file *f, bool force, FILE *out, struct error **err)
 {
 	cleanup_free char *full = doctor_path(d, f->path), *dir = fs_dirname(full);
 	cleanup_strv char **shown = NULL;
@@ -135,8 +133,7 @@ int doctor_write(const struct doctor *d, const struct doctor_file *f, bool force
 		fprintf(out, "%s\n", *line);
 	if (!ok)
 		return -1;
-	if (fs_mkdir_p(dir, 0755, err) ||
-	    fs_write_atomic(full, f->text, strlen(f->text), 0644, err))
+	if (fs_mkdir_p(dir, 0755, err) || fs_write_atomic(full, f->text, strlen(f->text), 0644, err))
 		return -1;
 	fprintf(out, "%s is written\n", f->path);
 	return 0;

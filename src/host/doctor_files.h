@@ -21,8 +21,7 @@ struct doctor_file {
 };
 /* Says on `out` what it writes. Nothing to do when it is there with that text. ERR_CONFLICT for a
  * file of somebody else, which `force` replaces, keeping it as PATH.before-slicer. */
-int doctor_write(const struct doctor *d, const struct doctor_file *f, bool force, FILE *out,
-		 struct error **err);
+int doctor_write(const struct doctor *d, const struct doctor_file *f, bool force, FILE *out, struct error **err);
 /* The text as lines for a result's `fix`: "Write PATH:", and it. */
 void doctor_show(char ***lines, const struct doctor_file *f);
 

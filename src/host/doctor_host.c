@@ -13,8 +13,7 @@
 #include "vmm/cgroup.h"
 
 enum {
-	FILES_PER_VM =
-	    5, /* sockets to its monitor, its VMM and its agent, and what a request needs */
+	FILES_PER_VM = 5, /* sockets to its monitor, its VMM and its agent, and what a request needs */
 	FILES_OF_DAEMON = 64,
 	FILES_FEW = 4096,
 	MEMORY_LEFT_MB = 256, /* for everything else */
@@ -38,13 +37,11 @@ void doctor_system(const struct doctor *d, struct doctor_result *r)
 
 	uname(&host);
 	if (!str_eq(host.machine, "x86_64") && !str_eq(host.machine, "aarch64"))
-		doctor_say(r, DOCTOR_ERROR,
-			   "The architecture %s is not supported: only x86_64 and aarch64 are",
+		doctor_say(r, DOCTOR_ERROR, "The architecture %s is not supported: only x86_64 and aarch64 are",
 			   host.machine);
 	else if (!kernel_at_least(release, 5, 9))
 		/* close_range(2), without which open files would leak into VMMs */
-		doctor_say(r, DOCTOR_ERROR, "The kernel %s is too old: 5.9 or newer is needed",
-			   release);
+		doctor_say(r, DOCTOR_ERROR, "The kernel %s is too old: 5.9 or newer is needed", release);
 	else if (!kernel_at_least(release, 5, 14))
 		doctor_say(r, DOCTOR_NOTE,
 			   "%s, Linux %s: before 5.14 a control group cannot be killed at once, so "
@@ -54,8 +51,7 @@ void doctor_system(const struct doctor *d, struct doctor_result *r)
 	else
 		doctor_say(r, DOCTOR_OK, "%s, Linux %s", host.machine, release);
 	if (r->severity == DOCTOR_ERROR)
-		strv_append(&r->fix,
-			    "Use a supported machine and kernel, Debian 12 or newer for example");
+		strv_append(&r->fix, "Use a supported machine and kernel, Debian 12 or newer for example");
 }
 
 void doctor_config(const struct doctor *d, struct doctor_result *r)
@@ -73,9 +69,7 @@ void doctor_config(const struct doctor *d, struct doctor_result *r)
 		return;
 	}
 	if (later)
-		doctor_say(r, DOCTOR_NOTE,
-			   "%s is right; some of its keys have no effect in this version yet",
-			   d->file);
+		doctor_say(r, DOCTOR_NOTE, "%s is right; some of its keys have no effect in this version yet", d->file);
 	else
 		doctor_say(r, DOCTOR_OK, "%s is right", d->file);
 	for (char **key = later; key && *key; key++)
@@ -104,12 +98,9 @@ void doctor_tun(const struct doctor *d, struct doctor_result *r)
 		return;
 	}
 	if (trouble == ENOENT || trouble == ENODEV) {
-		doctor_say(
-		    r, bad,
-		    "There is no /dev/net/tun, so that VMs can only have the network mode user");
+		doctor_say(r, bad, "There is no /dev/net/tun, so that VMs can only have the network mode user");
 		strv_append(&r->fix, "modprobe tun");
-		strv_append(&r->fix,
-			    "In a container: give it the device, docker run --device /dev/net/tun");
+		strv_append(&r->fix, "In a container: give it the device, docker run --device /dev/net/tun");
 	} else if (!d->privileged && trouble == EACCES) {
 		doctor_say_hidden(r, "whether /dev/net/tun works");
 	} else if (trouble == EACCES || trouble == EPERM) {
@@ -119,10 +110,8 @@ void doctor_tun(const struct doctor *d, struct doctor_result *r)
 			   strerror(trouble));
 		strv_append(&r->fix, "chmod 666 /dev/net/tun");
 	} else {
-		doctor_say(r, bad, "/dev/net/tun is not the TUN/TAP driver's (%s)",
-			   strerror(trouble));
-		strv_append(&r->fix,
-			    "rm /dev/net/tun; mknod -m 666 /dev/net/tun c 10 200; modprobe tun");
+		doctor_say(r, bad, "/dev/net/tun is not the TUN/TAP driver's (%s)", strerror(trouble));
+		strv_append(&r->fix, "rm /dev/net/tun; mknod -m 666 /dev/net/tun c 10 200; modprobe tun");
 	}
 }
 
@@ -152,9 +141,7 @@ void doctor_cgroup(const struct doctor *d, struct doctor_result *r)
 			   "cannot be limited per VM",
 			   root, list);
 	else
-		doctor_say(r, DOCTOR_OK,
-			   "Control groups of version 2 are at %s, with cpu, io, memory and pids",
-			   root);
+		doctor_say(r, DOCTOR_OK, "Control groups of version 2 are at %s, with cpu, io, memory and pids", root);
 	if (missing)
 		strv_append(&r->fix, "Boot with systemd.unified_cgroup_hierarchy=1 "
 				     "cgroup_no_v1=all on the kernel's command line");
@@ -172,11 +159,10 @@ void doctor_namespaces(const struct doctor *d, struct doctor_result *r)
 	static const struct {
 		const char *sysctl, *path, *bad, *good;
 	} switches[] = {
-	    {"kernel.unprivileged_userns_clone", "/proc/sys/kernel/unprivileged_userns_clone", "0",
-	     "1"},
-	    {"user.max_user_namespaces", "/proc/sys/user/max_user_namespaces", "0", "10000"},
-	    {"kernel.apparmor_restrict_unprivileged_userns",
-	     "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "0"},
+		{"kernel.unprivileged_userns_clone", "/proc/sys/kernel/unprivileged_userns_clone", "0", "1"},
+		{"user.max_user_namespaces", "/proc/sys/user/max_user_namespaces", "0", "10000"},
+		{"kernel.apparmor_restrict_unprivileged_userns",
+		 "/proc/sys/kernel/apparmor_restrict_unprivileged_userns", "1", "0"},
 	};
 	enum doctor_severity bad = doctor_need(d, 1U << NET_USER);
 
@@ -191,8 +177,8 @@ void doctor_namespaces(const struct doctor *d, struct doctor_result *r)
 			   "users than root "
 			   "have no jail",
 			   switches[i].sysctl, switches[i].bad);
-		strv_append_fmt(&r->fix, "sysctl -w %s=%s (and in /etc/sysctl.d/ for good)",
-				switches[i].sysctl, switches[i].good);
+		strv_append_fmt(&r->fix, "sysctl -w %s=%s (and in /etc/sysctl.d/ for good)", switches[i].sysctl,
+				switches[i].good);
 	}
 }
 
@@ -200,8 +186,7 @@ void doctor_namespaces(const struct doctor *d, struct doctor_result *r)
  * only root reads. */
 static void lsm_profiles(const struct doctor *d, struct doctor_result *r)
 {
-	static const char *const ours[] = {"passt", "qemu-system", "slicer", "firecracker",
-					   "cloud-hypervisor"};
+	static const char *const ours[] = {"passt", "qemu-system", "slicer", "firecracker", "cloud-hypervisor"};
 	cleanup_free char *text = doctor_read(d, "/sys/kernel/security/apparmor/profiles");
 	cleanup_strv char **lines = strv_split(text ? text : "", '\n');
 
@@ -260,8 +245,7 @@ static uint64_t config_memory(const struct config *cfg)
 void doctor_memory(const struct doctor *d, struct doctor_result *r)
 {
 	cleanup_free char *text = doctor_read(d, "/proc/meminfo");
-	uint64_t available = meminfo(text ? text : "", "MemAvailable:"),
-		 wanted = config_memory(d->config);
+	uint64_t available = meminfo(text ? text : "", "MemAvailable:"), wanted = config_memory(d->config);
 	cleanup_free char *have = size_format(available >> 20 << 20), *want = size_format(wanted);
 
 	if (wanted > available) {
@@ -287,11 +271,9 @@ void doctor_files(const struct doctor *d, struct doctor_result *r)
 	getrlimit(RLIMIT_NOFILE, &limit);
 	for (size_t i = 0; d->config && i < d->config->ngroups; i++)
 		vms += d->config->groups[i].count;
-	room = limit.rlim_cur > FILES_OF_DAEMON ? (limit.rlim_cur - FILES_OF_DAEMON) / FILES_PER_VM
-						: 0;
+	room = limit.rlim_cur > FILES_OF_DAEMON ? (limit.rlim_cur - FILES_OF_DAEMON) / FILES_PER_VM : 0;
 	if (room < vms || limit.rlim_cur < 2 * FILES_OF_DAEMON)
-		doctor_say(r, DOCTOR_WARNING,
-			   "A program may open %llu files, enough for about %llu VMs",
+		doctor_say(r, DOCTOR_WARNING, "A program may open %llu files, enough for about %llu VMs",
 			   (unsigned long long)limit.rlim_cur, (unsigned long long)room);
 	else if (limit.rlim_cur < FILES_FEW)
 		doctor_say(r, DOCTOR_NOTE,
@@ -300,9 +282,7 @@ void doctor_files(const struct doctor *d, struct doctor_result *r)
 			   "\"slicer service generate\" raise it)",
 			   (unsigned long long)limit.rlim_cur, (unsigned long long)room);
 	else
-		doctor_say(r, DOCTOR_OK, "A program may open %llu files",
-			   (unsigned long long)limit.rlim_cur);
+		doctor_say(r, DOCTOR_OK, "A program may open %llu files", (unsigned long long)limit.rlim_cur);
 	if (r->severity != DOCTOR_OK)
-		strv_append(&r->fix,
-			    "ulimit -n 65536 before slicer up, or LimitNOFILE= in its unit");
+		strv_append(&r->fix, "ulimit -n 65536 before slicer up, or LimitNOFILE= in its unit");
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "host/doctor_interfaces.h"
 
-static void add_candidate(struct doctor_candidate *list, size_t *n, char *take_name,
-			  const char *type, const char *kind)
+static void add_candidate(struct doctor_candidate *list, size_t *n, char *take_name, const char *type, const char *kind)
 {
 	if (*n < DOCTOR_CANDIDATES_MAX)
 		list[(*n)++] = (struct doctor_candidate){take_name, type, kind};
@@ -11,8 +10,7 @@ static void add_candidate(struct doctor_candidate *list, size_t *n, char *take_n
 }
 
 /* One of each sort that slicer makes; those of the configuration by their names. */
-size_t doctor_candidates(const struct doctor *d,
-			 struct doctor_candidate list[DOCTOR_CANDIDATES_MAX])
+size_t doctor_candidates(const struct doctor *d, struct doctor_candidate list[DOCTOR_CANDIDATES_MAX])
 {
 	size_t n = 0;
 

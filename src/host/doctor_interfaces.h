@@ -17,8 +17,7 @@ struct doctor_candidate {
 enum { DOCTOR_CANDIDATES_MAX = 64 };
 /* One of each sort that slicer makes; those of the configuration by their names. Returns how many.
  */
-size_t doctor_candidates(const struct doctor *d,
-			 struct doctor_candidate list[DOCTOR_CANDIDATES_MAX]);
+size_t doctor_candidates(const struct doctor *d, struct doctor_candidate list[DOCTOR_CANDIDATES_MAX]);
 void doctor_candidates_free(struct doctor_candidate *list, size_t n);
 /* Globs of their names, all but "ve-*"; a list of the caller. */
 char **doctor_name_globs(const struct doctor *d);

@@ -5,8 +5,8 @@
 
 static void describe(const struct net_thing *t, char ***lines)
 {
-	strv_append_fmt(lines, "%s %s%s%s, of the daemon %s", t->type, t->name,
-			t->owner ? ", of " : "", t->owner ? t->owner : "", t->daemon_id);
+	strv_append_fmt(lines, "%s %s%s%s, of the daemon %s", t->type, t->name, t->owner ? ", of " : "",
+			t->owner ? t->owner : "", t->daemon_id);
 }
 
 /* How a daemon that is down but has VMs comes back. */
@@ -16,8 +16,7 @@ static void describe_waiting(const struct net_scan *s, struct doctor_result *r)
 		const struct net_daemon *d = &s->daemons[i];
 
 		if (d->life == NET_LIFE_DOWN && d->has_vms)
-			strv_append_fmt(&r->fix,
-					"slicer up %s (takes the VMs of the daemon %s over)",
+			strv_append_fmt(&r->fix, "slicer up %s (takes the VMs of the daemon %s over)",
 					d->config ? d->config : "FILE", d->id);
 	}
 }
@@ -29,8 +28,7 @@ void doctor_leftovers(const struct doctor *d, struct doctor_result *r)
 	size_t counts[NET_USE_STALE + 1] = {0};
 
 	if (net_scan_read(&s, &why)) {
-		doctor_say(r, DOCTOR_NOTE, "What daemons left cannot be seen: %s",
-			   error_message(why));
+		doctor_say(r, DOCTOR_NOTE, "What daemons left cannot be seen: %s", error_message(why));
 		return;
 	}
 	for (size_t i = 0; i < s.nthings; i++) {
@@ -47,9 +45,7 @@ void doctor_leftovers(const struct doctor *d, struct doctor_result *r)
 		strv_append(&r->fix, "slicer doctor --fix removes them; so does the next \"slicer "
 				     "up\" of the same configuration");
 	} else if (counts[NET_USE_WAITS]) {
-		doctor_say(
-		    r, DOCTOR_NOTE,
-		    "VMs run whose daemon has ended: they cannot be reached until it is back");
+		doctor_say(r, DOCTOR_NOTE, "VMs run whose daemon has ended: they cannot be reached until it is back");
 	} else if (!d->privileged) {
 		doctor_say_hidden(r, "what other users' daemons left");
 	} else {

@@ -24,20 +24,17 @@ static const char nft_trial[] = "table ip t { chain c { type nat hook postroutin
 static int nft_try(const struct doctor *d, const char *nft, struct error **err)
 {
 	cleanup_free char *unshare = proc_find_program("unshare");
-	char *const argv[] = {unshare,	   (char *)(d->privileged ? "-n" : "-rn"),
-			      (char *)nft, (char *)"-f",
-			      (char *)"-", NULL};
+	char *const argv[] = {unshare, (char *)(d->privileged ? "-n" : "-rn"), (char *)nft, (char *)"-f", (char *)"-",
+			      NULL};
 
 	if (!unshare)
-		return error_set(err, ERR_UNSUPPORTED,
-				 "unshare is not installed (apt-get install util-linux)");
+		return error_set(err, ERR_UNSUPPORTED, "unshare is not installed (apt-get install util-linux)");
 	return proc_run(argv, nft_trial, NFT_LIMIT, NFT_MS, NULL, err);
 }
 
 void doctor_nft(const struct doctor *d, struct doctor_result *r)
 {
-	cleanup_free char *nft = doctor_program(d, "nft"),
-			  *version = nft ? doctor_version(nft) : NULL;
+	cleanup_free char *nft = doctor_program(d, "nft"), *version = nft ? doctor_version(nft) : NULL;
 	cleanup_error struct error *why = NULL;
 	enum doctor_severity bad = doctor_need(d, FILTER_MODES);
 
@@ -45,13 +42,11 @@ void doctor_nft(const struct doctor *d, struct doctor_result *r)
 		doctor_say(r, bad, "nft is not installed: VMs can only have the network mode user");
 		strv_append(&r->fix, "apt-get install nftables");
 	} else if (nft_try(d, nft, &why) == 0) {
-		doctor_say(r, DOCTOR_OK, "%s, and the kernel takes the rules of bridges",
-			   version ? version : nft);
+		doctor_say(r, DOCTOR_OK, "%s, and the kernel takes the rules of bridges", version ? version : nft);
 	} else if (!d->privileged) {
 		doctor_say_hidden(r, "whether the kernel takes rules of nftables");
 	} else {
-		doctor_say(r, bad, "nft cannot make the rules that bridges need: %s",
-			   error_message(why));
+		doctor_say(r, bad, "nft cannot make the rules that bridges need: %s", error_message(why));
 		strv_append(&r->fix, "modprobe -a nf_tables nft_chain_nat nft_masq "
 				     "nft_meta_bridge; a kernel that Debian built has them");
 	}
@@ -72,9 +67,7 @@ void doctor_forwarding(const struct doctor *d, struct doctor_result *r)
 		doctor_say(r, doctor_need(d, FILTER_MODES),
 			   "IPv4 forwarding is off and /proc/sys cannot be written: bridges cannot "
 			   "be made");
-		strv_append(
-		    &r->fix,
-		    "In a container: run it with a writable /proc/sys (docker run --privileged)");
+		strv_append(&r->fix, "In a container: run it with a writable /proc/sys (docker run --privileged)");
 	} else {
 		doctor_say(r, DOCTOR_OK,
 			   "IPv4 forwarding is off; \"slicer up\" switches it on for the "
@@ -135,8 +128,8 @@ void doctor_firewall(const struct doctor *d, struct doctor_result *r)
 		return;
 	}
 	if (!nft || net_facts_read(true, &facts, &why)) {
-		doctor_say(r, DOCTOR_NOTE, "Without nft firewalls cannot be seen%s%s",
-			   why ? ": " : "", why ? error_message(why) : "");
+		doctor_say(r, DOCTOR_NOTE, "Without nft firewalls cannot be seen%s%s", why ? ": " : "",
+			   why ? error_message(why) : "");
 		return;
 	}
 	for (char **bridge = bridges; *bridge; bridge++)
@@ -163,10 +156,8 @@ void doctor_rp_filter(const struct doctor *d, struct doctor_result *r)
 	enum doctor_severity bad = doctor_need(d, BRIDGE_MODES);
 
 	if (!str_eq(all, "2")) {
-		doctor_say(
-		    r, DOCTOR_OK,
-		    "Bridges get strict reverse path filtering (net.ipv4.conf.all.rp_filter=%s)",
-		    all ? all : "");
+		doctor_say(r, DOCTOR_OK, "Bridges get strict reverse path filtering (net.ipv4.conf.all.rp_filter=%s)",
+			   all ? all : "");
 		return;
 	}
 	doctor_say(r, bad == DOCTOR_ERROR ? DOCTOR_WARNING : bad,

@@ -24,8 +24,7 @@ static char *manager_text(const struct doctor *d)
 static void unmanaged_of(const struct doctor *d, const char *path, char ***ret)
 {
 	cleanup_free char *text = doctor_read(d, path);
-	cleanup_strv char **values =
-	    text ? doctor_ini_values(text, "keyfile", "unmanaged-devices") : NULL;
+	cleanup_strv char **values = text ? doctor_ini_values(text, "keyfile", "unmanaged-devices") : NULL;
 
 	for (char **value = values; value && *value; value++) {
 		cleanup_strv char **specs = strv_split(*value, strchr(*value, ';') ? ';' : ',');
@@ -38,8 +37,7 @@ static void unmanaged_of(const struct doctor *d, const char *path, char ***ret)
 /* All that NetworkManager is told to leave alone. */
 static char **unmanaged_devices(const struct doctor *d)
 {
-	static const char *const dirs[] = {"/usr/lib/NetworkManager/conf.d",
-					   "/run/NetworkManager/conf.d",
+	static const char *const dirs[] = {"/usr/lib/NetworkManager/conf.d", "/run/NetworkManager/conf.d",
 					   "/etc/NetworkManager/conf.d"};
 	char **specs = NULL;
 
@@ -61,8 +59,7 @@ static bool is_unmanaged(char *const *specs, const char *name)
 	static const char by_name[] = "interface-name:";
 
 	for (; specs && *specs; specs++)
-		if (str_eq(*specs, "*") ||
-		    (str_starts(*specs, by_name) && glob_match(*specs + strlen(by_name), name)))
+		if (str_eq(*specs, "*") || (str_starts(*specs, by_name) && glob_match(*specs + strlen(by_name), name)))
 			return true;
 	return false;
 }
@@ -77,8 +74,7 @@ static char **manager_takes(const struct doctor *d)
 
 	for (size_t i = 0; i < n; i++)
 		if (!is_unmanaged(specs, list[i].name))
-			strv_append_fmt(&taken, "It is not told to leave interfaces like %s alone",
-					list[i].name);
+			strv_append_fmt(&taken, "It is not told to leave interfaces like %s alone", list[i].name);
 	doctor_candidates_free(list, n);
 	return taken;
 }

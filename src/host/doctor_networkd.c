@@ -9,37 +9,37 @@
 #define NETWORKD_CONF "/etc/systemd/networkd.conf"
 
 static const struct doctor_file veth_file = {
-    .path = "/etc/systemd/network/00-veth-ignore.network",
-    .text = "[Match]\n"
-	    "Name=ve-* veth*\n"
-	    "Driver=veth\n"
-	    "\n"
-	    "[Link]\n"
-	    "Unmanaged=yes\n"
-	    "\n"
-	    "[Network]\n"
-	    "KeepConfiguration=yes\n",
+	.path = "/etc/systemd/network/00-veth-ignore.network",
+	.text = "[Match]\n"
+		"Name=ve-* veth*\n"
+		"Driver=veth\n"
+		"\n"
+		"[Link]\n"
+		"Unmanaged=yes\n"
+		"\n"
+		"[Network]\n"
+		"KeepConfiguration=yes\n",
 };
 
 static const struct doctor_file networkd_file = {
-    .path = NETWORKD_CONF,
-    .text = "[Network]\n"
-	    "KeepConfiguration=yes\n"
-	    "ManageForeignRoutes=no\n"
-	    "#SpeedMeter=no\n"
-	    "#SpeedMeterIntervalSec=10sec\n"
-	    "#ManageForeignRoutingPolicyRules=yes\n"
-	    "#ManageForeignRoutes=yes\n"
-	    "#RouteTable=\n"
-	    "#IPv6PrivacyExtensions=no\n"
-	    "\n"
-	    "[DHCPv4]\n"
-	    "#DUIDType=vendor\n"
-	    "#DUIDRawData=\n"
-	    "\n"
-	    "[DHCPv6]\n"
-	    "#DUIDType=vendor\n"
-	    "#DUIDRawData=\n",
+	.path = NETWORKD_CONF,
+	.text = "[Network]\n"
+		"KeepConfiguration=yes\n"
+		"ManageForeignRoutes=no\n"
+		"#SpeedMeter=no\n"
+		"#SpeedMeterIntervalSec=10sec\n"
+		"#ManageForeignRoutingPolicyRules=yes\n"
+		"#ManageForeignRoutes=yes\n"
+		"#RouteTable=\n"
+		"#IPv6PrivacyExtensions=no\n"
+		"\n"
+		"[DHCPv4]\n"
+		"#DUIDType=vendor\n"
+		"#DUIDRawData=\n"
+		"\n"
+		"[DHCPv6]\n"
+		"#DUIDType=vendor\n"
+		"#DUIDRawData=\n",
 };
 
 /* What the file above does not name: systemd's own files take vt-* for taps of its VMs. */
@@ -77,8 +77,7 @@ static bool network_matches(const char *text, const struct doctor_candidate *c)
 	return understood && understood == strv_len(present);
 }
 
-static const char *const networkd_dirs[] = {"/etc/systemd/network", "/run/systemd/network",
-					    "/usr/lib/systemd/network"};
+static const char *const networkd_dirs[] = {"/etc/systemd/network", "/run/systemd/network", "/usr/lib/systemd/network"};
 
 /* A file of the same name in a directory before hides it. */
 static bool is_hidden_by(const struct doctor *d, size_t dirs, const char *name)
@@ -106,8 +105,8 @@ static char *networkd_taker(const struct doctor *d, const struct doctor_candidat
 			cleanup_free char *file = str_fmt("%s/%s", networkd_dirs[i], *name),
 					  *content = doctor_read(d, file);
 
-			if ((best && strcmp(*name, best) >= 0) || is_hidden_by(d, i, *name) ||
-			    !content || !network_matches(content, c))
+			if ((best && strcmp(*name, best) >= 0) || is_hidden_by(d, i, *name) || !content ||
+			    !network_matches(content, c))
 				continue;
 			free(best);
 			free(path);
@@ -130,8 +129,7 @@ static void networkd_takers(const struct doctor *d, struct doctor_result *r)
 		cleanup_free char *path = networkd_taker(d, &list[i]);
 
 		if (path)
-			strv_append_fmt(&r->detail, "%s takes interfaces like %s", path,
-					list[i].name);
+			strv_append_fmt(&r->detail, "%s takes interfaces like %s", path, list[i].name);
 	}
 	doctor_candidates_free(list, n);
 }
@@ -147,8 +145,7 @@ static bool networkd_keeps_routes(const struct doctor *d)
 		strv_append_fmt(&paths, NETWORKD_CONF ".d/%s", *name);
 	for (char **path = paths; *path; path++) {
 		cleanup_free char *text = doctor_read(d, *path);
-		cleanup_strv char **values =
-		    text ? doctor_ini_values(text, "Network", "ManageForeignRoutes") : NULL;
+		cleanup_strv char **values = text ? doctor_ini_values(text, "Network", "ManageForeignRoutes") : NULL;
 
 		if (strv_contains(values, "no"))
 			return true;
@@ -184,8 +181,7 @@ static size_t networkd_files(const struct doctor *d, char *const *taken, const c
 	if (!networkd_keeps_routes(d))
 		ret[n++] = networkd_file;
 	if (others)
-		ret[n++] =
-		    (struct doctor_file){.path = IGNORE_FILE, .text = text, .mark = DOCTOR_MARK};
+		ret[n++] = (struct doctor_file){.path = IGNORE_FILE, .text = text, .mark = DOCTOR_MARK};
 	return n;
 }
 
@@ -197,19 +193,15 @@ static void networkd_fix(const struct doctor *d, struct doctor_result *r)
 
 	for (size_t i = 0; i < n; i++)
 		doctor_show(&r->fix, &files[i]);
-	strv_append(
-	    &r->fix,
-	    "chmod 644 /etc/systemd/network/00-*.network; systemctl restart systemd-networkd");
+	strv_append(&r->fix, "chmod 644 /etc/systemd/network/00-*.network; systemctl restart systemd-networkd");
 	strv_append(&r->fix, "\"slicer doctor --fix\" writes these files");
 }
 
 void doctor_networkd(const struct doctor *d, struct doctor_result *r)
 {
 	cleanup_strv char **netplan = doctor_names(d, "/etc/netplan", ".yaml");
-	const char *who =
-	    netplan ? "systemd-networkd, which netplan configures," : "systemd-networkd";
-	enum doctor_severity bad =
-	    doctor_need(d, 1U << NET_ISOLATED | 1U << NET_BRIDGE | 1U << NET_SLOTS);
+	const char *who = netplan ? "systemd-networkd, which netplan configures," : "systemd-networkd";
+	enum doctor_severity bad = doctor_need(d, 1U << NET_ISOLATED | 1U << NET_BRIDGE | 1U << NET_SLOTS);
 	bool drops;
 
 	if (!doctor_runs(d, "systemd-network")) {
@@ -219,16 +211,13 @@ void doctor_networkd(const struct doctor *d, struct doctor_result *r)
 	networkd_takers(d, r);
 	drops = !networkd_keeps_routes(d);
 	if (!r->detail && !drops) {
-		doctor_say(r, DOCTOR_OK, "%s runs, and leaves interfaces and routes of VMs alone",
-			   who);
+		doctor_say(r, DOCTOR_OK, "%s runs, and leaves interfaces and routes of VMs alone", who);
 		return;
 	}
-	doctor_say(r, bad == DOCTOR_ERROR ? DOCTOR_WARNING : bad,
-		   "%s runs and %s: VMs may lose their network", who,
-		   r->detail && drops
-		       ? "takes interfaces of VMs and removes routes that are not its own"
-		   : drops ? "removes routes that are not its own"
-			   : "takes interfaces of VMs");
+	doctor_say(r, bad == DOCTOR_ERROR ? DOCTOR_WARNING : bad, "%s runs and %s: VMs may lose their network", who,
+		   r->detail && drops ? "takes interfaces of VMs and removes routes that are not its own"
+		   : drops	      ? "removes routes that are not its own"
+				      : "takes interfaces of VMs");
 	networkd_fix(d, r);
 }
 

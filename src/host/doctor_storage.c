@@ -61,8 +61,7 @@ static void places_clear(struct places *p)
 	free(p->log);
 }
 
-static void space_of(const char *what, const char *path, struct doctor_result *r,
-		     enum doctor_severity *worst)
+static void space_of(const char *what, const char *path, struct doctor_result *r, enum doctor_severity *worst)
 {
 	cleanup_free char *dir = existing_part(path), *free_text = NULL;
 	struct statvfs fs;
@@ -110,9 +109,7 @@ void doctor_disk(const struct doctor *d, struct doctor_result *r)
 						   "as they write, and fail when it "
 						   "is used up");
 	if (worst != DOCTOR_OK)
-		strv_append(
-		    &r->fix,
-		    "slicer image list; slicer image remove NAME; or another place: SLICER_STORE");
+		strv_append(&r->fix, "slicer image list; slicer image remove NAME; or another place: SLICER_STORE");
 }
 
 /* Two files without a name, one made to share the block of the other. 0, or an errno. */
@@ -147,8 +144,7 @@ void doctor_reflink(const struct doctor *d, struct doctor_result *r)
 			   "share their image all the same)",
 			   p.state);
 	else
-		doctor_say(r, DOCTOR_NOTE,
-			   "Whether the file system of %s copies by reference cannot be tried: %s",
+		doctor_say(r, DOCTOR_NOTE, "Whether the file system of %s copies by reference cannot be tried: %s",
 			   p.state, strerror(trouble));
 	r->hidden = trouble == EACCES;
 	if (trouble == EOPNOTSUPP)

@@ -14,24 +14,20 @@ static void kvm_kind(const struct doctor *d, struct doctor_result *r, const char
 
 	doctor_say(r, DOCTOR_OK, "/dev/kvm works, by %s", hardware);
 	if (cpu && strstr(cpu, " hypervisor"))
-		strv_append(&r->detail,
-			    "This host is a VM itself: KVM is nested, and slower than on hardware");
+		strv_append(&r->detail, "This host is a VM itself: KVM is nested, and slower than on hardware");
 	if (str_eq(nested, "Y") || str_eq(nested, "1"))
 		strv_append(&r->detail, "VMs may run VMs in turn");
 	else if (nested) {
 		strv_append(&r->detail, "VMs cannot use KVM in turn");
-		strv_append_fmt(
-		    &r->detail,
-		    "For that: options %s nested=1 in /etc/modprobe.d/kvm.conf, then reboot",
-		    hardware);
+		strv_append_fmt(&r->detail, "For that: options %s nested=1 in /etc/modprobe.d/kvm.conf, then reboot",
+				hardware);
 	}
 }
 
 static void kvm_fix(struct doctor_result *r, const struct error *why)
 {
 	if (why->code == ERR_FORBIDDEN) {
-		strv_append(&r->fix,
-			    "usermod -aG kvm $USER, then log in again (or run slicer as root)");
+		strv_append(&r->fix, "usermod -aG kvm $USER, then log in again (or run slicer as root)");
 		return;
 	}
 	strv_append(&r->fix, "modprobe kvm_intel || modprobe kvm_amd");
@@ -55,19 +51,15 @@ static enum doctor_severity kvm_need(const struct config *cfg)
 
 void doctor_kvm(const struct doctor *d, struct doctor_result *r)
 {
-	cleanup_free char *modules = doctor_path(d, "/sys/module"),
-			  *device = doctor_path(d, "/dev/kvm");
-	const struct accel_host host = {
-	    .sys_module = modules, .kvm_device = device, .arm64 = QEMU_ARM64};
+	cleanup_free char *modules = doctor_path(d, "/sys/module"), *device = doctor_path(d, "/dev/kvm");
+	const struct accel_host host = {.sys_module = modules, .kvm_device = device, .arm64 = QEMU_ARM64};
 	const char *hardware = accel_hardware(&host);
 	cleanup_error struct error *why = NULL;
 	enum doctor_severity bad = kvm_need(d->config);
 
 	if (accel_kvm_check(&host, &why)) {
-		doctor_say(
-		    r, bad,
-		    "VMs are emulated, which works everywhere and is some ten times slower: %s",
-		    error_message(why));
+		doctor_say(r, bad, "VMs are emulated, which works everywhere and is some ten times slower: %s",
+			   error_message(why));
 		kvm_fix(r, why);
 	} else if (hardware) {
 		kvm_kind(d, r, hardware);
@@ -82,30 +74,27 @@ void doctor_kvm(const struct doctor *d, struct doctor_result *r)
 		doctor_say(r, bad,
 			   "/dev/kvm is not backed by kvm_intel or kvm_amd: slicer does not use it "
 			   "by itself, and emulates");
-		strv_append(&r->fix,
-			    "SLICER_ACCEL=kvm insists, where the device is known to be good");
+		strv_append(&r->fix, "SLICER_ACCEL=kvm insists, where the device is known to be good");
 	}
 }
 
 void doctor_qemu(const struct doctor *d, struct doctor_result *r)
 {
 	const char *name = QEMU_ARM64 ? "qemu-system-aarch64" : "qemu-system-x86_64";
-	cleanup_free char *program = doctor_program(d, name),
-			  *line = program ? doctor_version(program) : NULL, *version = NULL;
+	cleanup_free char *program = doctor_program(d, name), *line = program ? doctor_version(program) : NULL,
+			  *version = NULL;
 	cleanup_error struct error *why = NULL;
 
 	if (!program)
 		doctor_say(r, DOCTOR_ERROR, "%s is not installed: nothing can run VMs", name);
 	else if (!line)
-		doctor_say(r, DOCTOR_ERROR, "%s does not tell its version: nothing can run VMs",
-			   program);
+		doctor_say(r, DOCTOR_ERROR, "%s does not tell its version: nothing can run VMs", program);
 	else if (qemu_parse_version(line, &version, &why))
 		doctor_say(r, DOCTOR_ERROR, "%s: %s", program, error_message(why));
 	else
 		doctor_say(r, DOCTOR_OK, "QEMU %s", version);
 	if (r->severity == DOCTOR_ERROR)
-		strv_append_fmt(&r->fix, "apt-get install %s",
-				QEMU_ARM64 ? "qemu-system-arm" : "qemu-system-x86");
+		strv_append_fmt(&r->fix, "apt-get install %s", QEMU_ARM64 ? "qemu-system-arm" : "qemu-system-x86");
 }
 
 void doctor_qemu_microvm(const struct doctor *d, struct doctor_result *r)
@@ -119,10 +108,9 @@ void doctor_qemu_microvm(const struct doctor *d, struct doctor_result *r)
 	else if (qemu_has_sandbox(program, NULL))
 		doctor_say(r, DOCTOR_OK, "Installed; under KVM it starts in half the time");
 	else
-		doctor_say(
-		    r, DOCTOR_OK,
-		    "Installed, but built without the sandbox that every VM gets, as Debian 12's "
-		    "is: it is not used");
+		doctor_say(r, DOCTOR_OK,
+			   "Installed, but built without the sandbox that every VM gets, as Debian 12's "
+			   "is: it is not used");
 }
 
 void doctor_other_vmm(const struct doctor *d, struct doctor_result *r)
@@ -134,8 +122,7 @@ void doctor_other_vmm(const struct doctor *d, struct doctor_result *r)
 				  *line = program ? doctor_version(program) : NULL;
 
 		if (program)
-			strv_append_fmt(&r->detail, "%s: %s", program,
-					line ? line : "does not tell its version");
+			strv_append_fmt(&r->detail, "%s: %s", program, line ? line : "does not tell its version");
 	}
 	doctor_say(r, r->detail ? DOCTOR_NOTE : DOCTOR_OK,
 		   r->detail ? "Firecracker or Cloud Hypervisor is installed, which this version "
@@ -145,8 +132,7 @@ void doctor_other_vmm(const struct doctor *d, struct doctor_result *r)
 
 void doctor_passt(const struct doctor *d, struct doctor_result *r)
 {
-	cleanup_free char *program = doctor_program(d, "passt"),
-			  *line = program ? doctor_version(program) : NULL;
+	cleanup_free char *program = doctor_program(d, "passt"), *line = program ? doctor_version(program) : NULL;
 	enum doctor_severity bad = doctor_need(d, 1U << NET_USER);
 
 	if (program && line) {
@@ -154,9 +140,8 @@ void doctor_passt(const struct doctor *d, struct doctor_result *r)
 		return;
 	}
 	doctor_say(r, bad == DOCTOR_ERROR ? DOCTOR_WARNING : bad,
-		   program
-		       ? "passt does not run: VMs of the network mode user have no network"
-		       : "passt is not installed: VMs of the network mode user have no network");
+		   program ? "passt does not run: VMs of the network mode user have no network"
+			   : "passt is not installed: VMs of the network mode user have no network");
 	strv_append(&r->fix, "apt-get install passt");
 }
 
@@ -164,12 +149,12 @@ static const struct tool {
 	const char *program, *package, *use;
 	bool vms; /* needed to run VMs, not only to build images */
 } tools[] = {
-    {"qemu-img", "qemu-utils", "writable disks", true},
-    {"mkfs.ext4", "e2fsprogs", "writable disks", true},
-    {"mksquashfs", "squashfs-tools", "root filesystems of images"},
-    {"depmod", "kmod", "kernels of images"},
-    {"apt-get", "apt", "kernels and programs of images"},
-    {"mmdebstrap", "mmdebstrap", "the image debian"},
+	{"qemu-img", "qemu-utils", "writable disks", true},
+	{"mkfs.ext4", "e2fsprogs", "writable disks", true},
+	{"mksquashfs", "squashfs-tools", "root filesystems of images"},
+	{"depmod", "kmod", "kernels of images"},
+	{"apt-get", "apt", "kernels and programs of images"},
+	{"mmdebstrap", "mmdebstrap", "the image debian"},
 };
 
 void doctor_image_tools(const struct doctor *d, struct doctor_result *r)
@@ -203,8 +188,7 @@ void doctor_image_tools(const struct doctor *d, struct doctor_result *r)
 static void check_helper(const char *name, struct doctor_result *r)
 {
 	cleanup_error struct error *why = NULL;
-	cleanup_free char *path = helper_path(name, &why),
-			  *line = path ? doctor_version(path) : NULL;
+	cleanup_free char *path = helper_path(name, &why), *line = path ? doctor_version(path) : NULL;
 	cleanup_free char *expected = str_fmt("%s %s", name, SLICER_VERSION);
 
 	if (!path)

@@ -79,8 +79,8 @@ int github_keys_add(struct config *config, const char *state_dir, struct error *
 	if (!config->github_user || !config->github_user[0])
 		return 0;
 	if (github_keys_get(state_dir, config->github_user, &keys, &error)) {
-		error_set(err, error->code, "%s: github_user: %s: try again, or name the keys in ssh_keys: instead", config->name,
-			  error_message(error));
+		error_set(err, error->code, "%s: github_user: %s: try again, or name the keys in ssh_keys: instead",
+			  config->name, error_message(error));
 		return -1;
 	}
 	for (char **key = keys; *key; key++)

@@ -30,8 +30,12 @@ static struct json_object *run_verb(const struct parsed *args, char *const *word
 	}
 	while (*++words)
 		strv_append(&argv, *words);
-	result = image_run(&(struct image_run){.args = (const char *const *)argv, .progress = image_progress_show,
-					       .arg = &progress, .interruptible = true, .gives_stdin = true}, err);
+	result = image_run(&(struct image_run){.args = (const char *const *)argv,
+					       .progress = image_progress_show,
+					       .arg = &progress,
+					       .interruptible = true,
+					       .gives_stdin = true},
+			   err);
 	image_progress_end(&progress);
 	return result;
 }
@@ -69,7 +73,8 @@ static int run_build(struct cli *cli, const struct parsed *args, struct error **
 static int run_import(struct cli *cli, const struct parsed *args, struct error **err)
 {
 	const char *name = args->args[1];
-	char *const words[] = {(char *)(uintptr_t) "import", (char *)(uintptr_t) "--", args->args[0], args->args[1], NULL};
+	char *const words[] = {(char *)(uintptr_t) "import", (char *)(uintptr_t) "--", args->args[0], args->args[1],
+			       NULL};
 	cleanup_json struct json_object *result = run_verb(args, words, name, true, err);
 
 	if (!result)
@@ -100,7 +105,8 @@ static void add_image(struct table *t, struct json_object *image)
 static int run_list(struct cli *cli, const struct parsed *args, struct error **err)
 {
 	static const char *const header[] = {"NAME", "SIZE", "ARCH", "KERNEL", "CREATED", NULL};
-	cleanup_json struct json_object *result = run_verb(args, (char *[]){(char *)(uintptr_t)"list", NULL}, NULL, false, err);
+	cleanup_json struct json_object *result =
+		run_verb(args, (char *[]){(char *)(uintptr_t) "list", NULL}, NULL, false, err);
 	cleanup_table struct table *t = table_new(header);
 	struct json_object *images = NULL;
 
@@ -133,7 +139,7 @@ static int run_freeing(const struct parsed *args, char *const *words, const char
 
 static int run_remove(struct cli *cli, const struct parsed *args, struct error **err)
 {
-	char *const words[] = {(char *)(uintptr_t)"remove", args->args[0], NULL};
+	char *const words[] = {(char *)(uintptr_t) "remove", args->args[0], NULL};
 	cleanup_free char *what = str_fmt("Image %s", args->args[0]);
 
 	return run_freeing(args, words, what, err);
@@ -141,13 +147,16 @@ static int run_remove(struct cli *cli, const struct parsed *args, struct error *
 
 static int run_wipe(struct cli *cli, const struct parsed *args, struct error **err)
 {
-	char *const words[] = {(char *)(uintptr_t)"wipe", NULL};
+	char *const words[] = {(char *)(uintptr_t) "wipe", NULL};
 
 	return run_freeing(args, words, "All images", err);
 }
 
 static const struct option_spec build_options[] = {
-	{.name = "include", .type = OPTION_STRINGS, .metavar = "PACKAGE", .commas = true,
+	{.name = "include",
+	 .type = OPTION_STRINGS,
+	 .metavar = "PACKAGE",
+	 .commas = true,
 	 .help = "A further package of Debian's; repeat, or separate by commas"},
 	{.name = "name", .type = OPTION_STRING, .metavar = "NAME", .help = "Name of the image (that of its recipe)"},
 	{"json", 0, OPTION_BOOL, NULL, "Print JSON"},
@@ -160,39 +169,69 @@ static const struct option_spec json_options[] = {
 };
 
 static const struct command image_build = {
-	.name = "build", .summary = "Make an image, or find it made already", .usage = "IMAGE",
+	.name = "build",
+	.summary = "Make an image, or find it made already",
+	.usage = "IMAGE",
 	.details = "micro    busybox and bash, made in seconds; the agent is its init\n"
 		   "debian   Debian with systemd and sshd, made by mmdebstrap in a minute or two\n"
 		   "An image that was built with --name or --include is built again as it was.\n",
-	.options = build_options, .run = run_build, .min_args = 1, .max_args = 1, .local = true,
+	.options = build_options,
+	.run = run_build,
+	.min_args = 1,
+	.max_args = 1,
+	.local = true,
 };
 
 static const struct command image_import = {
-	.name = "import", .summary = "Make an image from a root filesystem", .usage = "TAR|DIRECTORY|- NAME",
-	.details = "The root filesystem is a tar archive, plain or compressed (- is stdin), or a directory. It needs no kernel, no\n"
-		   "agent and no init: the store's kernel boots it, and where it has no init the agent is.\n"
-		   "  docker export CONTAINER | slicer image import - NAME\n",
-	.options = json_options, .run = run_import, .min_args = 2, .max_args = 2, .local = true,
+	.name = "import",
+	.summary = "Make an image from a root filesystem",
+	.usage = "TAR|DIRECTORY|- NAME",
+	.details =
+		"The root filesystem is a tar archive, plain or compressed (- is stdin), or a directory. It needs no kernel, no\n"
+		"agent and no init: the store's kernel boots it, and where it has no init the agent is.\n"
+		"  docker export CONTAINER | slicer image import - NAME\n",
+	.options = json_options,
+	.run = run_import,
+	.min_args = 2,
+	.max_args = 2,
+	.local = true,
 };
 
 static const struct command image_list = {
-	.name = "list", .aliases = "ls", .summary = "List images", .options = json_options, .run = run_list,
+	.name = "list",
+	.aliases = "ls",
+	.summary = "List images",
+	.options = json_options,
+	.run = run_list,
 	.local = true,
 };
 
 static const struct command image_remove = {
-	.name = "remove", .aliases = "rm", .summary = "Remove an image", .usage = "IMAGE", .options = json_options,
-	.run = run_remove, .min_args = 1, .max_args = 1, .local = true,
+	.name = "remove",
+	.aliases = "rm",
+	.summary = "Remove an image",
+	.usage = "IMAGE",
+	.options = json_options,
+	.run = run_remove,
+	.min_args = 1,
+	.max_args = 1,
+	.local = true,
 };
 
 static const struct command image_wipe = {
-	.name = "wipe", .summary = "Remove all images", .options = json_options, .run = run_wipe, .local = true,
+	.name = "wipe",
+	.summary = "Remove all images",
+	.options = json_options,
+	.run = run_wipe,
+	.local = true,
 };
 
-static const struct command *const image_commands[] = {&image_build, &image_import, &image_list, &image_remove,
-						       &image_wipe,  NULL};
+static const struct command *const image_commands[] = {&image_build,  &image_import, &image_list,
+						       &image_remove, &image_wipe,   NULL};
 
 const struct command command_image = {
-	.name = "image", .summary = "Make, import, list and remove images", .commands = image_commands,
+	.name = "image",
+	.summary = "Make, import, list and remove images",
+	.commands = image_commands,
 	.local = true,
 };

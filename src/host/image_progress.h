@@ -6,13 +6,13 @@
 #include "host/image_run.h"
 
 struct image_progress {
-	const char *name;  /* of the image, borrowed; NULL: not shown */
-	bool quiet;        /* shows nothing */
+	const char *name; /* of the image, borrowed; NULL: not shown */
+	bool quiet;	  /* shows nothing */
 	/* Its own: */
-	bool drawn;        /* there is a line to be replaced */
-	char *said;        /* the last message of the plain lines */
+	bool drawn; /* there is a line to be replaced */
+	char *said; /* the last message of the plain lines */
 	int64_t said_ms, began_ms;
-	unsigned percent;  /* of the last message that had one */
+	unsigned percent; /* of the last message that had one */
 };
 image_progress_fn image_progress_show; /* arg: struct image_progress, zeroed but for the members above */
 void image_progress_end(struct image_progress *p);

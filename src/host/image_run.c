@@ -22,10 +22,10 @@ struct run {
 	struct json_object *result;
 	struct error *error;
 	pid_t pid;
-	int out, signals;     /* its stdout; a signalfd, or -1 */
-	char *buffer;         /* the beginning of a line */
+	int out, signals; /* its stdout; a signalfd, or -1 */
+	char *buffer;	  /* the beginning of a line */
 	size_t n;
-	int64_t kill_at_ms;   /* it was asked to end, and is killed then; 0: not asked */
+	int64_t kill_at_ms; /* it was asked to end, and is killed then; 0: not asked */
 };
 
 static enum error_code code_of(const char *name)
@@ -34,9 +34,9 @@ static enum error_code code_of(const char *name)
 		const char *name;
 		enum error_code code;
 	} codes[] = {
-		{"invalid", ERR_INVALID},     {"not_found", ERR_NOT_FOUND}, {"conflict", ERR_CONFLICT},
-		{"forbidden", ERR_FORBIDDEN}, {"no_space", ERR_NO_SPACE},   {"timeout", ERR_TIMEOUT},
-		{"unavailable", ERR_UNAVAILABLE}, {"protocol", ERR_PROTOCOL},   {"too_large", ERR_TOO_LARGE},
+		{"invalid", ERR_INVALID},	  {"not_found", ERR_NOT_FOUND}, {"conflict", ERR_CONFLICT},
+		{"forbidden", ERR_FORBIDDEN},	  {"no_space", ERR_NO_SPACE},	{"timeout", ERR_TIMEOUT},
+		{"unavailable", ERR_UNAVAILABLE}, {"protocol", ERR_PROTOCOL},	{"too_large", ERR_TOO_LARGE},
 		{"unsupported", ERR_UNSUPPORTED}, {"cancelled", ERR_CANCELLED}, {"internal", ERR_INTERNAL},
 	};
 

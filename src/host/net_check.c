@@ -62,8 +62,8 @@ static void check_known(struct net_expect *e)
 			continue;
 		e->daemon = d;
 		if (d->config && config_load_file(d->config, &cfg, &why))
-			net_expect_say(e, "mend the configuration",
-				       "its configuration cannot be read: %s", error_message(why));
+			net_expect_say(e, "mend the configuration", "its configuration cannot be read: %s",
+				       error_message(why));
 		check_daemon(e, cfg);
 	}
 }
@@ -96,9 +96,8 @@ static void check_stale(struct net_expect *e)
 		if (t->use != NET_USE_STALE || (e->only && !str_eq(e->only, t->daemon_id)))
 			continue;
 		e->daemon = net_scan_daemon(e->scan, t->daemon_id);
-		net_expect_say(e, "slicer net check --fix removes it",
-			       "%s %s%s%s is left, and nobody uses it", t->type, t->name,
-			       t->owner ? ", of " : "", t->owner ? t->owner : "");
+		net_expect_say(e, "slicer net check --fix removes it", "%s %s%s%s is left, and nobody uses it", t->type,
+			       t->name, t->owner ? ", of " : "", t->owner ? t->owner : "");
 	}
 }
 
@@ -127,8 +126,7 @@ static void print_findings(const struct net_expect *e, bool json)
 	}
 	for (size_t i = 0; i < e->nfindings; i++) {
 		struct json_object *f = json_object_array_get_idx(e->findings, i);
-		cleanup_free char *line =
-		    str_fmt("%s: %s", show_string(f, "daemon"), show_string(f, "summary"));
+		cleanup_free char *line = str_fmt("%s: %s", show_string(f, "daemon"), show_string(f, "summary"));
 		cleanup_free char *shown = str_escape(line, strlen(line));
 
 		printf("%s\n    → %s\n", shown, show_string(f, "fix"));
@@ -170,8 +168,7 @@ static int check_run(struct cli *cli, const struct parsed *args, struct error **
 	int r = -1;
 
 	if (geteuid() != 0)
-		return error_set(err, ERR_FORBIDDEN,
-				 "networks can only be checked by root: run it with sudo");
+		return error_set(err, ERR_FORBIDDEN, "networks can only be checked by root: run it with sudo");
 	if (parsed_bool(args, "fix", false) && fix(file, json ? stderr : stdout, err))
 		return -1;
 	if (net_scan_read(&s, err))
@@ -186,19 +183,19 @@ static int check_run(struct cli *cli, const struct parsed *args, struct error **
 }
 
 static const struct option_spec check_options[] = {
-    {.name = "json", .type = OPTION_BOOL, .help = "Print JSON"},
-    {.name = "fix", .type = OPTION_BOOL, .help = "First remove what daemons that have ended left"},
-    {0},
+	{.name = "json", .type = OPTION_BOOL, .help = "Print JSON"},
+	{.name = "fix", .type = OPTION_BOOL, .help = "First remove what daemons that have ended left"},
+	{0},
 };
 
 const struct command command_net_check = {
-    .name = "check",
-    .summary = "Compare what networks should be on this host with what is",
-    .usage = "[FILE]",
-    .details = "Of a configuration, or without one of all daemons that run. Exits 1 when something "
-	       "is amiss.\n",
-    .options = check_options,
-    .run = check_run,
-    .max_args = 1,
-    .local = true,
+	.name = "check",
+	.summary = "Compare what networks should be on this host with what is",
+	.usage = "[FILE]",
+	.details = "Of a configuration, or without one of all daemons that run. Exits 1 when something "
+		   "is amiss.\n",
+	.options = check_options,
+	.run = check_run,
+	.max_args = 1,
+	.local = true,
 };

@@ -46,8 +46,7 @@ static const char *remedy(const struct net_expect *e)
 /* "SET TEXT" of a table of the daemon, of that family (NULL: any). */
 static bool has_element(const struct net_expect *e, const char *family, const char *text)
 {
-	cleanup_free char *table = nft_table(e->daemon->id),
-			  *wanted = str_fmt(" %s %s", table, text);
+	cleanup_free char *table = nft_table(e->daemon->id), *wanted = str_fmt(" %s %s", table, text);
 
 	for (size_t i = 0; i < e->scan->nthings; i++) {
 		const struct net_thing *t = &e->scan->things[i];
@@ -60,8 +59,7 @@ static bool has_element(const struct net_expect *e, const char *family, const ch
 	return false;
 }
 
-static void expect_element(struct net_expect *e, const char *who, const char *family,
-			   const char *text)
+static void expect_element(struct net_expect *e, const char *who, const char *family, const char *text)
 {
 	if (!has_element(e, family, text))
 		MISSING(e, "%s: \"%s\" is missing in nftables", who, text);
@@ -70,8 +68,7 @@ static void expect_element(struct net_expect *e, const char *who, const char *fa
 /* A table may have lost its rules by a flush of all rules, which keeps tables and sets. */
 static void expect_rules(struct net_expect *e, const char *who, const char *family)
 {
-	cleanup_free char *table = nft_table(e->daemon->id),
-			  *name = str_fmt("%s %s", family, table);
+	cleanup_free char *table = nft_table(e->daemon->id), *name = str_fmt("%s %s", family, table);
 
 	for (size_t i = 0; i < e->scan->nthings; i++) {
 		const struct net_thing *t = &e->scan->things[i];
@@ -109,8 +106,7 @@ static void expect_address(struct net_expect *e, const char *who, const struct l
 	for (size_t i = 0; i < e->facts.naddrs; i++) {
 		const struct link_addr *a = &e->facts.addrs[i];
 
-		if (a->index == link->index && ntohl(a->addr.s_addr) == wanted->addr &&
-		    a->prefix == wanted->prefix)
+		if (a->index == link->index && ntohl(a->addr.s_addr) == wanted->addr && a->prefix == wanted->prefix)
 			return;
 	}
 	ip4_format_cidr(*wanted, text);
@@ -118,8 +114,7 @@ static void expect_address(struct net_expect *e, const char *who, const struct l
 }
 
 /* The rules that let the bridge pass a firewall that drops. */
-static void expect_admission(struct net_expect *e, const char *who, const char *chain,
-			     const char *bridge)
+static void expect_admission(struct net_expect *e, const char *who, const char *chain, const char *bridge)
 {
 	cleanup_free char *place = str_fmt("ip filter %s ", chain);
 	unsigned n = 0;
@@ -127,14 +122,12 @@ static void expect_admission(struct net_expect *e, const char *who, const char *
 	for (size_t i = 0; i < e->scan->nthings; i++) {
 		const struct net_thing *t = &e->scan->things[i];
 
-		n += t->kind == NET_KIND_RULE && str_eq(t->daemon_id, e->daemon->id) &&
-		     str_eq(t->alias, bridge) && str_starts(t->name, place);
+		n += t->kind == NET_KIND_RULE && str_eq(t->daemon_id, e->daemon->id) && str_eq(t->alias, bridge) &&
+		     str_starts(t->name, place);
 	}
 	if (n < RULES_OF_ADMISSION)
-		MISSING(
-		    e,
-		    "%s: the rules that let %s pass the chain %s of another firewall are missing",
-		    who, bridge, chain);
+		MISSING(e, "%s: the rules that let %s pass the chain %s of another firewall are missing", who, bridge,
+			chain);
 }
 
 static void expect_bridge(struct net_expect *e, const char *who, const struct net_plan *p)
@@ -184,14 +177,11 @@ void net_expect_room(struct net_expect *e, const struct config_group *g)
 	cleanup_net_plan struct net_plan plan = {0};
 	cleanup_error struct error *why = NULL;
 
-	if (g->network.mode == NET_BRIDGE &&
-	    net_plan_group(g, e->daemon->id, &e->facts, &plan, &why))
-		net_expect_say(e, "as it says, or slicer up cannot start", "%s",
-			       error_message(why));
+	if (g->network.mode == NET_BRIDGE && net_plan_group(g, e->daemon->id, &e->facts, &plan, &why))
+		net_expect_say(e, "as it says, or slicer up cannot start", "%s", error_message(why));
 }
 
-static const struct net_thing *find_link(const struct net_expect *e, const char *name,
-					 const char *alias)
+static const struct net_thing *find_link(const struct net_expect *e, const char *name, const char *alias)
 {
 	for (size_t i = 0; i < e->scan->nthings; i++) {
 		const struct net_thing *t = &e->scan->things[i];
@@ -208,10 +198,9 @@ static void expect_link(struct net_expect *e, const char *who, struct json_objec
 	const struct net_thing *found;
 	const struct link *link, *above;
 
-	if (js_get_string(plan, "name", &name, NULL) < 0 ||
-	    js_get_string(plan, "alias", &alias, NULL) < 0 ||
-	    js_get_string(plan, "master", &master, NULL) < 0 ||
-	    js_get_string(plan, "kind", &kind, NULL) < 0 || !name || !alias)
+	if (js_get_string(plan, "name", &name, NULL) < 0 || js_get_string(plan, "alias", &alias, NULL) < 0 ||
+	    js_get_string(plan, "master", &master, NULL) < 0 || js_get_string(plan, "kind", &kind, NULL) < 0 || !name ||
+	    !alias)
 		return;
 	found = find_link(e, name, alias);
 	if (!found) {
@@ -223,8 +212,7 @@ static void expect_link(struct net_expect *e, const char *who, struct json_objec
 		MISSING(e, "%s: its interface %s is down", who, name);
 	/* A macvtap's is what it sits on, which cannot change. */
 	above = link && link->master ? net_facts_index(&e->facts, link->master) : NULL;
-	if (link && str_eq(kind, "tap") && master && *master &&
-	    (!above || !str_eq(above->name, master)))
+	if (link && str_eq(kind, "tap") && master && *master && (!above || !str_eq(above->name, master)))
 		MISSING(e, "%s: its interface %s is not on the bridge %s", who, name, master);
 }
 
@@ -233,8 +221,7 @@ static void expect_netns(struct net_expect *e, const char *who, const char *name
 	for (size_t i = 0; i < e->scan->nthings; i++) {
 		const struct net_thing *t = &e->scan->things[i];
 
-		if (t->kind == NET_KIND_NETNS && str_eq(t->name, name) &&
-		    str_eq(t->daemon_id, e->daemon->id))
+		if (t->kind == NET_KIND_NETNS && str_eq(t->name, name) && str_eq(t->daemon_id, e->daemon->id))
 			return;
 	}
 	MISSING(e, "%s: its network namespace %s is missing", who, name);
@@ -247,8 +234,7 @@ void net_expect_vm(struct net_expect *e, const char *vm, struct json_object *pla
 	struct json_object *links = NULL;
 	const char *netns = NULL;
 
-	if (js_get_array(plan, "links", &links, NULL) < 0 ||
-	    js_get_strv(plan, "elements", &elements, NULL, NULL) < 0 ||
+	if (js_get_array(plan, "links", &links, NULL) < 0 || js_get_strv(plan, "elements", &elements, NULL, NULL) < 0 ||
 	    js_get_string(plan, "netns", &netns, NULL) < 0)
 		return;
 	for (size_t i = 0; links && i < json_object_array_length(links); i++)

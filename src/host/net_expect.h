@@ -17,8 +17,7 @@ struct net_expect {
 };
 void net_expect_clear(struct net_expect *e);
 
-void net_expect_say(struct net_expect *e, const char *fix, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+void net_expect_say(struct net_expect *e, const char *fix, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 /* What its mode makes for a group is there. */
 void net_expect_group(struct net_expect *e, const struct config_group *g);
 /* It is not, but nothing is in its way. */

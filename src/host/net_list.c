@@ -21,16 +21,13 @@ static char **forwarding_interfaces(void)
 
 	while (dir && (entry = readdir(dir))) {
 		static const char *const others[] = {".", "..", "all", "default", "lo"};
-		cleanup_free char *path = str_fmt("/proc/sys/net/ipv4/conf/%s/forwarding",
-						  entry->d_name),
-				  *text = NULL;
+		cleanup_free char *path = str_fmt("/proc/sys/net/ipv4/conf/%s/forwarding", entry->d_name), *text = NULL;
 		bool other = false;
 		size_t n;
 
 		for (size_t i = 0; i < ARRAY_LEN(others); i++)
 			other = other || str_eq(entry->d_name, others[i]);
-		if (!other && fs_read_file(path, 64, &text, &n, NULL) == 0 &&
-		    str_eq(str_trim(text), "1"))
+		if (!other && fs_read_file(path, 64, &text, &n, NULL) == 0 && str_eq(str_trim(text), "1"))
 			strv_append(&names, entry->d_name);
 	}
 	if (dir)
@@ -40,9 +37,8 @@ static char **forwarding_interfaces(void)
 
 static const char *life_name(enum net_life life)
 {
-	static const char *const names[] = {[NET_LIFE_UNKNOWN] = "unknown",
-					    [NET_LIFE_UP] = "running",
-					    [NET_LIFE_DOWN] = "not running"};
+	static const char *const names[] = {
+		[NET_LIFE_UNKNOWN] = "unknown", [NET_LIFE_UP] = "running", [NET_LIFE_DOWN] = "not running"};
 
 	return names[life];
 }
@@ -93,8 +89,7 @@ static void list_json(const struct net_scan *s)
 }
 
 /* Of a table those elements that are as it is are counted only. */
-static bool is_folded(const struct net_scan *s, const struct net_thing *element,
-		      const struct net_thing *table)
+static bool is_folded(const struct net_scan *s, const struct net_thing *element, const struct net_thing *table)
 {
 	return element->kind == NET_KIND_ELEMENT && element->use == table->use &&
 	       str_starts(element->name, table->name) && element->name[strlen(table->name)] == ' ';
@@ -181,15 +176,15 @@ static int list_run(struct cli *cli, const struct parsed *args, struct error **e
 }
 
 static const struct option_spec list_options[] = {
-    {.name = "json", .type = OPTION_BOOL, .help = "Print JSON"},
-    {0},
+	{.name = "json", .type = OPTION_BOOL, .help = "Print JSON"},
+	{0},
 };
 
 const struct command command_net_list = {
-    .name = "list",
-    .aliases = "ls",
-    .summary = "List what slicer's networks consist of on this host, and to whom it belongs",
-    .options = list_options,
-    .run = list_run,
-    .local = true,
+	.name = "list",
+	.aliases = "ls",
+	.summary = "List what slicer's networks consist of on this host, and to whom it belongs",
+	.options = list_options,
+	.run = list_run,
+	.local = true,
 };

@@ -73,10 +73,9 @@ static int remove_run(const struct net_thing *t, struct error **err)
 static int remove_thing(const struct net_thing *t, struct error **err)
 {
 	static int (*const removers[])(const struct net_thing *t, struct error **err) = {
-	    [NET_KIND_LINK] = remove_link, [NET_KIND_NETNS] = remove_netns,
-	    [NET_KIND_RULE] = remove_nft,  [NET_KIND_ELEMENT] = remove_nft,
-	    [NET_KIND_TABLE] = remove_nft, [NET_KIND_CGROUP] = remove_cgroup,
-	    [NET_KIND_RUN] = remove_run,
+		[NET_KIND_LINK] = remove_link,	 [NET_KIND_NETNS] = remove_netns, [NET_KIND_RULE] = remove_nft,
+		[NET_KIND_ELEMENT] = remove_nft, [NET_KIND_TABLE] = remove_nft,	  [NET_KIND_CGROUP] = remove_cgroup,
+		[NET_KIND_RUN] = remove_run,
 	};
 
 	return removers[t->kind](t, err);
@@ -105,13 +104,11 @@ static void remove_all(const struct net_scan *s, const char *id, FILE *out, stru
 			const struct net_thing *t = &s->things[i];
 			cleanup_error struct error *why = NULL;
 
-			if (!is_stale(t, id) ||
-			    (t->kind == NET_KIND_LINK ? t->group : true) != group)
+			if (!is_stale(t, id) || (t->kind == NET_KIND_LINK ? t->group : true) != group)
 				continue;
 			if (remove_thing(t, &why) == 0)
-				fprintf(out, "Removed: %s %s%s%s, of the daemon %s\n", t->type,
-					t->name, t->owner ? ", of " : "", t->owner ? t->owner : "",
-					id);
+				fprintf(out, "Removed: %s %s%s%s, of the daemon %s\n", t->type, t->name,
+					t->owner ? ", of " : "", t->owner ? t->owner : "", id);
 			else if (!*first)
 				error_move(first, &why);
 		}
@@ -129,8 +126,7 @@ static void forget_daemon(const struct net_scan *s, const char *id)
 
 static int remove_of_daemon(const struct net_daemon *d, FILE *out, struct error **err)
 {
-	cleanup_free char *path =
-	    d->state && fs_exists(d->state) ? fs_join(d->state, "daemon.lock") : NULL;
+	cleanup_free char *path = d->state && fs_exists(d->state) ? fs_join(d->state, "daemon.lock") : NULL;
 	cleanup_close int lock = path ? fs_lock(path, err) : -1;
 	cleanup_net_scan struct net_scan now = {0};
 	cleanup_error struct error *first = NULL;

@@ -25,42 +25,36 @@ enum {
 
 bool net_name_is_sane(const char *name)
 {
-	static const char bytes[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+	static const char bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
 
 	return *name && *name != '.' && strspn(name, bytes) == strlen(name);
 }
 
-struct net_thing *net_scan_add(struct net_scan *s, enum net_kind kind, const char *type,
-			       const char *name, const char *daemon_id)
+struct net_thing *net_scan_add(struct net_scan *s, enum net_kind kind, const char *type, const char *name,
+			       const char *daemon_id)
 {
 	struct net_thing *t;
 
 	s->things = mem_realloc(s->things, (s->nthings + 1) * sizeof(*s->things));
 	t = &s->things[s->nthings++];
-	*t = (struct net_thing){.kind = kind,
-				.type = str_dup(type),
-				.name = str_dup(name),
-				.daemon_id = str_dup(daemon_id)};
+	*t = (struct net_thing){
+		.kind = kind, .type = str_dup(type), .name = str_dup(name), .daemon_id = str_dup(daemon_id)};
 	return t;
 }
 
 /* `mark`: the alias that says whose it is. Anybody may write such; ours hold names that can be
  * names. */
-static void add_link(struct net_scan *s, const struct link *link, const char *mark,
-		     const char *netns)
+static void add_link(struct net_scan *s, const struct link *link, const char *mark, const char *netns)
 {
 	cleanup_free char *id = NULL, *owner = NULL;
 	struct net_thing *t;
 
-	if (!net_alias_parse(mark, &id, &owner) || !net_name_is_sane(id) ||
-	    !net_name_is_sane(owner))
+	if (!net_alias_parse(mark, &id, &owner) || !net_name_is_sane(id) || !net_name_is_sane(owner))
 		return;
 	/* The mark of a namespace is not a thing of its own. */
 	if (link->flags & IFF_LOOPBACK) {
 		if (netns)
-			net_scan_add(s, NET_KIND_NETNS, "netns", netns, id)->owner =
-			    TAKE_PTR(owner);
+			net_scan_add(s, NET_KIND_NETNS, "netns", netns, id)->owner = TAKE_PTR(owner);
 		return;
 	}
 	t = net_scan_add(s, NET_KIND_LINK, *link->kind ? link->kind : "device", link->name, id);
@@ -107,8 +101,7 @@ static void scan_netns(struct net_scan *s, const char *name)
 	struct statfs fs;
 
 	/* A file without a mount on it is none. */
-	if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == NSFS_MAGIC &&
-	    setns(fd, CLONE_NEWNET) == 0)
+	if (fd >= 0 && fstatfs(fd, &fs) == 0 && fs.f_type == NSFS_MAGIC && setns(fd, CLONE_NEWNET) == 0)
 		scan_links(s, name, NULL);
 }
 
@@ -134,8 +127,7 @@ static void scan_namespaces(struct net_scan *s)
 
 /* Directories BASE/<daemon id>/<VM>, of daemons that are known for something else or are in the run
  * directory. */
-static void scan_directories(struct net_scan *s, enum net_kind kind, const char *base,
-			     const char *id)
+static void scan_directories(struct net_scan *s, enum net_kind kind, const char *base, const char *id)
 {
 	cleanup_free char *path = fs_join(base, id);
 	DIR *dir = opendir(path);
@@ -174,8 +166,7 @@ static enum net_use use_of(const struct net_scan *s, const struct net_thing *t)
 	if (!d || d->life == NET_LIFE_UNKNOWN)
 		return NET_USE_UNKNOWN;
 	if (d->life == NET_LIFE_UP) {
-		state = d->state && t->owner && !t->group ? str_fmt("%s/vms/%s", d->state, t->owner)
-							  : NULL;
+		state = d->state && t->owner && !t->group ? str_fmt("%s/vms/%s", d->state, t->owner) : NULL;
 		return state && !fs_exists(state) ? NET_USE_STRAY : NET_USED;
 	}
 	if (t->owner && !t->group && net_vm_runs(s, d, t->owner))
@@ -284,10 +275,9 @@ const struct net_daemon *net_scan_daemon(const struct net_scan *s, const char *i
 const char *net_kind_name(enum net_kind kind)
 {
 	static const char *const names[] = {
-	    [NET_KIND_LINK] = "interface",    [NET_KIND_NETNS] = "netns",
-	    [NET_KIND_RULE] = "rule",	      [NET_KIND_ELEMENT] = "element",
-	    [NET_KIND_TABLE] = "table",	      [NET_KIND_CGROUP] = "cgroup",
-	    [NET_KIND_RUN] = "run directory",
+		[NET_KIND_LINK] = "interface",	  [NET_KIND_NETNS] = "netns", [NET_KIND_RULE] = "rule",
+		[NET_KIND_ELEMENT] = "element",	  [NET_KIND_TABLE] = "table", [NET_KIND_CGROUP] = "cgroup",
+		[NET_KIND_RUN] = "run directory",
 	};
 
 	return names[kind];
@@ -296,8 +286,8 @@ const char *net_kind_name(enum net_kind kind)
 const char *net_use_name(enum net_use use)
 {
 	static const char *const names[] = {
-	    [NET_USE_UNKNOWN] = "unknown", [NET_USED] = "in use",     [NET_USE_WAITS] = "waiting",
-	    [NET_USE_STRAY] = "stray",	   [NET_USE_STALE] = "stale",
+		[NET_USE_UNKNOWN] = "unknown", [NET_USED] = "in use",	  [NET_USE_WAITS] = "waiting",
+		[NET_USE_STRAY] = "stray",     [NET_USE_STALE] = "stale",
 	};
 
 	return names[use];

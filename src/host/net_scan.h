@@ -42,8 +42,7 @@ enum net_use {
 struct net_thing {
 	enum net_kind kind;
 	char *type; /* "bridge", "tun", "veth" of links; family of tables; "netns", ... */
-	char
-	    *name; /* of the link, the namespace, the table; of elements "TABLE SET TEXT"; a path */
+	char *name; /* of the link, the namespace, the table; of elements "TABLE SET TEXT"; a path */
 	char *daemon_id;
 	char *owner;	/* name of the group or the VM; NULL: all of the daemon's */
 	bool group;	/* it is a group's */
@@ -82,12 +81,11 @@ bool net_vm_runs(const struct net_scan *s, const struct net_daemon *d, const cha
 int net_scan_remove(struct net_scan *s, const char *id, FILE *out, struct error **err);
 
 /* Inside of it. */
-struct net_thing *net_scan_add(struct net_scan *s, enum net_kind kind, const char *type,
-			       const char *name, const char *daemon_id);
+struct net_thing *net_scan_add(struct net_scan *s, enum net_kind kind, const char *type, const char *name,
+			       const char *daemon_id);
 bool net_name_is_sane(const char *name); /* of daemons and VMs, as they may become parts of paths */
-int net_scan_ruleset(struct net_scan *s, const char *json,
-		     struct error **err);  /* of `nft -j -a list ruleset` */
-void net_scan_nft(struct net_scan *s);	   /* adds what nftables has */
+int net_scan_ruleset(struct net_scan *s, const char *json, struct error **err); /* of `nft -j -a list ruleset` */
+void net_scan_nft(struct net_scan *s);						/* adds what nftables has */
 void net_scan_daemons(struct net_scan *s); /* finds the daemons of all things, and those that run */
 
 #endif

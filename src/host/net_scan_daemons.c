@@ -35,8 +35,7 @@ static void read_announcement(struct net_scan *s, struct net_daemon *d)
 	cleanup_json struct json_object *obj = js_parse_file(path, ANNOUNCEMENT_MAX, NULL);
 	const char *config = NULL, *state = NULL;
 
-	if (!obj || js_get_string(obj, "config", &config, NULL) < 0 ||
-	    js_get_string(obj, "state", &state, NULL) < 0)
+	if (!obj || js_get_string(obj, "config", &config, NULL) < 0 || js_get_string(obj, "state", &state, NULL) < 0)
 		return;
 	d->config = str_dup(config);
 	/* A state directory is named by the id. */
@@ -74,8 +73,7 @@ static char *lock_directory(const char *path)
 	if (str_ends(path, DELETED))
 		n -= strlen(DELETED);
 	if (n <= strlen(LOCK_SUFFIX) ||
-	    strncmp(path + n - strlen(LOCK_SUFFIX), LOCK_SUFFIX, strlen(LOCK_SUFFIX)) != 0 ||
-	    !strstr(path, STATE_DIR))
+	    strncmp(path + n - strlen(LOCK_SUFFIX), LOCK_SUFFIX, strlen(LOCK_SUFFIX)) != 0 || !strstr(path, STATE_DIR))
 		return NULL;
 	return str_ndup(path, n - strlen(LOCK_SUFFIX));
 }
@@ -85,8 +83,7 @@ static bool same_network(const char *pid)
 	cleanup_free char *path = str_fmt("/proc/%s/ns/net", pid);
 	struct stat theirs, own;
 
-	return stat(path, &theirs) == 0 && stat("/proc/self/ns/net", &own) == 0 &&
-	       theirs.st_ino == own.st_ino;
+	return stat(path, &theirs) == 0 && stat("/proc/self/ns/net", &own) == 0 && theirs.st_ino == own.st_ino;
 }
 
 /* One that is of no interest here, because it has nothing in this network namespace, is not added.
@@ -139,8 +136,7 @@ static bool find_locks(struct net_scan *s)
 
 	while (dir && (entry = readdir(dir)))
 		if (strspn(entry->d_name, "0123456789") == strlen(entry->d_name) &&
-		    (pid_t)strtol(entry->d_name, NULL, 10) != getpid() &&
-		    !look_at_process(s, entry->d_name))
+		    (pid_t)strtol(entry->d_name, NULL, 10) != getpid() && !look_at_process(s, entry->d_name))
 			all = false;
 	if (dir)
 		closedir(dir);
@@ -172,8 +168,7 @@ void net_scan_daemons(struct net_scan *s)
 	for (size_t i = 0; i < s->ndaemons; i++) {
 		struct net_daemon *d = &s->daemons[i];
 
-		if (d->life != NET_LIFE_UP &&
-		    (all || (d->state && access(d->state, R_OK | W_OK | X_OK) == 0)))
+		if (d->life != NET_LIFE_UP && (all || (d->state && access(d->state, R_OK | W_OK | X_OK) == 0)))
 			d->life = NET_LIFE_DOWN;
 	}
 }
@@ -190,12 +185,10 @@ static bool processes_run(const char *record)
 	    js_get_string(p, "boot_id", &of_boot, NULL) < 0 || !str_eq(of_boot, boot))
 		return false;
 	if (js_get_u64(p, "vmm_pid", INT32_MAX, &pid, NULL) == 0 &&
-	    js_get_u64(p, "vmm_start", UINT64_MAX, &start, NULL) == 0 && pid &&
-	    proc_is_alive((pid_t)pid, start))
+	    js_get_u64(p, "vmm_start", UINT64_MAX, &start, NULL) == 0 && pid && proc_is_alive((pid_t)pid, start))
 		return true;
 	return js_get_u64(p, "monitor_pid", INT32_MAX, &pid, NULL) == 0 &&
-	       js_get_u64(p, "monitor_start", UINT64_MAX, &start, NULL) == 0 && pid &&
-	       proc_is_alive((pid_t)pid, start);
+	       js_get_u64(p, "monitor_start", UINT64_MAX, &start, NULL) == 0 && pid && proc_is_alive((pid_t)pid, start);
 }
 
 static bool monitor_answers(const char *socket)
@@ -210,15 +203,12 @@ static bool group_has_processes(const struct net_scan *s, const char *id, const 
 {
 	for (size_t i = 0; i < s->nthings; i++) {
 		const struct net_thing *t = &s->things[i];
-		cleanup_free char *path = t->kind == NET_KIND_CGROUP
-					      ? fs_join(t->name, "cgroup.events")
-					      : NULL,
+		cleanup_free char *path = t->kind == NET_KIND_CGROUP ? fs_join(t->name, "cgroup.events") : NULL,
 				  *text = NULL;
 		size_t n;
 
 		if (path && str_eq(t->daemon_id, id) && str_eq(t->owner, vm) &&
-		    fs_read_file(path, EVENTS_MAX, &text, &n, NULL) == 0 &&
-		    strstr(text, "populated 1"))
+		    fs_read_file(path, EVENTS_MAX, &text, &n, NULL) == 0 && strstr(text, "populated 1"))
 			return true;
 	}
 	return false;
@@ -227,9 +217,7 @@ static bool group_has_processes(const struct net_scan *s, const char *id, const 
 bool net_vm_runs(const struct net_scan *s, const struct net_daemon *d, const char *vm)
 {
 	cleanup_free char *socket = str_fmt("%s/%s/%s/monitor.sock", s->run_base, d->id, vm);
-	cleanup_free char *record =
-	    d->state ? str_fmt("%s/vms/%s/record.json", d->state, vm) : NULL;
+	cleanup_free char *record = d->state ? str_fmt("%s/vms/%s/record.json", d->state, vm) : NULL;
 
-	return (record && processes_run(record)) || monitor_answers(socket) ||
-	       group_has_processes(s, d->id, vm);
+	return (record && processes_run(record)) || monitor_answers(socket) || group_has_processes(s, d->id, vm);
 }

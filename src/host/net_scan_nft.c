@@ -12,8 +12,8 @@
 static char *daemon_of(const char *text, size_t n)
 {
 	cleanup_free char *id = n > strlen(PREFIX) && str_starts(text, PREFIX)
-				    ? str_ndup(text + strlen(PREFIX), n - strlen(PREFIX))
-				    : NULL;
+					? str_ndup(text + strlen(PREFIX), n - strlen(PREFIX))
+					: NULL;
 
 	return id && net_name_is_sane(id) ? TAKE_PTR(id) : NULL;
 }
@@ -28,21 +28,18 @@ static const char *member(struct json_object *obj, const char *key)
 static void scan_table(struct net_scan *s, struct json_object *table)
 {
 	const char *name = member(table, "name"), *family = member(table, "family");
-	cleanup_free char *id = daemon_of(name, strlen(name)),
-			  *shown = str_fmt("%s %s", family, name);
+	cleanup_free char *id = daemon_of(name, strlen(name)), *shown = str_fmt("%s %s", family, name);
 
 	if (id && nft_is_plain(shown))
-		net_scan_add(s, NET_KIND_TABLE, "table", shown, id)->remove =
-		    str_fmt("delete table %s", shown);
+		net_scan_add(s, NET_KIND_TABLE, "table", shown, id)->remove = str_fmt("delete table %s", shown);
 }
 
-static void scan_element(struct net_scan *s, struct json_object *set, const char *id,
-			 struct json_object *element)
+static void scan_element(struct net_scan *s, struct json_object *set, const char *id, struct json_object *element)
 {
 	cleanup_strv char **fields = nft_element_fields(element);
 	cleanup_free char *text = strv_join(fields, " . ");
 	cleanup_free char *place =
-	    str_fmt("%s %s %s", member(set, "family"), member(set, "table"), member(set, "name"));
+		str_fmt("%s %s %s", member(set, "family"), member(set, "table"), member(set, "name"));
 	cleanup_free char *shown = str_fmt("%s %s", place, text);
 	cleanup_free char *words = NULL;
 	struct net_thing *t = net_scan_add(s, NET_KIND_ELEMENT, "element", shown, id);
@@ -81,8 +78,7 @@ static void scan_rule(struct net_scan *s, struct json_object *rule)
 	const char *comment = member(rule, "comment"), *table = member(rule, "table");
 	size_t n = strcspn(comment, ":");
 	cleanup_free char *id = daemon_of(comment, n);
-	cleanup_free char *place =
-	    str_fmt("%s %s %s", member(rule, "family"), table, member(rule, "chain"));
+	cleanup_free char *place = str_fmt("%s %s %s", member(rule, "family"), table, member(rule, "chain"));
 	cleanup_free char *shown = str_fmt("%s %s", place, comment);
 	struct net_thing *t;
 	uint64_t handle = 0;
@@ -96,8 +92,7 @@ static void scan_rule(struct net_scan *s, struct json_object *rule)
 	t = net_scan_add(s, NET_KIND_RULE, "rule", shown, id);
 	t->alias = str_dup(comment + n + 1);
 	if (nft_is_plain(place))
-		t->remove =
-		    str_fmt("delete rule %s handle %llu", place, (unsigned long long)handle);
+		t->remove = str_fmt("delete rule %s handle %llu", place, (unsigned long long)handle);
 }
 
 int net_scan_ruleset(struct net_scan *s, const char *json, struct error **err)
@@ -105,8 +100,7 @@ int net_scan_ruleset(struct net_scan *s, const char *json, struct error **err)
 	static const struct {
 		const char *key;
 		void (*scan)(struct net_scan *s, struct json_object *obj);
-	} kinds[] = {
-	    {"table", scan_table}, {"set", scan_set}, {"map", scan_set}, {"rule", scan_rule}};
+	} kinds[] = {{"table", scan_table}, {"set", scan_set}, {"map", scan_set}, {"rule", scan_rule}};
 	cleanup_json struct json_object *root = js_parse(json, strlen(json), err);
 	struct json_object *list = NULL;
 
@@ -115,8 +109,7 @@ int net_scan_ruleset(struct net_scan *s, const char *json, struct error **err)
 	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
 		struct json_object *item = json_object_array_get_idx(list, i);
 
-		for (size_t k = 0;
-		     json_object_is_type(item, json_type_object) && k < ARRAY_LEN(kinds); k++) {
+		for (size_t k = 0; json_object_is_type(item, json_type_object) && k < ARRAY_LEN(kinds); k++) {
 			struct json_object *obj = NULL;
 
 			if (js_get_object(item, kinds[k].key, &obj, NULL) == 0 && obj)

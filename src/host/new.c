@@ -102,8 +102,7 @@ static void write_row(FILE *out, int indent, const struct parsed *p, const struc
 		return;
 	switch (row->form) {
 	case NUMBER:
-		fprintf(out, "%*s%s: %llu\n", indent, "", row->key,
-			(unsigned long long)parsed_int(p, row->option, 0));
+		fprintf(out, "%*s%s: %llu\n", indent, "", row->key, (unsigned long long)parsed_int(p, row->option, 0));
 		break;
 	case TEXT:
 		yaml_text(out, indent, row->key, parsed_string(p, row->option));
@@ -113,14 +112,12 @@ static void write_row(FILE *out, int indent, const struct parsed *p, const struc
 		yaml_list(out, indent, row->key, list);
 		break;
 	case BOOL:
-		yaml_raw(out, indent, row->key,
-			 parsed_bool(p, row->option, false) ? "true" : "false");
+		yaml_raw(out, indent, row->key, parsed_bool(p, row->option, false) ? "true" : "false");
 		break;
 	}
 }
 
-static void write_rows(FILE *out, int indent, const struct parsed *p, const struct row *rows,
-		       size_t n)
+static void write_rows(FILE *out, int indent, const struct parsed *p, const struct row *rows, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		write_row(out, indent, p, &rows[i]);
@@ -148,8 +145,7 @@ static int write_gateway(FILE *out, int indent, const char *text, struct error *
 	if (ip4_parse_cidr(text, &c, err) < 0)
 		return error_wrap(err, "--cidr");
 	if (c.prefix > 30)
-		return error_set(err, ERR_INVALID,
-				 "--cidr: the subnet %s has no room for a gateway and a VM", text);
+		return error_set(err, ERR_INVALID, "--cidr: the subnet %s has no room for a gateway and a VM", text);
 	c.addr = ip4_network(c) + 1;
 	ip4_format_cidr(c, gateway);
 	yaml_text(out, indent, "gateway", gateway);
@@ -162,11 +158,9 @@ static int write_bridge(FILE *out, int indent, const struct parsed *p, struct er
 	cleanup_free char *tap = config_default_tap_prefix(p->args[0]);
 
 	yaml_text(out, indent, "bridge", bridge);
-	yaml_text(out, indent, "tap_prefix",
-		  parsed_given(p, "tap-prefix") ? parsed_string(p, "tap-prefix") : tap);
-	return write_gateway(
-	    out, indent, parsed_given(p, "cidr") ? parsed_string(p, "cidr") : CONFIG_DEFAULT_CIDR,
-	    err);
+	yaml_text(out, indent, "tap_prefix", parsed_given(p, "tap-prefix") ? parsed_string(p, "tap-prefix") : tap);
+	return write_gateway(out, indent, parsed_given(p, "cidr") ? parsed_string(p, "cidr") : CONFIG_DEFAULT_CIDR,
+			     err);
 }
 
 /* Ports that a developer's VM is mostly reached by, above 1024, which need no root. */
@@ -195,8 +189,7 @@ static int write_network(FILE *out, int indent, const struct parsed *p, struct e
 			return -1;
 	} else {
 		yaml_text(out, indent + 2, "mode", mode);
-		if (parsed_given(p, "cidr") &&
-		    write_gateway(out, indent + 2, parsed_string(p, "cidr"), err) < 0)
+		if (parsed_given(p, "cidr") && write_gateway(out, indent + 2, parsed_string(p, "cidr"), err) < 0)
 			return -1;
 	}
 	write_rows(out, indent + 2, p, network_rows, ARRAY_LEN(network_rows));
@@ -236,8 +229,7 @@ static int write_group_defaults(FILE *out, const struct parsed *p, struct error 
 	write_default(lines, 4, p, "ram", &config_group_type, "ram_gb", NULL);
 	write_default(lines, 4, p, "storage", &config_group_type, "storage", NULL);
 	if (!parsed_given(p, "storage"))
-		write_default(lines, 4, p, "storage-size", &config_group_type, "storage_size",
-			      "16G");
+		write_default(lines, 4, p, "storage-size", &config_group_type, "storage_size", "16G");
 	write_default(lines, 4, p, "dns", &config_group_type, "dns_servers", NULL);
 	fclose(lines);
 	if (n > 0)
@@ -286,11 +278,9 @@ static void write_services(FILE *out, const struct parsed *p)
 			yaml_text(out, 4, "bind_address", "./slicer.sock");
 	}
 	if (auth)
-		fprintf(out, "    auth:\n      enabled: %s\n",
-			parsed_bool(p, "api-auth", true) ? "true" : "false");
+		fprintf(out, "    auth:\n      enabled: %s\n", parsed_bool(p, "api-auth", true) ? "true" : "false");
 	if (parsed_int(p, "ssh-port", 0))
-		fprintf(out, "  ssh:\n    port: %llu\n",
-			(unsigned long long)parsed_int(p, "ssh-port", 0));
+		fprintf(out, "  ssh:\n    port: %llu\n", (unsigned long long)parsed_int(p, "ssh-port", 0));
 }
 
 static int write_config(FILE *out, const struct parsed *p, struct error **err)
@@ -317,10 +307,10 @@ static int write_config(FILE *out, const struct parsed *p, struct error **err)
 static int check_options(const struct parsed *p, struct error **err)
 {
 	static const char *const pairs[][2] = {
-	    {"min", "image"},
-	    {"socket", "api-bind"},
-	    {"range", "isolated-range"},
-	    {"userdata", "userdata-file"},
+		{"min", "image"},
+		{"socket", "api-bind"},
+		{"range", "isolated-range"},
+		{"userdata", "userdata-file"},
 	};
 	static const char *const modes[] = {"bridge", "isolated", "macvtap", "user", "cni"};
 	const char *mode = net_mode(p);
@@ -328,22 +318,20 @@ static int check_options(const struct parsed *p, struct error **err)
 
 	for (size_t i = 0; i < ARRAY_LEN(pairs); i++)
 		if (parsed_given(p, pairs[i][0]) && parsed_given(p, pairs[i][1]))
-			return error_set(err, ERR_INVALID, "--%s and --%s exclude each other",
-					 pairs[i][0], pairs[i][1]);
+			return error_set(err, ERR_INVALID, "--%s and --%s exclude each other", pairs[i][0],
+					 pairs[i][1]);
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
 		known = known || str_eq(mode, modes[i]);
 	if (!known)
-		return error_set(err, ERR_INVALID,
-				 "--net: \"%s\" is none of bridge, isolated, macvtap, user, cni",
+		return error_set(err, ERR_INVALID, "--net: \"%s\" is none of bridge, isolated, macvtap, user, cni",
 				 mode);
 	if (parsed_given(p, "isolated-range") && !str_eq(mode, "isolated"))
 		return error_set(err, ERR_INVALID, "--isolated-range needs --net isolated");
 	if (parsed_given(p, "tap-prefix") && !str_eq(mode, "bridge"))
 		return error_set(err, ERR_INVALID, "--tap-prefix needs --net bridge");
 	if (parsed_given(p, "cidr") && !str_eq(mode, "bridge") && !str_eq(mode, "macvtap"))
-		return error_set(
-		    err, ERR_INVALID, "--cidr needs --net bridge or macvtap%s",
-		    str_eq(mode, "isolated") ? "; isolated networks take --isolated-range" : "");
+		return error_set(err, ERR_INVALID, "--cidr needs --net bridge or macvtap%s",
+				 str_eq(mode, "isolated") ? "; isolated networks take --isolated-range" : "");
 	if ((parsed_given(p, "forward") || parsed_given(p, "forward-defaults")) && !str_eq(mode, "user"))
 		return error_set(err, ERR_INVALID,
 				 "--forward needs --net user; for other networks there is `slicer vm forward`");
@@ -387,16 +375,16 @@ static int new_run(struct cli *cli, const struct parsed *args, struct error **er
 }
 
 const struct command command_new = {
-    .name = "new",
-    .summary = "Print a configuration for slicer up",
-    .usage = "NAME",
-    .details = "Prints the configuration of one host group called NAME, whose VMs will be NAME-1, "
-	       "NAME-2 and so on:\n"
-	       "  slicer new vm --count 3 > vm.yaml\n"
-	       "  slicer up vm.yaml\n",
-    .options = new_options,
-    .run = new_run,
-    .min_args = 1,
-    .max_args = 1,
-    .local = true,
+	.name = "new",
+	.summary = "Print a configuration for slicer up",
+	.usage = "NAME",
+	.details = "Prints the configuration of one host group called NAME, whose VMs will be NAME-1, "
+		   "NAME-2 and so on:\n"
+		   "  slicer new vm --count 3 > vm.yaml\n"
+		   "  slicer up vm.yaml\n",
+	.options = new_options,
+	.run = new_run,
+	.min_args = 1,
+	.max_args = 1,
+	.local = true,
 };

@@ -27,8 +27,7 @@ static void append_lines(char ***keys, const char *text)
 
 static bool is_key_text(const char *s)
 {
-	return strchr(s, ' ') &&
-	       (str_starts(s, "ssh-") || str_starts(s, "ecdsa-") || str_starts(s, "sk-"));
+	return strchr(s, ' ') && (str_starts(s, "ssh-") || str_starts(s, "ecdsa-") || str_starts(s, "sk-"));
 }
 
 static char *expand_home(const char *path)
@@ -55,8 +54,7 @@ int new_read_keys(char *const *given, char ***keys, struct error **err)
 {
 	for (size_t i = 0; i < strv_len(given); i++) {
 		cleanup_free char *path = expand_home(given[i]);
-		int rc = is_key_text(given[i]) ? syntax_ssh_key(given[i], err)
-					       : read_key_file(path, keys, err);
+		int rc = is_key_text(given[i]) ? syntax_ssh_key(given[i], err) : read_key_file(path, keys, err);
 
 		if (rc < 0)
 			return error_wrap(err, "--ssh-key");

@@ -7,8 +7,7 @@
 /* Words that YAML 1.1 takes for something other than text. */
 static bool is_reserved(const char *s)
 {
-	static const char *const words[] = {"y",   "n",	   "yes",   "no",  "on",
-					    "off", "true", "false", "null"};
+	static const char *const words[] = {"y", "n", "yes", "no", "on", "off", "true", "false", "null"};
 
 	for (size_t i = 0; i < ARRAY_LEN(words); i++)
 		if (strcasecmp(s, words[i]) == 0)
@@ -35,11 +34,9 @@ static bool is_plain_safe(const char *s)
 	struct ip4_cidr cidr;
 	size_t len = strlen(s);
 
-	if (is_size(s) || ip4_parse_cidr_or_addr(s, &cidr, NULL) == 0 ||
-	    ip4_parse_range(s, &range, NULL) == 0)
+	if (is_size(s) || ip4_parse_cidr_or_addr(s, &cidr, NULL) == 0 || ip4_parse_range(s, &range, NULL) == 0)
 		return true;
-	if (!len || s[len - 1] == ':' || is_reserved(s) ||
-	    !(is_letter(s[0]) || s[0] == '/' || str_starts(s, "./")))
+	if (!len || s[len - 1] == ':' || is_reserved(s) || !(is_letter(s[0]) || s[0] == '/' || str_starts(s, "./")))
 		return false;
 	for (const char *p = s; *p; p++)
 		if (!is_letter(*p) && !strchr("0123456789._/:@+-", *p))

@@ -81,7 +81,8 @@ static int paths_check_own(const char *path, struct error **err)
 	if (lstat(path, &st))
 		return error_errno(err, errno, "%s", path);
 	if (!S_ISDIR(st.st_mode) || st.st_uid != geteuid() || (st.st_mode & 022))
-		return error_set(err, ERR_FORBIDDEN, "%s is not a directory that only this user can write: remove it", path);
+		return error_set(err, ERR_FORBIDDEN, "%s is not a directory that only this user can write: remove it",
+				 path);
 	return 0;
 }
 

@@ -6,12 +6,12 @@
 #include "base/error.h"
 
 struct daemon_paths {
-	char *config;    /* the configuration, absolute, symlinks resolved */
-	char *id;        /* its base name (at most 32 characters) and 6 hex digits of sha256 of that path */
-	char *state;     /* WORKDIR/.slicer/<id> */
-	char *run;       /* /run/slicer/<id>, or $XDG_RUNTIME_DIR/slicer/<id> */
-	char *log;       /* /var/log/slicer, or $XDG_STATE_HOME/slicer/log */
-	char *token;     /* /var/lib/slicer/auth/token, or $XDG_STATE_HOME/slicer/token */
+	char *config; /* the configuration, absolute, symlinks resolved */
+	char *id;     /* its base name (at most 32 characters) and 6 hex digits of sha256 of that path */
+	char *state;  /* WORKDIR/.slicer/<id> */
+	char *run;    /* /run/slicer/<id>, or $XDG_RUNTIME_DIR/slicer/<id> */
+	char *log;    /* /var/log/slicer, or $XDG_STATE_HOME/slicer/log */
+	char *token;  /* /var/lib/slicer/auth/token, or $XDG_STATE_HOME/slicer/token */
 };
 
 /* Only computes; the file must exist (ERR_NOT_FOUND). */

@@ -44,8 +44,7 @@ static int check_group(struct json_object *before, struct json_object *now, stru
 		struct json_object *still = NULL;
 		cleanup_free char *what = str_fmt("slot %s is gone or has changed", key);
 
-		if (!json_object_object_get_ex(new, key, &still) ||
-		    !json_object_equal(value, still))
+		if (!json_object_object_get_ex(new, key, &still) || !json_object_equal(value, still))
 			return fail(what, err);
 	}
 	if (!json_object_equal(before, now)) {
@@ -61,15 +60,12 @@ int reload_check(struct json_object *before, struct json_object *now, struct err
 	cleanup_json struct json_object *a = copy_of(before), *b = copy_of(now);
 	struct json_object *old = NULL, *new = NULL;
 
-	if (js_get_array(a, "host_groups", &old, err) < 0 ||
-	    js_get_array(b, "host_groups", &new, err) < 0)
+	if (js_get_array(a, "host_groups", &old, err) < 0 || js_get_array(b, "host_groups", &new, err) < 0)
 		return -1;
 	if (!old || !new || json_object_array_length(old) != json_object_array_length(new))
 		return fail("there are more or fewer host groups", err);
 	for (size_t i = 0; i < json_object_array_length(old); i++)
-		if (check_group(json_object_array_get_idx(old, i),
-				json_object_array_get_idx(new, i), err) < 0)
+		if (check_group(json_object_array_get_idx(old, i), json_object_array_get_idx(new, i), err) < 0)
 			return -1;
-	return json_object_equal(a, b) ? 0
-				       : fail("something besides the host groups has changed", err);
+	return json_object_equal(a, b) ? 0 : fail("something besides the host groups has changed", err);
 }

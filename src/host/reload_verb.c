@@ -22,8 +22,7 @@ static bool url_is_given(const struct parsed *args)
 
 /* Where the daemon of a file listens. NULL when the user says it, or when neither a file is given
  * nor slicer.yaml is here: then the daemon is found as for other commands. */
-static int find_daemon(const struct parsed *args, char **ret_file, char **ret_url,
-		       struct error **err)
+static int find_daemon(const struct parsed *args, char **ret_file, char **ret_url, struct error **err)
 {
 	const char *file = args->nargs ? args->args[0] : CONFIG_DEFAULT_FILE;
 	struct daemon_paths paths = {0};
@@ -54,9 +53,8 @@ static void take_token(struct client *c, const struct parsed *args, const char *
 {
 	cleanup_config struct config *cfg = NULL;
 
-	if (parsed_string(args, "token") || parsed_string(args, "token-file") ||
-	    getenv("SLICER_TOKEN") || getenv("SLICER_TOKEN_FILE") ||
-	    config_load_file(file, &cfg, NULL) < 0 || !cfg->api.auth.token)
+	if (parsed_string(args, "token") || parsed_string(args, "token-file") || getenv("SLICER_TOKEN") ||
+	    getenv("SLICER_TOKEN_FILE") || config_load_file(file, &cfg, NULL) < 0 || !cfg->api.auth.token)
 		return;
 	if (c->endpoint.token)
 		mem_wipe(c->endpoint.token, strlen(c->endpoint.token));
@@ -70,8 +68,7 @@ static void print_added(struct json_object *answer)
 {
 	struct json_object *added = NULL;
 
-	if (js_get_array(answer, "added", &added, NULL) < 0 || !added ||
-	    !json_object_array_length(added)) {
+	if (js_get_array(answer, "added", &added, NULL) < 0 || !added || !json_object_array_length(added)) {
 		puts("Nothing was added");
 		return;
 	}
@@ -115,17 +112,17 @@ static int reload_run(struct cli *cli, const struct parsed *args, struct error *
 }
 
 static const struct option_spec reload_options[] = {
-    {.name = "json", .type = OPTION_BOOL, .help = "Print the API's JSON"},
-    {0},
+	{.name = "json", .type = OPTION_BOOL, .help = "Print the API's JSON"},
+	{0},
 };
 
 const struct command command_reload = {
-    .name = "reload",
-    .summary = "Let a running daemon take over the slots that were added to its configuration",
-    .usage = "[FILE]",
-    .details = "Whatever else has changed is refused, and nothing is taken over then. FILE is that "
-	       "of \"slicer up\".\n",
-    .options = reload_options,
-    .run = reload_run,
-    .max_args = 1,
+	.name = "reload",
+	.summary = "Let a running daemon take over the slots that were added to its configuration",
+	.usage = "[FILE]",
+	.details = "Whatever else has changed is refused, and nothing is taken over then. FILE is that "
+		   "of \"slicer up\".\n",
+	.options = reload_options,
+	.run = reload_run,
+	.max_args = 1,
 };

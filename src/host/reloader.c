@@ -10,8 +10,7 @@
 
 struct reloader {
 	struct reloader_options o;
-	struct json_object
-	    *loaded; /* the configuration as the file had it, without what was added to it since */
+	struct json_object *loaded; /* the configuration as the file had it, without what was added to it since */
 	bool stopping;
 	struct config *loading; /* while the networks of its new slots are made */
 	reload_done_fn *done;
@@ -21,8 +20,7 @@ struct reloader {
 	size_t nformer;
 };
 
-struct reloader *reloader_new(const struct reloader_options *options,
-			      struct json_object *take_loaded)
+struct reloader *reloader_new(const struct reloader_options *options, struct json_object *take_loaded)
 {
 	struct reloader *r = NEW(struct reloader);
 
@@ -37,8 +35,7 @@ static void find_added(struct reloader *r)
 		const struct config_group *g = &r->loading->groups[i];
 
 		for (size_t k = 0; k < g->nslots; k++)
-			if (!config_group_slot(config_group_find(*r->o.config, g->name),
-					       g->slots[k].name))
+			if (!config_group_slot(config_group_find(*r->o.config, g->name), g->slots[k].name))
 				strv_append(&r->added, g->slots[k].name);
 	}
 }
@@ -59,8 +56,7 @@ static int new_slots_up(struct reloader *r, struct error **err)
 		for (size_t k = 0; k < r->loading->groups[i].nslots; k++) {
 			struct config_group one = group_of_slot(&r->loading->groups[i], k);
 
-			if (strv_contains(r->added, one.slots->name) &&
-			    net_group_up(&one, r->o.daemon_id, NULL, err))
+			if (strv_contains(r->added, one.slots->name) && net_group_up(&one, r->o.daemon_id, NULL, err))
 				return -1;
 		}
 	return 0;
@@ -152,8 +148,7 @@ int reloader_begin(struct reloader *r, reload_done_fn *done, void *arg, struct e
 	if (r->stopping)
 		return error_set(err, ERR_UNAVAILABLE, "the daemon is stopping");
 	if (r->loading)
-		return error_set(err, ERR_CONFLICT, "%s is being reloaded already: try again",
-				 r->o.file);
+		return error_set(err, ERR_CONFLICT, "%s is being reloaded already: try again", r->o.file);
 	if (reload_read(r, &why) < 0) {
 		log_error("%s: not reloaded: %s", r->o.file, error_message(why));
 		config_free(&r->loading);

@@ -25,8 +25,7 @@ struct reloader_options {
 typedef void reload_done_fn(void *arg, char *const *added, const struct error *error);
 
 /* `take_loaded`: the configuration as the file had it when the daemon began (config_to_json()). */
-struct reloader *reloader_new(const struct reloader_options *options,
-			      struct json_object *take_loaded);
+struct reloader *reloader_new(const struct reloader_options *options, struct json_object *take_loaded);
 /* Reads the file, and calls done once the networks of new slots are made and their VMs are
  * starting. -1, without done: what is wrong with the file, what else has changed (ERR_UNSUPPORTED),
  * or that it is being done already (ERR_CONFLICT). */

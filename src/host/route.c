@@ -8,8 +8,8 @@
 #include "net/facts.h"
 
 static const struct option_spec route_options[] = {
-    {"os", 0, OPTION_STRING, "NAME", "The other machine's system: linux or darwin (both)"},
-    {0},
+	{"os", 0, OPTION_STRING, "NAME", "The other machine's system: linux or darwin (both)"},
+	{0},
 };
 
 char *route_text(const struct config *cfg, enum net_route_os os)
@@ -46,8 +46,7 @@ static int route_run(struct cli *cli, const struct parsed *args, struct error **
 	cleanup_free char *text = NULL;
 	enum net_route_os os;
 
-	if (parse_os(parsed_string(args, "os"), &os, err) < 0 ||
-	    config_load_file(file, &cfg, err) < 0)
+	if (parse_os(parsed_string(args, "os"), &os, err) < 0 || config_load_file(file, &cfg, err) < 0)
 		return -1;
 	text = route_text(cfg, os);
 	if (!text)
@@ -60,12 +59,12 @@ static int route_run(struct cli *cli, const struct parsed *args, struct error **
 }
 
 const struct command command_vm_route = {
-    .name = "route",
-    .summary = "Print the commands that add routes to the VMs on another machine",
-    .usage = "[FILE]",
-    .details = "Run them on that machine, never on this one.\n",
-    .options = route_options,
-    .run = route_run,
-    .max_args = 1,
-    .local = true,
+	.name = "route",
+	.summary = "Print the commands that add routes to the VMs on another machine",
+	.usage = "[FILE]",
+	.details = "Run them on that machine, never on this one.\n",
+	.options = route_options,
+	.run = route_run,
+	.max_args = 1,
+	.local = true,
 };

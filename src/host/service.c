@@ -29,7 +29,8 @@ static int service_can_install(const char *path, bool force, struct error **err)
 	if (geteuid() != 0)
 		return error_set(err, ERR_FORBIDDEN, "--install writes to " UNIT_DIR ": run it as root, or with sudo");
 	if (!force && fs_exists(path))
-		return error_set(err, ERR_CONFLICT, "%s exists already: --force overwrites it, --name chooses another", path);
+		return error_set(err, ERR_CONFLICT, "%s exists already: --force overwrites it, --name chooses another",
+				 path);
 	if (!fs_exists("/run/systemd/system")) /* sd_booted(3) */
 		return error_set(err, ERR_UNSUPPORTED,
 				 "this host is not run by systemd: without --install the unit is only printed");
@@ -51,8 +52,8 @@ static int service_enable_slots(const struct config *cfg, const char *text, stru
 	return 0;
 }
 
-static int service_install(const char *name, const char *text, const struct config *slotted, const char *slot_text, bool force,
-			   struct error **err)
+static int service_install(const char *name, const char *text, const struct config *slotted, const char *slot_text,
+			   bool force, struct error **err)
 {
 	cleanup_free char *path = str_fmt(UNIT_DIR "/%s.service", name);
 	cleanup_free char *unit = str_fmt("%s.service", name);
@@ -137,13 +138,24 @@ static int service_generate(struct cli *cli, const struct parsed *args, struct e
 
 static const struct option_spec generate_options[] = {
 	{.name = "install", .type = OPTION_BOOL, .help = "Write the unit to " UNIT_DIR ", enable and start it"},
-	{.name = "slots", .type = OPTION_BOOL, .help = "Print the template of the units of the slots, microvm@.service"},
+	{.name = "slots",
+	 .type = OPTION_BOOL,
+	 .help = "Print the template of the units of the slots, microvm@.service"},
 	{.name = "force", .type = OPTION_BOOL, .help = "Overwrite a unit of that name"},
 	{.name = "name", .type = OPTION_STRING, .metavar = "NAME", .help = "Name of the unit (slicer-FILE)"},
-	{.name = "user", .type = OPTION_STRING, .metavar = "USER", .help = "Run as this user, slicer itself by sudo (root)"},
-	{.name = "working-directory", .type = OPTION_STRING, .metavar = "DIR",
+	{.name = "user",
+	 .type = OPTION_STRING,
+	 .metavar = "USER",
+	 .help = "Run as this user, slicer itself by sudo (root)"},
+	{.name = "working-directory",
+	 .type = OPTION_STRING,
+	 .metavar = "DIR",
 	 .help = "Where disks and records are kept (here)"},
-	{.name = "timeout-stop-sec", .type = OPTION_INT, .metavar = "SECONDS", .min = 1, .max = 3600,
+	{.name = "timeout-stop-sec",
+	 .type = OPTION_INT,
+	 .metavar = "SECONDS",
+	 .min = 1,
+	 .max = 3600,
 	 .help = "How long all VMs together may take to stop (120)"},
 	{0},
 };

@@ -8,7 +8,7 @@ extern const struct command command_service; /* slicer service generate [FILE] *
 
 struct service_unit {
 	const char *exe, *config, *directory; /* absolute */
-	const char *user;                     /* NULL: root; else slicer is run by sudo */
+	const char *user;		      /* NULL: root; else slicer is run by sudo */
 	uint64_t stop_seconds;
 };
 /* The text of a systemd unit (systemd.service(5)) that runs `slicer up`; the caller's. Pure. ERR_INVALID for paths and users

@@ -51,11 +51,11 @@ static int unit_check_path(const char *path, const char *what, struct error **er
 		return error_set(err, ERR_INVALID, "the %s \"%s\" is not an absolute path", what, shown);
 	for (size_t i = 0; i < n; i++)
 		if (iscntrl((unsigned char)path[i]))
-			return error_set(err, ERR_INVALID, "the %s \"%s\" has a control character in its path: rename it", what,
-					 shown);
+			return error_set(err, ERR_INVALID,
+					 "the %s \"%s\" has a control character in its path: rename it", what, shown);
 	if (path[n - 1] == '\\' || path[n - 1] == ' ')
-		return error_set(err, ERR_INVALID, "the %s \"%s\" ends in a %s, which a unit cannot hold: rename it", what, shown,
-				 path[n - 1] == ' ' ? "space" : "backslash");
+		return error_set(err, ERR_INVALID, "the %s \"%s\" ends in a %s, which a unit cannot hold: rename it",
+				 what, shown, path[n - 1] == ' ' ? "space" : "backslash");
 	return 0;
 }
 
@@ -90,35 +90,36 @@ char *service_unit_text(const struct service_unit *u, struct error **err)
 	directory = unit_path(u->directory);
 	shown = unit_path(u->config);
 	identity = unit_identity(u->user);
-	return str_fmt("[Unit]\n"
-		       "Description=slicer: microVMs of %s\n"
-		       "Documentation=man:slicer(1)\n"
-		       "Wants=network-online.target\n"
-		       "After=network-online.target\n"
-		       "\n"
-		       "[Service]\n"
-		       "Type=simple\n"
-		       "%s"
-		       "WorkingDirectory=%s\n"
-		       "ExecStart=%s%s up %s\n"
-		       "ExecReload=%s%s reload %s\n"
-		       "Restart=on-failure\n"
-		       "RestartSec=2\n"
-		       "# A wrong configuration does not mend itself.\n"
-		       "RestartPreventExitStatus=2\n"
-		       "# The daemon stops its VMs itself, as they are configured. When it is killed they go on, and the next one\n"
-		       "# takes them over.\n"
-		       "KillMode=process\n"
-		       "OOMPolicy=continue\n"
-		       "TimeoutStopSec=%llu\n"
-		       "Delegate=yes\n"
-		       "LimitNOFILE=1048576\n"
-		       "TasksMax=infinity\n"
-		       "\n"
-		       "[Install]\n"
-		       "WantedBy=multi-user.target\n",
-		       shown, identity, directory, sudo ? "sudo -n " : "", exe, config,
-		       sudo ? "sudo -n " : "", exe, config, (unsigned long long)u->stop_seconds);
+	return str_fmt(
+		"[Unit]\n"
+		"Description=slicer: microVMs of %s\n"
+		"Documentation=man:slicer(1)\n"
+		"Wants=network-online.target\n"
+		"After=network-online.target\n"
+		"\n"
+		"[Service]\n"
+		"Type=simple\n"
+		"%s"
+		"WorkingDirectory=%s\n"
+		"ExecStart=%s%s up %s\n"
+		"ExecReload=%s%s reload %s\n"
+		"Restart=on-failure\n"
+		"RestartSec=2\n"
+		"# A wrong configuration does not mend itself.\n"
+		"RestartPreventExitStatus=2\n"
+		"# The daemon stops its VMs itself, as they are configured. When it is killed they go on, and the next one\n"
+		"# takes them over.\n"
+		"KillMode=process\n"
+		"OOMPolicy=continue\n"
+		"TimeoutStopSec=%llu\n"
+		"Delegate=yes\n"
+		"LimitNOFILE=1048576\n"
+		"TasksMax=infinity\n"
+		"\n"
+		"[Install]\n"
+		"WantedBy=multi-user.target\n",
+		shown, identity, directory, sudo ? "sudo -n " : "", exe, config, sudo ? "sudo -n " : "", exe, config,
+		(unsigned long long)u->stop_seconds);
 }
 
 /* Wants and After: at the host's shutdown slots stop before their daemon. Requires and PartOf would stop them also when a daemon
@@ -176,7 +177,8 @@ char *service_unit_name(const char *config, const char *given, struct error **er
 	    strspn(name, NAME_BYTES) == strlen(name))
 		return name;
 	free(name);
-	error_set(err, ERR_INVALID, "--name is up to %d letters, digits, \"_\", \".\" and \"-\", and begins with none of the last two",
+	error_set(err, ERR_INVALID,
+		  "--name is up to %d letters, digits, \"_\", \".\" and \"-\", and begins with none of the last two",
 		  NAME_MAX_BYTES);
 	return NULL;
 }

@@ -69,15 +69,17 @@ static bool find_block(const char *run, const char *blocks, const char *id, uid_
 
 int uids_claim(const char *run_dir, uid_t first, uid_t last, uid_t *ret, struct error **err)
 {
-	cleanup_free char *run = fs_dirname(run_dir), *id = fs_basename(run_dir), *blocks = fs_join(run, UIDS_DIR), *path = NULL;
+	cleanup_free char *run = fs_dirname(run_dir), *id = fs_basename(run_dir), *blocks = fs_join(run, UIDS_DIR),
+			  *path = NULL;
 	cleanup_close int lock = blocks_lock(blocks, err);
 
 	if (lock < 0)
 		return -1;
 	if (!find_block(run, blocks, id, first, last, ret))
-		return error_set(err, ERR_UNAVAILABLE,
-				 "users %u to %u are all taken by other daemons (%s): widen uid_first and uid_last, %d are needed",
-				 (unsigned)first, (unsigned)last, blocks, MANAGER_UIDS);
+		return error_set(
+			err, ERR_UNAVAILABLE,
+			"users %u to %u are all taken by other daemons (%s): widen uid_first and uid_last, %d are needed",
+			(unsigned)first, (unsigned)last, blocks, MANAGER_UIDS);
 	path = block_path(blocks, *ret);
 	return fs_write_atomic(path, id, strlen(id), 0600, err);
 }

@@ -38,7 +38,7 @@ struct daemon {
 	int lock_fd, listen_fd;
 	char *listening, *token, *monitor_exe;
 	const struct vmm_ops *ops;
-	struct kept *kept;          /* what the last start found out */
+	struct kept *kept; /* what the last start found out */
 	struct vmm_probe probe;
 	uid_t uid_base;
 	struct boot_images images;
@@ -63,8 +63,9 @@ static int up_check_supported(const struct config *cfg, struct error **err)
 	cleanup_strv char **later = config_not_yet(cfg);
 
 	if (cfg->hypervisor != HYPERVISOR_QEMU && cfg->hypervisor != HYPERVISOR_FAKE)
-		return error_set(err, ERR_UNSUPPORTED, "%s: hypervisor \"%s\" is not in this version yet; use hypervisor: qemu",
-				 cfg->name, config_hypervisor_name(cfg->hypervisor));
+		return error_set(err, ERR_UNSUPPORTED,
+				 "%s: hypervisor \"%s\" is not in this version yet; use hypervisor: qemu", cfg->name,
+				 config_hypervisor_name(cfg->hypervisor));
 	for (size_t i = 0; i < cfg->ngroups; i++) {
 		const struct config_group *g = &cfg->groups[i];
 		const struct net_mode *mode = net_mode(g->network.mode);
@@ -80,8 +81,10 @@ static int up_check_supported(const struct config *cfg, struct error **err)
 					 "use bridge or user (slicer new %s --net user)",
 					 cfg->name, g->name, config_net_mode_name(g->network.mode), g->name);
 		if (g->storage != STORAGE_OVERLAY)
-			return error_set(err, ERR_UNSUPPORTED, "%s: host group \"%s\": storage \"%s\" is not in this version yet; "
-					 "use storage: overlay", cfg->name, g->name, config_storage_name(g->storage));
+			return error_set(err, ERR_UNSUPPORTED,
+					 "%s: host group \"%s\": storage \"%s\" is not in this version yet; "
+					 "use storage: overlay",
+					 cfg->name, g->name, config_storage_name(g->storage));
 	}
 	for (char **key = later; key && *key; key++)
 		log_warn("%s: %s has no effect in this version yet", cfg->name, *key);
@@ -268,15 +271,22 @@ static int up_build(struct daemon *d, struct error **err)
 	d->downloads = d->pool ? worker_pool_new(d->loop, DOWNLOADERS, err) : NULL;
 	if (!d->downloads)
 		return -1;
-	d->api_options = (struct api_options){
-		.token = d->token, .get_keys = up_get_keys, .get_keys_arg = d, .reload = up_reload, .reload_arg = d,
-		.pool = d->downloads};
+	d->api_options = (struct api_options){.token = d->token,
+					      .get_keys = up_get_keys,
+					      .get_keys_arg = d,
+					      .reload = up_reload,
+					      .reload_arg = d,
+					      .pool = d->downloads};
 	d->manager = manager_new(d->loop, d->pool, &d->manager_options, err);
 	if (!d->manager)
 		return -1;
-	d->reloader = reloader_new(&(struct reloader_options){.file = d->file, .daemon_id = d->paths.id, .config = &d->config,
-							      .manager_options = &d->manager_options, .manager = d->manager,
-							      .pool = d->pool}, TAKE_PTR(d->loaded));
+	d->reloader = reloader_new(&(struct reloader_options){.file = d->file,
+							      .daemon_id = d->paths.id,
+							      .config = &d->config,
+							      .manager_options = &d->manager_options,
+							      .manager = d->manager,
+							      .pool = d->pool},
+				   TAKE_PTR(d->loaded));
 	d->api = api_new(d->loop, d->manager, &d->api_options);
 	d->forwards = forwards_new(d->loop, d->manager, d->config, err);
 	if (!d->forwards)
@@ -382,7 +392,10 @@ static int up_run(struct cli *cli, const struct parsed *args, struct error **err
 }
 
 static const struct option_spec up_options[] = {
-	{.name = "file", .letter = 'f', .type = OPTION_STRING, .metavar = "FILE",
+	{.name = "file",
+	 .letter = 'f',
+	 .type = OPTION_STRING,
+	 .metavar = "FILE",
 	 .help = "The configuration (default " CONFIG_DEFAULT_FILE ")"},
 	{0},
 };

@@ -37,8 +37,7 @@ int apt_parse_uri(const char *text, struct apt_package *ret, struct error **err)
 		if (lines[i][0] != '\'')
 			continue;
 		cleanup_strv char **fields = strv_split(lines[i], ' ');
-		if (strv_len(fields) < 4 || !strchr(fields[3], ':') ||
-		    strlen(fields[3]) > NAME_LIMIT)
+		if (strv_len(fields) < 4 || !strchr(fields[3], ':') || strlen(fields[3]) > NAME_LIMIT)
 			break;
 		ret->hash = str_dup(fields[3]);
 		return 0;
@@ -67,9 +66,8 @@ char *apt_parse_depends(const char *text, const char *prefix, struct error **err
 
 static int no_package(const char *name, struct error **err)
 {
-	return error_set(
-	    err, ERR_NOT_FOUND,
-	    "apt knows no package %s: run `apt-get update`, or check /etc/apt/sources.list", name);
+	return error_set(err, ERR_NOT_FOUND,
+			 "apt knows no package %s: run `apt-get update`, or check /etc/apt/sources.list", name);
 }
 
 /* The failure of a query means an unknown package, but not if apt itself is missing or stuck. */
@@ -83,8 +81,7 @@ static int query_failed(const char *name, struct error **query, struct error **e
 int apt_resolve(const char *name, struct apt_package *ret, struct error **err)
 {
 	const char *const argv[] = {"apt-get", "download", "--print-uris", SANDBOX, name, NULL};
-	struct tool tool = {
-	    .argv = argv, .package = "apt", .input = -1, .timeout_ms = QUERY_TIMEOUT_MS};
+	struct tool tool = {.argv = argv, .package = "apt", .input = -1, .timeout_ms = QUERY_TIMEOUT_MS};
 	cleanup_free char *out = NULL;
 	cleanup_error struct error *query = NULL;
 
@@ -99,8 +96,7 @@ int apt_resolve(const char *name, struct apt_package *ret, struct error **err)
 char *apt_dependency(const char *meta, const char *prefix, struct error **err)
 {
 	const char *const argv[] = {"apt-cache", "depends", meta, NULL};
-	struct tool tool = {
-	    .argv = argv, .package = "apt", .input = -1, .timeout_ms = QUERY_TIMEOUT_MS};
+	struct tool tool = {.argv = argv, .package = "apt", .input = -1, .timeout_ms = QUERY_TIMEOUT_MS};
 	cleanup_free char *out = NULL;
 	cleanup_error struct error *query = NULL;
 
@@ -139,11 +135,7 @@ static char *only_deb(const char *dir, struct error **err)
 char *apt_download(const char *name, const char *dir, struct error **err)
 {
 	const char *const argv[] = {"apt-get", "-q", "download", SANDBOX, name, NULL};
-	struct tool tool = {.argv = argv,
-			    .package = "apt",
-			    .cwd = dir,
-			    .input = -1,
-			    .timeout_ms = DOWNLOAD_TIMEOUT_MS};
+	struct tool tool = {.argv = argv, .package = "apt", .cwd = dir, .input = -1, .timeout_ms = DOWNLOAD_TIMEOUT_MS};
 
 	if (fs_mkdir_p(dir, 0700, err) < 0)
 		return NULL;

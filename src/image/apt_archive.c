@@ -61,18 +61,16 @@ char **apt_debian_sources(const char *codename, struct error **err)
 		return NULL;
 	char **sources = apt_parse_targets(out, codename);
 	if (!sources)
-		error_set(
-		    err, ERR_NOT_FOUND,
-		    "apt knows no archive of Debian \"%s\": run `apt-get update`, or add it to "
-		    "/etc/apt/sources.list",
-		    codename);
+		error_set(err, ERR_NOT_FOUND,
+			  "apt knows no archive of Debian \"%s\": run `apt-get update`, or add it to "
+			  "/etc/apt/sources.list",
+			  codename);
 	return sources;
 }
 
 char *apt_fetch_options(struct error **err)
 {
-	static const char *const wanted[] = {"Acquire::http", "Acquire::Check-", "Acquire::Retries",
-					     "Acquire::Force"};
+	static const char *const wanted[] = {"Acquire::http", "Acquire::Check-", "Acquire::Retries", "Acquire::Force"};
 	const char *const argv[] = {"apt-config", "dump", "Acquire", NULL};
 	cleanup_free char *out = ask_apt(argv, err);
 	cleanup_strv char **lines = out ? strv_split(out, '\n') : NULL;
@@ -137,10 +135,8 @@ char *apt_closure(char *const *packages, size_t *ret_n, struct error **err)
 		strv_append(&argv, *packages);
 	cleanup_free char *out = ask_apt((const char *const *)argv, err);
 	if (!out) {
-		error_wrap(
-		    err,
-		    "apt cannot find all packages of the image (run `apt-get update`, or check "
-		    "/etc/apt/sources.list)");
+		error_wrap(err, "apt cannot find all packages of the image (run `apt-get update`, or check "
+				"/etc/apt/sources.list)");
 		return NULL;
 	}
 	return apt_parse_closure(out, ret_n, err);

@@ -56,8 +56,7 @@ static int no_recipe(const char *name, struct error **err)
 	for (size_t i = 0; i < ARRAY_LEN(recipes); i++)
 		strv_append_fmt(&names, "\"%s\"", recipes[i]->name);
 	cleanup_free char *known = strv_join(names, " and ");
-	return error_set(err, ERR_INVALID, "there is no recipe for image \"%s\": %s can be built",
-			 name, known);
+	return error_set(err, ERR_INVALID, "there is no recipe for image \"%s\": %s can be built", name, known);
 }
 
 /* Debian Policy, 5.6.1; and nothing that apt takes for an option or a pattern. */
@@ -67,12 +66,10 @@ static int check_packages(char *const *include, struct error **err)
 		const char *s = include[i];
 		cleanup_free char *shown = str_escape(s, strnlen(s, PACKAGE_NAME_MAX));
 		if (i == INCLUDE_MAX)
-			return error_set(err, ERR_INVALID, "--include: more than %d packages",
-					 INCLUDE_MAX);
+			return error_set(err, ERR_INVALID, "--include: more than %d packages", INCLUDE_MAX);
 		if (strlen(s) < 2 || strlen(s) > PACKAGE_NAME_MAX || strchr("+-.", s[0]) || str_ends(s, "-") ||
 		    s[strspn(s, "abcdefghijklmnopqrstuvwxyz0123456789+-.")])
-			return error_set(err, ERR_INVALID,
-					 "--include: \"%s\" is not the name of a package", shown);
+			return error_set(err, ERR_INVALID, "--include: \"%s\" is not the name of a package", shown);
 	}
 	return 0;
 }
@@ -83,8 +80,7 @@ static int choose(const struct command_args *args, struct build *b, struct error
 	cleanup_store struct store *store = store_open(args->store, err);
 	const char *name = args->as ? args->as : args->name;
 
-	if (!store || store_check_image_name(name, err) < 0 ||
-	    check_packages(args->include, err) < 0)
+	if (!store || store_check_image_name(name, err) < 0 || check_packages(args->include, err) < 0)
 		return -1;
 	cleanup_store_image struct store_image *image = present_image(store, name);
 	b->recipe = recipe_find(args->name);
@@ -126,17 +122,13 @@ static int build_rootfs(const struct writer *w, struct build *b, struct error **
 
 	if (!busybox)
 		return -1;
-	struct recipe_input in = {.w = w,
-				  .busybox = busybox,
-				  .kernel = &b->parts.kernel,
-				  .include = b->parts.include};
+	struct recipe_input in = {.w = w, .busybox = busybox, .kernel = &b->parts.kernel, .include = b->parts.include};
 	if (b->recipe->make(&in, squashfs, err) < 0)
 		return -1;
 	return image_parts_publish(w, squashfs, busybox, &b->parts, err);
 }
 
-static int build_parts(const struct writer *w, const struct store *store, struct build *b,
-		       struct error **err)
+static int build_parts(const struct writer *w, const struct store *store, struct build *b, struct error **err)
 {
 	cleanup_store_image struct store_image *image = present_image(store, b->parts.name);
 	struct image_parts *parts = &b->parts;
@@ -160,8 +152,7 @@ static int build_parts(const struct writer *w, const struct store *store, struct
 	return image_parts_record(w, parts, err);
 }
 
-static int build_all(const struct writer *w, const struct command_args *args, struct build *b,
-		     struct error **err)
+static int build_all(const struct writer *w, const struct command_args *args, struct build *b, struct error **err)
 {
 	int64_t start = clock_ms();
 	cleanup_store struct store *store = store_open(args->store, err);

@@ -20,8 +20,7 @@ struct used {
 };
 
 /* The disk of a VM may stand on an older build of its image. */
-static int add_used_by_vms(const struct writer *w, const struct store *store, struct used *used,
-			   struct error **err)
+static int add_used_by_vms(const struct writer *w, const struct store *store, struct used *used, struct error **err)
 {
 	cleanup_uses struct store_uses uses = {0};
 
@@ -62,8 +61,7 @@ static int find_used(const struct writer *w, struct used *used, struct error **e
 	if (!store || store_image_names(store, &names, err) < 0)
 		return -1;
 	for (size_t i = 0; names && names[i]; i++) {
-		cleanup_store_image struct store_image *image =
-		    store_find_image(store, names[i], err);
+		cleanup_store_image struct store_image *image = store_find_image(store, names[i], err);
 		if (!image)
 			return error_wrap(err, "nothing is removed while an image cannot be read");
 		strv_append(&used->paths, image->rootfs);
@@ -89,8 +87,7 @@ static uint64_t tree_size(const char *path)
 	return size;
 }
 
-static bool is_used(const struct used *used, const char *directory, const char *path,
-		    const char *name)
+static bool is_used(const struct used *used, const char *directory, const char *path, const char *name)
 {
 	if (!str_eq(directory, "initramfs"))
 		return strv_contains(used->paths, path);
@@ -99,8 +96,8 @@ static bool is_used(const struct used *used, const char *directory, const char *
 	return strv_contains(used->kernel_keys, key);
 }
 
-static int collect_directory(const struct writer *w, const char *directory, const struct used *used,
-			     uint64_t *freed, struct error **err)
+static int collect_directory(const struct writer *w, const char *directory, const struct used *used, uint64_t *freed,
+			     struct error **err)
 {
 	cleanup_free char *path = writer_path(w, directory);
 	DIR *dir = opendir(path);

@@ -11,10 +11,10 @@ struct command_args {
 	const char *agent;  /* path of the agent program */
 	const char *name;   /* image, recipe, or user */
 	const char *source; /* import: path of a tar archive or directory, "-" for stdin */
-	const char *as;     /* build: name of the image where it is not the recipe's */
+	const char *as;	    /* build: name of the image where it is not the recipe's */
 	const char *kernel; /* initramfs: path of a kernel to boot the image with */
 	const char *url;
-	char **include;     /* build: packages besides the recipe's own */
+	char **include; /* build: packages besides the recipe's own */
 };
 
 int command_build(const struct command_args *args, struct error **err);

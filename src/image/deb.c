@@ -67,8 +67,7 @@ static int each_entry(struct archive *tar, deb_file_fn fn, void *arg, struct err
 	for (size_t n = 0; (r = archive_read_next_header(tar, &entry)) == ARCHIVE_OK; n++) {
 		total += (uint64_t)archive_entry_size(entry);
 		if (n >= ENTRIES_MAX || total > TOTAL_MAX)
-			return error_set(err, ERR_TOO_LARGE,
-					 "it holds more than %d files or %llu bytes", ENTRIES_MAX,
+			return error_set(err, ERR_TOO_LARGE, "it holds more than %d files or %llu bytes", ENTRIES_MAX,
 					 (unsigned long long)TOTAL_MAX);
 		if (archive_entry_filetype(entry) != AE_IFREG || archive_entry_hardlink(entry))
 			continue;

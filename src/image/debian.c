@@ -23,15 +23,15 @@
 /* On top of Debian's essential and required packages. netbase: names of protocols and ports.
  * libpam-systemd: sessions end in order at a shutdown. */
 static const char *const packages[] = {
-    "bash",	      "ca-certificates",
-    "curl",	      "dbus",
-    "iproute2",	      "iputils-ping",
-    "kmod",	      "libpam-systemd",
-    "login",	      "netbase",
-    "openssh-server", "passwd",
-    "procps",	      "sudo",
-    "systemd",	      "systemd-sysv",
-    "udev",	      NULL,
+	"bash",		  "ca-certificates",
+	"curl",		  "dbus",
+	"iproute2",	  "iputils-ping",
+	"kmod",		  "libpam-systemd",
+	"login",	  "netbase",
+	"openssh-server", "passwd",
+	"procps",	  "sudo",
+	"systemd",	  "systemd-sysv",
+	"udev",		  NULL,
 };
 
 /* The value of NAME= in os-release(5), quotes taken off; the caller's. */
@@ -115,14 +115,13 @@ static void count_work(struct install *in, const char *line)
 /* Of all that is said only the steps are for people. */
 static void show_step(void *arg, const char *line)
 {
-	static const char *const steps[] = {"I: running apt-get update", "I: downloading",
-					    "I: extracting", "I: installing", "I: creating"};
+	static const char *const steps[] = {"I: running apt-get update", "I: downloading", "I: extracting",
+					    "I: installing", "I: creating"};
 	struct install *in = arg;
 	unsigned percent;
 
 	count_work(in, line);
-	percent = PERCENT_BEGIN +
-		  (unsigned)(in->done * (PERCENT_INSTALLED - PERCENT_BEGIN) / in->all);
+	percent = PERCENT_BEGIN + (unsigned)(in->done * (PERCENT_INSTALLED - PERCENT_BEGIN) / in->all);
 	for (size_t i = 0; i < ARRAY_LEN(steps); i++) {
 		if (!str_starts(line, steps[i]))
 			continue;
@@ -141,9 +140,8 @@ static void show_step(void *arg, const char *line)
  * the user was given, which the store's need not be. */
 static void add_program(char ***argv, char ***env, const struct writer *w)
 {
-	static const char *const as_root[] = {"unshare", "--mount",	 "--pid",
-					      "--fork",	 "--kill-child", "--mount-proc",
-					      PROGRAM,	 "--mode=root"};
+	static const char *const as_root[] = {"unshare",      "--mount",      "--pid", "--fork",
+					      "--kill-child", "--mount-proc", PROGRAM, "--mode=root"};
 	static const char *const as_user[] = {PROGRAM, "--mode=unshare"};
 	bool root = geteuid() == 0;
 
@@ -155,8 +153,8 @@ static void add_program(char ***argv, char ***env, const struct writer *w)
 		strv_append_fmt(env, "TMPDIR=%s", w->tmp);
 }
 
-static int run_mmdebstrap(const struct writer *w, const char *codename, char *const *all,
-			  struct install *progress, struct error **err)
+static int run_mmdebstrap(const struct writer *w, const char *codename, char *const *all, struct install *progress,
+			  struct error **err)
 {
 	cleanup_strv char **sources = apt_debian_sources(codename, err);
 	const struct embedded_file *setup = embedded_find("setup.sh");
@@ -172,8 +170,7 @@ static int run_mmdebstrap(const struct writer *w, const char *codename, char *co
 	strv_append(&argv, "--variant=minbase");
 	strv_append(&argv, "--aptopt=./apt.conf");
 	strv_append_fmt(&argv, "--include=%s", include);
-	strv_append_fmt(&argv, "--customize-hook=%.*s", (int)setup->size,
-			(const char *)setup->data);
+	strv_append_fmt(&argv, "--customize-hook=%.*s", (int)setup->size, (const char *)setup->data);
 	strv_append(&argv, "--customize-hook=tar-in overlay.tar /");
 	strv_append(&argv, codename);
 	strv_append(&argv, "rootfs.tar");
@@ -226,9 +223,9 @@ static int debian_make(const struct recipe_input *in, const char *squashfs, stru
 }
 
 const struct recipe recipe_debian = {
-    .name = "debian",
-    .default_user = "ubuntu",
-    .has_modules = true,
-    .identify = debian_identify,
-    .make = debian_make,
+	.name = "debian",
+	.default_user = "ubuntu",
+	.has_modules = true,
+	.identify = debian_identify,
+	.make = debian_make,
 };

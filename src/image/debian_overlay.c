@@ -18,31 +18,31 @@
 #define UNPACK_TIMEOUT_MS (5 * 60 * 1000)
 
 static const struct tree_entry directories[] = {
-    {"etc/ssh/sshd_config.d", 0755, 0, 0},
-    {"etc/systemd/journald.conf.d", 0755, 0, 0},
-    {"etc/systemd/system/ssh.service.wants", 0755, 0, 0},
-    {"usr/local/libexec", 0755, 0, 0},
-    {MODULES, 0755, 0, 0},
+	{"etc/ssh/sshd_config.d", 0755, 0, 0},
+	{"etc/systemd/journald.conf.d", 0755, 0, 0},
+	{"etc/systemd/system/ssh.service.wants", 0755, 0, 0},
+	{"usr/local/libexec", 0755, 0, 0},
+	{MODULES, 0755, 0, 0},
 };
 
 static const struct {
 	struct tree_entry entry;
 	const char *source; /* name below src/image/debian/ */
 } texts[] = {
-    {{"etc/default/locale", 0644, 0, 0}, "locale"},
-    {{"etc/locale.conf", 0644, 0, 0}, "locale"},
-    {{"etc/ssh/sshd_config.d/slicer.conf", 0644, 0, 0}, "sshd.conf"},
-    {{"etc/sudoers.d/slicer", 0440, 0, 0}, "sudoers"},
-    {{"etc/systemd/journald.conf.d/slicer.conf", 0644, 0, 0}, "journald.conf"},
-    {{"etc/systemd/system/ssh-hostkeys.service", 0644, 0, 0}, "ssh-hostkeys.service"},
-    {{"usr/local/libexec/ssh-hostkeys", 0755, 0, 0}, "ssh-hostkeys"},
+	{{"etc/default/locale", 0644, 0, 0}, "locale"},
+	{{"etc/locale.conf", 0644, 0, 0}, "locale"},
+	{{"etc/ssh/sshd_config.d/slicer.conf", 0644, 0, 0}, "sshd.conf"},
+	{{"etc/sudoers.d/slicer", 0440, 0, 0}, "sudoers"},
+	{{"etc/systemd/journald.conf.d/slicer.conf", 0644, 0, 0}, "journald.conf"},
+	{{"etc/systemd/system/ssh-hostkeys.service", 0644, 0, 0}, "ssh-hostkeys.service"},
+	{{"usr/local/libexec/ssh-hostkeys", 0755, 0, 0}, "ssh-hostkeys"},
 };
 
 static const struct {
 	const char *path;
 	const char *target;
 } links[] = {
-    {"etc/systemd/system/ssh.service.wants/ssh-hostkeys.service", "../ssh-hostkeys.service"},
+	{"etc/systemd/system/ssh.service.wants/ssh-hostkeys.service", "../ssh-hostkeys.service"},
 };
 
 static int add_fixed(struct archive *a, struct error **err)
@@ -53,8 +53,7 @@ static int add_fixed(struct archive *a, struct error **err)
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		const struct embedded_file *file = embedded_find(texts[i].source);
 		if (!file)
-			return error_set(err, ERR_INTERNAL, "debian/%s is not in this program",
-					 texts[i].source);
+			return error_set(err, ERR_INTERNAL, "debian/%s is not in this program", texts[i].source);
 		if (tree_add_data(a, &texts[i].entry, file->data, file->size, err) < 0)
 			return -1;
 	}
@@ -68,23 +67,20 @@ static int add_fixed(struct archive *a, struct error **err)
 static int add_sources(struct archive *a, const char *codename, struct error **err)
 {
 	const struct tree_entry entry = {"etc/apt/sources.list", 0644, 0, 0};
-	cleanup_free char *text =
-	    str_fmt("deb http://deb.debian.org/debian %s main\n"
-		    "deb http://deb.debian.org/debian %s-updates main\n"
-		    "deb http://deb.debian.org/debian-security %s-security main\n",
-		    codename, codename, codename);
+	cleanup_free char *text = str_fmt("deb http://deb.debian.org/debian %s main\n"
+					  "deb http://deb.debian.org/debian %s-updates main\n"
+					  "deb http://deb.debian.org/debian-security %s-security main\n",
+					  codename, codename, codename);
 
 	return tree_add_data(a, &entry, text, strlen(text), err);
 }
 
-static int add_module_entry(struct archive *a, const FTSENT *e, const char *path,
-			    struct error **err)
+static int add_module_entry(struct archive *a, const FTSENT *e, const char *path, struct error **err)
 {
 	if (e->fts_info == FTS_D)
 		return tree_add_dir(a, &(struct tree_entry){.path = path, .mode = 0755}, err);
 	if (e->fts_info == FTS_F)
-		return tree_add_file(a, &(struct tree_entry){.path = path, .mode = 0644},
-				     e->fts_path, err);
+		return tree_add_file(a, &(struct tree_entry){.path = path, .mode = 0644}, e->fts_path, err);
 	if (e->fts_info == FTS_ERR || e->fts_info == FTS_DNR || e->fts_info == FTS_NS)
 		return error_errno(err, e->fts_errno, "read %s", e->fts_path);
 	return 0; /* links `build` and `source` lead out of the image */
@@ -95,8 +91,7 @@ static int by_name(const FTSENT **a, const FTSENT **b)
 	return strcmp((*a)->fts_name, (*b)->fts_name);
 }
 
-static int add_module_tree(struct archive *a, const char *dir, const char *release,
-			   struct error **err)
+static int add_module_tree(struct archive *a, const char *dir, const char *release, struct error **err)
 {
 	char *const roots[] = {(char *)(uintptr_t)dir, NULL};
 	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, by_name);
@@ -105,8 +100,7 @@ static int add_module_tree(struct archive *a, const char *dir, const char *relea
 	if (!fts)
 		return error_errno(err, errno, "read %s", dir);
 	for (FTSENT *e; r == 0 && (e = fts_read(fts));) {
-		cleanup_free char *path =
-		    str_fmt(MODULES "/%s%s", release, e->fts_path + strlen(dir));
+		cleanup_free char *path = str_fmt(MODULES "/%s%s", release, e->fts_path + strlen(dir));
 		r = add_module_entry(a, e, path, err);
 	}
 	fts_close(fts);
@@ -118,20 +112,15 @@ static int add_modules(struct archive *a, const struct recipe_input *in, struct 
 	cleanup_free char *kernel = writer_path(in->w, in->kernel->path);
 	cleanup_free char *squashfs = fs_join(kernel, "modules.squashfs");
 	cleanup_free char *dir = writer_temp(in->w, "modules");
-	const char *const argv[] = {"unsquashfs", "-quiet", "-no-progress", "-no-xattrs",
-				    "-d",	  dir,	    squashfs,	    NULL};
-	struct tool tool = {.argv = argv,
-			    .package = "squashfs-tools",
-			    .input = -1,
-			    .timeout_ms = UNPACK_TIMEOUT_MS};
+	const char *const argv[] = {"unsquashfs", "-quiet", "-no-progress", "-no-xattrs", "-d", dir, squashfs, NULL};
+	struct tool tool = {.argv = argv, .package = "squashfs-tools", .input = -1, .timeout_ms = UNPACK_TIMEOUT_MS};
 
 	if (tool_run(&tool, NULL, err) < 0 || add_module_tree(a, dir, in->kernel->release, err) < 0)
 		return error_wrap(err, "modules of kernel %s", in->kernel->release);
 	return fs_remove_tree(dir, err);
 }
 
-int debian_overlay(const struct recipe_input *in, const char *codename, const char *tar,
-		   struct error **err)
+int debian_overlay(const struct recipe_input *in, const char *codename, const char *tar, struct error **err)
 {
 	cleanup_archive struct archive *a = archive_write_new();
 	cleanup_close int fd = open(tar, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
@@ -142,8 +131,7 @@ int debian_overlay(const struct recipe_input *in, const char *codename, const ch
 	archive_write_add_filter_none(a);
 	if (archive_write_open_fd(a, fd) != ARCHIVE_OK)
 		return unpack_error(a, err, "write %s", tar);
-	if (add_fixed(a, err) < 0 || add_sources(a, codename, err) < 0 ||
-	    add_modules(a, in, err) < 0)
+	if (add_fixed(a, err) < 0 || add_sources(a, codename, err) < 0 || add_modules(a, in, err) < 0)
 		return -1;
 	if (archive_write_close(a) != ARCHIVE_OK)
 		return unpack_error(a, err, "write %s", tar);

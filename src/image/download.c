@@ -46,7 +46,8 @@ static void configure(CURL *curl, const char *url, int64_t timeout_ms, struct do
 	curl_easy_setopt(curl, CURLOPT_ERRORBUFFER, why);
 }
 
-static int check(CURLcode code, long status, const char *url, const struct download *d, const char *why, struct error **err)
+static int check(CURLcode code, long status, const char *url, const struct download *d, const char *why,
+		 struct error **err)
 {
 	if (d->too_large)
 		return error_set(err, ERR_TOO_LARGE, "%s: more than %zu bytes came", url, d->limit);

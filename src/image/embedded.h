@@ -10,7 +10,7 @@ struct embedded_file {
 	const unsigned char *data;
 	size_t size;
 };
-extern const struct embedded_file image_files[]; /* ends with a NULL name */
+extern const struct embedded_file image_files[];	     /* ends with a NULL name */
 const struct embedded_file *embedded_find(const char *name); /* NULL if absent */
 
 #endif

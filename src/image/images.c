@@ -70,8 +70,8 @@ int command_list(const struct command_args *args, struct error **err)
 	return 0;
 }
 
-static int build_initramfs(const struct command_args *args, const struct store_image *image,
-			   const char *path, struct error **err)
+static int build_initramfs(const struct command_args *args, const struct store_image *image, const char *path,
+			   struct error **err)
 {
 	cleanup_writer struct writer w = WRITER_NONE;
 
@@ -102,8 +102,7 @@ static int use_kernel_file(const struct command_args *args, struct store_image *
 int command_initramfs(const struct command_args *args, struct error **err)
 {
 	cleanup_store struct store *store = store_open(args->store, err);
-	cleanup_store_image struct store_image *image =
-	    store ? store_find_image(store, args->name, err) : NULL;
+	cleanup_store_image struct store_image *image = store ? store_find_image(store, args->name, err) : NULL;
 
 	if (!image)
 		return -1;

@@ -16,10 +16,10 @@ enum { CHUNK = 128 * 1024, NAME_LIMIT = 255, REPORT_EVERY = 4096 };
 
 struct import {
 	struct archive *from, *to;
-	const char *prefix;   /* of the paths of a directory; NULL: an archive */
-	uint64_t size;        /* of the archive's file; 0: not known */
+	const char *prefix; /* of the paths of a directory; NULL: an archive */
+	uint64_t size;	    /* of the archive's file; 0: not known */
 	uint64_t entries, bytes;
-	bool layers;          /* it has what only an archive of image layers has */
+	bool layers; /* it has what only an archive of image layers has */
 	struct import_facts *facts;
 };
 
@@ -76,13 +76,11 @@ static int note_modules(struct import *in, const char *path, struct error **err)
 	cleanup_strv char **parts = strv_split(path, '/');
 	size_t usr = str_eq(parts[0], "usr");
 
-	if (strv_len(parts) != usr + 4 || !str_eq(parts[usr], "lib") ||
-	    !str_eq(parts[usr + 1], "modules") || !str_eq(parts[usr + 3], "modules.dep") ||
-	    strv_contains(in->facts->own_modules, parts[usr + 2]))
+	if (strv_len(parts) != usr + 4 || !str_eq(parts[usr], "lib") || !str_eq(parts[usr + 1], "modules") ||
+	    !str_eq(parts[usr + 3], "modules.dep") || strv_contains(in->facts->own_modules, parts[usr + 2]))
 		return 0;
 	if (strv_len(in->facts->own_modules) == IMPORT_KERNELS_MAX)
-		return error_set(err, ERR_TOO_LARGE, "it has modules of more than %d kernels",
-				 IMPORT_KERNELS_MAX);
+		return error_set(err, ERR_TOO_LARGE, "it has modules of more than %d kernels", IMPORT_KERNELS_MAX);
 	strv_append(&in->facts->own_modules, parts[usr + 2]);
 	return 0;
 }
@@ -175,8 +173,7 @@ static int copy_content(struct import *in, uint64_t size, char **keep, struct er
 	while (done < size) {
 		la_ssize_t n = archive_read_data(in->from, chunk, CHUNK);
 		if (n <= 0)
-			return n < 0 ? read_error(in, err)
-				     : error_set(err, ERR_INVALID, "a file ends before its size");
+			return n < 0 ? read_error(in, err) : error_set(err, ERR_INVALID, "a file ends before its size");
 		if ((uint64_t)n > size - done)
 			n = (la_ssize_t)(size - done);
 		if (archive_write_data(in->to, chunk, (size_t)n) != n)
@@ -289,7 +286,7 @@ static struct archive *open_directory(const char *path, struct error **err)
 
 	archive_read_disk_set_symlink_physical(a);
 	archive_read_disk_set_behavior(a, ARCHIVE_READDISK_NO_TRAVERSE_MOUNTS | ARCHIVE_READDISK_NO_ACL |
-					      ARCHIVE_READDISK_NO_FFLAGS);
+						  ARCHIVE_READDISK_NO_FFLAGS);
 	if (archive_read_disk_open(a, path) == ARCHIVE_OK)
 		return a;
 	unpack_error(a, err, "open %s", path);

@@ -16,8 +16,8 @@ enum {
 
 /* What was seen on the way. */
 struct import_facts {
-	char **own_modules;  /* releases whose modules it has; NULL: none */
-	char *default_user;  /* the first uid from 1000 to 60000 of /etc/passwd, else "root" */
+	char **own_modules; /* releases whose modules it has; NULL: none */
+	char *default_user; /* the first uid from 1000 to 60000 of /etc/passwd, else "root" */
 };
 void import_facts_clear(struct import_facts *facts);
 

@@ -9,9 +9,8 @@
 #include "image/tree.h"
 #include "image/unpack.h"
 
-static const char *const directories[] = {"bin",	"dev", "etc",	      "etc/slicer",
-					  "etc/udhcpc", "lib", "lib/modules", "newroot",
-					  "proc",	"run", "sys",	      "tmp"};
+static const char *const directories[] = {"bin",	 "dev",	    "etc",  "etc/slicer", "etc/udhcpc", "lib",
+					  "lib/modules", "newroot", "proc", "run",	  "sys",	"tmp"};
 
 static int add_dir(struct archive *a, const char *path, struct error **err)
 {
@@ -45,19 +44,15 @@ static int add_fixed(struct archive *a, const struct initramfs *i, char ***made,
 	if (!script)
 		return error_set(err, ERR_INTERNAL, "micro/udhcpc.script is not in this program");
 	if (tree_add_chardev(a, "dev/console", 0600, 5, 1, err) < 0 ||
-	    tree_add_file(a, &(struct tree_entry){.path = "init", .mode = 0755}, i->agent, err) <
-		0 ||
-	    tree_add_file(a, &(struct tree_entry){.path = "bin/busybox", .mode = 0755}, i->busybox,
-			  err) < 0 ||
+	    tree_add_file(a, &(struct tree_entry){.path = "init", .mode = 0755}, i->agent, err) < 0 ||
+	    tree_add_file(a, &(struct tree_entry){.path = "bin/busybox", .mode = 0755}, i->busybox, err) < 0 ||
 	    tree_add_link(a, "bin/sh", "busybox", err) < 0)
 		return -1;
-	return tree_add_data(
-	    a, &(struct tree_entry){.path = "etc/udhcpc/default.script", .mode = 0755},
-	    script->data, script->size, err);
+	return tree_add_data(a, &(struct tree_entry){.path = "etc/udhcpc/default.script", .mode = 0755}, script->data,
+			     script->size, err);
 }
 
-static int add_modules(struct archive *a, const struct initramfs *i, char ***made,
-		       struct error **err)
+static int add_modules(struct archive *a, const struct initramfs *i, char ***made, struct error **err)
 {
 	cleanup_strv char **lines = NULL;
 
@@ -65,14 +60,13 @@ static int add_modules(struct archive *a, const struct initramfs *i, char ***mad
 		cleanup_free char *from = fs_join(i->modules_dir, i->modules[n]);
 		cleanup_free char *path = str_fmt("lib/modules/%s/%s", i->release, i->modules[n]);
 		if (add_parents(a, path, made, err) < 0 ||
-		    tree_add_file(a, &(struct tree_entry){.path = path, .mode = 0644}, from, err) <
-			0)
+		    tree_add_file(a, &(struct tree_entry){.path = path, .mode = 0644}, from, err) < 0)
 			return -1;
 		strv_append_fmt(&lines, "/%s\n", path);
 	}
 	cleanup_free char *list = lines ? strv_join(lines, "") : str_dup("");
-	return tree_add_data(a, &(struct tree_entry){.path = "etc/slicer/modules", .mode = 0644},
-			     list, strlen(list), err);
+	return tree_add_data(a, &(struct tree_entry){.path = "etc/slicer/modules", .mode = 0644}, list, strlen(list),
+			     err);
 }
 
 int initramfs_write(int fd, const struct initramfs *initramfs, struct error **err)

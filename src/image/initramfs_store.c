@@ -22,8 +22,7 @@ char *initramfs_path(const struct store_image *image, const char *agent, struct 
 
 	if (!recipe)
 		return NULL;
-	cleanup_free char *busybox_hash =
-	    fs_basename(image->busybox); /* a blob is named by its content */
+	cleanup_free char *busybox_hash = fs_basename(image->busybox); /* a blob is named by its content */
 	const char *const parts[] = {recipe, image->kernel_key, agent_hash, busybox_hash, NULL};
 	cleanup_free char *hex = hash_strings(parts);
 	return str_fmt("initramfs/%s-%.32s.cpio", image->kernel_key, hex);
@@ -33,8 +32,7 @@ bool initramfs_touch(const char *absolute_path)
 {
 	if (utimensat(AT_FDCWD, absolute_path, NULL, 0) == 0)
 		return true;
-	return errno != ENOENT &&
-	       fs_exists(absolute_path); /* somebody else's store: readable all the same */
+	return errno != ENOENT && fs_exists(absolute_path); /* somebody else's store: readable all the same */
 }
 
 static int read_modules(const struct store_image *image, char ***ret, struct error **err)
@@ -54,8 +52,7 @@ struct aged {
 
 static int compare_aged(const void *a, const void *b)
 {
-	const struct timespec *x = &((const struct aged *)a)->used,
-			      *y = &((const struct aged *)b)->used;
+	const struct timespec *x = &((const struct aged *)a)->used, *y = &((const struct aged *)b)->used;
 
 	if (x->tv_sec != y->tv_sec)
 		return x->tv_sec < y->tv_sec ? 1 : -1;
@@ -91,8 +88,8 @@ static int prune(const struct writer *w, struct error **err)
 	return r;
 }
 
-int initramfs_build(const struct writer *w, const struct store_image *image, const char *agent,
-		    const char *path, struct error **err)
+int initramfs_build(const struct writer *w, const struct store_image *image, const char *agent, const char *path,
+		    struct error **err)
 {
 	cleanup_free char *scratch = writer_temp(w, "initramfs.cpio");
 	cleanup_free char *modules_dir = fs_join(image->kernel_dir, "modules");
@@ -101,11 +98,11 @@ int initramfs_build(const struct writer *w, const struct store_image *image, con
 	if (read_modules(image, &modules, err) < 0)
 		return -1;
 	struct initramfs initramfs = {
-	    .agent = agent,
-	    .busybox = image->busybox,
-	    .release = image->kernel_release,
-	    .modules_dir = modules_dir,
-	    .modules = modules,
+		.agent = agent,
+		.busybox = image->busybox,
+		.release = image->kernel_release,
+		.modules_dir = modules_dir,
+		.modules = modules,
 	};
 	cleanup_close int fd = open(scratch, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)

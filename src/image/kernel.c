@@ -136,8 +136,8 @@ int kernel_find(const struct writer *w, const char *key, struct kernel *ret, str
 	return 0;
 }
 
-int kernel_ensure(const struct writer *w, const struct kernel_source *source, struct kernel *ret,
-		  bool *ret_built, struct error **err)
+int kernel_ensure(const struct writer *w, const struct kernel_source *source, struct kernel *ret, bool *ret_built,
+		  struct error **err)
 {
 	if (kernel_find(w, source->key, ret, err) < 0)
 		return -1;

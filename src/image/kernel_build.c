@@ -55,8 +55,7 @@ static int run_depmod(const struct writer *w, const struct unpacked *u, struct e
 {
 	const char *const argv[] = {"depmod", "-b", u->root, u->release, NULL};
 	struct source package = {.id = NULL};
-	struct tool tool = {
-	    .argv = argv, .package = "kmod", .input = -1, .timeout_ms = DEPMOD_TIMEOUT_MS};
+	struct tool tool = {.argv = argv, .package = "kmod", .input = -1, .timeout_ms = DEPMOD_TIMEOUT_MS};
 	cleanup_error struct error *missing = NULL;
 
 	if (tool_run(&tool, NULL, &missing) == 0)
@@ -71,8 +70,7 @@ static int run_depmod(const struct writer *w, const struct unpacked *u, struct e
 	return tool_run(&tool, NULL, err);
 }
 
-static int unpack_package(const struct writer *w, const char *meta, struct unpacked *u,
-			  struct error **err)
+static int unpack_package(const struct writer *w, const char *meta, struct unpacked *u, struct error **err)
 {
 	cleanup_free char *package = apt_dependency(meta, PACKAGE_PREFIX, err);
 	if (!package)
@@ -91,8 +89,7 @@ static int unpack_package(const struct writer *w, const char *meta, struct unpac
 	if (deb_each_file(deb, take_kernel_file, u, err) < 0 || fs_remove_tree(dir, err) < 0)
 		return -1;
 	if (!fs_exists(u->vmlinuz) || !fs_exists(u->modules))
-		return error_set(err, ERR_INVALID,
-				 "package %s lacks /boot/vmlinuz-%s or its modules", package,
+		return error_set(err, ERR_INVALID, "package %s lacks /boot/vmlinuz-%s or its modules", package,
 				 u->release);
 	return run_depmod(w, u, err);
 }
@@ -119,8 +116,7 @@ static char **copy_boot_modules(const char *modules, const char *to, struct erro
 		cleanup_free char *plain = modules_plain_path(order[i]);
 		cleanup_free char *path = fs_join(to, plain);
 		cleanup_free char *dir = fs_dirname(path);
-		if (fs_mkdir_p(dir, 0755, err) < 0 ||
-		    unpack_compressed_file(from, path, FILE_LIMIT, err) < 0)
+		if (fs_mkdir_p(dir, 0755, err) < 0 || unpack_compressed_file(from, path, FILE_LIMIT, err) < 0)
 			return NULL;
 		strv_append_take(&plain_order, TAKE_PTR(plain));
 	}
@@ -205,8 +201,7 @@ static int unpack_and_pack(const struct writer *w, const struct kernel_source *s
 	return kernel_pack(w, &parts, ret, err);
 }
 
-int kernel_build(const struct writer *w, const struct kernel_source *source, struct kernel *ret,
-		 struct error **err)
+int kernel_build(const struct writer *w, const struct kernel_source *source, struct kernel *ret, struct error **err)
 {
 	struct unpacked u = {0};
 	int r = unpack_and_pack(w, source, &u, ret, err);

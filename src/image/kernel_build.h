@@ -5,8 +5,7 @@
 #include "image/kernel.h"
 
 /* Unpacks a kernel and publishes its directory; fills *ret. */
-int kernel_build(const struct writer *w, const struct kernel_source *source, struct kernel *ret,
-		 struct error **err);
+int kernel_build(const struct writer *w, const struct kernel_source *source, struct kernel *ret, struct error **err);
 
 #define KERNEL_SOURCE_FILE "file:"
 /* What a directory kernels/RELEASE-KEY is made from. */

@@ -19,10 +19,10 @@
 
 /* Where the modules of a release come from. */
 struct modules_source {
-	char *id;       /* changes when they do */
+	char *id;	/* changes when they do */
 	char *squashfs; /* to unpack them from: of an image, or of a kernel of the store */
-	bool whole;     /* the squashfs is /lib/modules/RELEASE and not a root filesystem */
-	char *dir;      /* of this host, to be read as it is */
+	bool whole;	/* the squashfs is /lib/modules/RELEASE and not a root filesystem */
+	char *dir;	/* of this host, to be read as it is */
 };
 
 static void source_clear_modules(struct modules_source *s)
@@ -83,8 +83,9 @@ static int unsquash(const struct modules_source *from, const char *release, cons
 {
 	cleanup_free char *plain = str_fmt("lib/modules/%s", release);
 	cleanup_free char *merged = str_fmt("usr/%s", plain);
-	const char *const argv[] = {"unsquashfs",   "-quiet", "-no-progress",	     "-no-xattrs", "-d", to,
-				    from->squashfs, from->whole ? NULL : merged, plain,	   NULL};
+	const char *const argv[] = {"unsquashfs", "-quiet", "-no-progress", "-no-xattrs",
+				    "-d",	  to,	    from->squashfs, from->whole ? NULL : merged,
+				    plain,	  NULL};
 	struct tool tool = {.argv = argv, .package = "squashfs-tools", .input = -1, .timeout_ms = UNPACK_TIMEOUT_MS};
 
 	return tool_run(&tool, NULL, err);
@@ -142,8 +143,9 @@ static int build(const struct writer *w, const char *path, const struct modules_
 	    kernel_file_check(data, n, err) < 0 || unpack_modules(w, from, parts->release, &modules, err) < 0)
 		return -1;
 	if (!modules && kernel_file_check_builtin(data, n, err) < 0)
-		return error_wrap(err, "neither the image nor the store nor /lib/modules of this host has modules for kernel %s",
-				  parts->release);
+		return error_wrap(
+			err, "neither the image nor the store nor /lib/modules of this host has modules for kernel %s",
+			parts->release);
 	whole.vmlinuz = vmlinux;
 	whole.modules = modules;
 	return kernel_pack(w, &whole, ret, err);

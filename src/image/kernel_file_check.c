@@ -37,7 +37,8 @@ char *kernel_file_release(const void *data, size_t n, struct error **err)
 	char *release = NULL;
 
 	if (n >= HEADER_END && memcmp(p + HEADER_MAGIC, "HdrS", 4) == 0) {
-		size_t offset = HEADER_BASE + ((unsigned char)p[KERNEL_VERSION] | (size_t)(unsigned char)p[KERNEL_VERSION + 1] << 8);
+		size_t offset = HEADER_BASE +
+				((unsigned char)p[KERNEL_VERSION] | (size_t)(unsigned char)p[KERNEL_VERSION + 1] << 8);
 		release = offset < n ? take_release(p + offset, n - offset) : NULL;
 	}
 	while (!release && (p = memmem(p, (size_t)(end - p), BANNER, strlen(BANNER)))) {
@@ -100,13 +101,15 @@ int kernel_file_check(const void *data, size_t n, struct error **err)
 	    (n - head.e_phoff) / sizeof(Elf64_Phdr) < head.e_phnum)
 		return error_set(err, ERR_INVALID, "its program headers are damaged");
 	if (HOST_MACHINE == EM_X86_64 && !has_entry(data, n, &head))
-		return error_set(err, ERR_UNSUPPORTED, "it has no PVH entry, by which QEMU starts it: build it with CONFIG_PVH=y");
+		return error_set(err, ERR_UNSUPPORTED,
+				 "it has no PVH entry, by which QEMU starts it: build it with CONFIG_PVH=y");
 	return 0;
 }
 
 int kernel_file_check_builtin(const void *data, size_t n, struct error **err)
 {
-	static const char *const drivers[] = {"virtio_blk", "virtio_console", "virtio_net", "ext4", "squashfs", "overlay"};
+	static const char *const drivers[] = {"virtio_blk", "virtio_console", "virtio_net",
+					      "ext4",	    "squashfs",	      "overlay"};
 	cleanup_strv char **missing = NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(drivers); i++)

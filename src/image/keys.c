@@ -22,8 +22,8 @@ enum {
 /* What speaks to the network has no rights to lose. */
 static int drop_rights(struct error **err)
 {
-	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
-			       setresuid(NOBODY, NOBODY, NOBODY) < 0))
+	if (geteuid() == 0 &&
+	    (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 || setresuid(NOBODY, NOBODY, NOBODY) < 0))
 		return error_errno(err, errno, "cannot become an unprivileged user");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return error_errno(err, errno, "no_new_privs");
@@ -33,7 +33,8 @@ static int drop_rights(struct error **err)
 static int check_arguments(const struct command_args *args, struct error **err)
 {
 	if (!args->name[0] || strlen(args->name) > 39 ||
-	    strspn(args->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") != strlen(args->name))
+	    strspn(args->name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_") !=
+		    strlen(args->name))
 		return error_set(err, ERR_INVALID, "\"%.80s\" is not the name of a GitHub user", args->name);
 	if (!str_starts(args->url, "https://") && !str_starts(args->url, "http://"))
 		return error_set(err, ERR_INVALID, "\"%.200s\" does not begin with https:// or http://", args->url);
@@ -45,7 +46,8 @@ static int explain(const struct command_args *args, struct error *take, struct e
 	cleanup_error struct error *error = take;
 
 	if (error->code == ERR_NOT_FOUND)
-		return error_set(err, ERR_NOT_FOUND, "there is no GitHub user \"%s\" (%s)", args->name, error_message(error));
+		return error_set(err, ERR_NOT_FOUND, "there is no GitHub user \"%s\" (%s)", args->name,
+				 error_message(error));
 	error_wrap(&error, "cannot get the keys of GitHub user \"%s\"", args->name);
 	return error_move(err, &error);
 }

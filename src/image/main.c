@@ -9,10 +9,10 @@
 #include "image/interrupt.h"
 #include "image/report.h"
 
-#define USAGE                                                                                      \
-	"usage: slicer-image build NAME --store DIR --agent PATH [--name NAME] [--include PACKAGE]... "  \
-	"| import SOURCE NAME --store DIR --agent PATH | list --store DIR | remove NAME --store DIR "   \
-	"| wipe --store DIR | initramfs --store DIR --agent PATH --image NAME [--kernel PATH] "         \
+#define USAGE                                                                                                          \
+	"usage: slicer-image build NAME --store DIR --agent PATH [--name NAME] [--include PACKAGE]... "                \
+	"| import SOURCE NAME --store DIR --agent PATH | list --store DIR | remove NAME --store DIR "                  \
+	"| wipe --store DIR | initramfs --store DIR --agent PATH --image NAME [--kernel PATH] "                        \
 	"| keys USER --url BASE"
 
 enum { NEEDS_STORE = 1, NEEDS_AGENT = 2, NEEDS_IMAGE = 4, NEEDS_URL = 8, TAKES_SOURCE = 16, TAKES_NAME = 32 };
@@ -53,21 +53,19 @@ static const struct verb *find_verb(const char *name)
 	return NULL;
 }
 
-static int parse_options(int argc, char **argv, struct command_args *args, const char **image,
-			 struct error **err)
+static int parse_options(int argc, char **argv, struct command_args *args, const char **image, struct error **err)
 {
 	const struct {
 		int c;
 		const char **value;
 	} texts[] = {{'s', &args->store}, {'a', &args->agent}, {'k', &args->kernel},
-		     {'n', &args->as},    {'u', &args->url},   {'i', image}};
+		     {'n', &args->as},	  {'u', &args->url},   {'i', image}};
 	int c;
 
 	opterr = 0;
 	while ((c = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (c == '?')
-			return error_set(err, ERR_INVALID,
-					 "\"%s\" is not an option, or lacks its value; " USAGE,
+			return error_set(err, ERR_INVALID, "\"%s\" is not an option, or lacks its value; " USAGE,
 					 argv[optind - 1]);
 		if (c == 'p')
 			strv_append(&args->include, optarg);
@@ -83,8 +81,10 @@ static bool is_complete(const struct verb *verb, const struct command_args *args
 	const struct {
 		unsigned flag;
 		const char *value;
-	} needs[] = {{NEEDS_STORE, args->store},	     {NEEDS_AGENT, args->agent},
-		     {NEEDS_IMAGE | TAKES_NAME, args->name}, {NEEDS_URL, args->url},
+	} needs[] = {{NEEDS_STORE, args->store},
+		     {NEEDS_AGENT, args->agent},
+		     {NEEDS_IMAGE | TAKES_NAME, args->name},
+		     {NEEDS_URL, args->url},
 		     {TAKES_SOURCE, args->source}};
 
 	for (size_t i = 0; i < ARRAY_LEN(needs); i++)
@@ -93,8 +93,7 @@ static bool is_complete(const struct verb *verb, const struct command_args *args
 	return true;
 }
 
-static int parse(int argc, char **argv, struct command_args *args, const struct verb **ret_verb,
-		 struct error **err)
+static int parse(int argc, char **argv, struct command_args *args, const struct verb **ret_verb, struct error **err)
 {
 	const char *image = NULL;
 
@@ -110,8 +109,7 @@ static int parse(int argc, char **argv, struct command_args *args, const struct 
 	if (verb->flags & NEEDS_IMAGE)
 		args->name = image;
 	if (optind < argc || !is_complete(verb, args))
-		return error_set(err, ERR_INVALID,
-				 "slicer-image %s: too few or too many arguments; " USAGE,
+		return error_set(err, ERR_INVALID, "slicer-image %s: too few or too many arguments; " USAGE,
 				 verb->name);
 	*ret_verb = verb;
 	return 0;

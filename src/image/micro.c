@@ -13,8 +13,7 @@ static char *micro_identify(char *const *include, struct error **err)
 	char *id = NULL;
 
 	if (include && *include) {
-		error_set(err, ERR_INVALID,
-			  "image micro has no package manager: --include is for debian");
+		error_set(err, ERR_INVALID, "image micro has no package manager: --include is for debian");
 		return NULL;
 	}
 	if (source_resolve(&program_bash, &bash, err) == 0)
@@ -23,8 +22,7 @@ static char *micro_identify(char *const *include, struct error **err)
 	return id;
 }
 
-static int make_with(const struct source *bash, const struct recipe_input *in, const char *squashfs,
-		     struct error **err)
+static int make_with(const struct source *bash, const struct recipe_input *in, const char *squashfs, struct error **err)
 {
 	cleanup_free char *program = source_fetch(&program_bash, bash, in->w, err);
 	cleanup_free char *scratch = writer_temp(in->w, "rootfs");
@@ -48,8 +46,8 @@ static int micro_make(const struct recipe_input *in, const char *squashfs, struc
 }
 
 const struct recipe recipe_micro = {
-    .name = "micro",
-    .default_user = "ubuntu",
-    .identify = micro_identify,
-    .make = micro_make,
+	.name = "micro",
+	.default_user = "ubuntu",
+	.identify = micro_identify,
+	.make = micro_make,
 };

@@ -15,18 +15,9 @@ struct wish {
 
 /* In the order in which a VM needs them. crc32c is what ext4 asks the crypto API for. */
 static const struct wish wishes[] = {
-	{"virtio_ring", false},
-	{"virtio", false},
-	{"virtio_mmio", false},
-	{"virtio_pci", false},
-	{"virtio_console", true},
-	{"virtio_blk", true},
-	{"failover", false},
-	{"net_failover", false},
-	{"virtio_net", true},
-	{"crc32c_generic", false},
-	{"ext4", true},
-	{"squashfs", true},
+	{"virtio_ring", false},	  {"virtio", false},	     {"virtio_mmio", false}, {"virtio_pci", false},
+	{"virtio_console", true}, {"virtio_blk", true},	     {"failover", false},    {"net_failover", false},
+	{"virtio_net", true},	  {"crc32c_generic", false}, {"ext4", true},	     {"squashfs", true},
 	{"overlay", true},
 };
 
@@ -67,11 +58,9 @@ static int check_path(const char *path, struct error **err)
 {
 	cleanup_strv char **parts = strv_split(path, '/');
 
-	if (*path == '\0' || strlen(path) > PATH_LIMIT || strv_contains(parts, "") ||
-	    strv_contains(parts, "..")) {
+	if (*path == '\0' || strlen(path) > PATH_LIMIT || strv_contains(parts, "") || strv_contains(parts, "..")) {
 		cleanup_free char *shown = str_escape(path, strnlen(path, 100));
-		return error_set(err, ERR_INVALID,
-				 "modules.dep: \"%s\" is not a path below the module directory",
+		return error_set(err, ERR_INVALID, "modules.dep: \"%s\" is not a path below the module directory",
 				 shown);
 	}
 	return 0;
@@ -98,8 +87,7 @@ static int parse_dep(const char *text, struct resolver *r, struct error **err)
 			continue;
 		char *colon = strchr(lines[i], ':');
 		if (!colon)
-			return error_set(err, ERR_INVALID, "modules.dep: line %zu has no colon",
-					 i + 1);
+			return error_set(err, ERR_INVALID, "modules.dep: line %zu has no colon", i + 1);
 		*colon = '\0';
 		struct dep_line *line = &r->lines[r->n++];
 		line->path = str_dup(lines[i]);
@@ -136,21 +124,18 @@ static const struct dep_line *find_name(const struct resolver *r, const char *na
 	return NULL;
 }
 
-static int add_with_needs(struct resolver *r, const struct dep_line *line, int depth,
-			  struct error **err)
+static int add_with_needs(struct resolver *r, const struct dep_line *line, int depth, struct error **err)
 {
 	if (strv_contains(r->order, line->path))
 		return 0;
 	if (depth > DEPTH_MAX)
-		return error_set(err, ERR_INVALID,
-				 "modules.dep: the dependencies of %s run in a circle", line->path);
+		return error_set(err, ERR_INVALID, "modules.dep: the dependencies of %s run in a circle", line->path);
 	if (check_path(line->path, err) < 0)
 		return -1;
 	for (size_t i = 0; line->needs && line->needs[i]; i++) {
 		const struct dep_line *need = find_path(r, line->needs[i]);
 		if (!need)
-			return error_set(err, ERR_INVALID,
-					 "modules.dep: %s needs a module that has no line",
+			return error_set(err, ERR_INVALID, "modules.dep: %s needs a module that has no line",
 					 line->path);
 		if (add_with_needs(r, need, depth + 1, err) < 0)
 			return -1;
@@ -176,8 +161,7 @@ static int resolve(struct resolver *r, char *const *builtin, struct error **err)
 		if (line && add_with_needs(r, line, 0, err) < 0)
 			return -1;
 		if (!line && wishes[i].required)
-			return error_set(err, ERR_UNSUPPORTED, "the kernel has no module %s",
-					 wishes[i].name);
+			return error_set(err, ERR_UNSUPPORTED, "the kernel has no module %s", wishes[i].name);
 	}
 	return 0;
 }

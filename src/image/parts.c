@@ -29,8 +29,8 @@ void image_parts_clear(struct image_parts *parts)
 	*parts = (struct image_parts){0};
 }
 
-int image_parts_publish(const struct writer *w, const char *squashfs, const char *busybox,
-			struct image_parts *parts, struct error **err)
+int image_parts_publish(const struct writer *w, const char *squashfs, const char *busybox, struct image_parts *parts,
+			struct error **err)
 {
 	cleanup_free char *copy = writer_temp(w, "busybox.blob");
 	cleanup_free char *hex = NULL;
@@ -42,8 +42,7 @@ int image_parts_publish(const struct writer *w, const char *squashfs, const char
 	return writer_publish_blob(w, squashfs, &parts->rootfs_hex, &parts->rootfs_path, err);
 }
 
-static int rootfs_size(const struct writer *w, const struct image_parts *parts, uint64_t *ret,
-		       struct error **err)
+static int rootfs_size(const struct writer *w, const struct image_parts *parts, uint64_t *ret, struct error **err)
 {
 	cleanup_free char *path = writer_path(w, parts->rootfs_path);
 	struct stat st;
@@ -98,9 +97,8 @@ int image_parts_record(const struct writer *w, const struct image_parts *parts, 
 	return writer_publish(w, scratch, path, err);
 }
 
-static int ensure_initramfs(const struct writer *w, const struct store_image *image,
-			    const char *agent, struct image_parts *parts, char **ret_path,
-			    struct error **err)
+static int ensure_initramfs(const struct writer *w, const struct store_image *image, const char *agent,
+			    struct image_parts *parts, char **ret_path, struct error **err)
 {
 	cleanup_free char *relative = initramfs_path(image, agent, err);
 
@@ -114,12 +112,11 @@ static int ensure_initramfs(const struct writer *w, const struct store_image *im
 	return initramfs_build(w, image, agent, relative, err);
 }
 
-int image_parts_finish(const struct writer *w, struct image_parts *parts, const char *agent,
-		       int64_t start_ms, struct error **err)
+int image_parts_finish(const struct writer *w, struct image_parts *parts, const char *agent, int64_t start_ms,
+		       struct error **err)
 {
 	cleanup_store struct store *store = store_open(w->store, err);
-	cleanup_store_image struct store_image *image =
-	    store ? store_find_image(store, parts->name, err) : NULL;
+	cleanup_store_image struct store_image *image = store ? store_find_image(store, parts->name, err) : NULL;
 	cleanup_free char *initramfs = NULL;
 
 	if (!image || ensure_initramfs(w, image, agent, parts, &initramfs, err) < 0)

@@ -7,16 +7,16 @@
 
 /* All strings are the object's. */
 struct image_parts {
-	char *name;         /* of the image */
-	char *recipe;       /* "": it was imported */
+	char *name;   /* of the image */
+	char *recipe; /* "": it was imported */
 	char *default_user;
-	char **include;     /* packages besides the recipe's own; NULL: none */
+	char **include;	    /* packages besides the recipe's own; NULL: none */
 	char **own_modules; /* releases of kernels whose modules it has; NULL: none */
-	char *inputs;       /* hex sha256 over what the root filesystem is made from */
+	char *inputs;	    /* hex sha256 over what the root filesystem is made from */
 	struct kernel kernel;
 	char *rootfs_hex, *rootfs_path;
 	char *busybox_path;
-	bool built;         /* something was made */
+	bool built; /* something was made */
 };
 void image_parts_clear(struct image_parts *parts);
 #define cleanup_parts __attribute__((cleanup(image_parts_clear)))

@@ -7,9 +7,9 @@
 
 struct recipe_input {
 	const struct writer *w;
-	const char *busybox;         /* path of a static one */
+	const char *busybox;	     /* path of a static one */
 	const struct kernel *kernel; /* in the store */
-	char *const *include;        /* packages that the user wants besides; NULL: none */
+	char *const *include;	     /* packages that the user wants besides; NULL: none */
 };
 
 struct recipe {

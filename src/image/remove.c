@@ -15,8 +15,7 @@ static char *image_directory(const char *store, const char *name)
 }
 
 /* A damaged image has no digest that could be compared, and boots nothing. */
-static int check_unused(const struct store *store, const char *name, const struct store_uses *uses,
-			struct error **err)
+static int check_unused(const struct store *store, const char *name, const struct store_uses *uses, struct error **err)
 {
 	cleanup_free char *directory = image_directory(store_path(store), name);
 	cleanup_error struct error *damage = NULL;
@@ -62,8 +61,7 @@ int command_remove(const struct command_args *args, struct error **err)
 		return -1;
 	cleanup_free char *directory = image_directory(args->store, args->name);
 	if (!fs_exists(directory))
-		return error_set(err, ERR_NOT_FOUND,
-				 "there is no image \"%s\" in %s: see `slicer image list`",
+		return error_set(err, ERR_NOT_FOUND, "there is no image \"%s\" in %s: see `slicer image list`",
 				 args->name, args->store);
 	if (writer_open(&w, args->store, err) < 0 || remove_all(&w, names, &freed, err) < 0)
 		return error_wrap(err, "remove image %s", args->name);

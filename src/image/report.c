@@ -79,8 +79,7 @@ void report_result(struct json_object *take)
 void report_error(const struct error *error)
 {
 	struct json_object *line = json_object_new_object();
-	const char *code =
-	    error && error->code < ARRAY_LEN(code_names) ? code_names[error->code] : NULL;
+	const char *code = error && error->code < ARRAY_LEN(code_names) ? code_names[error->code] : NULL;
 
 	js_add_string(line, "type", "error");
 	js_add_string(line, "code", code ? code : "internal");

@@ -81,8 +81,7 @@ static const struct {
 
 /* wget of Debian's static busybox crashes on host names; an init would be started instead of the
  * agent's own. */
-static const char *const no_links[] = {"busybox", "bash", "sh",	     "su",
-				       "sudo",	  "init", "linuxrc", "wget"};
+static const char *const no_links[] = {"busybox", "bash", "sh", "su", "sudo", "init", "linuxrc", "wget"};
 
 static bool wants_link(const char *name)
 {
@@ -104,8 +103,7 @@ char **rootfs_applet_links(const char *list)
 		if (!slash || !wants_link(slash + 1))
 			continue;
 		*slash = '\0';
-		cleanup_free char *path =
-		    str_fmt("usr/%s/%s", str_ends(lines[i], "sbin") ? "sbin" : "bin", slash + 1);
+		cleanup_free char *path = str_fmt("usr/%s/%s", str_ends(lines[i], "sbin") ? "sbin" : "bin", slash + 1);
 		if (!strv_contains(paths, path))
 			strv_append(&paths, path);
 	}
@@ -115,8 +113,7 @@ char **rootfs_applet_links(const char *list)
 static int add_applets(struct stage *stage, const char *busybox, struct error **err)
 {
 	const char *const argv[] = {"busybox", "--list-full", NULL};
-	struct tool tool = {
-	    .argv = argv, .exe = busybox, .input = -1, .timeout_ms = LIST_TIMEOUT_MS};
+	struct tool tool = {.argv = argv, .exe = busybox, .input = -1, .timeout_ms = LIST_TIMEOUT_MS};
 	cleanup_free char *list = NULL;
 
 	if (tool_run(&tool, &list, err) < 0)
@@ -125,8 +122,7 @@ static int add_applets(struct stage *stage, const char *busybox, struct error **
 	if (!paths)
 		return error_set(err, ERR_UNSUPPORTED, "%s --list-full names no applets", busybox);
 	for (size_t i = 0; paths[i]; i++)
-		stage_link(stage, paths[i],
-			   str_starts(paths[i], "usr/sbin/") ? "../bin/busybox" : "busybox");
+		stage_link(stage, paths[i], str_starts(paths[i], "usr/sbin/") ? "../bin/busybox" : "busybox");
 	return 0;
 }
 
@@ -140,8 +136,7 @@ static int add_fixed(struct stage *stage, struct error **err)
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		const struct embedded_file *file = embedded_find(texts[i].source);
 		if (!file)
-			return error_set(err, ERR_INTERNAL, "micro/%s is not in this program",
-					 texts[i].source);
+			return error_set(err, ERR_INTERNAL, "micro/%s is not in this program", texts[i].source);
 		if (stage_data(stage, &texts[i].entry, file->data, file->size, err) < 0)
 			return -1;
 	}
@@ -149,8 +144,7 @@ static int add_fixed(struct stage *stage, struct error **err)
 }
 
 /* su is a copy of busybox because the setuid bit must not be on all applets. */
-static int add_programs(struct stage *stage, const struct rootfs_programs *programs,
-			struct error **err)
+static int add_programs(struct stage *stage, const struct rootfs_programs *programs, struct error **err)
 {
 	const struct {
 		struct staged entry;
@@ -167,8 +161,7 @@ static int add_programs(struct stage *stage, const struct rootfs_programs *progr
 	return add_applets(stage, programs->busybox, err);
 }
 
-int rootfs_build(const struct rootfs_programs *programs, const char *scratch, const char *to,
-		 struct error **err)
+int rootfs_build(const struct rootfs_programs *programs, const char *scratch, const char *to, struct error **err)
 {
 	struct stage stage = {.dir = scratch};
 	int r = fs_mkdir_p(scratch, 0755, err);

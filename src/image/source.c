@@ -52,15 +52,15 @@ int source_resolve(const struct program *program, struct source *ret, struct err
 	}
 	struct apt_package package = {0};
 	if (apt_resolve(program->package, &package, err) < 0)
-		return error_wrap(err, "%s is needed: run `apt-get install %s`, or let apt find it",
-				  program->name, program->package);
+		return error_wrap(err, "%s is needed: run `apt-get install %s`, or let apt find it", program->name,
+				  program->package);
 	ret->id = str_fmt("deb:%s", package.hash);
 	apt_package_clear(&package);
 	return 0;
 }
 
-char *source_fetch(const struct program *program, const struct source *source,
-		   const struct writer *w, struct error **err)
+char *source_fetch(const struct program *program, const struct source *source, const struct writer *w,
+		   struct error **err)
 {
 	if (source->host_path)
 		return str_dup(source->host_path);
@@ -70,8 +70,7 @@ char *source_fetch(const struct program *program, const struct source *source,
 	cleanup_free char *dir = writer_temp(w, scratch);
 	cleanup_free char *deb = apt_download(program->package, dir, err);
 	cleanup_free char *path = writer_temp(w, program->name);
-	if (!deb || deb_extract_file(deb, program->paths, path, err) < 0 ||
-	    fs_remove_tree(dir, err) < 0)
+	if (!deb || deb_extract_file(deb, program->paths, path, err) < 0 || fs_remove_tree(dir, err) < 0)
 		return NULL;
 	if (chmod(path, 0755) < 0) {
 		error_errno(err, errno, "chmod %s", path);

@@ -17,7 +17,7 @@ extern const struct program program_bash;
 extern const struct program program_depmod; /* not static; only ever run on this host */
 
 struct source {
-	char *id;        /* changes when the content does */
+	char *id;	 /* changes when the content does */
 	char *host_path; /* NULL: the package is to be fetched */
 };
 void source_clear(struct source *source);

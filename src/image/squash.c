@@ -48,8 +48,7 @@ struct squash_input {
 	bool as_root;	    /* under the id 0 of a namespace where the real one is another */
 };
 
-static int squash(const struct squash_input *in, const char *to, char *const *more,
-		  struct error **err)
+static int squash(const struct squash_input *in, const char *to, char *const *more, struct error **err)
 {
 	cleanup_strv char **argv = NULL;
 
@@ -69,10 +68,8 @@ static int squash(const struct squash_input *in, const char *to, char *const *mo
 	for (size_t i = 0; more[i]; i++)
 		strv_append(&argv, more[i]);
 
-	struct tool tool = {.argv = (const char *const *)argv,
-			    .package = PACKAGE,
-			    .input = in->fd,
-			    .timeout_ms = TIMEOUT_MS};
+	struct tool tool = {
+		.argv = (const char *const *)argv, .package = PACKAGE, .input = in->fd, .timeout_ms = TIMEOUT_MS};
 	if (fs_unlink(to, err) < 0)
 		return -1;
 	return tool_run(&tool, NULL, err);
@@ -104,8 +101,8 @@ void stage_clear(struct stage *stage)
 
 static void set_owner(struct stage *stage, const struct staged *entry)
 {
-	strv_append_fmt(&stage->pseudo, "%s m %o %u %u", entry->path, (unsigned)entry->mode,
-			(unsigned)entry->uid, (unsigned)entry->gid);
+	strv_append_fmt(&stage->pseudo, "%s m %o %u %u", entry->path, (unsigned)entry->mode, (unsigned)entry->uid,
+			(unsigned)entry->gid);
 }
 
 int stage_dir(struct stage *stage, const struct staged *entry, struct error **err)
@@ -116,8 +113,7 @@ int stage_dir(struct stage *stage, const struct staged *entry, struct error **er
 	return fs_mkdir_p(path, 0755, err);
 }
 
-int stage_data(struct stage *stage, const struct staged *entry, const void *data, size_t n,
-	       struct error **err)
+int stage_data(struct stage *stage, const struct staged *entry, const void *data, size_t n, struct error **err)
 {
 	cleanup_free char *path = fs_join(stage->dir, entry->path);
 
@@ -125,8 +121,7 @@ int stage_data(struct stage *stage, const struct staged *entry, const void *data
 	return fs_write_atomic(path, data, n, 0644, err);
 }
 
-int stage_file(struct stage *stage, const struct staged *entry, const char *from,
-	       struct error **err)
+int stage_file(struct stage *stage, const struct staged *entry, const char *from, struct error **err)
 {
 	cleanup_free char *path = fs_join(stage->dir, entry->path);
 

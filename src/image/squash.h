@@ -20,7 +20,7 @@ struct stage {
 };
 struct staged {
 	const char *path; /* relative, without spaces, quotes and backslashes */
-	mode_t mode;      /* permission bits, with setuid and sticky */
+	mode_t mode;	  /* permission bits, with setuid and sticky */
 	uid_t uid;
 	gid_t gid;
 };

@@ -7,8 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define HEAD_LIMIT                                                                                 \
-	(64 * 1024) /* the program headers of every real executable are at its beginning */
+#define HEAD_LIMIT (64 * 1024) /* the program headers of every real executable are at its beginning */
 
 #if defined(__x86_64__)
 #define HOST_MACHINE EM_X86_64
@@ -35,11 +34,9 @@ int elf_check_static(const void *data, size_t n, struct error **err)
 		return error_set(err, ERR_INVALID, "its program headers are damaged");
 	for (size_t i = 0; i < head.e_phnum; i++) {
 		Elf64_Phdr segment;
-		memcpy(&segment, (const char *)data + head.e_phoff + i * sizeof(segment),
-		       sizeof(segment));
+		memcpy(&segment, (const char *)data + head.e_phoff + i * sizeof(segment), sizeof(segment));
 		if (segment.p_type == PT_INTERP)
-			return error_set(err, ERR_INVALID,
-					 "it is linked dynamically, a static program is needed");
+			return error_set(err, ERR_INVALID, "it is linked dynamically, a static program is needed");
 	}
 	return 0;
 }

@@ -91,8 +91,8 @@ static void watch_lines(struct watch *w)
 }
 
 /* Waits for the end of a child, and kills it at the deadline or when this program is interrupted. Returns its wait status. */
-static int wait_child(pid_t pid, int pidfd, int64_t timeout_ms, struct watch *watch,
-		      int *ret_status, struct error **err)
+static int wait_child(pid_t pid, int pidfd, int64_t timeout_ms, struct watch *watch, int *ret_status,
+		      struct error **err)
 {
 	int64_t deadline = clock_ms() + timeout_ms;
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
@@ -115,8 +115,7 @@ static int wait_child(pid_t pid, int pidfd, int64_t timeout_ms, struct watch *wa
 	if (interrupt_check(err) < 0)
 		return -1;
 	if (late)
-		return error_set(err, ERR_TIMEOUT, "it did not end within %lld s",
-				 (long long)(timeout_ms / 1000));
+		return error_set(err, ERR_TIMEOUT, "it did not end within %lld s", (long long)(timeout_ms / 1000));
 	return 0;
 }
 
@@ -129,26 +128,23 @@ static int judge(int status, int errors, struct error **err)
 		return error_set(err, ERR_NO_SPACE, "%s", NO_SPACE_TEXT);
 	cleanup_free char *line = telling_line(text);
 	if (WIFSIGNALED(status))
-		return error_set(err, ERR_IO, "it was killed by signal %d%s%s", WTERMSIG(status),
-				 *line ? ": " : "", line);
-	return error_set(err, ERR_IO, "it ended with status %d%s%s", WEXITSTATUS(status),
-			 *line ? ": " : "", line);
+		return error_set(err, ERR_IO, "it was killed by signal %d%s%s", WTERMSIG(status), *line ? ": " : "",
+				 line);
+	return error_set(err, ERR_IO, "it ended with status %d%s%s", WEXITSTATUS(status), *line ? ": " : "", line);
 }
 
-static int spawn_and_wait(const struct tool *tool, const char *exe, int out, int errors,
-			  struct error **err)
+static int spawn_and_wait(const struct tool *tool, const char *exe, int out, int errors, struct error **err)
 {
 	cleanup_strv char **env = english_environment(tool->env);
-	struct proc_fd fds[3] = {
-	    {.from = out, .to = 1}, {.from = errors, .to = 2}, {.from = tool->input, .to = 0}};
+	struct proc_fd fds[3] = {{.from = out, .to = 1}, {.from = errors, .to = 2}, {.from = tool->input, .to = 0}};
 	struct proc_spec spec = {
-	    .exe = exe,
-	    .argv = (char *const *)tool->argv, /* execve(2) does not change them */
-	    .env = env,
-	    .fds = fds,
-	    .nfds = tool->input >= 0 ? 3 : 2,
-	    .cwd = tool->cwd,
-	    .die_with_parent = true,
+		.exe = exe,
+		.argv = (char *const *)tool->argv, /* execve(2) does not change them */
+		.env = env,
+		.fds = fds,
+		.nfds = tool->input >= 0 ? 3 : 2,
+		.cwd = tool->cwd,
+		.die_with_parent = true,
 	};
 	struct watch watch = {.fd = errors, .on_line = tool->on_line, .arg = tool->arg};
 	cleanup_close int pidfd = -1;
@@ -162,8 +158,7 @@ static int spawn_and_wait(const struct tool *tool, const char *exe, int out, int
 
 int tool_missing(const char *program, const char *package, struct error **err)
 {
-	return error_set(err, ERR_UNSUPPORTED, "%s is not installed: run `apt-get install %s`",
-			 program, package);
+	return error_set(err, ERR_UNSUPPORTED, "%s is not installed: run `apt-get install %s`", program, package);
 }
 
 int tool_run(const struct tool *tool, char **ret_out, struct error **err)

@@ -7,13 +7,14 @@
 
 struct tool {
 	const char *const *argv; /* NULL-terminated */
-	const char *exe;     /* path; NULL: argv[0] in PATH, /usr/sbin and /sbin */
-	const char *package; /* Debian package that has it, for the error when it is missing */
-	const char *cwd;     /* NULL: the present one */
-	const char *const *env; /* NAME=VALUE on top of this program's environment, NULL-terminated; may be NULL */
-	void (*on_line)(void *arg, const char *line); /* gets what it says on stderr, line by line as it runs; may be NULL */
+	const char *exe;	 /* path; NULL: argv[0] in PATH, /usr/sbin and /sbin */
+	const char *package;	 /* Debian package that has it, for the error when it is missing */
+	const char *cwd;	 /* NULL: the present one */
+	const char *const *env;	 /* NAME=VALUE on top of this program's environment, NULL-terminated; may be NULL */
+	void (*on_line)(void *arg,
+			const char *line); /* gets what it says on stderr, line by line as it runs; may be NULL */
 	void *arg;
-	int input;           /* fd for stdin, read from its present offset; -1: /dev/null */
+	int input; /* fd for stdin, read from its present offset; -1: /dev/null */
 	int64_t timeout_ms;
 };
 

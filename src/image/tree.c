@@ -43,8 +43,7 @@ int tree_add_dir(struct archive *a, const struct tree_entry *e, struct error **e
 	return write_header(a, entry, err);
 }
 
-int tree_add_data(struct archive *a, const struct tree_entry *e, const void *data, size_t n,
-		  struct error **err)
+int tree_add_data(struct archive *a, const struct tree_entry *e, const void *data, size_t n, struct error **err)
 {
 	cleanup_entry struct archive_entry *entry = new_entry(e, AE_IFREG);
 
@@ -56,8 +55,7 @@ int tree_add_data(struct archive *a, const struct tree_entry *e, const void *dat
 	return 0;
 }
 
-int tree_add_file(struct archive *a, const struct tree_entry *e, const char *from,
-		  struct error **err)
+int tree_add_file(struct archive *a, const struct tree_entry *e, const char *from, struct error **err)
 {
 	cleanup_free char *data = NULL;
 	size_t n = 0;
@@ -76,8 +74,8 @@ int tree_add_link(struct archive *a, const char *path, const char *target, struc
 	return write_header(a, entry, err);
 }
 
-int tree_add_chardev(struct archive *a, const char *path, mode_t mode, unsigned major_number,
-		     unsigned minor_number, struct error **err)
+int tree_add_chardev(struct archive *a, const char *path, mode_t mode, unsigned major_number, unsigned minor_number,
+		     struct error **err)
 {
 	struct tree_entry e = {.path = path, .mode = mode};
 	cleanup_entry struct archive_entry *entry = new_entry(&e, AE_IFCHR);

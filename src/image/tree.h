@@ -9,17 +9,16 @@
 
 struct tree_entry {
 	const char *path; /* relative */
-	mode_t mode;      /* permission bits, with setuid and sticky */
+	mode_t mode;	  /* permission bits, with setuid and sticky */
 	uid_t uid;
 	gid_t gid;
 };
 int tree_add_dir(struct archive *a, const struct tree_entry *entry, struct error **err);
-int tree_add_data(struct archive *a, const struct tree_entry *entry, const void *data, size_t n,
-		  struct error **err);
+int tree_add_data(struct archive *a, const struct tree_entry *entry, const void *data, size_t n, struct error **err);
 int tree_add_file(struct archive *a, const struct tree_entry *entry, const char *from, struct error **err);
 int tree_add_link(struct archive *a, const char *path, const char *target, struct error **err);
-int tree_add_chardev(struct archive *a, const char *path, mode_t mode, unsigned major_number,
-		     unsigned minor_number, struct error **err);
+int tree_add_chardev(struct archive *a, const char *path, mode_t mode, unsigned major_number, unsigned minor_number,
+		     struct error **err);
 
 /* All files of an image have this time: 2025-01-01T00:00:00Z. */
 #define TREE_TIME 1735689600

@@ -43,8 +43,7 @@ int unpack_to_fd(struct archive *a, int fd, uint64_t limit, uint64_t *ret_size, 
 			break;
 		size += (uint64_t)n;
 		if (size > limit)
-			return error_set(err, ERR_TOO_LARGE,
-					 "unpacked it is larger than %llu bytes",
+			return error_set(err, ERR_TOO_LARGE, "unpacked it is larger than %llu bytes",
 					 (unsigned long long)limit);
 		if (fd_write_all(fd, chunk, (size_t)n, err) < 0)
 			return -1;
@@ -85,8 +84,7 @@ static struct archive *new_raw_reader(void)
 	return a;
 }
 
-static int unpack_raw(struct archive *a, int fd, uint64_t limit, uint64_t *ret_size,
-		      struct error **err)
+static int unpack_raw(struct archive *a, int fd, uint64_t limit, uint64_t *ret_size, struct error **err)
 {
 	struct archive_entry *entry;
 
@@ -95,8 +93,7 @@ static int unpack_raw(struct archive *a, int fd, uint64_t limit, uint64_t *ret_s
 	return unpack_to_fd(a, fd, limit, ret_size, err);
 }
 
-int unpack_data(const void *data, size_t n, int fd, uint64_t limit, uint64_t *ret_size,
-		struct error **err)
+int unpack_data(const void *data, size_t n, int fd, uint64_t limit, uint64_t *ret_size, struct error **err)
 {
 	cleanup_archive struct archive *a = new_raw_reader();
 

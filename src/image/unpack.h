@@ -8,9 +8,8 @@
 #include "base/error.h"
 
 /* An error with libarchive's reason; a full disk stays ERR_NO_SPACE. Returns -1. */
-int unpack_error(struct archive *a, struct error **err, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
-void unpack_closep(struct archive **a);      /* readers and writers */
+int unpack_error(struct archive *a, struct error **err, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
+void unpack_closep(struct archive **a); /* readers and writers */
 #define cleanup_archive __attribute__((cleanup(unpack_closep)))
 
 /* The rest of the present entry into fd; ERR_TOO_LARGE beyond `limit` bytes. *ret_size may be NULL. */

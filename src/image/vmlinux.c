@@ -37,8 +37,7 @@ int bzimage_payload(const void *data, size_t n, struct kernel_payload *ret, stru
 		return error_set(err, ERR_INVALID, "it is not a Linux bzImage");
 	unsigned version = p[PROTOCOL_VERSION] | (unsigned)p[PROTOCOL_VERSION + 1] << 8;
 	if (version < FIRST_WITH_PAYLOAD)
-		return error_set(err, ERR_UNSUPPORTED,
-				 "its boot protocol %u.%02u is older than 2.08", version >> 8,
+		return error_set(err, ERR_UNSUPPORTED, "its boot protocol %u.%02u is older than 2.08", version >> 8,
 				 version & 0xff);
 	/* 0 means 4, from the times of zImage */
 	size_t setup = ((size_t)(p[SETUP_SECTS] ? p[SETUP_SECTS] : 4) + 1) * 512;
@@ -53,8 +52,8 @@ int bzimage_payload(const void *data, size_t n, struct kernel_payload *ret, stru
 	ret->offset = offset;
 	ret->length = gzip ? length : length - 4;
 	if (ret->size == 0 || ret->size > VMLINUX_LIMIT)
-		return error_set(err, ERR_TOO_LARGE, "its kernel claims %u bytes, the limit is %u",
-				 ret->size, VMLINUX_LIMIT);
+		return error_set(err, ERR_TOO_LARGE, "its kernel claims %u bytes, the limit is %u", ret->size,
+				 VMLINUX_LIMIT);
 	return 0;
 }
 
@@ -62,8 +61,7 @@ static bool is_bootable(const void *data, size_t n)
 {
 	if (n < sizeof(Elf64_Ehdr))
 		return false;
-	return memcmp(data, ELFMAG, SELFMAG) == 0 ||
-	       memcmp((const char *)data + ARM64_MAGIC_OFFSET, "ARM\x64", 4) == 0;
+	return memcmp(data, ELFMAG, SELFMAG) == 0 || memcmp((const char *)data + ARM64_MAGIC_OFFSET, "ARM\x64", 4) == 0;
 }
 
 static int check_result(int fd, struct error **err)
@@ -73,9 +71,7 @@ static int check_result(int fd, struct error **err)
 
 	if (n < 0)
 		return error_errno(err, errno, "read");
-	return is_bootable(head, (size_t)n)
-		   ? 0
-		   : error_set(err, ERR_INVALID, "what it holds is not an ELF kernel");
+	return is_bootable(head, (size_t)n) ? 0 : error_set(err, ERR_INVALID, "what it holds is not an ELF kernel");
 }
 
 static int decompress(const char *data, size_t n, int fd, struct error **err)
@@ -87,8 +83,8 @@ static int decompress(const char *data, size_t n, int fd, struct error **err)
 	    unpack_data(data + payload.offset, payload.length, fd, payload.size, &size, err) < 0)
 		return -1;
 	if (size != payload.size)
-		return error_set(err, ERR_INVALID, "it unpacks to %llu bytes instead of %u",
-				 (unsigned long long)size, payload.size);
+		return error_set(err, ERR_INVALID, "it unpacks to %llu bytes instead of %u", (unsigned long long)size,
+				 payload.size);
 	return check_result(fd, err);
 }
 
@@ -102,7 +98,6 @@ int vmlinux_extract(const char *vmlinuz, const char *to, struct error **err)
 	cleanup_close int fd = open(to, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd < 0)
 		return error_errno(err, errno, "create %s", to);
-	int r =
-	    is_bootable(data, n) ? fd_write_all(fd, data, n, err) : decompress(data, n, fd, err);
+	int r = is_bootable(data, n) ? fd_write_all(fd, data, n, err) : decompress(data, n, fd, err);
 	return r < 0 ? error_wrap(err, "kernel %s", vmlinuz) : 0;
 }

@@ -45,8 +45,7 @@ static int lock_store(struct writer *w, struct error **err)
 		if (!attempt || attempt->code != ERR_CONFLICT || clock_ms() > deadline)
 			return error_move(err, &attempt);
 		if (!said)
-			report_progress("lock", "waiting for another image command: %s",
-					error_message(attempt));
+			report_progress("lock", "waiting for another image command: %s", error_message(attempt));
 		said = true;
 		if (interrupt_check(err) < 0)
 			return -1;
@@ -59,8 +58,7 @@ int writer_open(struct writer *w, const char *store, struct error **err)
 	*w = WRITER_NONE;
 	w->store = fs_absolute(store);
 	w->tmp = writer_path(w, "tmp");
-	if (fs_mkdir_p(w->store, 0755, err) < 0 || lock_store(w, err) < 0 ||
-	    fs_remove_tree(w->tmp, err) < 0)
+	if (fs_mkdir_p(w->store, 0755, err) < 0 || lock_store(w, err) < 0 || fs_remove_tree(w->tmp, err) < 0)
 		return error_wrap(err, "image store %s", w->store);
 	for (size_t i = 0; i < ARRAY_LEN(directories); i++) {
 		cleanup_free char *path = writer_path(w, directories[i]);
@@ -122,8 +120,7 @@ int writer_publish(const struct writer *w, const char *from, const char *to, str
 	return sync_path(parent, err);
 }
 
-int writer_publish_blob(const struct writer *w, const char *from, char **ret_hex, char **ret_path,
-			struct error **err)
+int writer_publish_blob(const struct writer *w, const char *from, char **ret_hex, char **ret_path, struct error **err)
 {
 	cleanup_free char *hex = hash_file(from, err);
 

@@ -8,7 +8,7 @@
 
 struct writer {
 	char *store; /* absolute */
-	char *tmp;   /* empty at first; everything in it goes with writer_close, or with the next writer after a crash */
+	char *tmp; /* empty at first; everything in it goes with writer_close, or with the next writer after a crash */
 	int lock;
 };
 
@@ -18,14 +18,13 @@ void writer_close(struct writer *w);
 #define cleanup_writer __attribute__((cleanup(writer_close)))
 #define WRITER_NONE ((struct writer){.lock = -1})
 
-char *writer_temp(const struct writer *w, const char *name);  /* path below tmp */
-char *writer_path(const struct writer *w, const char *path);  /* path below the store */
+char *writer_temp(const struct writer *w, const char *name); /* path below tmp */
+char *writer_path(const struct writer *w, const char *path); /* path below the store */
 /* Syncs the file or tree `from` and renames it to `to`, below the store. A tree that is there already is replaced only
  * after it was moved aside. */
 int writer_publish(const struct writer *w, const char *from, const char *to, struct error **err);
 /* Publishes a file as blobs/sha256/HEX. *ret_hex and *ret_path (relative to the store) are the caller's. */
-int writer_publish_blob(const struct writer *w, const char *from, char **ret_hex, char **ret_path,
-			struct error **err);
+int writer_publish_blob(const struct writer *w, const char *from, char **ret_hex, char **ret_path, struct error **err);
 /* Removes blobs, kernels and initramfs that no image of the store names and no VM or daemon uses. *ret_freed: bytes. */
 int writer_collect(const struct writer *w, uint64_t *ret_freed, struct error **err);
 

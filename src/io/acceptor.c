@@ -17,7 +17,7 @@ struct acceptor {
 	accept_fn *fn;
 	void *arg;
 	bool paused;
-	bool *gone;          /* set when the owner frees us in fn */
+	bool *gone; /* set when the owner frees us in fn */
 };
 
 static void acceptor_update(struct acceptor *a)

@@ -11,6 +11,6 @@ typedef void accept_fn(void *arg, int take_fd);
 /* Owns the listening socket, which becomes non-blocking. Where fds or memory run out, connections wait in the backlog. */
 struct acceptor *acceptor_new(struct loop *loop, int take_listen_fd, accept_fn *fn, void *arg);
 void acceptor_pause(struct acceptor *a, bool pause); /* connections wait in the backlog */
-void acceptor_free(struct acceptor **a);             /* stops listening; NULL-safe */
+void acceptor_free(struct acceptor **a);	     /* stops listening; NULL-safe */
 
 #endif

@@ -106,8 +106,7 @@ static int parse_hello(const struct field *f, size_t n, struct control_line *ret
 	ret->verb = CONTROL_HELLO_GUEST;
 	if (copy_field(&f[2], ret->agent_version, sizeof(ret->agent_version)) < 0)
 		return bad_field("hello", "agent version", err);
-	if (n < 4 || !is_nonce(f[3].s, f[3].n) ||
-	    copy_field(&f[3], ret->instance, sizeof(ret->instance)) < 0)
+	if (n < 4 || !is_nonce(f[3].s, f[3].n) || copy_field(&f[3], ret->instance, sizeof(ret->instance)) < 0)
 		return bad_field("hello", "instance", err);
 	if (n < 5 || !is_boot_id(f[4].s, f[4].n) || copy_field(&f[4], ret->boot_id, sizeof(ret->boot_id)) < 0)
 		return bad_field("hello", "boot id", err);
@@ -146,8 +145,7 @@ int control_parse(const char *line, size_t n, struct control_line *ret, struct e
 		return error_set(err, ERR_PROTOCOL, "control line over %d bytes", CONTROL_MAX_LINE);
 	for (size_t i = 0; i < n; i++) {
 		if (line[i] < 0x20 || line[i] > 0x7e)
-			return error_set(err, ERR_PROTOCOL, "control line with byte 0x%02x",
-					 (unsigned char)line[i]);
+			return error_set(err, ERR_PROTOCOL, "control line with byte 0x%02x", (unsigned char)line[i]);
 	}
 	count = split(line, n, f);
 	if (field_is(&f[0], "hello"))

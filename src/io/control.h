@@ -8,8 +8,8 @@
 
 enum {
 	CONTROL_PROTOCOL = 1,
-	CONTROL_MAX_LINE = 1024,             /* bytes of a line, its LF included */
-	CONTROL_NONCE_LEN = 32,              /* lower-case hex digits */
+	CONTROL_MAX_LINE = 1024,		/* bytes of a line, its LF included */
+	CONTROL_NONCE_LEN = 32,			/* lower-case hex digits */
 	CONTROL_MAX_DISCARD = 64 * 1024 * 1024, /* host: bytes on the agent port before the echo */
 };
 
@@ -17,20 +17,20 @@ enum control_verb {
 	CONTROL_UNKNOWN,     /* a verb of a newer side: to be ignored */
 	CONTROL_HELLO_HOST,  /* hello <protocol> */
 	CONTROL_HELLO_GUEST, /* hello <protocol> <agent version> <instance> <boot id> <capabilities> */
-	CONTROL_RESET,       /* reset <nonce> */
-	CONTROL_AWAIT,       /* await <nonce> */
-	CONTROL_BYE,         /* bye <reboot|poweroff> */
+	CONTROL_RESET,	     /* reset <nonce> */
+	CONTROL_AWAIT,	     /* await <nonce> */
+	CONTROL_BYE,	     /* bye <reboot|poweroff> */
 };
 
 struct control_line {
 	enum control_verb verb;
-	unsigned protocol;          /* both hellos */
-	char agent_version[64];     /* hello of the guest, and the next three */
-	char instance[33];          /* 32 lower-case hex digits */
-	char boot_id[37];           /* as /proc/sys/kernel/random/boot_id */
-	char capabilities[512];     /* comma-separated words; "" for none ("-" on the line) */
+	unsigned protocol;		   /* both hellos */
+	char agent_version[64];		   /* hello of the guest, and the next three */
+	char instance[33];		   /* 32 lower-case hex digits */
+	char boot_id[37];		   /* as /proc/sys/kernel/random/boot_id */
+	char capabilities[512];		   /* comma-separated words; "" for none ("-" on the line) */
 	char nonce[CONTROL_NONCE_LEN + 1]; /* reset, await */
-	bool reboot;                /* bye */
+	bool reboot;			   /* bye */
 };
 
 /* Parses one line without its LF. ERR_PROTOCOL for a line over the limit, a byte outside 0x20–0x7e, or a known verb with
@@ -57,7 +57,7 @@ struct control_scan {
 	char want[CONTROL_NONCE_LEN + 1]; /* the nonce and LF */
 	unsigned char border[CONTROL_NONCE_LEN + 1];
 	unsigned matched;
-	uint64_t seen;                    /* bytes consumed so far, for limits */
+	uint64_t seen; /* bytes consumed so far, for limits */
 };
 void control_scan_init(struct control_scan *s, const char nonce[CONTROL_NONCE_LEN + 1]);
 /* Returns how many bytes to drain; *ret_found when the last of them completed the nonce: what follows belongs to the session. */

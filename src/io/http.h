@@ -8,19 +8,21 @@
 #include "io/stream.h"
 
 enum {
-	HTTP_MAX_HEAD = 32 * 1024,  /* bytes of request or status line and fields */
+	HTTP_MAX_HEAD = 32 * 1024, /* bytes of request or status line and fields */
 	HTTP_MAX_FIELDS = 100,
 	HTTP_MAX_TARGET = 16 * 1024,
 };
 
-struct http_field { char *name, *value; }; /* name in lower case */
+struct http_field {
+	char *name, *value;
+}; /* name in lower case */
 
 struct http_head {
-	char *method, *target;     /* requests: "GET", "/vm/a-1/exec?cmd=ls" (origin form, still encoded) */
-	int status;                /* responses */
+	char *method, *target;	   /* requests: "GET", "/vm/a-1/exec?cmd=ls" (origin form, still encoded) */
+	int status;		   /* responses */
 	struct http_field *fields; /* without framing fields (content-length, transfer-encoding, connection) */
 	size_t nfields;
-	int64_t content_length;    /* -1: not known (chunked, or until the end) */
+	int64_t content_length; /* -1: not known (chunked, or until the end) */
 };
 
 struct http_head *http_head_new_request(const char *method, const char *target);
@@ -36,10 +38,10 @@ struct http_query;
 struct http_query *http_query_parse(const char *target, struct error **err); /* at most 1,000 parameters */
 void http_query_free(struct http_query **q);
 #define cleanup_query __attribute__((cleanup(http_query_free)))
-const char *http_query_path(const struct http_query *q);          /* decoded segments joined by '/'; see segments */
-char *const *http_query_segments(const struct http_query *q);     /* decoded, NULL-terminated; none for "/" */
+const char *http_query_path(const struct http_query *q);      /* decoded segments joined by '/'; see segments */
+char *const *http_query_segments(const struct http_query *q); /* decoded, NULL-terminated; none for "/" */
 const char *http_query_get(const struct http_query *q, const char *key); /* first value; NULL if absent */
-char **http_query_all(const struct http_query *q, const char *key);      /* all values, in order; the caller's */
+char **http_query_all(const struct http_query *q, const char *key);	 /* all values, in order; the caller's */
 int http_query_bool(const struct http_query *q, const char *key, bool *ret, struct error **err); /* true 1 false 0 "" */
 char *http_encode(const char *s); /* percent-encodes all but unreserved characters (RFC 3986 §2.3) */
 
@@ -57,11 +59,12 @@ void http_exchange_free(struct http_exchange **x); /* resets what is not complet
 void http_exchange_respond(struct http_exchange *x, struct http_head *take_head);
 /* A whole response; frees the exchange when it is sent. content_type may be NULL. *x becomes NULL. */
 void http_reply(struct http_exchange **x, int status, const char *content_type, const void *body, size_t n);
-void http_reply_head(struct http_exchange **x, struct http_head *take_head, const void *body, size_t n); /* with fields */
+void http_reply_head(struct http_exchange **x, struct http_head *take_head, const void *body,
+		     size_t n); /* with fields */
 /* The same with a body that many replies share and none copies: a serialisation that is kept. On the loop only. */
 struct http_shared;
 struct http_shared *http_shared_new(char *take, size_t n); /* `take` is NUL-terminated behind its n bytes */
-void http_shared_unref(struct http_shared **s);            /* replies that are being sent keep it alive; NULL-safe */
+void http_shared_unref(struct http_shared **s);		   /* replies that are being sent keep it alive; NULL-safe */
 #define cleanup_http_shared __attribute__((cleanup(http_shared_unref)))
 const char *http_shared_text(const struct http_shared *s); /* borrowed */
 void http_reply_shared(struct http_exchange **x, int status, const char *content_type, struct http_shared *body);

@@ -6,10 +6,10 @@
 #include "io/http.h"
 
 struct http1_limits {
-	unsigned max_connections;   /* further ones are answered 503 and closed; 0: 1024 */
-	int64_t head_timeout_ms;    /* from the first byte (or accept) to a whole head; 0: 10 s. Then 408 and close. */
-	int64_t idle_timeout_ms;    /* keep-alive without a request; 0: 120 s */
-	int64_t write_timeout_ms;   /* bytes to send and the peer takes none; 0: 120 s */
+	unsigned max_connections; /* further ones are answered 503 and closed; 0: 1024 */
+	int64_t head_timeout_ms;  /* from the first byte (or accept) to a whole head; 0: 10 s. Then 408 and close. */
+	int64_t idle_timeout_ms;  /* keep-alive without a request; 0: 120 s */
+	int64_t write_timeout_ms; /* bytes to send and the peer takes none; 0: 120 s */
 };
 
 struct http1_server;
@@ -20,7 +20,7 @@ struct http1_server;
 struct http1_server *http1_server_new(struct loop *loop, int take_listen_fd, const struct http1_limits *limits,
 				      http_request_fn *request, void *arg);
 void http1_server_stop_listening(struct http1_server *s); /* answers what is under way */
-void http1_server_free(struct http1_server **s);          /* closes all connections */
+void http1_server_free(struct http1_server **s);	  /* closes all connections */
 unsigned http1_server_connections(const struct http1_server *s);
 /* Whether the exchange came over a Unix socket; peer credentials are SO_PEERCRED's uid, -1 if unknown. */
 bool http1_exchange_is_local(const struct http_exchange *x);
@@ -36,7 +36,7 @@ struct stream *http1_upgrade(struct http_exchange **x, struct http_head *take_he
 struct http1_client;
 struct http1_client *http1_client_new_unix(struct loop *loop, const char *path);
 struct http1_client *http1_client_new_tcp(struct loop *loop, const char *host, uint16_t port); /* host: IPv4 or name */
-struct http1_client *http1_client_new_fd(struct loop *loop, int take_connected_fd);           /* one connection only */
+struct http1_client *http1_client_new_fd(struct loop *loop, int take_connected_fd);	       /* one connection only */
 void http1_client_free(struct http1_client **c); /* exchanges still open fail */
 /* Never NULL; failures come through on_response and on_closed. Owns the head. connect_timeout 10 s. */
 struct http_exchange *http1_client_open(struct http1_client *c, struct http_head *take_request);

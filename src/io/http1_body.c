@@ -27,8 +27,7 @@ void http1_body_init_request(struct http1_body *b, const struct http1_framing *f
 	}
 }
 
-void http1_body_init_response(struct http1_body *b, const struct http1_framing *f,
-			      const char *method, int status)
+void http1_body_init_response(struct http1_body *b, const struct http1_framing *f, const char *method, int status)
 {
 	*b = (struct http1_body){};
 	if (str_eq(method, "HEAD") || status < 200 || status == 204 || status == 304)
@@ -55,8 +54,7 @@ static enum http1_result take_line(struct evbuffer *in, char *line, size_t size,
 			return bad(why, "control character in a chunk line or trailer");
 	}
 	if (!lf)
-		return (size_t)got == size ? bad(why, "chunk line or trailer too long")
-					   : HTTP1_MORE;
+		return (size_t)got == size ? bad(why, "chunk line or trailer too long") : HTTP1_MORE;
 	if (lf == line || lf[-1] != '\r')
 		return bad(why, "a line ends without CR");
 	lf[-1] = '\0';
@@ -65,8 +63,7 @@ static enum http1_result take_line(struct evbuffer *in, char *line, size_t size,
 	return HTTP1_DONE;
 }
 
-static enum http1_result chunk_size(struct http1_body *b, struct evbuffer *in,
-				    struct http1_reject *why)
+static enum http1_result chunk_size(struct http1_body *b, struct evbuffer *in, struct http1_reject *why)
 {
 	char line[MAX_CHUNK_LINE];
 	size_t taken, digits;
@@ -86,8 +83,7 @@ static enum http1_result chunk_size(struct http1_body *b, struct evbuffer *in,
 	return HTTP1_DONE;
 }
 
-static enum http1_result chunk_end(struct http1_body *b, struct evbuffer *in,
-				   struct http1_reject *why)
+static enum http1_result chunk_end(struct http1_body *b, struct evbuffer *in, struct http1_reject *why)
 {
 	char end[2];
 	ssize_t got = evbuffer_copyout(in, end, sizeof(end));
@@ -102,8 +98,7 @@ static enum http1_result chunk_end(struct http1_body *b, struct evbuffer *in,
 }
 
 /* Trailer fields are checked and dropped: nothing here uses them. */
-static enum http1_result trailer(struct http1_body *b, struct evbuffer *in,
-				 struct http1_reject *why)
+static enum http1_result trailer(struct http1_body *b, struct evbuffer *in, struct http1_reject *why)
 {
 	char line[MAX_TRAILER_LINE];
 	char *colon;
@@ -126,8 +121,7 @@ static enum http1_result trailer(struct http1_body *b, struct evbuffer *in,
 	return HTTP1_DONE;
 }
 
-static size_t move_data(struct http1_body *b, struct evbuffer *in, struct evbuffer *out,
-			size_t room)
+static size_t move_data(struct http1_body *b, struct evbuffer *in, struct evbuffer *out, size_t room)
 {
 	size_t n = evbuffer_get_length(in);
 
@@ -146,8 +140,8 @@ static size_t move_data(struct http1_body *b, struct evbuffer *in, struct evbuff
 }
 
 /* One step of a chunked body. HTTP1_MORE: needs bytes, or room. */
-static enum http1_result step_chunked(struct http1_body *b, struct evbuffer *in,
-				      struct evbuffer *out, size_t *room, struct http1_reject *why)
+static enum http1_result step_chunked(struct http1_body *b, struct evbuffer *in, struct evbuffer *out, size_t *room,
+				      struct http1_reject *why)
 {
 	switch (b->state) {
 	case HTTP1_CHUNK_SIZE:
@@ -166,8 +160,8 @@ static enum http1_result step_chunked(struct http1_body *b, struct evbuffer *in,
 	return bad(why, "bad state");
 }
 
-enum http1_result http1_body_decode(struct http1_body *b, struct evbuffer *in, struct evbuffer *out,
-				    size_t room, size_t *moved, struct http1_reject *why)
+enum http1_result http1_body_decode(struct http1_body *b, struct evbuffer *in, struct evbuffer *out, size_t room,
+				    size_t *moved, struct http1_reject *why)
 {
 	size_t left = room;
 	enum http1_result rc = HTTP1_DONE;

@@ -49,9 +49,9 @@ static void call_destroy(struct stream *s)
 }
 
 static const struct stream_ops call_stream_ops = {
-    .resume = call_resume,
-    .flush = call_flush,
-    .destroy = call_destroy,
+	.resume = call_resume,
+	.flush = call_flush,
+	.destroy = call_destroy,
 };
 
 static const struct http_exchange_ops call_ops = {};
@@ -85,11 +85,11 @@ static void init_encoder(struct http1_call *c)
 	int64_t n = c->x.request->content_length;
 
 	c->encoder = (struct http1_encoder){
-	    .kind = n < 0   ? HTTP1_BODY_CHUNKED
-		    : n > 0 ? HTTP1_BODY_LENGTH
-			    : HTTP1_BODY_NONE,
-	    .left = n > 0 ? (uint64_t)n : 0,
-	    .done = n == 0,
+		.kind = n < 0	? HTTP1_BODY_CHUNKED
+			: n > 0 ? HTTP1_BODY_LENGTH
+				: HTTP1_BODY_NONE,
+		.left = n > 0 ? (uint64_t)n : 0,
+		.done = n == 0,
 	};
 }
 
@@ -112,8 +112,7 @@ bool http1_call_retry(struct http1_call *c)
 static bool is_valid(const struct http_head *h, struct error **err)
 {
 	if (!http_is_token(h->method) || !http_is_target(h->target)) {
-		error_set(err, ERR_INVALID, "bad HTTP request: method '%s', target '%s'", h->method,
-			  h->target);
+		error_set(err, ERR_INVALID, "bad HTTP request: method '%s', target '%s'", h->method, h->target);
 		return false;
 	}
 	return true;
@@ -148,8 +147,7 @@ struct http_exchange *http1_client_open(struct http1_client *client, struct http
 	return &c->x;
 }
 
-struct http1_client *http1_client_alloc(struct loop *loop, const struct http1_dialer *dialer,
-					const char *name)
+struct http1_client *http1_client_alloc(struct loop *loop, const struct http1_dialer *dialer, const char *name)
 {
 	struct http1_client *client = NEW(struct http1_client);
 

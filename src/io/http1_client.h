@@ -60,15 +60,13 @@ struct http1_link {
 	unsigned interim; /* 1xx responses of this exchange */
 };
 
-struct http1_client *http1_client_alloc(struct loop *loop, const struct http1_dialer *dialer,
-					const char *name);
+struct http1_client *http1_client_alloc(struct loop *loop, const struct http1_dialer *dialer, const char *name);
 struct http1_link *http1_link_new(struct http1_client *client, struct http1_call *call);
 void http1_link_free(struct http1_link *l);
-void http1_link_start(struct http1_link *l);  /* sends the head of l->call */
-void http1_link_output(struct http1_link *l); /* may call the owner, last */
-void http1_link_input(struct http1_link *l);  /* the same */
-void http1_call_fail(struct http1_call *c,
-		     struct error *take); /* frees the link; may call the owner, last */
+void http1_link_start(struct http1_link *l);			/* sends the head of l->call */
+void http1_link_output(struct http1_link *l);			/* may call the owner, last */
+void http1_link_input(struct http1_link *l);			/* the same */
+void http1_call_fail(struct http1_call *c, struct error *take); /* frees the link; may call the owner, last */
 /* Connects anew for a call whose kept connection turned out to be dead; false when it must not. */
 bool http1_call_retry(struct http1_call *c);
 

@@ -66,9 +66,9 @@ static void on_closed(void *arg, const struct error *error)
 }
 
 static const struct stream_events io_events = {
-    .on_readable = on_readable,
-    .on_writable = on_writable,
-    .on_closed = on_closed,
+	.on_readable = on_readable,
+	.on_writable = on_writable,
+	.on_closed = on_closed,
 };
 
 static void connect_next(struct http1_link *l);
@@ -172,8 +172,7 @@ void http1_link_start(struct http1_link *l)
 	l->scan = (struct http1_scan){};
 	l->body_done = l->received = false;
 	l->interim = 0;
-	http1_write_request(l->io, h, l->client->authority,
-			    http_head_get(h, "upgrade") ? "Upgrade" : NULL);
+	http1_write_request(l->io, h, l->client->authority, http_head_get(h, "upgrade") ? "Upgrade" : NULL);
 	http1_link_output(l);
 }
 
@@ -185,8 +184,7 @@ static void release(struct http1_link *l)
 	l->call->link = NULL;
 	l->call = NULL;
 	timer_cancel(l->kick);
-	if (!l->keep || client->idle || stream_eof(l->io) ||
-	    evbuffer_get_length(stream_input(l->io)) > 0) {
+	if (!l->keep || client->idle || stream_eof(l->io) || evbuffer_get_length(stream_input(l->io)) > 0) {
 		http1_link_free(l);
 		return;
 	}
@@ -222,8 +220,7 @@ static void did_end_early(struct http1_link *l)
 
 	if (retry_stale(l))
 		return;
-	error_set(&e, l->received ? ERR_PROTOCOL : ERR_UNAVAILABLE, "%s closed the connection %s",
-		  l->client->name,
+	error_set(&e, l->received ? ERR_PROTOCOL : ERR_UNAVAILABLE, "%s closed the connection %s", l->client->name,
 		  l->received ? "in the middle of a response" : "without a response");
 	fail(l, e);
 }
@@ -246,8 +243,7 @@ static bool skip_interim(struct http1_link *l, struct http_head **head)
 	return true;
 }
 
-static void did_receive_head(struct http1_link *l, struct http_head *take_head,
-			     const struct http1_framing *f)
+static void did_receive_head(struct http1_link *l, struct http_head *take_head, const struct http1_framing *f)
 {
 	struct http1_call *c = l->call;
 
@@ -266,8 +262,7 @@ static void read_head(struct http1_link *l)
 
 	l->received |= evbuffer_get_length(stream_input(l->io)) > 0;
 	do {
-		switch (
-		    http1_parse_response(stream_input(l->io), &l->scan, &head, &framing, &why)) {
+		switch (http1_parse_response(stream_input(l->io), &l->scan, &head, &framing, &why)) {
 		case HTTP1_MORE:
 			if (stream_eof(l->io))
 				did_end_early(l);

@@ -11,9 +11,9 @@
 static struct addrinfo *resolve(struct http1_client *client, struct error **err)
 {
 	const struct addrinfo hints = {
-	    .ai_family = AF_UNSPEC,
-	    .ai_socktype = SOCK_STREAM,
-	    .ai_flags = AI_NUMERICSERV,
+		.ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM,
+		.ai_flags = AI_NUMERICSERV,
 	};
 	char port[8];
 	struct addrinfo *list = NULL;
@@ -22,8 +22,7 @@ static struct addrinfo *resolve(struct http1_client *client, struct error **err)
 	snprintf(port, sizeof(port), "%u", client->port);
 	rc = getaddrinfo(client->host, port, &hints, &list);
 	if (rc != 0) {
-		error_set(err, ERR_UNAVAILABLE, "cannot resolve '%s': %s", client->host,
-			  gai_strerror(rc));
+		error_set(err, ERR_UNAVAILABLE, "cannot resolve '%s': %s", client->host, gai_strerror(rc));
 		return NULL;
 	}
 	return list;

@@ -32,15 +32,14 @@ static void on_closed(void *arg, const struct error *error)
 	struct http1_conn *c = arg;
 	struct error *e = NULL;
 
-	error_set(&e, ERR_CANCELLED, "the client left: %s",
-		  error ? error_message(error) : "connection closed");
+	error_set(&e, ERR_CANCELLED, "the client left: %s", error ? error_message(error) : "connection closed");
 	http1_conn_fail(c, e);
 }
 
 static const struct stream_events io_events = {
-    .on_readable = on_readable,
-    .on_writable = on_writable,
-    .on_closed = on_closed,
+	.on_readable = on_readable,
+	.on_writable = on_writable,
+	.on_closed = on_closed,
 };
 
 static void set_socket_options(struct http1_conn *c, int fd)
@@ -168,8 +167,7 @@ static void drain(struct http1_conn *c)
 {
 	struct http1_reject why;
 	size_t moved;
-	enum http1_result rc =
-	    http1_body_decode(&c->body, stream_input(c->io), NULL, c->drain_left, &moved, &why);
+	enum http1_result rc = http1_body_decode(&c->body, stream_input(c->io), NULL, c->drain_left, &moved, &why);
 
 	c->drain_left -= moved;
 	if (rc == HTTP1_DONE)

@@ -167,8 +167,7 @@ static void exchange_destroy(struct stream *s)
 
 static int encoding_for(const struct http1_exchange *x, const struct http_head *h)
 {
-	if (str_eq(x->x.request->method, "HEAD") || h->status < 200 || h->status == 204 ||
-	    h->status == 304)
+	if (str_eq(x->x.request->method, "HEAD") || h->status < 200 || h->status == 204 || h->status == 304)
 		return HTTP1_BODY_NONE;
 	if (h->content_length >= 0)
 		return HTTP1_BODY_LENGTH;
@@ -194,13 +193,13 @@ static void exchange_respond(struct http_exchange *base)
 }
 
 static const struct stream_ops exchange_stream_ops = {
-    .resume = exchange_resume,
-    .flush = exchange_flush,
-    .destroy = exchange_destroy,
+	.resume = exchange_resume,
+	.flush = exchange_flush,
+	.destroy = exchange_destroy,
 };
 
 static const struct http_exchange_ops exchange_ops = {
-    .respond = exchange_respond,
+	.respond = exchange_respond,
 };
 
 struct http1_exchange *http1_exchange_new(struct http1_conn *c, struct http_head *take_head,

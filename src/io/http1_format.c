@@ -16,8 +16,7 @@ static bool may_write(const struct http_field *f)
 }
 
 /* Writes first line, fields, `last` and the empty line as one piece. */
-static void write_head(struct stream *io, const char *first, const struct http_head *h,
-		       const char *last)
+static void write_head(struct stream *io, const char *first, const struct http_head *h, const char *last)
 {
 	size_t size = strlen(first) + strlen(last) + 3;
 	char *text, *p;
@@ -39,8 +38,7 @@ static void write_head(struct stream *io, const char *first, const struct http_h
 	free(text);
 }
 
-static void format_last(char *ret, size_t size, int64_t length, bool chunked,
-			const char *connection)
+static void format_last(char *ret, size_t size, int64_t length, bool chunked, const char *connection)
 {
 	size_t n = 0;
 
@@ -53,32 +51,29 @@ static void format_last(char *ret, size_t size, int64_t length, bool chunked,
 		snprintf(ret + n, size - n, "connection: %s\r\n", connection);
 }
 
-void http1_write_request(struct stream *io, const struct http_head *h, const char *host,
-			 const char *connection)
+void http1_write_request(struct stream *io, const struct http_head *h, const char *host, const char *connection)
 {
 	char *first cleanup_free = NULL;
 	char last[128];
 	bool has_host = http_head_get(h, "host") != NULL;
 	/* RFC 9110 §8.6: no length where the method gives a body no meaning. */
-	bool no_body = h->content_length == 0 && !str_eq(h->method, "POST") &&
-		       !str_eq(h->method, "PUT") && !str_eq(h->method, "PATCH");
+	bool no_body = h->content_length == 0 && !str_eq(h->method, "POST") && !str_eq(h->method, "PUT") &&
+		       !str_eq(h->method, "PATCH");
 
 	first = str_fmt("%s %s HTTP/1.1\r\n%s%s%s", h->method, h->target,
 			has_host ? "" : "host: ", has_host ? "" : host, has_host ? "" : "\r\n");
-	format_last(last, sizeof(last), no_body ? -1 : h->content_length, h->content_length < 0,
-		    connection);
+	format_last(last, sizeof(last), no_body ? -1 : h->content_length, h->content_length < 0, connection);
 	write_head(io, first, h, last);
 }
 
-void http1_write_response(struct stream *io, const struct http_head *h,
-			  const struct http1_encoder *e, const char *connection)
+void http1_write_response(struct stream *io, const struct http_head *h, const struct http1_encoder *e,
+			  const char *connection)
 {
 	char first[64], last[128];
 	bool bare = h->status < 200 || h->status == 204;
 
 	snprintf(first, sizeof(first), "HTTP/1.1 %03d %s\r\n", h->status, http_reason(h->status));
-	format_last(last, sizeof(last), bare ? -1 : h->content_length,
-		    e && e->kind == HTTP1_BODY_CHUNKED, connection);
+	format_last(last, sizeof(last), bare ? -1 : h->content_length, e && e->kind == HTTP1_BODY_CHUNKED, connection);
 	write_head(io, first, h, last);
 }
 

@@ -32,12 +32,10 @@ struct http1_scan {
 
 /* Take a whole head off `in`, or nothing (HTTP1_MORE). After HTTP1_BAD the connection is of no
  * further use. */
-enum http1_result http1_parse_request(struct evbuffer *in, struct http1_scan *scan,
-				      struct http_head **ret, struct http1_framing *framing,
-				      struct http1_reject *why);
-enum http1_result http1_parse_response(struct evbuffer *in, struct http1_scan *scan,
-				       struct http_head **ret, struct http1_framing *framing,
-				       struct http1_reject *why);
+enum http1_result http1_parse_request(struct evbuffer *in, struct http1_scan *scan, struct http_head **ret,
+				      struct http1_framing *framing, struct http1_reject *why);
+enum http1_result http1_parse_response(struct evbuffer *in, struct http1_scan *scan, struct http_head **ret,
+				       struct http1_framing *framing, struct http1_reject *why);
 
 struct http1_body {
 	enum { HTTP1_BODY_NONE, HTTP1_BODY_LENGTH, HTTP1_BODY_CHUNKED, HTTP1_BODY_CLOSE } kind;
@@ -47,12 +45,11 @@ struct http1_body {
 };
 
 void http1_body_init_request(struct http1_body *b, const struct http1_framing *f);
-void http1_body_init_response(struct http1_body *b, const struct http1_framing *f,
-			      const char *method, int status);
+void http1_body_init_response(struct http1_body *b, const struct http1_framing *f, const char *method, int status);
 /* Moves up to `room` decoded bytes from `in` to `out` (NULL: discards them). HTTP1_DONE: the body
  * is complete. A body that lasts until the connection closes is never done. *moved may be NULL. */
-enum http1_result http1_body_decode(struct http1_body *b, struct evbuffer *in, struct evbuffer *out,
-				    size_t room, size_t *moved, struct http1_reject *why);
+enum http1_result http1_body_decode(struct http1_body *b, struct evbuffer *in, struct evbuffer *out, size_t room,
+				    size_t *moved, struct http1_reject *why);
 
 /* The other direction. HTTP1_BODY_NONE drops what is written. */
 struct http1_encoder {
@@ -63,10 +60,9 @@ struct http1_encoder {
 
 /* `connection`: the value of that field, or NULL. Fields that could break the framing are left out.
  */
-void http1_write_request(struct stream *io, const struct http_head *h, const char *host,
-			 const char *connection);
-void http1_write_response(struct stream *io, const struct http_head *h,
-			  const struct http1_encoder *e, const char *connection);
+void http1_write_request(struct stream *io, const struct http_head *h, const char *host, const char *connection);
+void http1_write_response(struct stream *io, const struct http_head *h, const struct http1_encoder *e,
+			  const char *connection);
 /* Moves from `from` to `io` until that is full, and writes the end when `end` is set and all is
  * moved (e->done). -1: the body is shorter than its Content-Length says. What is beyond that length
  * is dropped. */

@@ -6,10 +6,7 @@
 #include "base/str.h"
 #include "io/http1_impl.h"
 
-enum {
-	MAX_METHOD = 32,
-	MAX_REQUEST_LINE = HTTP_MAX_TARGET + MAX_METHOD + sizeof(" http://  HTTP/1.1\r\n") + 256
-};
+enum { MAX_METHOD = 32, MAX_REQUEST_LINE = HTTP_MAX_TARGET + MAX_METHOD + sizeof(" http://  HTTP/1.1\r\n") + 256 };
 
 static enum http1_result bad(struct http1_reject *why, int status, const char *reason)
 {
@@ -19,8 +16,7 @@ static enum http1_result bad(struct http1_reject *why, int status, const char *r
 }
 
 /* Looks at byte i of the head. HTTP1_DONE: the head ends with it. */
-static enum http1_result scan_byte(struct http1_scan *scan, const unsigned char *p, size_t i,
-				   struct http1_reject *why)
+static enum http1_result scan_byte(struct http1_scan *scan, const unsigned char *p, size_t i, struct http1_reject *why)
 {
 	unsigned char c = p[i];
 	bool after_cr = i > scan->line && p[i - 1] == '\r';
@@ -44,8 +40,8 @@ static enum http1_result scan_byte(struct http1_scan *scan, const unsigned char 
 }
 
 /* Finds the end of the head; *ret_len includes the empty line. */
-static enum http1_result find_head(struct evbuffer *in, struct http1_scan *scan, bool request,
-				   char **ret, size_t *ret_len, struct http1_reject *why)
+static enum http1_result find_head(struct evbuffer *in, struct http1_scan *scan, bool request, char **ret,
+				   size_t *ret_len, struct http1_reject *why)
 {
 	size_t n = evbuffer_get_length(in);
 	const unsigned char *p;
@@ -80,8 +76,7 @@ static enum http1_result find_head(struct evbuffer *in, struct http1_scan *scan,
 	return HTTP1_MORE;
 }
 
-static enum http1_result on_length(struct http1_framing *f, const char *value,
-				   struct http1_reject *why)
+static enum http1_result on_length(struct http1_framing *f, const char *value, struct http1_reject *why)
 {
 	uint64_t n;
 
@@ -93,8 +88,7 @@ static enum http1_result on_length(struct http1_framing *f, const char *value,
 	return HTTP1_DONE;
 }
 
-static enum http1_result on_coding(struct http1_framing *f, const char *value,
-				   struct http1_reject *why)
+static enum http1_result on_coding(struct http1_framing *f, const char *value, struct http1_reject *why)
 {
 	if (f->chunked)
 		return bad(why, 400, "more than one Transfer-Encoding");
@@ -115,8 +109,7 @@ static bool next_token(const char **list, const char **token, size_t *n)
 	return *n > 0;
 }
 
-static enum http1_result on_connection(struct http1_framing *f, const char *value,
-				       struct http1_reject *why)
+static enum http1_result on_connection(struct http1_framing *f, const char *value, struct http1_reject *why)
 {
 	const char *token;
 	size_t n;
@@ -130,8 +123,7 @@ static enum http1_result on_connection(struct http1_framing *f, const char *valu
 	return HTTP1_DONE;
 }
 
-static enum http1_result on_expect(struct http1_framing *f, const char *value,
-				   struct http1_reject *why)
+static enum http1_result on_expect(struct http1_framing *f, const char *value, struct http1_reject *why)
 {
 	if (strcasecmp(value, "100-continue") != 0)
 		return bad(why, 417, "an Expect other than 100-continue");
@@ -139,8 +131,7 @@ static enum http1_result on_expect(struct http1_framing *f, const char *value,
 	return HTTP1_DONE;
 }
 
-static enum http1_result on_hop_field(struct http1_framing *f, const char *value,
-				      struct http1_reject *why)
+static enum http1_result on_hop_field(struct http1_framing *f, const char *value, struct http1_reject *why)
 {
 	return HTTP1_DONE;
 }
@@ -148,16 +139,13 @@ static enum http1_result on_hop_field(struct http1_framing *f, const char *value
 /* Fields of the connection, not of the message: handled here and left out of the head. */
 static const struct framing_field {
 	const char *name;
-	enum http1_result (*fn)(struct http1_framing *f, const char *value,
-				struct http1_reject *why);
+	enum http1_result (*fn)(struct http1_framing *f, const char *value, struct http1_reject *why);
 } framing_fields[] = {
-    {"content-length", on_length}, {"transfer-encoding", on_coding},
-    {"connection", on_connection}, {"expect", on_expect},
-    {"keep-alive", on_hop_field},  {"proxy-connection", on_hop_field},
+	{"content-length", on_length}, {"transfer-encoding", on_coding}, {"connection", on_connection},
+	{"expect", on_expect},	       {"keep-alive", on_hop_field},	 {"proxy-connection", on_hop_field},
 };
 
-static enum http1_result parse_field(char *line, struct http_head *h, struct http1_framing *f,
-				     struct http1_reject *why)
+static enum http1_result parse_field(char *line, struct http_head *h, struct http1_framing *f, struct http1_reject *why)
 {
 	char *colon = strchr(line, ':');
 	char *value, *end;
@@ -203,8 +191,8 @@ static void drop_field(struct http_head *h, const char *name)
 }
 
 /* The lines after the first, NUL-terminated each, up to the empty one. */
-static enum http1_result parse_fields(char *line, char *end, struct http_head *h,
-				      struct http1_framing *f, struct http1_reject *why)
+static enum http1_result parse_fields(char *line, char *end, struct http_head *h, struct http1_framing *f,
+				      struct http1_reject *why)
 {
 	while (line < end) {
 		char *next = line + strlen(line) + 2;
@@ -237,8 +225,7 @@ static void split_lines(char *head, size_t n)
 		*cr = '\0';
 }
 
-static enum http1_result parse_version(const char *s, struct http1_framing *f,
-				       struct http1_reject *why)
+static enum http1_result parse_version(const char *s, struct http1_framing *f, struct http1_reject *why)
 {
 	if (!str_starts(s, "HTTP/"))
 		return bad(why, 400, "bad version");
@@ -246,8 +233,7 @@ static enum http1_result parse_version(const char *s, struct http1_framing *f,
 		f->minor = 1;
 	else if (str_eq(s, "HTTP/1.0"))
 		f->minor = 0;
-	else if (strlen(s) == 8 && s[5] >= '0' && s[5] <= '9' && s[6] == '.' && s[7] >= '0' &&
-		 s[7] <= '9')
+	else if (strlen(s) == 8 && s[5] >= '0' && s[5] <= '9' && s[6] == '.' && s[7] >= '0' && s[7] <= '9')
 		return bad(why, 505, "only HTTP/1.1 and HTTP/1.0 are served");
 	else
 		return bad(why, 400, "bad version");
@@ -269,8 +255,8 @@ static const char *strip_authority(const char *target)
 	return *rest ? rest : "/";
 }
 
-static enum http1_result parse_request_line(char *line, struct http_head **ret,
-					    struct http1_framing *f, struct http1_reject *why)
+static enum http1_result parse_request_line(char *line, struct http_head **ret, struct http1_framing *f,
+					    struct http1_reject *why)
 {
 	char *target = strchr(line, ' ');
 	char *version = target ? strchr(target + 1, ' ') : NULL;
@@ -293,8 +279,8 @@ static enum http1_result parse_request_line(char *line, struct http_head **ret,
 	return HTTP1_DONE;
 }
 
-static enum http1_result parse_status_line(char *line, struct http_head **ret,
-					   struct http1_framing *f, struct http1_reject *why)
+static enum http1_result parse_status_line(char *line, struct http_head **ret, struct http1_framing *f,
+					   struct http1_reject *why)
 {
 	char *code = strchr(line, ' ');
 	int status = 0;
@@ -315,9 +301,8 @@ static enum http1_result parse_status_line(char *line, struct http_head **ret,
 	return HTTP1_DONE;
 }
 
-static enum http1_result parse_head(struct evbuffer *in, struct http1_scan *scan, bool request,
-				    struct http_head **ret, struct http1_framing *f,
-				    struct http1_reject *why)
+static enum http1_result parse_head(struct evbuffer *in, struct http1_scan *scan, bool request, struct http_head **ret,
+				    struct http1_framing *f, struct http1_reject *why)
 {
 	struct http_head *h cleanup_http_head = NULL;
 	char *head = NULL;
@@ -344,16 +329,14 @@ static enum http1_result parse_head(struct evbuffer *in, struct http1_scan *scan
 	return HTTP1_DONE;
 }
 
-enum http1_result http1_parse_request(struct evbuffer *in, struct http1_scan *scan,
-				      struct http_head **ret, struct http1_framing *framing,
-				      struct http1_reject *why)
+enum http1_result http1_parse_request(struct evbuffer *in, struct http1_scan *scan, struct http_head **ret,
+				      struct http1_framing *framing, struct http1_reject *why)
 {
 	return parse_head(in, scan, true, ret, framing, why);
 }
 
-enum http1_result http1_parse_response(struct evbuffer *in, struct http1_scan *scan,
-				       struct http_head **ret, struct http1_framing *framing,
-				       struct http1_reject *why)
+enum http1_result http1_parse_response(struct evbuffer *in, struct http1_scan *scan, struct http_head **ret,
+				       struct http1_framing *framing, struct http1_reject *why)
 {
 	return parse_head(in, scan, false, ret, framing, why);
 }

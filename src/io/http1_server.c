@@ -54,10 +54,10 @@ static void add_connection(void *arg, int take_fd)
 static void set_limits(struct http1_server *s, const struct http1_limits *given)
 {
 	static const struct http1_limits defaults = {
-	    .max_connections = 1024,
-	    .head_timeout_ms = 10 * 1000,
-	    .idle_timeout_ms = 120 * 1000,
-	    .write_timeout_ms = 120 * 1000,
+		.max_connections = 1024,
+		.head_timeout_ms = 10 * 1000,
+		.idle_timeout_ms = 120 * 1000,
+		.write_timeout_ms = 120 * 1000,
 	};
 	struct http1_limits *l = &s->limits;
 	int64_t least;
@@ -83,9 +83,8 @@ static void set_limits(struct http1_server *s, const struct http1_limits *given)
 		s->tick_ms = 250;
 }
 
-struct http1_server *http1_server_new(struct loop *loop, int take_listen_fd,
-				      const struct http1_limits *limits, http_request_fn *request,
-				      void *arg)
+struct http1_server *http1_server_new(struct loop *loop, int take_listen_fd, const struct http1_limits *limits,
+				      http_request_fn *request, void *arg)
 {
 	struct http1_server *s = NEW(struct http1_server);
 	struct sockaddr_storage addr = {};

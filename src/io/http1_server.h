@@ -7,10 +7,9 @@
 #include "io/http1_impl.h"
 
 enum {
-	HTTP1_DRAIN_MAX =
-	    256 * 1024,		/* of a request's body, behind its answer, to keep the connection */
-	HTTP1_LINGER_MS = 1000, /* for the client to read the last answer before the close */
-	HTTP1_HALF_CLOSE_MS = 1000, /* for an answer after the client has ended its side */
+	HTTP1_DRAIN_MAX = 256 * 1024, /* of a request's body, behind its answer, to keep the connection */
+	HTTP1_LINGER_MS = 1000,	      /* for the client to read the last answer before the close */
+	HTTP1_HALF_CLOSE_MS = 1000,   /* for an answer after the client has ended its side */
 };
 
 struct http1_server {
@@ -67,9 +66,8 @@ struct http1_exchange {
 struct http1_conn *http1_conn_new(struct http1_server *s, int take_fd);
 void http1_conn_free(struct http1_conn *c);
 void http1_conn_input(struct http1_conn *c);
-void http1_conn_reject(struct http1_conn *c, int status,
-		       const char *reason);			/* answers and lingers */
-void http1_conn_fail(struct http1_conn *c, struct error *take); /* frees it; its exchange fails */
+void http1_conn_reject(struct http1_conn *c, int status, const char *reason); /* answers and lingers */
+void http1_conn_fail(struct http1_conn *c, struct error *take);		      /* frees it; its exchange fails */
 void http1_conn_linger(struct http1_conn *c);
 void http1_conn_next(struct http1_conn *c, const struct http1_exchange *ended);
 void http1_conn_tick(struct http1_conn *c, int64_t now);
@@ -77,9 +75,7 @@ void http1_conn_tick(struct http1_conn *c, int64_t now);
 /* http1_exchange.c */
 struct http1_exchange *http1_exchange_new(struct http1_conn *c, struct http_head *take_head,
 					  const struct http1_framing *f);
-void http1_exchange_input(
-    struct http1_exchange *x); /* decodes what came; may call the owner, last */
-void http1_exchange_output(
-    struct http1_exchange *x); /* the connection has room; may call the owner, last */
+void http1_exchange_input(struct http1_exchange *x);  /* decodes what came; may call the owner, last */
+void http1_exchange_output(struct http1_exchange *x); /* the connection has room; may call the owner, last */
 
 #endif

@@ -15,8 +15,7 @@ static void make_nghttp2(struct http2_session *s)
 		abort();
 	nghttp2_option_set_no_auto_window_update(option, 1);
 	nghttp2_option_set_peer_max_concurrent_streams(option, HTTP2_MAX_STREAMS);
-	if ((s->server ? nghttp2_session_server_new2
-		       : nghttp2_session_client_new2)(&s->ng, callbacks, s, option) != 0)
+	if ((s->server ? nghttp2_session_server_new2 : nghttp2_session_client_new2)(&s->ng, callbacks, s, option) != 0)
 		abort();
 	nghttp2_option_del(option);
 	nghttp2_session_callbacks_del(callbacks);
@@ -25,26 +24,24 @@ static void make_nghttp2(struct http2_session *s)
 static void submit_settings(struct http2_session *s)
 {
 	const nghttp2_settings_entry settings[] = {
-	    {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
-	    {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_MAX_HEAD},
-	    {NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, s->server ? HTTP2_MAX_STREAMS : 0},
-	    {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, /* a client's setting only */
+		{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, STREAM_WINDOW},
+		{NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, HTTP_MAX_HEAD},
+		{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, s->server ? HTTP2_MAX_STREAMS : 0},
+		{NGHTTP2_SETTINGS_ENABLE_PUSH, 0}, /* a client's setting only */
 	};
 
-	nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, settings,
-				ARRAY_LEN(settings) - (s->server ? 1 : 0));
+	nghttp2_submit_settings(s->ng, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings) - (s->server ? 1 : 0));
 	nghttp2_session_set_local_window_size(s->ng, NGHTTP2_FLAG_NONE, 0, CONNECTION_WINDOW);
 }
 
 static const struct stream_events transport_events = {
-    .on_readable = h2_on_tick,
-    .on_writable = h2_on_tick,
-    .on_closed = h2_on_transport_closed,
+	.on_readable = h2_on_tick,
+	.on_writable = h2_on_tick,
+	.on_closed = h2_on_transport_closed,
 };
 
-static struct http2_session *session_new(struct loop *loop, struct stream *take_transport,
-					 bool server, http_request_fn *request, http2_done_fn *done,
-					 void *arg)
+static struct http2_session *session_new(struct loop *loop, struct stream *take_transport, bool server,
+					 http_request_fn *request, http2_done_fn *done, void *arg)
 {
 	struct http2_session *s = NEW(struct http2_session);
 
@@ -67,14 +64,13 @@ static struct http2_session *session_new(struct loop *loop, struct stream *take_
 	return s;
 }
 
-struct http2_session *http2_server_new(struct loop *loop, struct stream *take_transport,
-				       http_request_fn *request, http2_done_fn *done, void *arg)
+struct http2_session *http2_server_new(struct loop *loop, struct stream *take_transport, http_request_fn *request,
+				       http2_done_fn *done, void *arg)
 {
 	return session_new(loop, take_transport, true, request, done, arg);
 }
 
-struct http2_session *http2_client_new(struct loop *loop, struct stream *take_transport,
-				       http2_done_fn *done, void *arg)
+struct http2_session *http2_client_new(struct loop *loop, struct stream *take_transport, http2_done_fn *done, void *arg)
 {
 	return session_new(loop, take_transport, false, NULL, done, arg);
 }
@@ -90,8 +86,7 @@ static int client_submit(struct http2_session *s, struct h2_exchange *x, struct 
 	if (s->over || s->failure || s->we_goaway || s->peer_goaway)
 		return error_set(err, ERR_UNAVAILABLE, "the connection to the peer is ending");
 	if (s->open >= HTTP2_MAX_STREAMS)
-		return error_set(err, ERR_UNAVAILABLE,
-				 "%d exchanges with the peer are under way already",
+		return error_set(err, ERR_UNAVAILABLE, "%d exchanges with the peer are under way already",
 				 HTTP2_MAX_STREAMS);
 	if (!h2_head_is_request(head))
 		return error_set(err, ERR_INVALID, "the request's head is malformed or too large");
@@ -99,8 +94,7 @@ static int client_submit(struct http2_session *s, struct h2_exchange *x, struct 
 	id = nghttp2_submit_request(s->ng, NULL, nv.nv, nv.n, no_body ? NULL : &body, x);
 	free(nv.nv);
 	if (id < 0)
-		return error_set(err, ERR_UNAVAILABLE, "cannot begin an exchange: %s",
-				 nghttp2_strerror(id));
+		return error_set(err, ERR_UNAVAILABLE, "cannot begin an exchange: %s", nghttp2_strerror(id));
 	h2_exchange_opened(x, id);
 	if (no_body) {
 		x->discard = true;
@@ -126,9 +120,8 @@ void http2_session_goaway(struct http2_session *s)
 	if (s->over || s->we_goaway)
 		return;
 	s->we_goaway = true;
-	nghttp2_submit_goaway(s->ng, NGHTTP2_FLAG_NONE,
-			      nghttp2_session_get_last_proc_stream_id(s->ng), NGHTTP2_NO_ERROR,
-			      NULL, 0);
+	nghttp2_submit_goaway(s->ng, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(s->ng),
+			      NGHTTP2_NO_ERROR, NULL, 0);
 	h2_tick(s);
 }
 

@@ -52,9 +52,8 @@ static int on_begin_headers(nghttp2_session *ng, const nghttp2_frame *frame, voi
 	return 0;
 }
 
-static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
-		     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
-		     void *arg)
+static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
+		     const uint8_t *value, size_t value_len, uint8_t flags, void *arg)
 {
 	struct h2_exchange *x = exchange_of(ng, frame->hd.stream_id);
 
@@ -64,9 +63,8 @@ static int on_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint
 }
 
 /* By default nghttp2 drops a field with bad characters and goes on; we refuse the message. */
-static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name,
-			     size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
-			     void *arg)
+static int on_invalid_header(nghttp2_session *ng, const nghttp2_frame *frame, const uint8_t *name, size_t name_len,
+			     const uint8_t *value, size_t value_len, uint8_t flags, void *arg)
 {
 	struct h2_exchange *x = exchange_of(ng, frame->hd.stream_id);
 
@@ -105,8 +103,7 @@ static void response_head_done(struct http2_session *s, struct h2_exchange *x)
 	struct error *error = NULL;
 
 	if (x->refused || x->head->status < 100) {
-		error_set(&error, ERR_PROTOCOL,
-			  "the peer's response head is malformed or over %d bytes or %d fields",
+		error_set(&error, ERR_PROTOCOL, "the peer's response head is malformed or over %d bytes or %d fields",
 			  HTTP_MAX_HEAD, HTTP_MAX_FIELDS);
 		h2_exchange_fail(x, error);
 		reset(s, x->id, NGHTTP2_PROTOCOL_ERROR);
@@ -152,8 +149,7 @@ static int on_frame_recv(nghttp2_session *ng, const nghttp2_frame *frame, void *
 	return 0;
 }
 
-static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data,
-			 size_t n, void *arg)
+static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const uint8_t *data, size_t n, void *arg)
 {
 	struct http2_session *s = arg;
 	struct h2_exchange *x = exchange_of(ng, id);
@@ -167,8 +163,7 @@ static int on_data_chunk(nghttp2_session *ng, uint8_t flags, int32_t id, const u
 		return 0;
 	}
 	if (evbuffer_get_length(x->base.stream.in) + n > STREAM_WINDOW) {
-		error_set(&error, ERR_PROTOCOL,
-			  "the peer sent more on stream %d than its window allows", id);
+		error_set(&error, ERR_PROTOCOL, "the peer sent more on stream %d than its window allows", id);
 		h2_break(s, error);
 		nghttp2_session_terminate_session(ng, NGHTTP2_FLOW_CONTROL_ERROR);
 		return 0;
@@ -195,8 +190,7 @@ static int on_stream_close(nghttp2_session *ng, int32_t id, uint32_t code, void 
 }
 
 /* nghttp2's own account of what is wrong; it explains a session that ends. */
-static int on_complaint(nghttp2_session *ng, int lib_error_code, const char *message, size_t n,
-			void *arg)
+static int on_complaint(nghttp2_session *ng, int lib_error_code, const char *message, size_t n, void *arg)
 {
 	struct http2_session *s = arg;
 
@@ -207,8 +201,8 @@ static int on_complaint(nghttp2_session *ng, int lib_error_code, const char *mes
 
 /* ---- sending ---- */
 
-static ssize_t body_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t length,
-			 uint32_t *flags, nghttp2_data_source *source, void *arg)
+static ssize_t body_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t length, uint32_t *flags,
+			 nghttp2_data_source *source, void *arg)
 {
 	struct h2_exchange *x = exchange_of(ng, id);
 	size_t have;
@@ -252,8 +246,7 @@ static int on_frame_send(nghttp2_session *ng, const nghttp2_frame *frame, void *
 
 	if (frame->hd.type == NGHTTP2_GOAWAY && frame->goaway.error_code != NGHTTP2_NO_ERROR) {
 		error_set(&error, ERR_PROTOCOL, "the peer broke HTTP/2: %s",
-			  s->complaint ? s->complaint
-				       : nghttp2_http2_strerror(frame->goaway.error_code));
+			  s->complaint ? s->complaint : nghttp2_http2_strerror(frame->goaway.error_code));
 		h2_break(s, error);
 	}
 	if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)

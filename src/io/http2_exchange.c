@@ -116,9 +116,9 @@ static void exchange_respond(struct http_exchange *base)
 }
 
 static const struct stream_ops exchange_stream_ops = {
-    .resume = exchange_resume,
-    .flush = exchange_flush,
-    .destroy = exchange_destroy,
+	.resume = exchange_resume,
+	.flush = exchange_flush,
+	.destroy = exchange_destroy,
 };
 static const struct http_exchange_ops exchange_ops = {.respond = exchange_respond};
 
@@ -173,8 +173,7 @@ static struct error *reset_error(uint32_t code)
 		error_set(&error, ERR_UNAVAILABLE, "the peer takes no more streams now");
 		break;
 	default:
-		error_set(&error, ERR_PROTOCOL, "the peer or its messages failed: %s",
-			  nghttp2_http2_strerror(code));
+		error_set(&error, ERR_PROTOCOL, "the peer or its messages failed: %s", nghttp2_http2_strerror(code));
 	}
 	return error;
 }

@@ -6,15 +6,8 @@
 /* Fields that mean something between two hops only, or that HTTP/2 says in another way (RFC 9113
  * §8.2.2). */
 static const char *const hop_fields[] = {
-    "connection",
-    "keep-alive",
-    "proxy-connection",
-    "transfer-encoding",
-    "upgrade",
-    "te",
-    "host",
-    "content-length",
-    NULL,
+	"connection",	  "keep-alive", "proxy-connection", "transfer-encoding", "upgrade", "te", "host",
+	"content-length", NULL,
 };
 
 static bool is_hop_field(const char *name)
@@ -25,10 +18,10 @@ static bool is_hop_field(const char *name)
 static void nv_add(struct h2_nv *nv, const char *name, const char *value)
 {
 	nv->nv[nv->n++] = (nghttp2_nv){
-	    .name = (uint8_t *)(uintptr_t)name,
-	    .value = (uint8_t *)(uintptr_t)value,
-	    .namelen = strlen(name),
-	    .valuelen = strlen(value),
+		.name = (uint8_t *)(uintptr_t)name,
+		.value = (uint8_t *)(uintptr_t)value,
+		.namelen = strlen(name),
+		.valuelen = strlen(value),
 	};
 }
 
@@ -87,14 +80,12 @@ bool h2_head_is_request(const struct http_head *head)
 
 	if (!head->method || !http_is_token(head->method) || str_eq(head->method, "CONNECT"))
 		return false;
-	if (!head->target || !http_is_target(head->target) ||
-	    strlen(head->target) > HTTP_MAX_TARGET)
+	if (!head->target || !http_is_target(head->target) || strlen(head->target) > HTTP_MAX_TARGET)
 		return false;
 	if (head->nfields > HTTP_MAX_FIELDS)
 		return false;
 	for (size_t i = 0; i < head->nfields; i++) {
-		if (!http_is_token(head->fields[i].name) ||
-		    !http_is_field_value(head->fields[i].value))
+		if (!http_is_token(head->fields[i].name) || !http_is_field_value(head->fields[i].value))
 			return false;
 		size += strlen(head->fields[i].name) + strlen(head->fields[i].value) + 32;
 	}
@@ -142,14 +133,13 @@ static void add_length(struct h2_exchange *x, const char *value)
 		x->head->content_length = (int64_t)length;
 }
 
-void h2_head_add(struct h2_exchange *x, const char *name, size_t name_len, const char *value,
-		 size_t value_len)
+void h2_head_add(struct h2_exchange *x, const char *name, size_t name_len, const char *value, size_t value_len)
 {
 	if (!x->head || x->refused)
 		return;
 	x->head_size += name_len + value_len + 32;
-	if (x->head_size > HTTP_MAX_HEAD || x->head->nfields >= HTTP_MAX_FIELDS ||
-	    strlen(value) != value_len || !http_is_field_value(value)) {
+	if (x->head_size > HTTP_MAX_HEAD || x->head->nfields >= HTTP_MAX_FIELDS || strlen(value) != value_len ||
+	    !http_is_field_value(value)) {
 		x->refused = true;
 		return;
 	}

@@ -72,8 +72,8 @@ static void fail_exchanges(struct http2_session *s, const struct error *why)
 		if (!x->handed) {
 			stream_free(&stream);
 		} else if (h2_exchange_incomplete(x)) {
-			error_set(&error, ERR_UNAVAILABLE, "the connection to the peer ended%s%s",
-				  why ? ": " : "", why ? error_message(why) : "");
+			error_set(&error, ERR_UNAVAILABLE, "the connection to the peer ended%s%s", why ? ": " : "",
+				  why ? error_message(why) : "");
 			h2_exchange_fail(x, error);
 		}
 	}
@@ -113,8 +113,7 @@ static void session_receive(struct http2_session *s)
 	struct evbuffer_iovec v;
 	struct error *error = NULL;
 
-	while (!s->failure && evbuffer_get_length(in) > 0 &&
-	       evbuffer_peek(in, 1, NULL, &v, 1) > 0) {
+	while (!s->failure && evbuffer_get_length(in) > 0 && evbuffer_peek(in, 1, NULL, &v, 1) > 0) {
 		ssize_t n = nghttp2_session_mem_recv(s->ng, v.iov_base, v.iov_len);
 
 		if (n < 0) {
@@ -124,8 +123,7 @@ static void session_receive(struct http2_session *s)
 		evbuffer_drain(in, (size_t)n);
 	}
 	if (nghttp2_session_get_outbound_queue_size(s->ng) > MAX_QUEUED_FRAMES) {
-		error_set(&error, ERR_PROTOCOL, "the peer lets more than %d answers wait",
-			  MAX_QUEUED_FRAMES);
+		error_set(&error, ERR_PROTOCOL, "the peer lets more than %d answers wait", MAX_QUEUED_FRAMES);
 		h2_break(s, error);
 	}
 	stream_resume(s->transport);
@@ -203,8 +201,7 @@ static void session_check(struct http2_session *s)
 	} else if (may_end(s) && !nghttp2_session_want_write(s->ng)) {
 		session_drain(s);
 	} else if (!nghttp2_session_want_read(s->ng) && !nghttp2_session_want_write(s->ng)) {
-		error_set(&error, ERR_PROTOCOL, "the HTTP/2 session ended: %s",
-			  s->complaint ? s->complaint : "GOAWAY");
+		error_set(&error, ERR_PROTOCOL, "the HTTP/2 session ended: %s", s->complaint ? s->complaint : "GOAWAY");
 		session_finish(s, error);
 	}
 }

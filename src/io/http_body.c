@@ -35,9 +35,9 @@ static void on_reply_closed(void *arg, const struct error *error)
 void http_reply_buffer(struct http_exchange **px, struct http_head *take_head, struct evbuffer *body)
 {
 	static const struct stream_events events = {
-	    .on_readable = on_reply_readable,
-	    .on_writable = on_reply_writable,
-	    .on_closed = on_reply_closed,
+		.on_readable = on_reply_readable,
+		.on_writable = on_reply_writable,
+		.on_closed = on_reply_closed,
 	};
 	struct http_exchange *x = TAKE_PTR(*px);
 
@@ -63,8 +63,7 @@ void http_reply_head(struct http_exchange **x, struct http_head *take_head, cons
 	evbuffer_free(out);
 }
 
-void http_reply(struct http_exchange **x, int status, const char *content_type, const void *body,
-		size_t n)
+void http_reply(struct http_exchange **x, int status, const char *content_type, const void *body, size_t n)
 {
 	struct http_head *head = http_head_new_response(status);
 
@@ -146,11 +145,11 @@ static void on_body_closed(void *arg, const struct error *error)
 void http_read_body(struct http_exchange *take, size_t limit, http_body_fn *fn, void *arg)
 {
 	static const struct stream_events events = {
-	    .on_readable = on_body_readable,
-	    .on_closed = on_body_closed,
+		.on_readable = on_body_readable,
+		.on_closed = on_body_closed,
 	};
 	static const struct stream_events refused = {
-	    .on_closed = on_body_closed,
+		.on_closed = on_body_closed,
 	};
 	struct body_reader *r = NEW(struct body_reader);
 	int64_t length = take->request->content_length;

@@ -43,8 +43,8 @@ static char *decode(const char *s, size_t n, bool form, struct error **err)
 		hi = n - i > 2 ? hex_digit(s[i + 1]) : -1;
 		lo = n - i > 2 ? hex_digit(s[i + 2]) : -1;
 		if (hi < 0 || lo < 0 || (hi == 0 && lo == 0)) {
-			error_set(err, ERR_INVALID, "bad escape '%.*s' in the URL",
-				  (int)(n - i < 3 ? n - i : 3), s + i);
+			error_set(err, ERR_INVALID, "bad escape '%.*s' in the URL", (int)(n - i < 3 ? n - i : 3),
+				  s + i);
 			free(ret);
 			return NULL;
 		}
@@ -97,12 +97,10 @@ static int parse_parameters(struct http_query *q, const char *s, struct error **
 
 		if (n > 0) {
 			if (q->nparameters == MAX_PARAMETERS)
-				return error_set(err, ERR_INVALID,
-						 "the URL has more than %d parameters",
+				return error_set(err, ERR_INVALID, "the URL has more than %d parameters",
 						 MAX_PARAMETERS);
 			if ((q->nparameters & (q->nparameters + 1)) == 0)
-				q->parameters = mem_realloc(q->parameters,
-							    (q->nparameters * 2 + 1) * sizeof(*p));
+				q->parameters = mem_realloc(q->parameters, (q->nparameters * 2 + 1) * sizeof(*p));
 			p = &q->parameters[q->nparameters++];
 			p->value = NULL;
 			p->key = decode(s, key_len, true, err);
@@ -195,8 +193,7 @@ int http_query_bool(const struct http_query *q, const char *key, bool *ret, stru
 			return 0;
 		}
 	}
-	return error_set(err, ERR_INVALID, "parameter '%s' is '%s'; it takes true or false", key,
-			 text);
+	return error_set(err, ERR_INVALID, "parameter '%s' is '%s'; it takes true or false", key, text);
 }
 
 char *http_encode(const char *s)
@@ -208,8 +205,7 @@ char *http_encode(const char *s)
 	for (; *s; s++) {
 		unsigned char c = (unsigned char)*s;
 
-		if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-		    strchr("-._~", c)) {
+		if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || strchr("-._~", c)) {
 			*out++ = *s;
 			continue;
 		}

@@ -121,8 +121,7 @@ int loop_run_until(struct loop *loop, const bool *done, int64_t timeout_ms, stru
 	timer_free(&timer);
 	if (rc == 0 && !*done) {
 		if (expired)
-			rc = error_set(err, ERR_TIMEOUT, "nothing came of it within %lld ms",
-				       (long long)timeout_ms);
+			rc = error_set(err, ERR_TIMEOUT, "nothing came of it within %lld ms", (long long)timeout_ms);
 		else
 			rc = error_set(err, ERR_CANCELLED, "the event loop was stopped");
 	}

@@ -6,8 +6,8 @@
 #include "base/error.h"
 
 struct loop;
-struct loop *loop_new(struct error **err); /* also ignores SIGPIPE for the process */
-void loop_free(struct loop **loop);        /* everything registered must be gone */
+struct loop *loop_new(struct error **err);	     /* also ignores SIGPIPE for the process */
+void loop_free(struct loop **loop);		     /* everything registered must be gone */
 int loop_run(struct loop *loop, struct error **err); /* until loop_stop() */
 void loop_stop(struct loop *loop);
 /* Runs until *done is true or timeout_ms has passed (ERR_TIMEOUT); for clients and tests. */
@@ -19,7 +19,7 @@ typedef void loop_fn(void *arg);
 /* One-shot timers; re-armed by timer_set. Freeing cancels. */
 struct timer;
 struct timer *timer_new(struct loop *loop, loop_fn *fn, void *arg); /* not armed */
-void timer_set(struct timer *t, int64_t ms);  /* from now; 0: in the next round, never from within the caller */
+void timer_set(struct timer *t, int64_t ms); /* from now; 0: in the next round, never from within the caller */
 void timer_cancel(struct timer *t);
 bool timer_pending(const struct timer *t);
 void timer_free(struct timer **t);
@@ -29,7 +29,7 @@ enum { WATCH_IN = 1, WATCH_OUT = 2 };
 typedef void watch_fn(void *arg, int what);
 struct watch;
 struct watch *watch_new(struct loop *loop, int fd, watch_fn *fn, void *arg); /* watches nothing yet */
-void watch_set(struct watch *w, int what); /* 0 stops watching */
+void watch_set(struct watch *w, int what);				     /* 0 stops watching */
 void watch_free(struct watch **w);
 
 struct loop_signal;

@@ -11,7 +11,7 @@ struct splice {
 	bool together;
 	const struct side *first; /* together: whose end ends both; NULL before */
 	struct timer *linger;
-	size_t unsent;         /* when linger was set */
+	size_t unsent;	      /* when linger was set */
 	struct timer *finish; /* done is called from here, never within a call of a stream's */
 	struct error *error;
 	splice_done_fn *done;
@@ -89,9 +89,9 @@ static void on_closed(void *arg, const struct error *error)
 }
 
 static const struct stream_events side_events = {
-    .on_readable = on_readable,
-    .on_writable = on_writable,
-    .on_closed = on_closed,
+	.on_readable = on_readable,
+	.on_writable = on_writable,
+	.on_closed = on_closed,
 };
 
 static void on_finish(void *arg)
@@ -120,8 +120,8 @@ static void on_linger(void *arg)
 	timer_set(sp->finish, 0);
 }
 
-struct splice *splice_new(struct loop *loop, struct stream *take_a, struct stream *take_b,
-			  splice_done_fn *done, void *arg)
+struct splice *splice_new(struct loop *loop, struct stream *take_a, struct stream *take_b, splice_done_fn *done,
+			  void *arg)
 {
 	struct splice *sp = NEW(struct splice);
 

@@ -20,23 +20,23 @@ enum { STREAM_WINDOW = 64 * 1024 }; /* bytes per direction held at most (plus on
 
 struct stream;
 struct stream_events {
-	void (*on_readable)(void *arg); /* input grew, or the peer ended (stream_eof) */
-	void (*on_writable)(void *arg); /* was full, has room again */
+	void (*on_readable)(void *arg);				 /* input grew, or the peer ended (stream_eof) */
+	void (*on_writable)(void *arg);				 /* was full, has room again */
 	void (*on_closed)(void *arg, const struct error *error); /* NULL: both directions ended well; else borrowed */
 };
 
 /* `events` must outlive the stream; NULL members are allowed. Pending input is reported in the next round of the loop. */
 void stream_set_events(struct stream *s, const struct stream_events *events, void *arg);
 struct evbuffer *stream_input(struct stream *s); /* borrowed; drain only */
-void stream_resume(struct stream *s);            /* after draining; idempotent */
-bool stream_eof(const struct stream *s);         /* the peer ended: nothing will be added to the input */
+void stream_resume(struct stream *s);		 /* after draining; idempotent */
+bool stream_eof(const struct stream *s);	 /* the peer ended: nothing will be added to the input */
 void stream_write(struct stream *s, const void *data, size_t n);
 void stream_write_buffer(struct stream *s, struct evbuffer *from, size_t n); /* moves up to n bytes, without copying */
-bool stream_full(const struct stream *s);        /* STREAM_WINDOW or more not yet sent, or it has failed */
-size_t stream_pending(const struct stream *s);   /* bytes not yet sent */
-void stream_end(struct stream *s);               /* no more writes; the peer sees the end after the last byte */
+bool stream_full(const struct stream *s);      /* STREAM_WINDOW or more not yet sent, or it has failed */
+size_t stream_pending(const struct stream *s); /* bytes not yet sent */
+void stream_end(struct stream *s);	       /* no more writes; the peer sees the end after the last byte */
 /* Ends both directions now; unsent bytes are lost and the peer sees a failure (RST_STREAM, reset, close). */
-void stream_free(struct stream **s);             /* the same if still open; no callback; NULL-safe */
+void stream_free(struct stream **s); /* the same if still open; no callback; NULL-safe */
 
 /* A stream on an fd (socket, pipe, tty, virtio port, file); owns `take_fd`. With fd_write ≥ 0 that is the writing side (two
  * pipes); take_fd may be -1 then. Make it non-blocking where its file description is yours alone; on a blocking one (a
@@ -51,7 +51,8 @@ int stream_fd(const struct stream *s); /* the reading fd, borrowed; -1 if it is 
  * splice_free before that cancels, without callback. */
 struct splice;
 typedef void splice_done_fn(void *arg, const struct error *error);
-struct splice *splice_new(struct loop *loop, struct stream *take_a, struct stream *take_b, splice_done_fn *done, void *arg);
+struct splice *splice_new(struct loop *loop, struct stream *take_a, struct stream *take_b, splice_done_fn *done,
+			  void *arg);
 void splice_free(struct splice **sp);
 /* For protocols without half-close: the first end, of either side, ends both. What came before it is still written, what
  * comes from the other side afterwards is dropped. A side that takes nothing for SPLICE_LINGER_MS then is cut off. */

@@ -220,8 +220,7 @@ static int write_once(struct fd_stream *f)
 		return -1;
 	}
 	do {
-		n = evbuffer_write_atmost(f->stream.out, write_fd(f),
-					  f->write_blocks ? PIPE_BUF : WRITE_MAX);
+		n = evbuffer_write_atmost(f->stream.out, write_fd(f), f->write_blocks ? PIPE_BUF : WRITE_MAX);
 	} while (n < 0 && errno == EINTR);
 	return n;
 }
@@ -280,8 +279,7 @@ static void check_paused(struct fd_stream *f)
 	if (!f->socket || f->stream.closed || (f->stream.eof && !f->fail_on_hangup))
 		return;
 	got = poll_now(f->fd, 0);
-	if ((got & POLLERR) && getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &errnum, &size) == 0 &&
-	    errnum) {
+	if ((got & POLLERR) && getsockopt(f->fd, SOL_SOCKET, SO_ERROR, &errnum, &size) == 0 && errnum) {
 		error_errno(&e, errnum, "the connection failed");
 		stream_did_fail(&f->stream, e);
 	} else if ((got & POLLHUP) && f->fail_on_hangup) {
@@ -347,17 +345,16 @@ static void fd_stream_destroy(struct stream *s)
 }
 
 static const struct stream_ops fd_stream_ops = {
-    .resume = fd_stream_resume,
-    .flush = fd_stream_flush,
-    .destroy = fd_stream_destroy,
+	.resume = fd_stream_resume,
+	.flush = fd_stream_flush,
+	.destroy = fd_stream_destroy,
 };
 
 static void start_reading(struct fd_stream *f, int flags)
 {
 	struct event_base *base = loop_base(f->stream.loop);
 
-	event_assign(&f->read_event, base, f->fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST,
-		     on_read_event, f);
+	event_assign(&f->read_event, base, f->fd, EV_READ | EV_CLOSED | EV_ET | EV_PERSIST, on_read_event, f);
 	if (f->fd < 0 || (flags & O_ACCMODE) == O_WRONLY) {
 		f->stream.eof = true;
 		return;
@@ -385,8 +382,7 @@ struct stream *stream_fd_new(struct loop *loop, int take_fd, int take_fd_write)
 	f->read_blocks = !(flags & O_NONBLOCK);
 	f->write_blocks = !(fcntl(write_fd(f), F_GETFL) & O_NONBLOCK);
 	f->pump = timer_new(loop, on_pump, f);
-	event_assign(&f->write_event, loop_base(loop), write_fd(f), EV_WRITE | EV_ET | EV_PERSIST,
-		     on_write_event, f);
+	event_assign(&f->write_event, loop_base(loop), write_fd(f), EV_WRITE | EV_ET | EV_PERSIST, on_write_event, f);
 	start_reading(f, flags);
 	return &f->stream;
 }

@@ -8,7 +8,8 @@
 
 struct worker_pool;
 struct worker_pool *worker_pool_new(struct loop *loop, unsigned threads, struct error **err);
-void worker_pool_free(struct worker_pool **pool); /* waits for running jobs; those not begun are dropped, done not called */
+void worker_pool_free(
+	struct worker_pool **pool); /* waits for running jobs; those not begun are dropped, done not called */
 
 struct job; /* one submitted piece of work */
 /* work(arg, err) runs in a thread and returns 0 or -1 with *err set; then done(arg, error) on the loop: error is NULL or

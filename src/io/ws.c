@@ -71,10 +71,10 @@ static void ws_closed(void *arg, unsigned code, const struct error *error)
 }
 
 static const struct ws_view message_view = {
-    .wants = ws_wants,
-    .payload = ws_payload,
-    .writable = ws_writable,
-    .closed = ws_closed,
+	.wants = ws_wants,
+	.payload = ws_payload,
+	.writable = ws_writable,
+	.closed = ws_closed,
 };
 
 struct ws *ws_new(struct loop *loop, struct stream *take_transport, bool client, size_t max_message,

@@ -29,7 +29,7 @@ void ws_send(struct ws *w, const void *data, size_t n); /* one binary message */
 bool ws_full(const struct ws *w);
 void ws_pause(struct ws *w, bool pause);
 void ws_close(struct ws *w, unsigned code, const char *reason); /* flushes, says close, waits at most 2 s */
-void ws_free(struct ws **w); /* NULL-safe; drops the connection */
+void ws_free(struct ws **w);					/* NULL-safe; drops the connection */
 
 /* Byte view: message boundaries do not matter (forward). Reading concatenates binary payloads of any size; each write becomes
  * messages of at most 32 KiB. stream_end closes with 1000. */

@@ -144,8 +144,7 @@ static void receive(struct ws_conn *c, bool input_ended)
 	if (c->freed || c->over)
 		return;
 	if (c->close_received || c->broken) { /* what comes after the end does not count */
-		evbuffer_drain(stream_input(c->transport),
-			       evbuffer_get_length(stream_input(c->transport)));
+		evbuffer_drain(stream_input(c->transport), evbuffer_get_length(stream_input(c->transport)));
 		starved = true;
 	}
 	stream_resume(c->transport);
@@ -206,21 +205,20 @@ static void on_limit(void *arg)
 	}
 	c->busy++;
 	if (!c->failure && !c->close_received)
-		error_set(&c->failure, ERR_TIMEOUT,
-			  "the peer did not close the WebSocket within %d ms", WS_CLOSE_MS);
+		error_set(&c->failure, ERR_TIMEOUT, "the peer did not close the WebSocket within %d ms", WS_CLOSE_MS);
 	conn_finish(c, NULL);
 	if (--c->busy == 0 && c->freed)
 		free(c);
 }
 
 static const struct stream_events transport_events = {
-    .on_readable = on_run,
-    .on_writable = on_writable,
-    .on_closed = on_transport_closed,
+	.on_readable = on_run,
+	.on_writable = on_writable,
+	.on_closed = on_transport_closed,
 };
 
-struct ws_conn *ws_conn_new(struct loop *loop, struct stream *take_transport, bool client,
-			    const struct ws_view *view, void *arg)
+struct ws_conn *ws_conn_new(struct loop *loop, struct stream *take_transport, bool client, const struct ws_view *view,
+			    void *arg)
 {
 	struct ws_conn *c = NEW(struct ws_conn);
 

@@ -44,31 +44,24 @@ void ws_frames_clear(struct ws_frames *f)
 	evbuffer_free(f->batch);
 }
 
-static int check_frame(const struct ws_frames *f, const struct wslay_frame_iocb *io,
-		       struct error **err)
+static int check_frame(const struct ws_frames *f, const struct wslay_frame_iocb *io, struct error **err)
 {
 	bool data = io->opcode == WSLAY_TEXT_FRAME || io->opcode == WSLAY_BINARY_FRAME;
-	bool control = io->opcode == WSLAY_CONNECTION_CLOSE || io->opcode == WSLAY_PING ||
-		       io->opcode == WSLAY_PONG;
+	bool control = io->opcode == WSLAY_CONNECTION_CLOSE || io->opcode == WSLAY_PING || io->opcode == WSLAY_PONG;
 
 	if (io->rsv)
-		return error_set(err, ERR_PROTOCOL,
-				 "the peer used a WebSocket extension that was not agreed");
+		return error_set(err, ERR_PROTOCOL, "the peer used a WebSocket extension that was not agreed");
 	if (!!io->mask == f->client)
 		return error_set(err, ERR_PROTOCOL,
-				 f->client ? "the server masked a frame"
-					   : "the client did not mask a frame");
+				 f->client ? "the server masked a frame" : "the client did not mask a frame");
 	if (control && (!io->fin || io->payload_length > WS_MAX_CONTROL))
-		return error_set(err, ERR_PROTOCOL,
-				 "the peer sent a control frame that is fragmented or too long");
+		return error_set(err, ERR_PROTOCOL, "the peer sent a control frame that is fragmented or too long");
 	if (data && f->message)
 		return error_set(err, ERR_PROTOCOL, "the peer began a message within another");
 	if (io->opcode == WSLAY_CONTINUATION_FRAME && !f->message)
-		return error_set(err, ERR_PROTOCOL,
-				 "the peer continued a message that it had not begun");
+		return error_set(err, ERR_PROTOCOL, "the peer continued a message that it had not begun");
 	if (!data && !control && io->opcode != WSLAY_CONTINUATION_FRAME)
-		return error_set(err, ERR_PROTOCOL, "the peer sent a frame of unknown kind %u",
-				 io->opcode);
+		return error_set(err, ERR_PROTOCOL, "the peer sent a frame of unknown kind %u", io->opcode);
 	return 0;
 }
 
@@ -87,24 +80,20 @@ static int begin_frame(struct ws_frames *f, const struct wslay_frame_iocb *io, s
 }
 
 /* A control frame is given whole. */
-static enum ws_pull control_piece(struct ws_frames *f, const struct wslay_frame_iocb *io,
-				  struct ws_piece *ret)
+static enum ws_pull control_piece(struct ws_frames *f, const struct wslay_frame_iocb *io, struct ws_piece *ret)
 {
 	if (io->data_length)
 		memcpy(f->control + f->control_n, io->data, io->data_length);
 	f->control_n += io->data_length;
 	if (f->in_frame)
 		return WS_PULL_NOTHING;
-	*ret = (struct ws_piece){
-	    .data = f->control, .n = f->control_n, .opcode = f->opcode, .end = true};
+	*ret = (struct ws_piece){.data = f->control, .n = f->control_n, .opcode = f->opcode, .end = true};
 	return WS_PULL_CONTROL;
 }
 
-static enum ws_pull payload_piece(struct ws_frames *f, const struct wslay_frame_iocb *io,
-				  struct ws_piece *ret)
+static enum ws_pull payload_piece(struct ws_frames *f, const struct wslay_frame_iocb *io, struct ws_piece *ret)
 {
-	*ret = (struct ws_piece){
-	    .data = io->data, .n = io->data_length, .left = f->left, .opcode = f->message};
+	*ret = (struct ws_piece){.data = io->data, .n = io->data_length, .left = f->left, .opcode = f->message};
 	ret->end = f->fin && !f->in_frame;
 	if (ret->end)
 		f->message = 0;
@@ -131,8 +120,7 @@ enum ws_pull ws_frames_pull(struct ws_frames *f, struct ws_piece *ret, struct er
 			return WS_PULL_FAILED;
 		f->left -= io.data_length;
 		f->in_frame = f->left > 0;
-		what = f->opcode >= WSLAY_CONNECTION_CLOSE ? control_piece(f, &io, ret)
-							   : payload_piece(f, &io, ret);
+		what = f->opcode >= WSLAY_CONNECTION_CLOSE ? control_piece(f, &io, ret) : payload_piece(f, &io, ret);
 	}
 	return what;
 }
@@ -153,12 +141,12 @@ static void send_batch(struct ws_frames *f)
 void ws_frames_send(struct ws_frames *f, uint8_t opcode, const void *data, size_t n)
 {
 	struct wslay_frame_iocb io = {
-	    .fin = 1,
-	    .opcode = opcode,
-	    .mask = f->client,
-	    .payload_length = n,
-	    .data = n ? data : (const void *)"",
-	    .data_length = n,
+		.fin = 1,
+		.opcode = opcode,
+		.mask = f->client,
+		.payload_length = n,
+		.data = n ? data : (const void *)"",
+		.data_length = n,
 	};
 
 	do {
@@ -199,10 +187,8 @@ int ws_close_code(const struct ws_piece *close, unsigned *ret, struct error **er
 		return 0;
 	}
 	code = close->n >= 2 ? (unsigned)close->data[0] << 8 | close->data[1] : 0;
-	if (!((code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
-	      (code >= 3000 && code <= 4999)))
-		return error_set(err, ERR_PROTOCOL, "the peer closed with the invalid code %u",
-				 code);
+	if (!((code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999)))
+		return error_set(err, ERR_PROTOCOL, "the peer closed with the invalid code %u", code);
 	*ret = code;
 	return 0;
 }

@@ -34,8 +34,7 @@ static bool is_key(const char *key)
 	cleanup_free unsigned char *raw = NULL;
 	size_t n = 0;
 
-	return key && strlen(key) == 24 && base64_decode(key, 24, &raw, &n, NULL) == 0 &&
-	       n == KEY_SIZE;
+	return key && strlen(key) == 24 && base64_decode(key, 24, &raw, &n, NULL) == 0 && n == KEY_SIZE;
 }
 
 int ws_refusal_status(const struct http_head *request)
@@ -50,11 +49,9 @@ static int check_request(const struct http_head *request, struct error **err)
 	const char *version = http_head_get(request, "sec-websocket-version");
 
 	if (!str_eq(request->method, "GET"))
-		return error_set(err, ERR_INVALID, "a WebSocket begins with GET, not %s",
-				 request->method);
+		return error_set(err, ERR_INVALID, "a WebSocket begins with GET, not %s", request->method);
 	if (!names_websocket(http_head_get(request, "upgrade")))
-		return error_set(err, ERR_INVALID,
-				 "this endpoint is a WebSocket: send \"Upgrade: websocket\"");
+		return error_set(err, ERR_INVALID, "this endpoint is a WebSocket: send \"Upgrade: websocket\"");
 	if (!str_eq(version, "13"))
 		return error_set(err, ERR_INVALID, "WebSocket version %s is unknown; use 13",
 				 version ? version : "(none)");
@@ -81,8 +78,7 @@ void ws_request_fields(struct http_head *request, char **ret_key)
 {
 	unsigned char raw[KEY_SIZE] = {0};
 
-	random_bytes(raw, sizeof(raw),
-		     NULL); /* the key need not be secret; zeros would work as well */
+	random_bytes(raw, sizeof(raw), NULL); /* the key need not be secret; zeros would work as well */
 	*ret_key = base64_encode(raw, sizeof(raw));
 	http_head_add(request, "upgrade", "websocket");
 	http_head_add(request, "sec-websocket-version", "13");
@@ -95,17 +91,13 @@ int ws_check_response(const struct http_head *response, const char *key, struct 
 	cleanup_free char *expected = accept_value(key);
 
 	if (response->status != 101)
-		return error_set(err, ERR_PROTOCOL,
-				 "the server answered %d instead of opening a WebSocket",
+		return error_set(err, ERR_PROTOCOL, "the server answered %d instead of opening a WebSocket",
 				 response->status);
 	if (!names_websocket(http_head_get(response, "upgrade")))
-		return error_set(err, ERR_PROTOCOL,
-				 "the server upgraded to something else than a WebSocket");
+		return error_set(err, ERR_PROTOCOL, "the server upgraded to something else than a WebSocket");
 	if (!str_eq(accept, expected))
-		return error_set(err, ERR_PROTOCOL,
-				 "the server's Sec-WebSocket-Accept does not fit the key");
+		return error_set(err, ERR_PROTOCOL, "the server's Sec-WebSocket-Accept does not fit the key");
 	if (http_head_get(response, "sec-websocket-extensions"))
-		return error_set(err, ERR_PROTOCOL,
-				 "the server chose a WebSocket extension that was not offered");
+		return error_set(err, ERR_PROTOCOL, "the server chose a WebSocket extension that was not offered");
 	return 0;
 }

@@ -13,11 +13,11 @@
 #include "io/ws.h"
 
 enum {
-	WS_MAX_CONTROL = 125,       /* RFC 6455 §5.5 */
-	WS_MAX_FRAME = 32 * 1024,   /* of the byte view's own */
+	WS_MAX_CONTROL = 125,	  /* RFC 6455 §5.5 */
+	WS_MAX_FRAME = 32 * 1024, /* of the byte view's own */
 	WS_CLOSE_MS = 2000,
-	WS_NO_STATUS = 1005,        /* RFC 6455 §7.4.1: a close frame without a code */
-	WS_ABNORMAL = 1006,         /* no close frame at all */
+	WS_NO_STATUS = 1005, /* RFC 6455 §7.4.1: a close frame without a code */
+	WS_ABNORMAL = 1006,  /* no close frame at all */
 };
 
 enum ws_pull { WS_PULL_NOTHING, WS_PULL_PAYLOAD, WS_PULL_CONTROL, WS_PULL_FAILED };
@@ -25,9 +25,9 @@ enum ws_pull { WS_PULL_NOTHING, WS_PULL_PAYLOAD, WS_PULL_CONTROL, WS_PULL_FAILED
 struct ws_piece { /* of a message's payload, or a whole control frame */
 	const uint8_t *data;
 	size_t n;
-	uint64_t left;  /* of this frame, after this piece */
+	uint64_t left;	/* of this frame, after this piece */
 	uint8_t opcode; /* a message's first frame's */
-	bool end;       /* the message or control frame is complete */
+	bool end;	/* the message or control frame is complete */
 };
 
 struct ws_frames {
@@ -35,8 +35,8 @@ struct ws_frames {
 	struct stream *transport; /* borrowed */
 	struct evbuffer *batch;
 	bool client;
-	uint64_t left;            /* of the frame being received */
-	uint8_t message;          /* opcode of the message being received; 0 between messages */
+	uint64_t left;	 /* of the frame being received */
+	uint8_t message; /* opcode of the message being received; 0 between messages */
 	uint8_t opcode;
 	bool in_frame, fin;
 	uint8_t control[WS_MAX_CONTROL];
@@ -55,7 +55,7 @@ struct ws_view {
 	/* More payload may come. input_ended: nothing will be added, what is there may go over the usual bound. */
 	bool (*wants)(void *arg, bool input_ended);
 	void (*payload)(void *arg, const struct ws_piece *piece); /* may call owners; may fail or free the connection */
-	void (*pulled)(void *arg);      /* after one or more pieces; may be NULL */
+	void (*pulled)(void *arg);				  /* after one or more pieces; may be NULL */
 	void (*writable)(void *arg);
 	void (*peer_closing)(void *arg, unsigned code); /* before ours is sent: write what is left; may be NULL */
 	void (*closed)(void *arg, unsigned code, const struct error *error); /* the last one */
@@ -76,7 +76,8 @@ struct ws_conn {
 	unsigned busy;
 };
 
-struct ws_conn *ws_conn_new(struct loop *loop, struct stream *take_transport, bool client, const struct ws_view *view, void *arg);
+struct ws_conn *ws_conn_new(struct loop *loop, struct stream *take_transport, bool client, const struct ws_view *view,
+			    void *arg);
 void ws_conn_free(struct ws_conn **c);
 void ws_conn_kick(struct ws_conn *c); /* the view wants again: goes on in the next round, or in the running loop */
 void ws_conn_close(struct ws_conn *c, unsigned code, const char *reason);

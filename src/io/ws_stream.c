@@ -12,8 +12,7 @@ struct ws_stream {
 
 static bool closed_well(unsigned code)
 {
-	return code == WSLAY_CODE_NORMAL_CLOSURE || code == WSLAY_CODE_GOING_AWAY ||
-	       code == WS_NO_STATUS;
+	return code == WSLAY_CODE_NORMAL_CLOSURE || code == WSLAY_CODE_GOING_AWAY || code == WS_NO_STATUS;
 }
 
 /* ---- what the owner calls ---- */
@@ -27,8 +26,7 @@ static void send_output(struct ws_stream *ws, bool all)
 		if (n > WS_MAX_FRAME)
 			n = WS_MAX_FRAME;
 		if (ws_conn_sends(ws->conn))
-			ws_frames_send(&ws->conn->frames, WSLAY_BINARY_FRAME,
-				       evbuffer_pullup(out, (ssize_t)n), n);
+			ws_frames_send(&ws->conn->frames, WSLAY_BINARY_FRAME, evbuffer_pullup(out, (ssize_t)n), n);
 		evbuffer_drain(out, n);
 	}
 }
@@ -58,9 +56,9 @@ static void ws_stream_destroy(struct stream *stream)
 }
 
 static const struct stream_ops ws_stream_ops = {
-    .resume = ws_stream_resume,
-    .flush = ws_stream_flush,
-    .destroy = ws_stream_destroy,
+	.resume = ws_stream_resume,
+	.flush = ws_stream_flush,
+	.destroy = ws_stream_destroy,
 };
 
 /* ---- what the connection calls ---- */
@@ -78,8 +76,7 @@ static void view_payload(void *arg, const struct ws_piece *piece)
 	struct error *error = NULL;
 
 	if (piece->opcode != WSLAY_BINARY_FRAME) {
-		error_set(&error, ERR_PROTOCOL,
-			  "the peer sent text where only binary messages are allowed");
+		error_set(&error, ERR_PROTOCOL, "the peer sent text where only binary messages are allowed");
 		ws_conn_fail(ws->conn, WSLAY_CODE_UNSUPPORTED_DATA, error);
 	} else {
 		evbuffer_add(ws->base.in, piece->data, piece->n);
@@ -130,12 +127,12 @@ static void view_closed(void *arg, unsigned code, const struct error *error)
 }
 
 static const struct ws_view byte_view = {
-    .wants = view_wants,
-    .payload = view_payload,
-    .pulled = view_pulled,
-    .writable = view_writable,
-    .peer_closing = view_peer_closing,
-    .closed = view_closed,
+	.wants = view_wants,
+	.payload = view_payload,
+	.pulled = view_pulled,
+	.writable = view_writable,
+	.peer_closing = view_peer_closing,
+	.closed = view_closed,
 };
 
 struct stream *ws_stream_new(struct loop *loop, struct stream *take_transport, bool client)

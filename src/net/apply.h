@@ -12,8 +12,7 @@
  * and rules): at start, and again whenever something else may have changed them (a new uplink, a
  * firewall's reload). *ret_notes (may be NULL): sentences for the user; the caller's. ERR_CONFLICT
  * when it would take what is somebody else's. */
-int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
-		 struct error **err);
+int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err);
 /* Removes it, and the daemon's tables with its last one. ERR_CONFLICT while VMs are attached.
  * Forwarding stays on for the host's other interfaces: others may rely on it by now. */
 int net_group_down(const struct config_group *g, const char *daemon_id, struct error **err);

@@ -7,7 +7,8 @@
 
 /* Waits for the lock of this network namespace; closing the fd unlocks. */
 int net_lock(struct error **err);
-int net_lock_shared(struct error **err); /* with others that hold it so: what one VM needs does not wait for another's */
+int net_lock_shared(
+	struct error **err); /* with others that hold it so: what one VM needs does not wait for another's */
 int net_sysctls_apply(char *const *sysctls, struct error **err); /* see struct net_plan */
 
 /* The index of the link that is the plan's first; 0 when there is none of that name, ERR_CONFLICT when it is somebody
@@ -18,8 +19,7 @@ int net_find_own_link(struct netlink *nl, const struct net_plan *p, struct error
 int net_cni_forget(const char *daemon_id, const char *vm, struct error **err);
 
 /* group.c: the rows of mode bridge. */
-int net_bridge_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
-			struct error **err);
+int net_bridge_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err);
 int net_bridge_group_down(const struct config_group *g, const char *daemon_id, struct error **err);
 
 #endif

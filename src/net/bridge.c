@@ -37,10 +37,8 @@ static int join_bridge(struct netlink *nl, const struct net_plan *p, int index, 
 	int master = netlink_link_index(nl, link->master, &why);
 
 	if (master < 0 && why->code == ERR_NOT_FOUND)
-		return error_set(
-		    err, ERR_CONFLICT,
-		    "bridge %s is gone; the daemon makes it again when it is restarted",
-		    link->master);
+		return error_set(err, ERR_CONFLICT, "bridge %s is gone; the daemon makes it again when it is restarted",
+				 link->master);
 	if (master < 0)
 		return error_move(err, &why);
 	if (links_set_master(nl, index, master, err) < 0)
@@ -54,8 +52,8 @@ static int configure_tap(struct netlink *nl, const struct net_plan *p, struct er
 	int index = netlink_link_index(nl, link->name, err);
 
 	if (index < 0 || links_set_alias(nl, index, link->alias, err) < 0 ||
-	    links_add_altname(nl, index, link->altname, err) < 0 ||
-	    links_set_mtu(nl, index, link->mtu, err) < 0 || net_sysctls_apply(p->sysctls, err) < 0)
+	    links_add_altname(nl, index, link->altname, err) < 0 || links_set_mtu(nl, index, link->mtu, err) < 0 ||
+	    net_sysctls_apply(p->sysctls, err) < 0)
 		return -1;
 	return join_bridge(nl, p, index, err);
 }
@@ -65,7 +63,8 @@ static int make_tap(const struct net_plan *p, struct error **err)
 {
 	cleanup_close int lock = net_lock_shared(err);
 
-	return lock < 0 || add_rules(p, net_limits_up, err) < 0 ? -1 : links_tap_create(p->links[0].name, (uid_t)-1, err);
+	return lock < 0 || add_rules(p, net_limits_up, err) < 0 ? -1
+								: links_tap_create(p->links[0].name, (uid_t)-1, err);
 }
 
 static int bridge_up(struct net_plan *p, struct net_port *ret, struct error **err)
@@ -139,15 +138,15 @@ static int bridge_from_record(struct net_plan *p, struct error **err)
 }
 
 const struct net_mode net_mode_bridge = {
-    .mode = NET_BRIDGE,
-    .needs_root = true,
-    .needs_group = true,
-    .group_up = net_bridge_group_up,
-    .group_down = net_bridge_group_down,
-    .reserve = net_pool_reserve,
-    .plan = bridge_plan,
-    .from_record = bridge_from_record,
-    .up = bridge_up,
-    .mend = bridge_mend,
-    .down = bridge_down,
+	.mode = NET_BRIDGE,
+	.needs_root = true,
+	.needs_group = true,
+	.group_up = net_bridge_group_up,
+	.group_down = net_bridge_group_down,
+	.reserve = net_pool_reserve,
+	.plan = bridge_plan,
+	.from_record = bridge_from_record,
+	.up = bridge_up,
+	.mend = bridge_mend,
+	.down = bridge_down,
 };

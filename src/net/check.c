@@ -27,15 +27,14 @@ static char *describe(const struct link *link)
 	cleanup_free char *id = NULL, *name = NULL;
 
 	if (net_alias_parse(link->alias, &id, &name))
-		return str_fmt("%s, which belongs to %s of the slicer daemon %s", link->name, name,
-			       id);
+		return str_fmt("%s, which belongs to %s of the slicer daemon %s", link->name, name, id);
 	if (*link->kind)
 		return str_fmt("%s, a %s that slicer did not make", link->name, link->kind);
 	return str_fmt("%s", link->name);
 }
 
-static int check_bridge(const struct config_group *g, const char *daemon_id,
-			const struct net_facts *facts, struct error **err)
+static int check_bridge(const struct config_group *g, const char *daemon_id, const struct net_facts *facts,
+			struct error **err)
 {
 	const struct link *link = net_facts_link(facts, g->network.bridge);
 	cleanup_free char *who = NULL;
@@ -49,18 +48,17 @@ static int check_bridge(const struct config_group *g, const char *daemon_id,
 			 g->name, who);
 }
 
-static int fail_subnet(const struct config_group *g, const char *what, struct ip4_cidr other,
-		       const struct link *link, struct error **err)
+static int fail_subnet(const struct config_group *g, const char *what, struct ip4_cidr other, const struct link *link,
+		       struct error **err)
 {
 	cleanup_free char *who = link ? describe(link) : str_dup("an interface");
 	char text[IP4_TEXT_MAX];
 
 	ip4_format_cidr(other, text);
-	return error_set(
-	    err, ERR_CONFLICT,
-	    "host group \"%s\": the subnet of gateway %s overlaps the %s %s of %s. Set "
-	    "network.gateway to an address in another subnet",
-	    g->name, g->network.gateway, what, text, who);
+	return error_set(err, ERR_CONFLICT,
+			 "host group \"%s\": the subnet of gateway %s overlaps the %s %s of %s. Set "
+			 "network.gateway to an address in another subnet",
+			 g->name, g->network.gateway, what, text, who);
 }
 
 static int check_addresses(const struct config_group *g, struct ip4_cidr gateway, int own,
@@ -79,8 +77,8 @@ static int check_addresses(const struct config_group *g, struct ip4_cidr gateway
 /* A route to a wider network, through a VPN perhaps, is no obstacle: the narrower one wins, as it
  * does for everybody who divides a network. One as narrow or narrower leads our VMs' packets away.
  */
-static int check_routes(const struct config_group *g, struct ip4_cidr gateway, int own,
-			const struct net_facts *facts, struct error **err)
+static int check_routes(const struct config_group *g, struct ip4_cidr gateway, int own, const struct net_facts *facts,
+			struct error **err)
 {
 	for (size_t i = 0; i < facts->nroutes; i++) {
 		const struct link_route *r = &facts->routes[i];
@@ -98,8 +96,7 @@ int net_check_group(const struct config_group *g, const char *daemon_id, struct 
 	const struct link *bridge = net_facts_link(facts, g->network.bridge);
 	int own = bridge ? bridge->index : -1;
 
-	if (check_bridge(g, daemon_id, facts, err) < 0 ||
-	    check_addresses(g, gateway, own, facts, err) < 0)
+	if (check_bridge(g, daemon_id, facts, err) < 0 || check_addresses(g, gateway, own, facts, err) < 0)
 		return -1;
 	return check_routes(g, gateway, own, facts, err);
 }

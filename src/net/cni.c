@@ -18,7 +18,8 @@ static char *cache_path(const struct cni_attach *a)
 	return fs_join(a->cache_dir, file);
 }
 
-static int cache_write(const struct cni_list *l, const struct cni_attach *a, struct json_object *result, struct error **err)
+static int cache_write(const struct cni_list *l, const struct cni_attach *a, struct json_object *result,
+		       struct error **err)
 {
 	cleanup_free char *path = cache_path(a);
 	cleanup_json struct json_object *doc = json_object_new_object();
@@ -37,7 +38,8 @@ static int cache_write(const struct cni_list *l, const struct cni_attach *a, str
 }
 
 struct cached {
-	struct json_object *doc, *result; /* result: of the last plugin whose ADD came to its end; borrowed from doc; may be NULL */
+	struct json_object *doc,
+		*result; /* result: of the last plugin whose ADD came to its end; borrowed from doc; may be NULL */
 	struct cni_list list;
 	struct cni_attach attach; /* as it was given to ADD; borrowed */
 };
@@ -61,7 +63,8 @@ static int cache_read(const struct cni_attach *a, struct cached *ret, struct err
 	ret->doc = js_parse_file(path, CNI_LIST_MAX + CNI_RESULT_MAX + 4096, err);
 	ret->attach = *a;
 	ret->attach.mac = NULL;
-	if (!ret->doc || js_get_object(ret->doc, "list", &list, err) < 0 || js_get_object(ret->doc, "result", &ret->result, err) < 0 ||
+	if (!ret->doc || js_get_object(ret->doc, "list", &list, err) < 0 ||
+	    js_get_object(ret->doc, "result", &ret->result, err) < 0 ||
 	    js_get_string(ret->doc, "mac", &ret->attach.mac, err) < 0)
 		return error_wrap(err, "%s", path);
 	if (list)
@@ -95,13 +98,14 @@ static void add_runtime_config(struct json_object *config, const struct cni_plug
 }
 
 /* A plugin's own part with what the runtime adds to it. */
-static struct json_object *plugin_config(const struct cni_list *l, size_t i, const char *mac, struct json_object *previous)
+static struct json_object *plugin_config(const struct cni_list *l, size_t i, const char *mac,
+					 struct json_object *previous)
 {
 	struct json_object *config = json_object_new_object();
 
-	json_object_object_foreach(l->plugins[i].config, key, value)
-		if (!str_eq(key, "plugins") && !str_eq(key, "disableCheck") && !str_eq(key, "capabilities"))
-			js_add(config, key, json_object_get(value));
+	json_object_object_foreach(l->plugins[i].config, key,
+				   value) if (!str_eq(key, "plugins") && !str_eq(key, "disableCheck") &&
+					      !str_eq(key, "capabilities")) js_add(config, key, json_object_get(value));
 	js_add_string(config, "cniVersion", l->version);
 	js_add_string(config, "name", l->name);
 	add_runtime_config(config, &l->plugins[i], mac);
@@ -130,7 +134,8 @@ static int add_all(const struct cni_list *l, const struct cni_attach *a, struct 
 		if (exec_plugin(l, i, "ADD", a, *ret, &answer, err) < 0)
 			return -1;
 		if (!answer)
-			return error_set(err, ERR_PROTOCOL, "CNI plugin \"%s\" answered nothing to ADD", l->plugins[i].type);
+			return error_set(err, ERR_PROTOCOL, "CNI plugin \"%s\" answered nothing to ADD",
+					 l->plugins[i].type);
 		js_put(ret);
 		*ret = answer;
 		if (cache_write(l, a, answer, err) < 0)

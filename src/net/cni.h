@@ -11,11 +11,11 @@
 #include "net/mac.h"
 
 enum {
-	CNI_LIST_MAX = 1024 * 1024,       /* bytes of a configuration file */
-	CNI_PLUGINS_MAX = 16,             /* of a list */
-	CNI_FILES_MAX = 256,              /* of a directory, looked at */
-	CNI_RESULT_MAX = 256 * 1024,      /* bytes of a plugin's answer */
-	CNI_ITEMS_MAX = 64,               /* of a result: interfaces, addresses, routes */
+	CNI_LIST_MAX = 1024 * 1024,  /* bytes of a configuration file */
+	CNI_PLUGINS_MAX = 16,	     /* of a list */
+	CNI_FILES_MAX = 256,	     /* of a directory, looked at */
+	CNI_RESULT_MAX = 256 * 1024, /* bytes of a plugin's answer */
+	CNI_ITEMS_MAX = 64,	     /* of a result: interfaces, addresses, routes */
 	CNI_NAME_LEN_MAX = 64,
 	CNI_PLUGIN_TIMEOUT_MS = 30 * 1000,
 };
@@ -24,7 +24,7 @@ enum {
 #define CNI_CACHE_DIR "/var/lib/cni/slicer"
 
 struct cni_plugin {
-	char *type;                 /* name of the program; no slash in it */
+	char *type;		    /* name of the program; no slash in it */
 	struct json_object *config; /* as in the list */
 };
 struct cni_list {
@@ -51,12 +51,12 @@ int cni_list_probe(const struct cni_list *l, struct error **err);
 
 /* A container's attachment to a network. All borrowed. */
 struct cni_attach {
-	const char *container;      /* letters, digits, "._-", beginning with a letter or digit */
-	const char *netns;          /* path */
-	const char *ifname;         /* in it */
-	const char *mac;            /* for ADD, to plugins with the capability "mac"; NULL: theirs. CHECK and DEL get it again */
-	const char *cache_dir;      /* what was added is kept there until it is deleted */
-	int64_t timeout_ms;         /* of each plugin; 0: CNI_PLUGIN_TIMEOUT_MS */
+	const char *container; /* letters, digits, "._-", beginning with a letter or digit */
+	const char *netns;     /* path */
+	const char *ifname;    /* in it */
+	const char *mac; /* for ADD, to plugins with the capability "mac"; NULL: theirs. CHECK and DEL get it again */
+	const char *cache_dir; /* what was added is kept there until it is deleted */
+	int64_t timeout_ms;    /* of each plugin; 0: CNI_PLUGIN_TIMEOUT_MS */
 };
 /* Executes ADD of all plugins. What the last one answered is *ret_result, the caller's. When one fails, DEL of all of them
  * was executed, and nothing is cached. An attachment that is cached already (a crash in the middle) is deleted first. */
@@ -69,15 +69,15 @@ int cni_del(const struct cni_attach *a, struct error **err);
 
 /* What a VM needs of a result. */
 struct cni_result {
-	char ifname[16];            /* in the namespace */
+	char ifname[16]; /* in the namespace */
 	char mac[MAC_TEXT_SIZE];
 	char address[IP4_TEXT_MAX]; /* "10.1.2.3/24" */
 	char gateway[IP4_TEXT_MAX]; /* "" when there is none */
-	unsigned mtu;               /* 0: not said */
+	unsigned mtu;		    /* 0: not said */
 	struct cni_route {
 		struct ip4_cidr to;
 		char via[IP4_TEXT_MAX]; /* "" for on-link */
-	} routes[CNI_ITEMS_MAX];    /* without the default route, which is `gateway` */
+	} routes[CNI_ITEMS_MAX];	/* without the default route, which is `gateway` */
 	size_t nroutes;
 	char **dns;
 };
@@ -86,7 +86,7 @@ void cni_result_clear(struct cni_result *r);
 int cni_result_parse(struct json_object *obj, const char *ifname, struct cni_result *ret, struct error **err);
 
 /* Inside src/net: runs one plugin. `config` is its standard input. *ret (may be NULL): its answer, NULL when it is empty. */
-int cni_exec(const char *program, const char *command, const char *path, const struct cni_attach *a, struct json_object *config,
-	     struct json_object **ret, struct error **err);
+int cni_exec(const char *program, const char *command, const char *path, const struct cni_attach *a,
+	     struct json_object *config, struct json_object **ret, struct error **err);
 
 #endif

@@ -32,7 +32,8 @@ char *cni_plugin_find(char *const *path, const char *type, struct error **err)
 			return TAKE_PTR(program);
 	}
 	error_set(err, ERR_NOT_FOUND,
-		  "CNI plugin \"%s\" is in none of %s (Debian's plugins: apt-get install containernetworking-plugins)", type, tried);
+		  "CNI plugin \"%s\" is in none of %s (Debian's plugins: apt-get install containernetworking-plugins)",
+		  type, tried);
 	return NULL;
 }
 
@@ -96,8 +97,8 @@ static int plugin_answer(const struct proc_result *r, struct json_object **ret, 
 	return error_wrap(err, "its answer");
 }
 
-int cni_exec(const char *program, const char *command, const char *path, const struct cni_attach *a, struct json_object *config,
-	     struct json_object **ret, struct error **err)
+int cni_exec(const char *program, const char *command, const char *path, const struct cni_attach *a,
+	     struct json_object *config, struct json_object **ret, struct error **err)
 {
 	cleanup_strv char **env = plugin_environment(command, path, a);
 	cleanup_free char *input = js_to_string(config);
@@ -122,7 +123,8 @@ static bool version_listed(struct json_object *answer, const char *version)
 {
 	cleanup_strv char **supported = NULL;
 
-	return answer && js_get_strv(answer, "supportedVersions", &supported, NULL, NULL) == 0 && strv_contains(supported, version);
+	return answer && js_get_strv(answer, "supportedVersions", &supported, NULL, NULL) == 0 &&
+	       strv_contains(supported, version);
 }
 
 int cni_list_probe(const struct cni_list *l, struct error **err)
@@ -138,8 +140,9 @@ int cni_list_probe(const struct cni_list *l, struct error **err)
 		if (!program || cni_exec(program, "VERSION", joined, NULL, config, &answer, err) < 0)
 			return error_wrap(err, "network \"%s\"", l->name);
 		if (!version_listed(answer, l->version))
-			return error_set(err, ERR_UNSUPPORTED, "network \"%s\": CNI plugin %s does not speak version %s", l->name,
-					 program, l->version);
+			return error_set(err, ERR_UNSUPPORTED,
+					 "network \"%s\": CNI plugin %s does not speak version %s", l->name, program,
+					 l->version);
 	}
 	return 0;
 }

@@ -25,7 +25,8 @@ static bool cni_name_ok(const char *s)
 	return true;
 }
 
-static int list_string(struct json_object *obj, const char *key, const char *example, const char **ret, struct error **err)
+static int list_string(struct json_object *obj, const char *key, const char *example, const char **ret,
+		       struct error **err)
 {
 	*ret = NULL;
 	if (js_get_string(obj, key, ret, err) < 0)
@@ -33,9 +34,10 @@ static int list_string(struct json_object *obj, const char *key, const char *exa
 	if (!*ret)
 		return error_set(err, ERR_INVALID, "\"%s\" is missing, as in %s", key, example);
 	if (!cni_name_ok(*ret))
-		return error_set(err, ERR_INVALID,
-				 "\"%s\" must be letters, digits, \".\", \"_\" and \"-\", beginning with a letter or digit, at most %d",
-				 key, CNI_NAME_LEN_MAX);
+		return error_set(
+			err, ERR_INVALID,
+			"\"%s\" must be letters, digits, \".\", \"_\" and \"-\", beginning with a letter or digit, at most %d",
+			key, CNI_NAME_LEN_MAX);
 	return 0;
 }
 
@@ -74,7 +76,8 @@ static int list_plugins(struct cni_list *l, struct json_object *plugins, struct 
 	size_t n = json_object_array_length(plugins);
 
 	if (n == 0 || n > CNI_PLUGINS_MAX)
-		return error_set(err, ERR_INVALID, "\"plugins\" has %zu entries; 1 to %d are possible", n, CNI_PLUGINS_MAX);
+		return error_set(err, ERR_INVALID, "\"plugins\" has %zu entries; 1 to %d are possible", n,
+				 CNI_PLUGINS_MAX);
 	for (size_t i = 0; i < n; i++)
 		if (list_plugin(l, json_object_array_get_idx(plugins, i), err) < 0)
 			return error_wrap(err, "plugins[%zu]", i);
@@ -92,7 +95,8 @@ static int list_read(struct json_object *obj, struct cni_list *l, struct error *
 	if (list_version(obj, l, err) < 0 || list_string(obj, "name", "\"slicer\"", &name, err) < 0)
 		return -1;
 	l->name = str_dup(name);
-	if (js_get_bool(obj, "disableCheck", &l->disable_check, err) < 0 || js_get_array(obj, "plugins", &plugins, err) < 0)
+	if (js_get_bool(obj, "disableCheck", &l->disable_check, err) < 0 ||
+	    js_get_array(obj, "plugins", &plugins, err) < 0)
 		return -1;
 	return plugins ? list_plugins(l, plugins, err) : list_plugin(l, obj, err);
 }
@@ -140,7 +144,7 @@ static int cni_load(const char *path, struct cni_list *ret, struct error **err)
 
 struct search {
 	const char *dir, *name;
-	char **others;       /* names of lists */
+	char **others;	      /* names of lists */
 	struct error *broken; /* the first file that cannot be used */
 };
 

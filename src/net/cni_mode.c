@@ -36,11 +36,12 @@ static void note_capabilities(const struct cni_list *l, char ***ret_notes)
 
 		if (js_get_object(l->plugins[i].config, "capabilities", &capabilities, NULL) < 0 || !capabilities)
 			continue;
-		json_object_object_foreach(capabilities, name, wanted)
-			if (json_object_get_boolean(wanted) && !str_eq(name, "mac"))
-				strv_append_fmt(ret_notes,
-						"CNI network \"%s\": plugin %s can be given \"%.64s\" by a runtime; slicer gives it none",
-						l->name, l->plugins[i].type, name);
+		json_object_object_foreach(capabilities, name,
+					   wanted) if (json_object_get_boolean(wanted) && !str_eq(name, "mac"))
+			strv_append_fmt(
+				ret_notes,
+				"CNI network \"%s\": plugin %s can be given \"%.64s\" by a runtime; slicer gives it none",
+				l->name, l->plugins[i].type, name);
 	}
 }
 
@@ -53,7 +54,8 @@ static int cni_group_up(const struct config_group *g, const char *daemon_id, cha
 	    cni_list_find(CNI_CONFIG_DIR, g->network_name, &list, err) < 0 || cni_list_probe(&list, err) < 0)
 		return -1;
 	if (!iptables && uses_iptables(&list))
-		return error_set(err, ERR_NOT_FOUND, "CNI network \"%s\" has plugins that need iptables (apt-get install iptables)",
+		return error_set(err, ERR_NOT_FOUND,
+				 "CNI network \"%s\" has plugins that need iptables (apt-get install iptables)",
 				 list.name);
 	if (ret_notes)
 		note_capabilities(&list, ret_notes);
@@ -66,7 +68,8 @@ static int cni_reserve(const struct net_vm *vm, const char *wanted, const uint32
 		       struct error **err)
 {
 	if (wanted)
-		return error_set(err, ERR_INVALID, "host group \"%s\" has its addresses from CNI plugins; one cannot be asked for",
+		return error_set(err, ERR_INVALID,
+				 "host group \"%s\" has its addresses from CNI plugins; one cannot be asked for",
 				 vm->group->name);
 	*ret = str_dup("");
 	return 0;
@@ -113,7 +116,8 @@ static void attachment_init(struct attachment *a, const char *daemon_id, const c
 		if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-", *c))
 			*c = '_';
 	a->netns = str_fmt(NETNS_DIR "/%s", vm);
-	a->cni = (struct cni_attach){.container = a->container, .netns = a->netns, .ifname = CNI_IFNAME, .cache_dir = CNI_CACHE_DIR};
+	a->cni = (struct cni_attach){
+		.container = a->container, .netns = a->netns, .ifname = CNI_IFNAME, .cache_dir = CNI_CACHE_DIR};
 }
 
 static void attachment_clear(struct attachment *a)
@@ -200,7 +204,8 @@ static int cni_run(struct net_plan *p, struct net_port *ret, struct error **err)
 	struct attachment a;
 	int r;
 
-	if (cni_list_find(CNI_CONFIG_DIR, p->network, &list, err) < 0 || netns_create(p->netns, p->links[0].alias, err) < 0)
+	if (cni_list_find(CNI_CONFIG_DIR, p->network, &list, err) < 0 ||
+	    netns_create(p->netns, p->links[0].alias, err) < 0)
 		return -1;
 	attachment_init(&a, p->daemon_id, p->name);
 	a.cni.mac = p->guest.mac;
@@ -229,8 +234,10 @@ static int cni_mend(struct net_plan *p, struct error **err)
 
 	if (fs_exists(path))
 		return 0;
-	return error_set(err, ERR_NOT_FOUND,
-			 "its network namespace %s has lost its name: relaunch the VM, or what its CNI plugins made stays when it goes", path);
+	return error_set(
+		err, ERR_NOT_FOUND,
+		"its network namespace %s has lost its name: relaunch the VM, or what its CNI plugins made stays when it goes",
+		path);
 }
 
 const struct net_mode net_mode_cni = {

@@ -10,7 +10,8 @@
 enum { MTU_LEAST = 576, MTU_MOST = 65535, DNS_MAX = 8 };
 
 /* An array member of at most CNI_ITEMS_MAX objects; *ret_n 0 when it is absent. */
-static int result_array(struct json_object *obj, const char *key, struct json_object **ret, size_t *ret_n, struct error **err)
+static int result_array(struct json_object *obj, const char *key, struct json_object **ret, size_t *ret_n,
+			struct error **err)
 {
 	*ret = NULL;
 	*ret_n = 0;
@@ -18,7 +19,8 @@ static int result_array(struct json_object *obj, const char *key, struct json_ob
 		return -1;
 	*ret_n = *ret ? json_object_array_length(*ret) : 0;
 	if (*ret_n > CNI_ITEMS_MAX)
-		return error_set(err, ERR_INVALID, "\"%s\" has %zu entries; %d are the limit", key, *ret_n, CNI_ITEMS_MAX);
+		return error_set(err, ERR_INVALID, "\"%s\" has %zu entries; %d are the limit", key, *ret_n,
+				 CNI_ITEMS_MAX);
 	for (size_t i = 0; i < *ret_n; i++)
 		if (!json_object_is_type(json_object_array_get_idx(*ret, i), json_type_object))
 			return error_set(err, ERR_INVALID, "%s[%zu] is not an object", key, i);
@@ -31,7 +33,8 @@ static bool is_ip6(const char *text)
 }
 
 /* The interface in the container: the one that has a sandbox. *ret_index: its place, -1 without one. */
-static int result_interface(struct json_object *obj, const char *ifname, struct cni_result *ret, int64_t *ret_index, struct error **err)
+static int result_interface(struct json_object *obj, const char *ifname, struct cni_result *ret, int64_t *ret_index,
+			    struct error **err)
 {
 	struct json_object *list;
 	unsigned char bytes[6];
@@ -95,12 +98,14 @@ static int result_addresses(struct json_object *obj, int64_t interface, struct c
 		struct json_object *one = json_object_array_get_idx(list, i);
 		int64_t at = interface;
 
-		if (js_get_i64(one, "interface", &at, err) < 0 || (at == interface && result_address(one, ret, err) < 0))
+		if (js_get_i64(one, "interface", &at, err) < 0 ||
+		    (at == interface && result_address(one, ret, err) < 0))
 			return error_wrap(err, "ips[%zu]", i);
 	}
 	if (!ret->address[0])
-		return error_set(err, ERR_INVALID, "it has no IPv4 address for the container's interface (an IPAM plugin such as "
-						   "host-local gives one)");
+		return error_set(err, ERR_INVALID,
+				 "it has no IPv4 address for the container's interface (an IPAM plugin such as "
+				 "host-local gives one)");
 	return 0;
 }
 
@@ -166,8 +171,9 @@ int cni_result_parse(struct json_object *obj, const char *ifname, struct cni_res
 	snprintf(ret->ifname, sizeof(ret->ifname), "%s", ifname);
 	if (!obj || !json_object_is_type(obj, json_type_object))
 		error_set(err, ERR_INVALID, "it is empty");
-	else if (result_interface(obj, ifname, ret, &interface, err) == 0 && result_addresses(obj, interface, ret, err) == 0 &&
-		 result_routes(obj, ret, err) == 0 && result_dns(obj, ret, err) == 0)
+	else if (result_interface(obj, ifname, ret, &interface, err) == 0 &&
+		 result_addresses(obj, interface, ret, err) == 0 && result_routes(obj, ret, err) == 0 &&
+		 result_dns(obj, ret, err) == 0)
 		return 0;
 	cni_result_clear(ret);
 	return error_wrap(err, "result of the CNI plugins");

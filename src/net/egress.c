@@ -28,14 +28,16 @@ struct spans {
 static int entry_add(struct entries *e, struct ip4_cidr dest, uint16_t port, bool drop, struct error **err)
 {
 	if (e->n >= EGRESS_MAX_ENTRIES)
-		return error_set(err, ERR_TOO_LARGE, "the lists of allow and drop have over %d entries", EGRESS_MAX_ENTRIES);
+		return error_set(err, ERR_TOO_LARGE, "the lists of allow and drop have over %d entries",
+				 EGRESS_MAX_ENTRIES);
 	if ((e->n & (e->n - 1)) == 0) /* full at each power of two */
 		e->list = mem_realloc(e->list, (e->n ? 2 * e->n : 1) * sizeof(*e->list));
 	e->list[e->n++] = (struct entry){{ip4_network(dest), dest.prefix}, port, drop};
 	return 0;
 }
 
-static int entries_add(struct entries *e, const struct net_egress *from, char *const *list, bool drop, struct error **err)
+static int entries_add(struct entries *e, const struct net_egress *from, char *const *list, bool drop,
+		       struct error **err)
 {
 	for (; list && *list; list++) {
 		struct ip4_rule rule;
@@ -163,8 +165,8 @@ static void print_ports(FILE *out, const struct entries *e)
 		if (!x->port || (before && before->dest.addr == x->dest.addr && before->port == x->port))
 			continue;
 		ip4_format(x->dest.addr, text);
-		fprintf(out, "%s%s . tcp . %u : %s, %s . udp . %u : %s", before ? ", " : "\t\telements = { ", text, x->port,
-			verdict, text, x->port, verdict);
+		fprintf(out, "%s%s . tcp . %u : %s, %s . udp . %u : %s", before ? ", " : "\t\telements = { ", text,
+			x->port, verdict, text, x->port, verdict);
 		before = x;
 	}
 	fputs(before ? " }\n\t}\n" : "\t}\n", out);
@@ -312,10 +314,10 @@ struct ip4_cidr *net_egress_lan(const struct net_facts *facts, size_t *ret_n)
 struct ip4_cidr *net_egress_never(const struct net_facts *facts, size_t *ret_n)
 {
 	static const struct ip4_cidr fixed[] = {
-	    {0x00000000, 8},  /* "this network" */
-	    {0x7f000000, 8},  /* loopback */
-	    {0xa9fe0000, 16}, /* link-local: clouds' metadata, and other isolated VMs */
-	    {0xe0000000, 3},  /* multicast, reserved, broadcast */
+		{0x00000000, 8},  /* "this network" */
+		{0x7f000000, 8},  /* loopback */
+		{0xa9fe0000, 16}, /* link-local: clouds' metadata, and other isolated VMs */
+		{0xe0000000, 3},  /* multicast, reserved, broadcast */
 	};
 	struct ip4_cidr *list = mem_alloc_array(ARRAY_LEN(fixed) + facts->naddrs, sizeof(*list));
 

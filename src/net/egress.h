@@ -26,8 +26,8 @@ struct net_egress_ends {
 };
 
 /* Before a script that is loaded over an older one: in one transaction, no packet passes in between. */
-#define NET_EGRESS_RENEW \
-	"table netdev slicer { }\ndelete table netdev slicer\n" \
+#define NET_EGRESS_RENEW                                                                                               \
+	"table netdev slicer { }\ndelete table netdev slicer\n"                                                        \
 	"table ip slicer { }\ndelete table ip slicer\n"
 
 /* The script for nft(8); the caller's. ERR_INVALID for an entry that does not parse, ERR_TOO_LARGE. */

@@ -15,10 +15,8 @@ static int firewall_chain(struct json_object *chain, struct net_firewall *fw, st
 	const char *family = "", *table = "", *name = "", *hook = "", *policy = "";
 	bool drop, ip, inet;
 
-	if (js_get_string(chain, "family", &family, err) < 0 ||
-	    js_get_string(chain, "table", &table, err) < 0 ||
-	    js_get_string(chain, "name", &name, err) < 0 ||
-	    js_get_string(chain, "hook", &hook, err) < 0 ||
+	if (js_get_string(chain, "family", &family, err) < 0 || js_get_string(chain, "table", &table, err) < 0 ||
+	    js_get_string(chain, "name", &name, err) < 0 || js_get_string(chain, "hook", &hook, err) < 0 ||
 	    js_get_string(chain, "policy", &policy, err) < 0)
 		return -1;
 	ip = str_eq(family, "ip");
@@ -47,8 +45,7 @@ int net_firewall_parse(const char *json, struct net_firewall *ret, struct error 
 
 		if (!json_object_is_type(item, json_type_object))
 			continue;
-		if (js_get_object(item, "chain", &chain, err) < 0 ||
-		    (chain && firewall_chain(chain, ret, err) < 0))
+		if (js_get_object(item, "chain", &chain, err) < 0 || (chain && firewall_chain(chain, ret, err) < 0))
 			return error_wrap(err, "cannot read what nft lists");
 	}
 	return 0;
@@ -62,14 +59,13 @@ static bool legacy_drops(void)
 	struct proc_result r = {0};
 	bool drops;
 
-	if (fs_read_file("/proc/net/ip_tables_names", 4096, &tables, NULL, NULL) < 0 ||
-	    !strstr(tables, "filter"))
+	if (fs_read_file("/proc/net/ip_tables_names", 4096, &tables, NULL, NULL) < 0 || !strstr(tables, "filter"))
 		return false;
 	program = proc_find_program("iptables-legacy");
 	if (!program)
 		return false;
-	drops = proc_run((char *const[]){program, (char *)"-S", (char *)"FORWARD", NULL}, NULL,
-			 1024 * 1024, NFT_TIMEOUT_MS, &r, NULL) == 0 &&
+	drops = proc_run((char *const[]){program, (char *)"-S", (char *)"FORWARD", NULL}, NULL, 1024 * 1024,
+			 NFT_TIMEOUT_MS, &r, NULL) == 0 &&
 		strstr(r.out, "-P FORWARD DROP");
 	proc_result_clear(&r);
 	return drops;
@@ -133,8 +129,7 @@ int net_facts_read_networks(struct net_facts *ret, struct error **err)
 
 	*ret = (struct net_facts){0};
 	if (!nl || links_addresses(nl, &ret->addrs, &ret->naddrs, err) < 0 ||
-	    links_routes(nl, &ret->routes, &ret->nroutes, err) < 0 ||
-	    facts_add_links(ret, nl, err) < 0) {
+	    links_routes(nl, &ret->routes, &ret->nroutes, err) < 0 || facts_add_links(ret, nl, err) < 0) {
 		net_facts_clear(ret);
 		return -1;
 	}
@@ -173,8 +168,7 @@ const struct link_route *net_facts_default(const struct net_facts *f)
 	for (size_t i = 0; i < f->nroutes; i++) {
 		const struct link_route *r = &f->routes[i];
 
-		if (r->prefix == 0 && net_facts_index(f, r->index) &&
-		    (!best || r->metric < best->metric))
+		if (r->prefix == 0 && net_facts_index(f, r->index) && (!best || r->metric < best->metric))
 			best = r;
 	}
 	return best;

@@ -12,8 +12,7 @@ void net_plan_uplinks(struct net_plan *p, const struct net_facts *facts)
 		const struct link *link = &facts->links[i];
 		bool routed = false;
 
-		if (link->flags & IFF_LOOPBACK ||
-		    (link->alias && str_starts(link->alias, "slicer:")))
+		if (link->flags & IFF_LOOPBACK || (link->alias && str_starts(link->alias, "slicer:")))
 			continue;
 		for (size_t j = 0; j < facts->nroutes && !routed; j++)
 			routed = facts->routes[j].index == link->index;
@@ -25,11 +24,12 @@ void net_plan_uplinks(struct net_plan *p, const struct net_facts *facts)
 void net_firewall_explain(const struct net_firewall *fw, const struct net_pass *pass, char ***notes)
 {
 	if (fw->legacy_drop)
-		strv_append_fmt(notes,
-				"iptables-legacy drops packets between interfaces, so that %s reach no further than this "
-				"host. Allow them: iptables-legacy -I FORWARD %s -j ACCEPT; iptables-legacy -I FORWARD "
-				"%s -j ACCEPT",
-				pass->who, pass->iptables[0], pass->iptables[1]);
+		strv_append_fmt(
+			notes,
+			"iptables-legacy drops packets between interfaces, so that %s reach no further than this "
+			"host. Allow them: iptables-legacy -I FORWARD %s -j ACCEPT; iptables-legacy -I FORWARD "
+			"%s -j ACCEPT",
+			pass->who, pass->iptables[0], pass->iptables[1]);
 	if (fw->firewalld)
 		strv_append_fmt(notes,
 				"firewalld rejects packets of %s. Let the %s pass: firewall-cmd --permanent "

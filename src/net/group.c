@@ -8,8 +8,8 @@
 #include "net/nft.h"
 
 /* After a kill between its creation and its naming. */
-static int remove_nameless(struct netlink *nl, const char *bridge, const char *daemon_id,
-			   const struct net_facts *facts, struct error **err)
+static int remove_nameless(struct netlink *nl, const char *bridge, const char *daemon_id, const struct net_facts *facts,
+			   struct error **err)
 {
 	const struct link *link;
 	char name[IFNAMSIZ];
@@ -21,8 +21,8 @@ static int remove_nameless(struct netlink *nl, const char *bridge, const char *d
 
 /* A bridge gets its name after its alias: without the one or the other, after a kill in between, it
  * would look like somebody else's. */
-static int bridge_create(struct netlink *nl, const struct net_plan *p,
-			 const struct net_facts *facts, struct error **err)
+static int bridge_create(struct netlink *nl, const struct net_plan *p, const struct net_facts *facts,
+			 struct error **err)
 {
 	const struct net_plan_link *link = &p->links[0];
 	char name[IFNAMSIZ];
@@ -35,8 +35,7 @@ static int bridge_create(struct netlink *nl, const struct net_plan *p,
 	index = netlink_link_index(nl, name, err);
 	if (index < 0)
 		goto undo;
-	if (links_set_alias(nl, index, link->alias, err) == 0 &&
-	    links_rename(nl, index, link->name, err) == 0)
+	if (links_set_alias(nl, index, link->alias, err) == 0 && links_rename(nl, index, link->name, err) == 0)
 		return index;
 undo:
 	if (index < 0)
@@ -48,8 +47,8 @@ undo:
 
 /* Addresses that an earlier configuration gave to our bridge. VMs of that time keep their gateway
  * as long as they run. */
-static int addresses_tidy(struct netlink *nl, const struct net_plan *p, int index,
-			  const struct net_facts *facts, struct error **err)
+static int addresses_tidy(struct netlink *nl, const struct net_plan *p, int index, const struct net_facts *facts,
+			  struct error **err)
 {
 	for (size_t i = 0; i < facts->nlinks; i++)
 		if (facts->links[i].master == index)
@@ -58,22 +57,22 @@ static int addresses_tidy(struct netlink *nl, const struct net_plan *p, int inde
 		const struct link_addr *a = &facts->addrs[i];
 		const struct ip4_cidr *own = &p->addresses[0].addr;
 
-		if (a->index == index &&
-		    (ntohl(a->addr.s_addr) != own->addr || a->prefix != own->prefix) &&
+		if (a->index == index && (ntohl(a->addr.s_addr) != own->addr || a->prefix != own->prefix) &&
 		    links_address_delete(nl, index, a->addr, a->prefix, err) < 0)
 			return -1;
 	}
 	return 0;
 }
 
-static int bridge_configure(struct netlink *nl, const struct net_plan *p, int index,
-			    const struct net_facts *facts, struct error **err)
+static int bridge_configure(struct netlink *nl, const struct net_plan *p, int index, const struct net_facts *facts,
+			    struct error **err)
 {
 	struct in_addr addr = {htonl(p->addresses[0].addr.addr)};
 
 	/* The rules are there before the address, and no IPv6 address is ever made. */
 	if (links_set_mtu(nl, index, p->links[0].mtu, err) < 0 ||
-	    links_set_group(nl, index, p->mode == NET_SLOTS ? NET_GROUP_SLOT : NET_GROUP_BRIDGE, err) < 0 || net_sysctls_apply(p->sysctls, err) < 0 || nft_run(p->nft, err) < 0 ||
+	    links_set_group(nl, index, p->mode == NET_SLOTS ? NET_GROUP_SLOT : NET_GROUP_BRIDGE, err) < 0 ||
+	    net_sysctls_apply(p->sysctls, err) < 0 || nft_run(p->nft, err) < 0 ||
 	    addresses_tidy(nl, p, index, facts, err) < 0 ||
 	    netlink_addr_add(nl, index, addr, p->addresses[0].addr.prefix, err) < 0)
 		return -1;
@@ -89,8 +88,8 @@ static int admit(const struct net_plan *p, struct error **err)
 }
 
 /* The elements of one group among several: the addresses of its bridge say which. */
-static int elements_remove(const struct link *link, const char *table,
-			   const struct net_facts *facts, struct error **err)
+static int elements_remove(const struct link *link, const char *table, const struct net_facts *facts,
+			   struct error **err)
 {
 	for (size_t i = 0; link && i < facts->naddrs; i++) {
 		const struct link_addr *a = &facts->addrs[i];
@@ -112,8 +111,8 @@ static int tables_remove(const char *table, struct error **err)
 
 /* Removes an interface that is ours, and all that the group has in tables. The failure of one does
  * not keep the others; the first is told. */
-static int group_remove(struct netlink *nl, const char *bridge, const char *daemon_id,
-			const struct net_facts *facts, struct error **err)
+static int group_remove(struct netlink *nl, const char *bridge, const char *daemon_id, const struct net_facts *facts,
+			struct error **err)
 {
 	const struct link *link = net_facts_link(facts, bridge);
 	cleanup_free char *table = nft_table(daemon_id);
@@ -160,15 +159,13 @@ static int group_apply(const struct net_plan *p, const struct net_facts *facts, 
 	return -1;
 }
 
-int net_bridge_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
-			struct error **err)
+int net_bridge_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
 {
 	cleanup_close int lock = net_lock(err);
 	cleanup_net_facts struct net_facts facts = {0};
 	cleanup_net_plan struct net_plan plan = {0};
 
-	if (lock < 0 || net_facts_read(true, &facts, err) < 0 ||
-	    net_plan_group(g, daemon_id, &facts, &plan, err) < 0)
+	if (lock < 0 || net_facts_read(true, &facts, err) < 0 || net_plan_group(g, daemon_id, &facts, &plan, err) < 0)
 		return -1;
 	if (group_apply(&plan, &facts, err) < 0)
 		return -1;
@@ -180,16 +177,13 @@ int net_bridge_group_up(const struct config_group *g, const char *daemon_id, cha
 	return 0;
 }
 
-static int check_unused(const struct net_facts *facts, const struct link *bridge,
-			struct error **err)
+static int check_unused(const struct net_facts *facts, const struct link *bridge, struct error **err)
 {
 	for (size_t i = 0; i < facts->nlinks; i++) {
 		const struct link *port = &facts->links[i];
 
-		if (port->master == bridge->index && port->alias &&
-		    str_starts(port->alias, "slicer:"))
-			return error_set(err, ERR_CONFLICT,
-					 "bridge %s is in use by the VM whose interface is %s (%s)",
+		if (port->master == bridge->index && port->alias && str_starts(port->alias, "slicer:"))
+			return error_set(err, ERR_CONFLICT, "bridge %s is in use by the VM whose interface is %s (%s)",
 					 bridge->name, port->name, port->alias);
 	}
 	return 0;
@@ -202,8 +196,7 @@ int net_bridge_down(const char *bridge, const char *daemon_id, struct error **er
 	cleanup_net_facts struct net_facts facts = {0};
 	const struct link *link;
 
-	if (!nl || net_facts_read(false, &facts, err) < 0 ||
-	    remove_nameless(nl, bridge, daemon_id, &facts, err) < 0)
+	if (!nl || net_facts_read(false, &facts, err) < 0 || remove_nameless(nl, bridge, daemon_id, &facts, err) < 0)
 		return -1;
 	link = net_facts_link(&facts, bridge);
 	if (link && !net_is_ours(link, daemon_id))

@@ -84,7 +84,9 @@ static int check_rivals(const struct net_plan *p, int own, struct error **err)
 	if (net_facts_read_networks(&facts, err) < 0)
 		return -1;
 	who = net_isolated_rival(p->addresses[0].peer, &facts, own);
-	return who ? error_set(err, ERR_CONFLICT, "%s has become that of %s; launch the VM again", p->guest.address, who) : 0;
+	return who ? error_set(err, ERR_CONFLICT, "%s has become that of %s; launch the VM again", p->guest.address,
+			       who)
+		   : 0;
 }
 
 /* Rules, then the address, then up. */
@@ -231,20 +233,21 @@ static int isolated_group_down(const struct config_group *g, const char *daemon_
 	ip4_format_cidr(range, text);
 	if (range_in_use(&facts, range, daemon_id))
 		return error_set(err, ERR_CONFLICT, "addresses of %s are in use by VMs", text);
-	script = net_is_last(&facts, NULL, daemon_id) ? nft_remove_script(table) : nft_isolated_remove_script(table, range);
+	script = net_is_last(&facts, NULL, daemon_id) ? nft_remove_script(table)
+						      : nft_isolated_remove_script(table, range);
 	return net_firewall_unadmit(daemon_id, text, err) < 0 ? -1 : nft_run(script, err);
 }
 
 const struct net_mode net_mode_isolated = {
-    .mode = NET_ISOLATED,
-    .needs_root = true,
-    .needs_group = true,
-    .group_up = isolated_group_up,
-    .group_down = isolated_group_down,
-    .reserve = isolated_reserve,
-    .plan = isolated_plan,
-    .from_record = isolated_from_record,
-    .up = isolated_up,
-    .mend = isolated_mend,
-    .down = isolated_down,
+	.mode = NET_ISOLATED,
+	.needs_root = true,
+	.needs_group = true,
+	.group_up = isolated_group_up,
+	.group_down = isolated_group_down,
+	.reserve = isolated_reserve,
+	.plan = isolated_plan,
+	.from_record = isolated_from_record,
+	.up = isolated_up,
+	.mend = isolated_mend,
+	.down = isolated_down,
 };

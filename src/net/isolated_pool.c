@@ -83,7 +83,8 @@ static int take_wanted(const struct net_isolated_ask *ask, struct ip4_cidr range
 	if (ip4_parse_cidr_or_addr(ask->wanted, &c, err) < 0)
 		return -1;
 	if (!ip4_contains(range, c.addr) || c.addr % ISOLATED_BLOCK != 2)
-		return error_set(err, ERR_INVALID, "%s is not an address of host group \"%s\": isolated VMs have the third of four",
+		return error_set(err, ERR_INVALID,
+				 "%s is not an address of host group \"%s\": isolated VMs have the third of four",
 				 ask->wanted, ask->group->name);
 	who = net_isolated_rival(c.addr, ask->facts, ask->own_link);
 	if (who || is_used(ask, c.addr))
@@ -119,8 +120,9 @@ int net_isolated_take(const struct net_isolated_ask *ask, uint32_t *ret, struct 
 		}
 	}
 	ip4_format_cidr(range, text);
-	return error_set(err, ERR_UNAVAILABLE,
-			 "all %u blocks of four addresses in %s of host group \"%s\" are in use%s%s: delete a VM, or give the "
-			 "group another network.range",
-			 blocks, text, ask->group->name, who ? ", some of them by " : "", who ? who : "");
+	return error_set(
+		err, ERR_UNAVAILABLE,
+		"all %u blocks of four addresses in %s of host group \"%s\" are in use%s%s: delete a VM, or give the "
+		"group another network.range",
+		blocks, text, ask->group->name, who ? ", some of them by " : "", who ? who : "");
 }

@@ -27,8 +27,7 @@ void mac_from_host(const char *hostname, const char *machine_id, unsigned char r
 
 void mac_format(const unsigned char mac[6], char ret[MAC_TEXT_SIZE])
 {
-	snprintf(ret, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
-		 mac[3], mac[4], mac[5]);
+	snprintf(ret, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
 }
 
 int mac_parse(const char *s, unsigned char ret[6])

@@ -11,6 +11,6 @@ void mac_from_hostname(const char *hostname, unsigned char ret[6]);
 /* The same over "slicer-mac:" + machine id + ":" + hostname: for LANs, which several hosts share. */
 void mac_from_host(const char *hostname, const char *machine_id, unsigned char ret[6]);
 void mac_format(const unsigned char mac[6], char ret[MAC_TEXT_SIZE]); /* "2e:31:2a:ff:7d:45" */
-int mac_parse(const char *s, unsigned char ret[6]); /* that form only; -1 for another */
+int mac_parse(const char *s, unsigned char ret[6]);		      /* that form only; -1 for another */
 
 #endif

@@ -19,10 +19,11 @@ static int macvtap_group_up(const struct config_group *g, const char *daemon_id,
 	net_macvtap_probe(&facts, &host);
 	parent = net_macvtap_parent(g, &facts, &host, err);
 	if (parent && ret_notes)
-		strv_append_fmt(ret_notes,
-				"VMs of host group \"%s\" are on the LAN of %s. This host cannot reach them by their addresses, nor they "
-				"it (a property of macvtap); exec, shell, cp and forward work",
-				g->name, parent->name);
+		strv_append_fmt(
+			ret_notes,
+			"VMs of host group \"%s\" are on the LAN of %s. This host cannot reach them by their addresses, nor they "
+			"it (a property of macvtap); exec, shell, cp and forward work",
+			g->name, parent->name);
 	net_macvtap_host_clear(&host);
 	return parent ? 0 : -1;
 }
@@ -33,9 +34,10 @@ static int macvtap_reserve(const struct net_vm *vm, const char *wanted, const ui
 	if (vm->group->network.gateway)
 		return net_pool_reserve(vm, wanted, used, nused, ret, err);
 	if (wanted)
-		return error_set(err, ERR_INVALID,
-				 "host group \"%s\" has its addresses from the LAN's DHCP server; an address cannot be asked for",
-				 vm->group->name);
+		return error_set(
+			err, ERR_INVALID,
+			"host group \"%s\" has its addresses from the LAN's DHCP server; an address cannot be asked for",
+			vm->group->name);
 	*ret = str_dup("");
 	return 0;
 }
@@ -110,11 +112,14 @@ static int macvtap_mend(struct net_plan *p, struct error **err)
 		return -1;
 	parent = net_facts_link(&facts, link->master);
 	if (!net_facts_link(&facts, link->name))
-		return error_set(err, ERR_NOT_FOUND,
-				 "its interface is gone%s%s%s: the VM has no network until it is started anew (shutdown and relaunch)",
-				 parent ? "" : " with its parent ", parent ? "" : link->master, parent ? "" : ", which vanished");
+		return error_set(
+			err, ERR_NOT_FOUND,
+			"its interface is gone%s%s%s: the VM has no network until it is started anew (shutdown and relaunch)",
+			parent ? "" : " with its parent ", parent ? "" : link->master,
+			parent ? "" : ", which vanished");
 	if (parent && !(parent->flags & IFF_UP))
-		return error_set(err, ERR_CONFLICT, "its parent %s is down: the VM has no network until it is up (ip link set %s up)",
+		return error_set(err, ERR_CONFLICT,
+				 "its parent %s is down: the VM has no network until it is up (ip link set %s up)",
 				 parent->name, parent->name);
 	return 0;
 }

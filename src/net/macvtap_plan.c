@@ -66,14 +66,18 @@ static const struct link *find_parent(const struct config_group *g, const struct
 	const struct link_route *route = net_facts_default(facts);
 	cleanup_free char *possible = possible_parents(facts, host);
 	const char *name = g->network.parent;
-	const struct link *link = name ? net_facts_link(facts, name) : route ? net_facts_index(facts, route->index) : NULL;
+	const struct link *link = name	  ? net_facts_link(facts, name)
+				  : route ? net_facts_index(facts, route->index)
+					  : NULL;
 
 	if (!link && name)
-		error_set(err, ERR_NOT_FOUND, "network.parent: there is no interface %s; possible ones: %s", name, possible);
-	else if (!link)
-		error_set(err, ERR_NOT_FOUND,
-			  "this host has no default route that would tell the interface to the LAN; set network.parent, possible ones: %s",
+		error_set(err, ERR_NOT_FOUND, "network.parent: there is no interface %s; possible ones: %s", name,
 			  possible);
+	else if (!link)
+		error_set(
+			err, ERR_NOT_FOUND,
+			"this host has no default route that would tell the interface to the LAN; set network.parent, possible ones: %s",
+			possible);
 	return link;
 }
 
@@ -88,13 +92,17 @@ static int check_parent(const struct link *link, const struct net_facts *facts, 
 		return error_set(err, ERR_INVALID, "%s is the loopback interface, which leads to no LAN", name);
 	if (link->flags & IFF_POINTOPOINT)
 		return error_set(err, ERR_INVALID,
-				 "%s is a link between two (a VPN or modem), not an Ethernet; VMs cannot join it", name);
+				 "%s is a link between two (a VPN or modem), not an Ethernet; VMs cannot join it",
+				 name);
 	if (strv_contains(host->wireless, name))
-		return error_set(err, ERR_INVALID,
-				 "%s is a Wi-Fi interface: an access point drops frames from MAC addresses other than its own clients'. "
-				 "Set network.parent to a wired interface, or use mode bridge", name);
+		return error_set(
+			err, ERR_INVALID,
+			"%s is a Wi-Fi interface: an access point drops frames from MAC addresses other than its own clients'. "
+			"Set network.parent to a wired interface, or use mode bridge",
+			name);
 	if (master)
-		return error_set(err, ERR_INVALID, "%s is a port of %s, which takes all of its frames; set network.parent: %s", name,
+		return error_set(err, ERR_INVALID,
+				 "%s is a port of %s, which takes all of its frames; set network.parent: %s", name,
 				 master->name, master->name);
 	if (!(link->flags & IFF_UP))
 		return error_set(err, ERR_CONFLICT, "%s is down; bring it up (ip link set %s up)", name, name);
@@ -142,9 +150,10 @@ int net_plan_macvtap_vm(const struct net_vm *vm, const struct net_facts *facts, 
 	if (!parent)
 		return -1;
 	if (!host->machine_id)
-		return error_set(err, ERR_UNSUPPORTED,
-				 "this host has no /etc/machine-id, which keeps MAC addresses of two hosts on one LAN apart; make one "
-				 "with systemd-machine-id-setup");
+		return error_set(
+			err, ERR_UNSUPPORTED,
+			"this host has no /etc/machine-id, which keeps MAC addresses of two hosts on one LAN apart; make one "
+			"with systemd-machine-id-setup");
 	ret->daemon_id = str_dup(vm->daemon_id);
 	ret->name = str_dup(vm->hostname);
 	ret->nlinks = 1;

@@ -7,7 +7,7 @@
 const struct net_mode *net_mode(enum config_net_mode mode)
 {
 	static const struct net_mode *const modes[] = {&net_mode_bridge,  &net_mode_cni,   &net_mode_isolated,
-							 &net_mode_macvtap, &net_mode_slots, &net_mode_user};
+						       &net_mode_macvtap, &net_mode_slots, &net_mode_user};
 
 	for (size_t i = 0; i < ARRAY_LEN(modes); i++)
 		if (modes[i]->mode == mode)
@@ -42,8 +42,7 @@ int net_plan_from_json(struct json_object *obj, struct net_plan *ret, struct err
 	return error_wrap(err, "the plan of a VM's network");
 }
 
-int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
-		 struct error **err)
+int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
 {
 	const struct net_mode *mode = net_mode(g->network.mode);
 

@@ -10,10 +10,10 @@
 struct net_vm {
 	const struct config_group *group;
 	const char *daemon_id, *hostname;
-	unsigned number;			/* 0: not numbered */
-	const char *address;			/* "A/L" as reserved; "" while not known */
-	char *const *dns;			/* configured servers */
-	bool dns_given;				/* by the configuration; else they are the default */
+	unsigned number;		  /* 0: not numbered */
+	const char *address;		  /* "A/L" as reserved; "" while not known */
+	char *const *dns;		  /* configured servers */
+	bool dns_given;			  /* by the configuration; else they are the default */
 	char *const *allow, *const *drop; /* what holds for it: its own lists, or its group's */
 	struct net_limits limits;
 	const struct net_user_host *user_host;
@@ -22,7 +22,7 @@ struct net_vm {
 /* What the VMM gets. */
 enum net_port_kind {
 	NET_PORT_TAP,
-	NET_PORT_HELPER, /* a program that speaks for the guest over a socket pair */
+	NET_PORT_HELPER,  /* a program that speaks for the guest over a socket pair */
 	NET_PORT_NOWHERE, /* an interface that leads nowhere */
 };
 struct net_port {
@@ -54,6 +54,7 @@ struct net_mode {
 
 const struct net_mode *net_mode(enum config_net_mode mode); /* NULL: not in this version */
 
-extern const struct net_mode net_mode_bridge, net_mode_cni, net_mode_isolated, net_mode_macvtap, net_mode_slots, net_mode_user;
+extern const struct net_mode net_mode_bridge, net_mode_cni, net_mode_isolated, net_mode_macvtap, net_mode_slots,
+	net_mode_user;
 
 #endif

@@ -52,7 +52,8 @@ static int call(const char *const words[3], const char *input, int socket, char 
 	return result;
 }
 
-static int call_with_plan(const char *const words[3], const struct net_plan *p, int socket, char **ret_out, struct error **err)
+static int call_with_plan(const char *const words[3], const struct net_plan *p, int socket, char **ret_out,
+			  struct error **err)
 {
 	cleanup_json struct json_object *obj = net_plan_to_json(p);
 	cleanup_free char *text = js_to_string(obj);
@@ -70,7 +71,7 @@ static int receive_fd(int socket, struct error **err)
 	char byte;
 	struct iovec iov = {&byte, 1};
 	struct msghdr msg = {
-	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 	ssize_t n = recvmsg(socket, &msg, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	struct cmsghdr *head = n == 1 ? CMSG_FIRSTHDR(&msg) : NULL;
 	int fd;
@@ -84,7 +85,8 @@ static int receive_fd(int socket, struct error **err)
 }
 
 /* A command that answers with a tap. */
-static int call_for_tap(const char *const words[3], const struct net_plan *p, int *ret_tap, char **ret_out, struct error **err)
+static int call_for_tap(const char *const words[3], const struct net_plan *p, int *ret_tap, char **ret_out,
+			struct error **err)
 {
 	cleanup_close int own = -1, other = -1;
 	int pair[2];

@@ -20,8 +20,8 @@ int netns_mend(const struct net_plan *p, struct error **err);
 /* For interfaces that others put into it (CNI): an empty one, its IPv6 off. */
 int netns_create(const char *name, const char *alias, struct error **err);
 struct netns_attached {
-	int tap_fd;     /* the caller's */
-	unsigned mtu;   /* of the interface */
+	int tap_fd;	/* the caller's */
+	unsigned mtu;	/* of the interface */
 	bool connected; /* it had a route to its subnet */
 };
 /* The VM takes the place of the interface in its namespace. */

@@ -15,8 +15,9 @@
 
 int netns_make_empty(const char *name, const char *alias, struct error **err)
 {
-	static const char *const sysctls[] = {"-net/ipv6/conf/all/disable_ipv6=1", "-net/ipv6/conf/default/disable_ipv6=1",
-					      "net/ipv4/conf/all/arp_ignore=8", NULL};
+	static const char *const sysctls[] = {"-net/ipv6/conf/all/disable_ipv6=1",
+					      "-net/ipv6/conf/default/disable_ipv6=1", "net/ipv4/conf/all/arp_ignore=8",
+					      NULL};
 	cleanup_netlink struct netlink *nl = NULL;
 	int lo;
 
@@ -39,7 +40,8 @@ static int is_connected(struct netlink *nl, int index, bool *ret, struct error *
 	if (links_routes(nl, &routes, &n, err) < 0)
 		return -1;
 	for (size_t i = 0; i < n; i++)
-		if (routes[i].index == index && routes[i].prefix > 0 && routes[i].prefix < 32 && !routes[i].gateway.s_addr)
+		if (routes[i].index == index && routes[i].prefix > 0 && routes[i].prefix < 32 &&
+		    !routes[i].gateway.s_addr)
 			*ret = true;
 	free(routes);
 	return 0;
@@ -53,7 +55,8 @@ static int join(struct netlink *nl, int bridge, int index, struct error **err)
 }
 
 /* Ports get their MAC addresses first: a bridge keeps those of its ports for itself. */
-static int build(struct netlink *nl, const struct net_plan *p, int index, unsigned mtu, int *ret_tap, struct error **err)
+static int build(struct netlink *nl, const struct net_plan *p, int index, unsigned mtu, int *ret_tap,
+		 struct error **err)
 {
 	const struct net_plan_link *tap = &p->links[0];
 	unsigned char mac[6];

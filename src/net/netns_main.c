@@ -58,7 +58,8 @@ static int run(int argc, char **argv, struct error **err)
 		return run_attach(argv[2], err);
 	if (str_eq(command, "down") && argc == 4)
 		return run_down(argv[2], argv[3], err);
-	return error_set(err, ERR_INVALID, "slicer-netns is run by slicer, with up, mend, create, attach, down or list");
+	return error_set(err, ERR_INVALID,
+			 "slicer-netns is run by slicer, with up, mend, create, attach, down or list");
 }
 
 int main(int argc, char **argv)

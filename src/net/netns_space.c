@@ -72,7 +72,8 @@ int netns_enter(const char *name, const char *alias, struct error **err)
 		return -1;
 	if (!str_eq(found, alias))
 		return error_set(err, ERR_CONFLICT,
-				 "there is a network namespace " NETNS_DIR "/%s already, and it is not this VM's%s%s. Give the "
+				 "there is a network namespace " NETNS_DIR
+				 "/%s already, and it is not this VM's%s%s. Give the "
 				 "host group another name, or remove it (ip netns delete %s)",
 				 name, *found ? ": it belongs to " : "", found, name);
 	return 0;

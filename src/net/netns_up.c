@@ -47,9 +47,12 @@ static int making_init(struct making *m, const struct net_plan *p, struct error 
 
 static int step_namespace(struct making *m, struct error **err)
 {
-	static const char *const sysctls[] = {"net/ipv4/ip_forward=1",		      "-net/ipv6/conf/all/disable_ipv6=1",
-					      "-net/ipv6/conf/default/disable_ipv6=1", "net/ipv4/conf/all/send_redirects=0",
-					      "net/ipv4/conf/default/send_redirects=0", NULL};
+	static const char *const sysctls[] = {"net/ipv4/ip_forward=1",
+					      "-net/ipv6/conf/all/disable_ipv6=1",
+					      "-net/ipv6/conf/default/disable_ipv6=1",
+					      "net/ipv4/conf/all/send_redirects=0",
+					      "net/ipv4/conf/default/send_redirects=0",
+					      NULL};
 
 	m->outside = netlink_open(err);
 	if (!m->outside || netns_enter_new(m->veth->alias, err) < 0)
@@ -110,7 +113,8 @@ static int step_routes(struct making *m, struct error **err)
 	if (uplink < 0 || netlink_link_set_up(nl, uplink, true, err) < 0 ||
 	    links_neighbour_set(nl, uplink, m->gateway, m->veth->mac, err) < 0 ||
 	    netlink_route_add(nl, uplink, m->gateway, 32, none, err) < 0 ||
-	    netlink_route_add(nl, uplink, none, 0, m->gateway, err) < 0 || netlink_link_set_up(nl, tap, true, err) < 0 ||
+	    netlink_route_add(nl, uplink, none, 0, m->gateway, err) < 0 ||
+	    netlink_link_set_up(nl, tap, true, err) < 0 ||
 	    links_neighbour_set(nl, tap, m->guest, m->guest_mac, err) < 0 ||
 	    links_neighbour_proxy(nl, tap, m->gateway, err) < 0)
 		return -1;
@@ -126,7 +130,7 @@ int netns_send_fd(int fd, struct error **err)
 	char byte = 0;
 	struct iovec iov = {&byte, 1};
 	struct msghdr msg = {
-	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
+		.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof(control)};
 
 	memcpy(CMSG_DATA(&control.head), &fd, sizeof(fd));
 	if (sendmsg(NETNS_SOCKET, &msg, MSG_NOSIGNAL) != 1)

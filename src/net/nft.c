@@ -82,58 +82,58 @@ char *nft_table(const char *daemon_id)
  * slots do not reach each other. These rules name groups of interfaces, and so hold for those of
  * other daemons and those still to be made. */
 static const char base_script[] =
-    "table ip %1$s {\n"
-    "\tset bridges { type ifname; }\n"
-    "\tset subnets { type ipv4_addr; flags interval; }\n"
-    "\tset isolated { type ifname; }\n"
-    "\tset addresses { type ifname . ipv4_addr; }\n"
-    "\tchain postrouting { type nat hook postrouting priority srcnat; policy accept; }\n"
-    "\tchain from_isolated { }\n"
-    "\tchain forward { type filter hook forward priority -10; policy accept; }\n"
-    "\tchain input { type filter hook input priority -10; policy accept; }\n"
-    "}\n"
-    "table bridge %1$s {\n"
-    "\tset subnets { type ipv4_addr; flags interval; }\n"
-    "\tset ports { type ifname; }\n"
-    "\tset macs { type ifname . ether_addr; }\n"
-    "\tset addresses { type ifname . ipv4_addr; }\n"
-    "\tmap bytes_out { type ifname : limit; }\n"
-    "\tmap bytes_in { type ifname : limit; }\n"
-    "\tmap packets_out { type ifname : limit; }\n"
-    "\tmap packets_in { type ifname : limit; }\n"
-    "\tchain guard_arp { }\n"
-    "\tchain guard { }\n"
-    "\tchain prerouting { type filter hook prerouting priority -300; policy accept; }\n"
-    "\tchain postrouting { type filter hook postrouting priority 300; policy accept; }\n"
-    "}\n"
-    "flush chain ip %1$s postrouting\n"
-    "flush chain ip %1$s forward\n"
-    "flush chain ip %1$s from_isolated\n"
-    "flush chain ip %1$s input\n"
-    "flush chain bridge %1$s prerouting\n"
-    "flush chain bridge %1$s postrouting\n"
-    "flush chain bridge %1$s guard\n"
-    "flush chain bridge %1$s guard_arp\n"
-    "add rule ip %1$s postrouting ip saddr @subnets oifname != @bridges masquerade\n"
-    "add rule ip %1$s forward iifgroup %2$#x jump from_isolated\n"
-    "add rule ip %1$s forward oifgroup %2$#x ct state != { established, related } drop\n"
-    "add rule ip %1$s forward iifgroup %4$#x oifgroup %4$#x drop\n"
-    "add rule ip %1$s from_isolated oifgroup { %2$#x, %3$#x, %4$#x } drop\n"
-    "add rule ip %1$s from_isolated iifname @isolated iifname . ip saddr != @addresses drop\n"
-    "add rule ip %1$s input iifgroup %2$#x drop\n"
-    "add rule bridge %1$s guard_arp iifname . arp saddr ether != @macs drop\n"
-    "add rule bridge %1$s guard_arp"
-    " arp saddr ip @subnets iifname . arp saddr ip != @addresses drop\n"
-    "add rule bridge %1$s guard_arp accept\n"
-    "add rule bridge %1$s guard iifname . ether saddr != @macs drop\n"
-    "add rule bridge %1$s guard ether type arp goto guard_arp\n"
-    "add rule bridge %1$s guard ether type != ip drop\n"
-    "add rule bridge %1$s guard ip saddr @subnets iifname . ip saddr != @addresses drop\n"
-    "add rule bridge %1$s prerouting limit name iifname map @bytes_out drop\n"
-    "add rule bridge %1$s prerouting limit name iifname map @packets_out drop\n"
-    "add rule bridge %1$s prerouting iifname @ports jump guard\n"
-    "add rule bridge %1$s postrouting limit name oifname map @bytes_in drop\n"
-    "add rule bridge %1$s postrouting limit name oifname map @packets_in drop\n";
+	"table ip %1$s {\n"
+	"\tset bridges { type ifname; }\n"
+	"\tset subnets { type ipv4_addr; flags interval; }\n"
+	"\tset isolated { type ifname; }\n"
+	"\tset addresses { type ifname . ipv4_addr; }\n"
+	"\tchain postrouting { type nat hook postrouting priority srcnat; policy accept; }\n"
+	"\tchain from_isolated { }\n"
+	"\tchain forward { type filter hook forward priority -10; policy accept; }\n"
+	"\tchain input { type filter hook input priority -10; policy accept; }\n"
+	"}\n"
+	"table bridge %1$s {\n"
+	"\tset subnets { type ipv4_addr; flags interval; }\n"
+	"\tset ports { type ifname; }\n"
+	"\tset macs { type ifname . ether_addr; }\n"
+	"\tset addresses { type ifname . ipv4_addr; }\n"
+	"\tmap bytes_out { type ifname : limit; }\n"
+	"\tmap bytes_in { type ifname : limit; }\n"
+	"\tmap packets_out { type ifname : limit; }\n"
+	"\tmap packets_in { type ifname : limit; }\n"
+	"\tchain guard_arp { }\n"
+	"\tchain guard { }\n"
+	"\tchain prerouting { type filter hook prerouting priority -300; policy accept; }\n"
+	"\tchain postrouting { type filter hook postrouting priority 300; policy accept; }\n"
+	"}\n"
+	"flush chain ip %1$s postrouting\n"
+	"flush chain ip %1$s forward\n"
+	"flush chain ip %1$s from_isolated\n"
+	"flush chain ip %1$s input\n"
+	"flush chain bridge %1$s prerouting\n"
+	"flush chain bridge %1$s postrouting\n"
+	"flush chain bridge %1$s guard\n"
+	"flush chain bridge %1$s guard_arp\n"
+	"add rule ip %1$s postrouting ip saddr @subnets oifname != @bridges masquerade\n"
+	"add rule ip %1$s forward iifgroup %2$#x jump from_isolated\n"
+	"add rule ip %1$s forward oifgroup %2$#x ct state != { established, related } drop\n"
+	"add rule ip %1$s forward iifgroup %4$#x oifgroup %4$#x drop\n"
+	"add rule ip %1$s from_isolated oifgroup { %2$#x, %3$#x, %4$#x } drop\n"
+	"add rule ip %1$s from_isolated iifname @isolated iifname . ip saddr != @addresses drop\n"
+	"add rule ip %1$s input iifgroup %2$#x drop\n"
+	"add rule bridge %1$s guard_arp iifname . arp saddr ether != @macs drop\n"
+	"add rule bridge %1$s guard_arp"
+	" arp saddr ip @subnets iifname . arp saddr ip != @addresses drop\n"
+	"add rule bridge %1$s guard_arp accept\n"
+	"add rule bridge %1$s guard iifname . ether saddr != @macs drop\n"
+	"add rule bridge %1$s guard ether type arp goto guard_arp\n"
+	"add rule bridge %1$s guard ether type != ip drop\n"
+	"add rule bridge %1$s guard ip saddr @subnets iifname . ip saddr != @addresses drop\n"
+	"add rule bridge %1$s prerouting limit name iifname map @bytes_out drop\n"
+	"add rule bridge %1$s prerouting limit name iifname map @packets_out drop\n"
+	"add rule bridge %1$s prerouting iifname @ports jump guard\n"
+	"add rule bridge %1$s postrouting limit name oifname map @bytes_in drop\n"
+	"add rule bridge %1$s postrouting limit name oifname map @packets_in drop\n";
 
 static void network_text(struct ip4_cidr subnet, char ret[IP4_TEXT_MAX])
 {
@@ -214,16 +214,14 @@ static int admitted_rule(struct json_object *rule, struct admitted *a, struct er
 	uint64_t handle = 0;
 	char *longer;
 
-	if (js_get_string(rule, "chain", &chain, err) < 0 ||
-	    js_get_string(rule, "comment", &comment, err) < 0 ||
+	if (js_get_string(rule, "chain", &chain, err) < 0 || js_get_string(rule, "comment", &comment, err) < 0 ||
 	    js_get_u64(rule, "handle", UINT64_MAX, &handle, err) < 0)
 		return -1;
 	if (!str_eq(comment, a->owner))
 		return 0;
 	a->all++;
 	a->in_chain += str_eq(chain, a->chain);
-	longer = str_fmt("%sdelete rule ip filter %s handle %llu\n", a->script, chain,
-			 (unsigned long long)handle);
+	longer = str_fmt("%sdelete rule ip filter %s handle %llu\n", a->script, chain, (unsigned long long)handle);
 	free(a->script);
 	a->script = longer;
 	return 0;
@@ -249,8 +247,7 @@ static int admitted_find(struct admitted *a, struct error **err)
 		struct json_object *item = json_object_array_get_idx(list, i), *rule = NULL;
 
 		if (json_object_is_type(item, json_type_object) &&
-		    (js_get_object(item, "rule", &rule, err) < 0 ||
-		     (rule && admitted_rule(rule, a, err) < 0)))
+		    (js_get_object(item, "rule", &rule, err) < 0 || (rule && admitted_rule(rule, a, err) < 0)))
 			return -1;
 	}
 	return 0;
@@ -264,11 +261,10 @@ int nft_admit(const char *chain, const char *from, const char *to, const char *o
 
 	if (r < 0 || (a.in_chain == 2 && a.all == 2))
 		return r;
-	script =
-	    str_fmt("%1$s"
-		    "insert rule ip filter %2$s %3$s counter accept comment \"%5$s\"\n"
-		    "insert rule ip filter %2$s %4$s counter accept comment \"%5$s\"\n",
-		    old, chain, from, to, owner);
+	script = str_fmt("%1$s"
+			 "insert rule ip filter %2$s %3$s counter accept comment \"%5$s\"\n"
+			 "insert rule ip filter %2$s %4$s counter accept comment \"%5$s\"\n",
+			 old, chain, from, to, owner);
 	return nft_run(script, err);
 }
 

@@ -6,8 +6,7 @@
 
 bool nft_is_plain(const char *text)
 {
-	static const char bytes[] =
-	    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/@ ";
+	static const char bytes[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.:/@ ";
 
 	return strspn(text, bytes) == strlen(text);
 }
@@ -19,9 +18,8 @@ static char *part_text(struct json_object *part)
 	const char *addr = NULL;
 	uint64_t len = 0;
 
-	if (json_object_is_type(part, json_type_object) &&
-	    js_get_object(part, "prefix", &prefix, NULL) == 0 && prefix &&
-	    js_get_string(prefix, "addr", &addr, NULL) == 0 && addr &&
+	if (json_object_is_type(part, json_type_object) && js_get_object(part, "prefix", &prefix, NULL) == 0 &&
+	    prefix && js_get_string(prefix, "addr", &addr, NULL) == 0 && addr &&
 	    js_get_u64(prefix, "len", 128, &len, NULL) == 0)
 		return str_fmt("%s/%llu", addr, (unsigned long long)len);
 	return str_dup(part ? json_object_get_string(part) : "");
@@ -35,8 +33,8 @@ static struct json_object *element_key(struct json_object *element)
 
 	if (json_object_is_type(element, json_type_array))
 		element = json_object_array_get_idx(element, 0);
-	if (json_object_is_type(element, json_type_object) &&
-	    js_get_object(element, "elem", &inner, NULL) == 0 && inner)
+	if (json_object_is_type(element, json_type_object) && js_get_object(element, "elem", &inner, NULL) == 0 &&
+	    inner)
 		element = json_object_object_get(inner, "val");
 	return element;
 }

@@ -44,8 +44,7 @@ bool net_alias_parse(const char *alias, char **ret_daemon_id, char **ret_name)
 	return true;
 }
 
-void net_hashed_name(const char *prefix, const char *daemon_id, const char *name,
-		     char ret[IFNAMSIZ])
+void net_hashed_name(const char *prefix, const char *daemon_id, const char *name, char ret[IFNAMSIZ])
 {
 	cleanup_free char *text = str_fmt("%s:%s", daemon_id, name);
 	cleanup_free char *hash = sha256_hex(text, strlen(text));

@@ -17,7 +17,7 @@ enum net_link_kind {
 	NET_LINK_BRIDGE,
 	NET_LINK_TAP,
 	NET_LINK_MACVTAP,
-	NET_LINK_VETH,	   /* its peer is in the plan's network namespace */
+	NET_LINK_VETH,	    /* its peer is in the plan's network namespace */
 	NET_LINK_NETNS_TAP, /* in that namespace */
 };
 struct net_plan_link {
@@ -54,20 +54,20 @@ struct net_plan {
 	struct net_plan_address addresses[NET_PLAN_ADDRESSES]; /* of the host */
 	struct nfset_element elements[NET_PLAN_ELEMENTS];      /* of `table bridge slicer_<id>` */
 	size_t nlinks, naddresses, nelements;
-	char *network;	/* mode CNI: name of the plugins' network; not in the record */
-	char *netns;	/* of the VM: a name below /run/netns; NULL: none */
-	char **sysctls; /* "net/ipv4/conf/brvm0/forwarding=1", as in sysctl.d(5): those with a "-"
+	char *network;	   /* mode CNI: name of the plugins' network; not in the record */
+	char *netns;	   /* of the VM: a name below /run/netns; NULL: none */
+	char **sysctls;	   /* "net/ipv4/conf/brvm0/forwarding=1", as in sysctl.d(5): those with a "-"
 			   in front may be missing in this kernel */
-	char *nft;	/* script for nft(8), of a group or of the VM's namespace; NULL: none. Not in records */
-	char *rules;	/* of a VM's namespace: tells one script from another; empty: not known what is in force */
+	char *nft;	   /* script for nft(8), of a group or of the VM's namespace; NULL: none. Not in records */
+	char *rules;	   /* of a VM's namespace: tells one script from another; empty: not known what is in force */
 	char *admit_chain; /* groups: DOCKER-USER or FORWARD of `table ip filter`; NULL: no need */
 	char **notes;	   /* groups: what the user should know, sentences */
 	struct net_guest { /* VMs: for the guest's config disk and the VM's record */
 		char address[IP4_TEXT_MAX], gateway[IP4_TEXT_MAX]; /* "192.168.137.2/24", ".1" */
 		char mac[MAC_TEXT_SIZE];
 		unsigned mtu;
-		bool dhcp;     /* then without address and gateway */
-		bool net_dns;  /* name servers that the network says (a DHCP lease, CNI plugins), if it does, instead of `dns` */
+		bool dhcp; /* then without address and gateway */
+		bool net_dns; /* name servers that the network says (a DHCP lease, CNI plugins), if it does, instead of `dns` */
 		bool ipv6;     /* as the network's routers say (SLAAC); else switched off */
 		char **routes; /* besides those that address and gateway are: "10.0.0.0/8 10.1.2.3", or without a gateway */
 		char **dns; /* these and the three above: not in the record */
@@ -81,12 +81,12 @@ void net_plan_clear(struct net_plan *p);
 
 /* Both: ERR_UNSUPPORTED for another mode than bridge. The group's is refused with ERR_CONFLICT when
  * its bridge, its subnet or a part of it belongs to somebody else; the message says to whom. */
-int net_plan_group(const struct config_group *g, const char *daemon_id,
-		   const struct net_facts *facts, struct net_plan *ret, struct error **err);
+int net_plan_group(const struct config_group *g, const char *daemon_id, const struct net_facts *facts,
+		   struct net_plan *ret, struct error **err);
 struct net_vm; /* net/mode.h */
 /* `address`: from net_pool_take(). */
-int net_plan_bridge_vm(const struct net_vm *vm, uint32_t address, const struct net_facts *facts,
-		       struct net_plan *ret, struct error **err);
+int net_plan_bridge_vm(const struct net_vm *vm, uint32_t address, const struct net_facts *facts, struct net_plan *ret,
+		       struct error **err);
 
 struct json_object *net_plan_to_json(const struct net_plan *p); /* the caller's */
 /* What removing and mending need of a VM's plan; strict. Without a mode it is of a version that knew bridges only. */
@@ -105,8 +105,7 @@ void net_plan_guard(struct net_plan *p, const unsigned char mac[6], uint32_t add
 /* "slicer:<daemon id>:<name>": is it ours, and of which daemon? Both results are the caller's. */
 bool net_alias_parse(const char *alias, char **ret_daemon_id, char **ret_name);
 /* "vt-" and 10 digits of a hash of both; at most 15 characters. */
-void net_hashed_name(const char *prefix, const char *daemon_id, const char *name,
-		     char ret[IFNAMSIZ]);
+void net_hashed_name(const char *prefix, const char *daemon_id, const char *name, char ret[IFNAMSIZ]);
 /* A MAC address, locally administered and unicast: always the same for this thing of this daemon. */
 void net_derived_mac(const char *what, const char *daemon_id, const char *name, unsigned char ret[6]);
 /* Adds the sysctls by which answers of VMs' peers are passed on where they come in. */

@@ -11,7 +11,8 @@
 /* With `p`, for its plan; else only for the notes. */
 static void bridge_firewall(struct net_plan *p, const struct net_firewall *fw, const char *bridge, char ***notes)
 {
-	cleanup_free char *who = str_fmt("VMs on %s", bridge), *in = str_fmt("-i %s", bridge), *out = str_fmt("-o %s", bridge);
+	cleanup_free char *who = str_fmt("VMs on %s", bridge), *in = str_fmt("-i %s", bridge),
+			  *out = str_fmt("-o %s", bridge);
 	cleanup_free char *from = str_fmt("iifname %s", bridge), *to = str_fmt("oifname %s", bridge);
 	cleanup_free char *zone = str_fmt("--add-interface=%s", bridge);
 	const struct net_pass pass = {who, {in, out}, {from, to}, "interfaces that are in no zone", zone};
@@ -30,13 +31,13 @@ void net_firewall_notes(const struct net_firewall *fw, const char *bridge, char 
 static int check_mode(const struct config_group *g, struct error **err)
 {
 	if (g->network.mode != NET_BRIDGE && g->network.mode != NET_SLOTS)
-		return error_set(err, ERR_UNSUPPORTED, "host group \"%s\": no bridge in mode %s",
-				 g->name, config_net_mode_name(g->network.mode));
+		return error_set(err, ERR_UNSUPPORTED, "host group \"%s\": no bridge in mode %s", g->name,
+				 config_net_mode_name(g->network.mode));
 	return 0;
 }
 
-int net_plan_group(const struct config_group *g, const char *daemon_id,
-		   const struct net_facts *facts, struct net_plan *ret, struct error **err)
+int net_plan_group(const struct config_group *g, const char *daemon_id, const struct net_facts *facts,
+		   struct net_plan *ret, struct error **err)
 {
 	const char *bridge = g->network.bridge;
 	cleanup_free char *table = nft_table(daemon_id);
@@ -65,8 +66,8 @@ int net_plan_group(const struct config_group *g, const char *daemon_id,
 	return 0;
 }
 
-static void tap_name(const struct config_group *g, const char *daemon_id, const char *hostname,
-		     unsigned number, char ret[IFNAMSIZ])
+static void tap_name(const struct config_group *g, const char *daemon_id, const char *hostname, unsigned number,
+		     char ret[IFNAMSIZ])
 {
 	int n = snprintf(ret, IFNAMSIZ, "%s%u", g->network.tap_prefix, number);
 
@@ -90,8 +91,8 @@ void net_plan_guard(struct net_plan *p, const unsigned char mac[6], uint32_t add
 	add_element(p, "ports");
 }
 
-int net_plan_bridge_vm(const struct net_vm *vm, uint32_t address, const struct net_facts *facts,
-		       struct net_plan *ret, struct error **err)
+int net_plan_bridge_vm(const struct net_vm *vm, uint32_t address, const struct net_facts *facts, struct net_plan *ret,
+		       struct error **err)
 {
 	const struct config_group *g = vm->group;
 	const struct link *bridge = net_facts_link(facts, g->network.bridge);

@@ -12,7 +12,8 @@
 #define TAP "tap"
 #define UPLINK "uplink"
 
-static void plan_firewall(struct net_plan *p, const struct config_group *g, const struct net_firewall *fw, const char *range)
+static void plan_firewall(struct net_plan *p, const struct config_group *g, const struct net_firewall *fw,
+			  const char *range)
 {
 	cleanup_free char *who = str_fmt("VMs of host group %s", g->name), *zone = str_fmt("--add-source=%s", range);
 	cleanup_free char *s = str_fmt("-s %s", range), *d = str_fmt("-d %s", range);
@@ -36,10 +37,11 @@ static void note_dns(struct net_plan *p, const struct config_group *g, const str
 	if (!blocked)
 		return;
 	list = strv_join(blocked, ", ");
-	strv_append_fmt(&p->notes,
-			"VMs of host group %s may reach only what its allow list names, and their DNS servers (%s) are not in it: "
-			"names will not resolve there. To allow that, add %s:53",
-			g->name, list, blocked[0]);
+	strv_append_fmt(
+		&p->notes,
+		"VMs of host group %s may reach only what its allow list names, and their DNS servers (%s) are not in it: "
+		"names will not resolve there. To allow that, add %s:53",
+		g->name, list, blocked[0]);
 }
 
 static void note_lists(struct net_plan *p, const struct config_group *g, const struct net_facts *facts)
@@ -53,7 +55,8 @@ static void note_lists(struct net_plan *p, const struct config_group *g, const s
 }
 
 /* A range of the user's own choice that is a network of the host's would take its machines' place. */
-static int check_range(const struct config_group *g, struct ip4_cidr range, const struct net_facts *facts, struct error **err)
+static int check_range(const struct config_group *g, struct ip4_cidr range, const struct net_facts *facts,
+		       struct error **err)
 {
 	for (size_t i = 0; g->network.range && i < facts->naddrs; i++) {
 		const struct link_addr *a = &facts->addrs[i];
@@ -63,10 +66,11 @@ static int check_range(const struct config_group *g, struct ip4_cidr range, cons
 
 		ip4_format_cidr(c, text);
 		if (c.prefix <= range.prefix && c.prefix > 16 && ip4_overlaps(c, range))
-			return error_set(err, ERR_CONFLICT,
-					 "network.range %s is in the network of %s (%s). Set it to another subnet, such as "
-					 "169.254.100.0/22, or leave it out",
-					 g->network.range, link ? link->name : "an interface", text);
+			return error_set(
+				err, ERR_CONFLICT,
+				"network.range %s is in the network of %s (%s). Set it to another subnet, such as "
+				"169.254.100.0/22, or leave it out",
+				g->network.range, link ? link->name : "an interface", text);
 	}
 	return 0;
 }
@@ -97,7 +101,8 @@ int net_plan_isolated_rules(struct net_plan *p, const struct net_facts *facts, s
 	struct net_egress e = {.allow = p->allow, .drop = p->drop};
 	cleanup_free struct ip4_cidr *lan = net_egress_lan(facts, &e.nlan), *never = net_egress_never(facts, &e.nnever);
 	cleanup_free char *egress = NULL, *limits = NULL;
-	struct net_egress_ends ends = {.tap = TAP, .uplink = UPLINK, .mac = p->guest.mac, .address = p->addresses[0].peer};
+	struct net_egress_ends ends = {
+		.tap = TAP, .uplink = UPLINK, .mac = p->guest.mac, .address = p->addresses[0].peer};
 
 	e.lan = lan;
 	e.never = never;
@@ -116,8 +121,8 @@ int net_plan_isolated_guard(struct net_plan *p, struct error **err)
 {
 	const char *veth = p->links[0].name;
 
-	if (!p->netns || p->nlinks != 2 || p->links[0].kind != NET_LINK_VETH || p->links[1].kind != NET_LINK_NETNS_TAP ||
-	    p->naddresses != 1 || !p->addresses[0].peer)
+	if (!p->netns || p->nlinks != 2 || p->links[0].kind != NET_LINK_VETH ||
+	    p->links[1].kind != NET_LINK_NETNS_TAP || p->naddresses != 1 || !p->addresses[0].peer)
 		return error_set(err, ERR_INVALID, "it is not that of an isolated VM");
 	p->nelements = 2;
 	p->elements[0] = (struct nfset_element){.set = "isolated"};

@@ -6,10 +6,10 @@
 #include "net/plan.h"
 
 static const char *const link_kinds[] = {[NET_LINK_BRIDGE] = "bridge",
-					  [NET_LINK_TAP] = "tap",
-					  [NET_LINK_MACVTAP] = "macvtap",
-					  [NET_LINK_VETH] = "veth",
-					  [NET_LINK_NETNS_TAP] = "netns-tap"};
+					 [NET_LINK_TAP] = "tap",
+					 [NET_LINK_MACVTAP] = "macvtap",
+					 [NET_LINK_VETH] = "veth",
+					 [NET_LINK_NETNS_TAP] = "netns-tap"};
 
 static struct json_object *link_to_json(const struct net_plan_link *link)
 {

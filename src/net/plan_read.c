@@ -7,16 +7,14 @@
 #include "net/plan.h"
 
 /* A member that must be there, into a field of `size` bytes. */
-static int read_text(struct json_object *obj, const char *key, char *ret, size_t size,
-		     struct error **err)
+static int read_text(struct json_object *obj, const char *key, char *ret, size_t size, struct error **err)
 {
 	const char *s = NULL;
 
 	if (js_get_string(obj, key, &s, err) < 0)
 		return -1;
 	if (!s || !*s || strlen(s) >= size)
-		return error_set(err, ERR_INVALID, "\"%s\" must have 1 to %zu bytes", key,
-				 size - 1);
+		return error_set(err, ERR_INVALID, "\"%s\" must have 1 to %zu bytes", key, size - 1);
 	memcpy(ret, s, strlen(s) + 1);
 	return 0;
 }
@@ -59,10 +57,10 @@ static const struct {
 	enum net_link_kind kind;
 	unsigned with;
 } link_kinds[] = {
-    {"tap", NET_LINK_TAP, WITH_MASTER | WITH_ALTNAME},
-    {"macvtap", NET_LINK_MACVTAP, WITH_MASTER | WITH_ALTNAME | WITH_MAC},
-    {"veth", NET_LINK_VETH, WITH_ALTNAME | WITH_MAC | WITH_PEER},
-    {"netns-tap", NET_LINK_NETNS_TAP, WITH_MAC},
+	{"tap", NET_LINK_TAP, WITH_MASTER | WITH_ALTNAME},
+	{"macvtap", NET_LINK_MACVTAP, WITH_MASTER | WITH_ALTNAME | WITH_MAC},
+	{"veth", NET_LINK_VETH, WITH_ALTNAME | WITH_MAC | WITH_PEER},
+	{"netns-tap", NET_LINK_NETNS_TAP, WITH_MAC},
 };
 
 static int read_parts(struct json_object *obj, struct net_plan_link *link, unsigned with, struct error **err)
@@ -150,7 +148,8 @@ static int read_addresses(struct json_object *obj, struct net_plan *p, struct er
 		const char *text = "", *peer = NULL;
 
 		if (p->naddresses++ == NET_PLAN_ADDRESSES || !json_object_is_type(item, json_type_object))
-			return error_set(err, ERR_INVALID, "\"addresses\" must be up to %d objects", NET_PLAN_ADDRESSES);
+			return error_set(err, ERR_INVALID, "\"addresses\" must be up to %d objects",
+					 NET_PLAN_ADDRESSES);
 		if (read_text(item, "link", a->link, sizeof(a->link), err) < 0 ||
 		    js_get_string(item, "address", &text, err) < 0 || ip4_parse_cidr(text, &a->addr, err) < 0 ||
 		    js_get_string(item, "peer", &peer, err) < 0 || (peer && ip4_parse(peer, &a->peer, err) < 0))
@@ -193,8 +192,8 @@ int net_plan_read(struct json_object *obj, struct net_plan *p, struct error **er
 	if (read_copy(obj, "daemon_id", &p->daemon_id, err) < 0 || read_copy(obj, "name", &p->name, err) < 0 ||
 	    js_get_strv(obj, "sysctls", &p->sysctls, NULL, err) < 0 || read_netns(obj, &p->netns, err) < 0 ||
 	    js_get_strv(obj, "allow", &p->allow, NULL, err) < 0 || js_get_strv(obj, "drop", &p->drop, NULL, err) < 0 ||
-	    js_get_string(obj, "nft", &nft, err) < 0 || js_get_string(obj, "rules", &rules, err) < 0 || read_addresses(obj, p, err) < 0 || read_links(obj, p, err) < 0 ||
-	    read_limits(obj, &p->limits, err) < 0)
+	    js_get_string(obj, "nft", &nft, err) < 0 || js_get_string(obj, "rules", &rules, err) < 0 ||
+	    read_addresses(obj, p, err) < 0 || read_links(obj, p, err) < 0 || read_limits(obj, &p->limits, err) < 0)
 		return -1;
 	p->nft = str_dup(nft);
 	p->rules = str_dup(rules);

@@ -18,8 +18,7 @@ static int pool_list(struct net_pool *p, char *const *addresses, struct error **
 		if (ip4_parse_cidr_or_addr(*addresses, &c, err) < 0)
 			return -1;
 		if (!is_host(p->gateway, c.addr) || c.addr == p->gateway.addr)
-			return error_set(err, ERR_INVALID,
-					 "%s is not a free address in the gateway's subnet",
+			return error_set(err, ERR_INVALID, "%s is not a free address in the gateway's subnet",
 					 *addresses);
 		p->list[p->count++] = c.addr;
 	}
@@ -31,8 +30,7 @@ static int pool_range(struct net_pool *p, const char *range, struct error **err)
 	if (ip4_parse_range(range, &p->range, err) < 0)
 		return -1;
 	if (!is_host(p->gateway, p->range.first) || !is_host(p->gateway, p->range.last))
-		return error_set(err, ERR_INVALID, "range %s is not in the gateway's subnet",
-				 range);
+		return error_set(err, ERR_INVALID, "range %s is not in the gateway's subnet", range);
 	p->count = p->range.last - p->range.first + 1;
 	if (p->gateway.addr >= p->range.first && p->gateway.addr <= p->range.last)
 		p->count--;
@@ -46,7 +44,8 @@ static int pool_lan(struct net_pool *p, struct error **err)
 	uint32_t last = ip4_broadcast(p->gateway) - 1;
 
 	if (p->gateway.prefix > NET_LAN_POOL_PREFIX_MAX)
-		return error_set(err, ERR_INVALID, "its subnet is smaller than a /%d: give a range", NET_LAN_POOL_PREFIX_MAX);
+		return error_set(err, ERR_INVALID, "its subnet is smaller than a /%d: give a range",
+				 NET_LAN_POOL_PREFIX_MAX);
 	ip4_format(last + 1 - NET_LAN_POOL, range);
 	end = range + strlen(range);
 	*end++ = '-';
@@ -124,8 +123,8 @@ static bool is_used(uint32_t addr, const uint32_t *used, size_t n)
 	return false;
 }
 
-static int take_wanted(const struct net_pool *p, const char *wanted, const uint32_t *used,
-		       size_t nused, uint32_t *ret, struct error **err)
+static int take_wanted(const struct net_pool *p, const char *wanted, const uint32_t *used, size_t nused, uint32_t *ret,
+		       struct error **err)
 {
 	struct ip4_cidr c;
 
@@ -135,18 +134,16 @@ static int take_wanted(const struct net_pool *p, const char *wanted, const uint3
 		if (pool_at(p, i) != c.addr)
 			continue;
 		if (is_used(c.addr, used, nused))
-			return error_set(err, ERR_CONFLICT,
-					 "address %s of host group \"%s\" is in use", wanted,
+			return error_set(err, ERR_CONFLICT, "address %s of host group \"%s\" is in use", wanted,
 					 p->group);
 		*ret = c.addr;
 		return 0;
 	}
-	return error_set(err, ERR_INVALID, "%s is not an address of host group \"%s\"", wanted,
-			 p->group);
+	return error_set(err, ERR_INVALID, "%s is not an address of host group \"%s\"", wanted, p->group);
 }
 
-int net_pool_take(const struct net_pool *p, unsigned number, const char *wanted,
-		  const uint32_t *used, size_t nused, uint32_t *ret, struct error **err)
+int net_pool_take(const struct net_pool *p, unsigned number, const char *wanted, const uint32_t *used, size_t nused,
+		  uint32_t *ret, struct error **err)
 {
 	uint32_t start = p->count ? (number ? number - 1 : 0) % p->count : 0;
 
@@ -166,8 +163,8 @@ int net_pool_take(const struct net_pool *p, unsigned number, const char *wanted,
 			 p->count, p->group);
 }
 
-static int pool_take_text(const struct net_vm *vm, const struct net_pool *pool, const char *wanted, const uint32_t *used,
-		       size_t nused, char **ret, struct error **err)
+static int pool_take_text(const struct net_vm *vm, const struct net_pool *pool, const char *wanted,
+			  const uint32_t *used, size_t nused, char **ret, struct error **err)
 {
 	struct ip4_cidr got = {.prefix = pool->gateway.prefix};
 	char text[IP4_TEXT_MAX];
@@ -180,7 +177,7 @@ static int pool_take_text(const struct net_vm *vm, const struct net_pool *pool, 
 }
 
 int net_pool_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
-			  struct error **err)
+		     struct error **err)
 {
 	cleanup_net_pool struct net_pool *pool = net_pool_new(vm->group, err);
 

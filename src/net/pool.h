@@ -27,8 +27,8 @@ void net_pool_free(struct net_pool **pool);
 /* VM number N (from 1) gets the Nth address, or the next free one after it. `wanted` ("A" or "A/L",
  * NULL: any) is given or refused: ERR_INVALID when it is not of the pool, ERR_CONFLICT when it is
  * used. ERR_UNAVAILABLE when all are used. */
-int net_pool_take(const struct net_pool *pool, unsigned number, const char *wanted,
-		  const uint32_t *used, size_t nused, uint32_t *ret, struct error **err);
+int net_pool_take(const struct net_pool *pool, unsigned number, const char *wanted, const uint32_t *used, size_t nused,
+		  uint32_t *ret, struct error **err);
 
 /* net_mode.reserve of the modes that have a pool; the text has the gateway's prefix length. */
 struct net_vm;

@@ -106,7 +106,8 @@ char *net_limits_script(const char *tap, const struct net_limits *l)
 	if (!out)
 		abort(); /* out of memory */
 	fputs("table ip slicer {\n\tchain limits {\n"
-	      "\t\ttype filter hook forward priority -10; policy accept;\n", out);
+	      "\t\ttype filter hook forward priority -10; policy accept;\n",
+	      out);
 	print_direction(out, from, l);
 	print_direction(out, to, l);
 	fputs("\t}\n}\n", out);

@@ -21,12 +21,10 @@ static char **routed_subnets(const struct config *cfg)
 		const struct config_group *g = &cfg->groups[i];
 		struct ip4_cidr gateway;
 
-		if (g->network.mode == NET_BRIDGE &&
-		    ip4_parse_cidr(g->network.gateway, &gateway, NULL) == 0)
+		if (g->network.mode == NET_BRIDGE && ip4_parse_cidr(g->network.gateway, &gateway, NULL) == 0)
 			add_subnet(&list, gateway);
 		for (size_t k = 0; k < g->nslots; k++)
-			add_subnet(&list,
-				   (struct ip4_cidr){10U << 24 | g->slots[k].index << 16, 24});
+			add_subnet(&list, (struct ip4_cidr){10U << 24 | g->slots[k].index << 16, 24});
 	}
 	return list;
 }

@@ -19,8 +19,8 @@ static uint32_t slot_address(const struct config_slot *slot, uint32_t host)
 	return 10U << 24 | slot->index << 16 | host;
 }
 
-static void slot_group(const struct config_group *g, const char *daemon_id,
-		       const struct config_slot *slot, struct slot_group *ret)
+static void slot_group(const struct config_group *g, const char *daemon_id, const struct config_slot *slot,
+		       struct slot_group *ret)
 {
 	int n = snprintf(ret->bridge, sizeof(ret->bridge), "br-%s", slot->name);
 
@@ -29,10 +29,8 @@ static void slot_group(const struct config_group *g, const char *daemon_id,
 	ip4_format_cidr((struct ip4_cidr){slot_address(slot, 1), SLOT_PREFIX}, ret->gateway);
 	ret->group = *g;
 	ret->group.name = slot->name;
-	ret->group.network = (struct config_network){.mode = NET_SLOTS,
-						     .bridge = ret->bridge,
-						     .tap_prefix = slot->name,
-						     .gateway = ret->gateway};
+	ret->group.network = (struct config_network){
+		.mode = NET_SLOTS, .bridge = ret->bridge, .tap_prefix = slot->name, .gateway = ret->gateway};
 }
 
 static const struct config_slot *slot_find(const struct net_vm *vm, struct error **err)
@@ -41,13 +39,11 @@ static const struct config_slot *slot_find(const struct net_vm *vm, struct error
 
 	if (slot)
 		return slot;
-	error_set(err, ERR_NOT_FOUND, "slot \"%s\" is not in the configuration any more",
-		  vm->hostname);
+	error_set(err, ERR_NOT_FOUND, "slot \"%s\" is not in the configuration any more", vm->hostname);
 	return NULL;
 }
 
-static int slots_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes,
-			  struct error **err)
+static int slots_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
 {
 	for (size_t i = 0; i < g->nslots; i++) {
 		cleanup_strv char **notes = NULL;
@@ -76,8 +72,8 @@ static int slots_group_down(const struct config_group *g, const char *daemon_id,
 	return first ? error_move(err, &first) : 0;
 }
 
-static int slots_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used,
-			 size_t nused, char **ret, struct error **err)
+static int slots_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
+			 struct error **err)
 {
 	const struct config_slot *slot = slot_find(vm, err);
 	char text[IP4_TEXT_MAX];
@@ -125,15 +121,15 @@ static int slots_down(const struct net_plan *p, struct error **err)
 }
 
 const struct net_mode net_mode_slots = {
-    .mode = NET_SLOTS,
-    .needs_root = true,
-    .needs_group = true,
-    .group_up = slots_group_up,
-    .group_down = slots_group_down,
-    .reserve = slots_reserve,
-    .plan = slots_plan,
-    .from_record = slots_from_record,
-    .up = slots_up,
-    .mend = slots_mend,
-    .down = slots_down,
+	.mode = NET_SLOTS,
+	.needs_root = true,
+	.needs_group = true,
+	.group_up = slots_group_up,
+	.group_down = slots_group_down,
+	.reserve = slots_reserve,
+	.plan = slots_plan,
+	.from_record = slots_from_record,
+	.up = slots_up,
+	.mend = slots_mend,
+	.down = slots_down,
 };

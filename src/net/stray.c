@@ -9,7 +9,7 @@
 
 /* Whose elements are to go, by the interface that they name. */
 struct wanted {
-	const char *interface;     /* this one's; NULL: of VMs' (not groups') that are neither there nor kept */
+	const char *interface; /* this one's; NULL: of VMs' (not groups') that are neither there nor kept */
 	const struct link *links;
 	size_t nlinks;
 	char *const *keep;
@@ -29,7 +29,7 @@ static bool is_wanted(const struct wanted *w, const char *interface)
 static bool stray_limit(struct json_object *element, const char *words, const char *table, char ***script)
 {
 	struct json_object *value =
-	    json_object_is_type(element, json_type_array) ? json_object_array_get_idx(element, 1) : NULL;
+		json_object_is_type(element, json_type_array) ? json_object_array_get_idx(element, 1) : NULL;
 	const char *limit = value ? json_object_get_string(value) : NULL;
 
 	if (limit && nft_is_plain(limit) && !strchr(limit, ' '))
@@ -63,7 +63,8 @@ static void stray_set(struct json_object *set, const char *table, const struct w
 
 /* The wanted elements of the daemon's sets: which there are only the VMs' plans would tell. Names of interfaces, as they
  * were found, are added to *ret. */
-static int stray_elements(const char *family, const char *daemon_id, const struct wanted *w, char ***ret, struct error **err)
+static int stray_elements(const char *family, const char *daemon_id, const struct wanted *w, char ***ret,
+			  struct error **err)
 {
 	cleanup_free char *name = nft_table(daemon_id), *table = str_fmt("%s %s", family, name);
 	cleanup_free char *arguments = str_fmt("-j list table %s", table);

@@ -26,8 +26,7 @@ bool net_user_has_default_route(const char *table)
 	for (char **l = lines; *l; l++) {
 		char destination[9], mask[9];
 
-		if (sscanf(*l, "%*31s %8[0-9A-Fa-f] %*s %*s %*s %*s %*s %8[0-9A-Fa-f]", destination,
-			   mask) == 2 &&
+		if (sscanf(*l, "%*31s %8[0-9A-Fa-f] %*s %*s %*s %*s %*s %8[0-9A-Fa-f]", destination, mask) == 2 &&
 		    str_eq(destination, "00000000") && str_eq(mask, "00000000"))
 			return true;
 	}
@@ -41,9 +40,8 @@ void net_user_probe(struct net_user_host *ret)
 	*ret = (struct net_user_host){.passt = proc_find_program("passt")};
 	ret->namespaces = !switch_is_zero("/proc/sys/kernel/unprivileged_userns_clone") &&
 			  !switch_is_zero("/proc/sys/user/max_user_namespaces");
-	ret->default_route =
-	    fs_read_file("/proc/net/route", 1024 * 1024, &table, NULL, NULL) == 0 &&
-	    net_user_has_default_route(table);
+	ret->default_route = fs_read_file("/proc/net/route", 1024 * 1024, &table, NULL, NULL) == 0 &&
+			     net_user_has_default_route(table);
 }
 
 void net_user_host_clear(struct net_user_host *h)
@@ -71,9 +69,9 @@ static const char *net_user_obstacle(const struct net_user_host *host)
 static char **net_user_passt(const char *passt)
 {
 	static const char *const options[] = {
-	    "-f",     "-q", "-4",   "-F",	  "@FD@",	 "-a",	      USER_ADDRESS,
-	    "-n",     "24", "-g",   USER_GATEWAY, "--no-map-gw", "--no-dhcp", "--dns-forward",
-	    USER_DNS, "-t", "none", "-u",	  "none"};
+		"-f",	  "-q", "-4",	"-F",	      "@FD@",	     "-a",	  USER_ADDRESS,
+		"-n",	  "24", "-g",	USER_GATEWAY, "--no-map-gw", "--no-dhcp", "--dns-forward",
+		USER_DNS, "-t", "none", "-u",	      "none"};
 	char **argv = NULL;
 
 	strv_append(&argv, passt);
@@ -86,12 +84,10 @@ void net_user_plan(const struct net_user_host *host, char *const *dns, struct ne
 {
 	const char *obstacle = net_user_obstacle(host);
 
-	*ret = (struct net_user_plan){
-	    .address = USER_ADDRESS "/24", .gateway = USER_GATEWAY, .mtu = USER_MTU};
+	*ret = (struct net_user_plan){.address = USER_ADDRESS "/24", .gateway = USER_GATEWAY, .mtu = USER_MTU};
 	if (obstacle) {
 		ret->kind = NET_USER_RESTRICTED;
-		ret->note = str_fmt("no network in the guest: %s; exec, cp, shell and forward work",
-				    obstacle);
+		ret->note = str_fmt("no network in the guest: %s; exec, cp, shell and forward work", obstacle);
 		return;
 	}
 	ret->kind = NET_USER_PASST;
@@ -141,8 +137,8 @@ static int user_up(struct net_plan *p, struct net_port *ret, struct error **err)
 }
 
 const struct net_mode net_mode_user = {
-    .mode = NET_USER,
-    .reserve = user_reserve,
-    .plan = user_plan,
-    .up = user_up,
+	.mode = NET_USER,
+	.reserve = user_reserve,
+	.plan = user_plan,
+	.up = user_up,
 };

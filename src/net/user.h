@@ -9,8 +9,8 @@
 
 /* What the plan depends on; net_user_probe() fills it in. */
 struct net_user_host {
-	char *passt;	 /* path; NULL: not installed */
-	bool namespaces; /* may an unprivileged process make user namespaces? passt confines itself
+	char *passt;	    /* path; NULL: not installed */
+	bool namespaces;    /* may an unprivileged process make user namespaces? passt confines itself
 			    by one */
 	bool default_route; /* passt needs an interface with an IPv4 default route */
 };

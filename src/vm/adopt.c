@@ -94,7 +94,8 @@ static void adopt_service(struct vm *vm)
 	if (g && g->nslots)
 		log_warn("[%s] is not a slot any more; delete it if it is of no use", vm->hostname);
 	else if (g)
-		log_warn("[%s] is not a service any more (count: %u); delete it if it is of no use", vm->hostname, g->count);
+		log_warn("[%s] is not a service any more (count: %u); delete it if it is of no use", vm->hostname,
+			 g->count);
 }
 
 static int adopt_record(struct manager *m, const char *hostname, struct error **err)

@@ -69,8 +69,8 @@ static void attach_boot_expired(void *arg)
 	if (vm->op || vm->state != VM_STATE_RUNNING || session_was_heard(vm->session))
 		return;
 	if (vm->boot_retries >= BOOT_MAX_RETRIES) {
-		vm_note_error(vm, "no sign of life from its agent after %u boots; see slicer vm logs %s", vm->boot_retries + 1,
-			      vm->hostname);
+		vm_note_error(vm, "no sign of life from its agent after %u boots; see slicer vm logs %s",
+			      vm->boot_retries + 1, vm->hostname);
 		log_error("[%s] %s", vm->hostname, vm->last_error);
 		return;
 	}

@@ -49,9 +49,10 @@ static void changed_network(char ***list, const struct vm *vm, const struct conf
 		return; /* said when it was read */
 	if (job.planned)
 		changed_add(list, "network",
-			    network_text(job.plan.mode, job.plan.links[0].master, guest->gateway, prefix_of(guest->address)),
-			    network_text(g->network.mode, g->network.bridge, g->network.gateway ? g->network.gateway : "",
-					 prefix_of(g->network.gateway)));
+			    network_text(job.plan.mode, job.plan.links[0].master, guest->gateway,
+					 prefix_of(guest->address)),
+			    network_text(g->network.mode, g->network.bridge,
+					 g->network.gateway ? g->network.gateway : "", prefix_of(g->network.gateway)));
 	network_job_clear(&job);
 }
 
@@ -67,10 +68,12 @@ static char **changed_list(const struct vm *vm, const struct config_group *g)
 		changed_add(&list, "ram", size_format(vm->group_ram_bytes), size_format(g->ram_bytes));
 	if (vm->disk_bytes)
 		changed_add(&list, "storage_size", size_format(vm->disk_bytes), size_format(g->storage_size));
-	changed_add(&list, "limits.disk_bandwidth", size_format(vm->disk_bandwidth), size_format(g->limits.disk_bandwidth));
+	changed_add(&list, "limits.disk_bandwidth", size_format(vm->disk_bandwidth),
+		    size_format(g->limits.disk_bandwidth));
 	changed_add(&list, "limits.disk_operations", str_fmt("%llu", (unsigned long long)vm->disk_operations),
 		    str_fmt("%u", g->limits.disk_operations));
-	changed_add(&list, "limits.network_bandwidth", size_format(vm->network_bandwidth), size_format(g->limits.network_bandwidth));
+	changed_add(&list, "limits.network_bandwidth", size_format(vm->network_bandwidth),
+		    size_format(g->limits.network_bandwidth));
 	changed_add(&list, "limits.network_packets", str_fmt("%llu", (unsigned long long)vm->network_packets),
 		    str_fmt("%u", g->limits.network_packets));
 	changed_network(&list, vm, g);
@@ -93,8 +96,8 @@ static void changed_tell(const struct vm *vm)
 	cleanup_free char *text = list ? strv_join(list, ", ") : NULL;
 
 	if (text)
-		log_warn("[%s] keeps what it was made with, the configuration says otherwise by now: %s; %s", vm->hostname, text,
-			 changed_advice(vm));
+		log_warn("[%s] keeps what it was made with, the configuration says otherwise by now: %s; %s",
+			 vm->hostname, text, changed_advice(vm));
 }
 
 /* Once for all VMs of a group that is gone. */
@@ -110,8 +113,9 @@ static void changed_tell_group(struct manager *m, const struct vm *first)
 		if (str_eq(vm->group, first->group))
 			strv_append(&names, vm->hostname);
 	text = strv_join(names, ", ");
-	log_warn("host group \"%s\" is not in the configuration any more, its VMs are still there: %s; delete what is of no use",
-		 first->group, text);
+	log_warn(
+		"host group \"%s\" is not in the configuration any more, its VMs are still there: %s; delete what is of no use",
+		first->group, text);
 }
 
 void manager_tell_changes(struct manager *m)

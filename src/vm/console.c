@@ -20,7 +20,8 @@ char *console_find_last(const char *path, const char *text)
 	n = pread(fd, end, CONSOLE_END, size > CONSOLE_END ? size - CONSOLE_END : 0);
 	if (n <= 0)
 		return NULL;
-	for (const char *at = end; (at = memmem(at, (size_t)(end + n - at), text, strlen(text))); at++) /* the last one */
+	for (const char *at = end; (at = memmem(at, (size_t)(end + n - at), text, strlen(text)));
+	     at++) /* the last one */
 		found = at;
 	if (!found)
 		return NULL;

@@ -133,8 +133,8 @@ static int create_check_name(struct manager *m, const char *tag, struct error **
 {
 	for (const struct vm *vm = m->vms; vm; vm = vm->next)
 		if (strv_contains(vm->tags, tag) || str_eq(vm->hostname, tag + strlen("name=")))
-			return error_set(err, ERR_CONFLICT, "the name \"%s\" is taken by VM \"%s\"", tag + strlen("name="),
-					 vm->hostname);
+			return error_set(err, ERR_CONFLICT, "the name \"%s\" is taken by VM \"%s\"",
+					 tag + strlen("name="), vm->hostname);
 	return 0;
 }
 
@@ -162,8 +162,9 @@ int tags_check(struct manager *m, const char *group, char *const *tags, struct e
 
 			if (strncmp(name, prefix, len) == 0 && name[len] == '-' && name[len + 1] &&
 			    strspn(name + len + 1, "0123456789") == strlen(name + len + 1))
-				return error_set(err, ERR_INVALID, "the name \"%s\" looks like a hostname of host group \"%s\"",
-						 name, prefix);
+				return error_set(err, ERR_INVALID,
+						 "the name \"%s\" looks like a hostname of host group \"%s\"", name,
+						 prefix);
 		}
 		if (create_check_name(m, *tag, err))
 			return -1;
@@ -185,7 +186,8 @@ struct vm *manager_create(struct manager *m, const char *group, const struct nod
 		return NULL;
 	}
 	if (g->nslots) {
-		error_set(err, ERR_FORBIDDEN, "host group \"%s\" has slots, one VM each: add a slot to the configuration", group);
+		error_set(err, ERR_FORBIDDEN,
+			  "host group \"%s\" has slots, one VM each: add a slot to the configuration", group);
 		return NULL;
 	}
 	if (node_request_check(request, g, err) || tags_check(m, group, request->tags, err))
@@ -214,9 +216,10 @@ static int services_start_one(struct manager *m, const struct config_group *g, u
 		return 0;
 	}
 	if (vm && !vm->service && !vm->stray) {
-		log_error("[%s] not started as a service: a VM that was added through the API has that name; delete it, and the next start of "
-			  "the daemon makes the service",
-			  hostname);
+		log_error(
+			"[%s] not started as a service: a VM that was added through the API has that name; delete it, and the next start of "
+			"the daemon makes the service",
+			hostname);
 		return 0;
 	}
 	if (vm && vm->op)
@@ -265,7 +268,8 @@ int manager_start_slots(struct manager *m, const struct config *before, struct e
 		const struct config_group *g = &cfg->groups[i], *old = config_group_find(before, g->name);
 
 		for (size_t k = 0; k < g->nslots; k++)
-			if (!config_group_slot(old, g->slots[k].name) && services_start_one(m, g, g->slots[k].index, err))
+			if (!config_group_slot(old, g->slots[k].name) &&
+			    services_start_one(m, g, g->slots[k].index, err))
 				return -1;
 	}
 	return 0;
@@ -333,9 +337,10 @@ int vm_delete(struct vm *vm, struct error **err)
 	if (request_begin(vm, VM_REQUEST_DELETE, err))
 		return -1;
 	if (vm->service && !vm->manager->stopping)
-		return error_set(err, ERR_FORBIDDEN,
-				 "VM \"%s\" is a service (count: or slots: in the configuration) and protected: change the configuration, or shut it down",
-				 vm->hostname);
+		return error_set(
+			err, ERR_FORBIDDEN,
+			"VM \"%s\" is a service (count: or slots: in the configuration) and protected: change the configuration, or shut it down",
+			vm->hostname);
 	if (!vm->op) {
 		vm_delete_start(vm);
 		return 0;

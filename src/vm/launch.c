@@ -13,13 +13,13 @@
 enum { RETRY_SHIFT_MAX = 5 };
 
 struct launch {
-	struct vm *vm;              /* for the loop's steps only */
-	bool fresh;                 /* a failed launch removes it */
+	struct vm *vm; /* for the loop's steps only */
+	bool fresh;    /* a failed launch removes it */
 	/* Copies for the workers. */
 	const struct vmm_ops *ops;
 	char *state_dir, *run_dir, *data_disk, *config_disk, *console, *exit_record, *name, *cgroup;
 	struct json_object *guest_config;
-	const char *templates_dir;  /* the manager's options outlive all operations */
+	const char *templates_dir; /* the manager's options outlive all operations */
 	uint64_t disk_bytes;
 	struct network_job net;
 	struct vmm_spec spec;
@@ -159,10 +159,17 @@ static int launch_commit(void *ctx, struct op *op, struct error **err)
 static const struct op_step launch_steps[] = {
 	{.name = "dirs", .kind = OP_STEP_WORKER, .run = launch_dirs, .undo = launch_dirs_undo},
 	{.name = "disk", .kind = OP_STEP_WORKER, .run = launch_disk, .undo = launch_disk_undo},
-	{.name = "network", .kind = OP_STEP_WORKER, .run = launch_network, .finish = launch_network_finish,
+	{.name = "network",
+	 .kind = OP_STEP_WORKER,
+	 .run = launch_network,
+	 .finish = launch_network_finish,
 	 .undo = launch_network_undo},
 	{.name = "config", .kind = OP_STEP_WORKER, .run = launch_config},
-	{.name = "vmm", .kind = OP_STEP_WORKER, .run = launch_vmm, .finish = launch_vmm_finish, .undo = launch_vmm_undo},
+	{.name = "vmm",
+	 .kind = OP_STEP_WORKER,
+	 .run = launch_vmm,
+	 .finish = launch_vmm_finish,
+	 .undo = launch_vmm_undo},
 	{.name = "connect", .kind = OP_STEP_LOOP, .run = launch_connect},
 	{.name = "commit", .kind = OP_STEP_WORKER, .run = launch_commit},
 };
@@ -251,7 +258,7 @@ static const struct op_table launch_table = {
 };
 
 static struct launch *launch_new(struct vm *vm, bool fresh, const struct manager_image *image,
-				  struct network_job *take_network)
+				 struct network_job *take_network)
 {
 	const struct manager_options *o = vm->manager->options;
 	struct launch *l = NEW(struct launch);
@@ -309,8 +316,10 @@ static int launch_check_image(struct vm *vm, const struct manager_image *image)
 	if (!image)
 		vm_note_error(vm, "its image \"%s\" is not in the configuration any more", vm->image ? vm->image : "");
 	else if (vm->disk_bytes && !str_eq(image->digest, vm->image_digest))
-		vm_note_error(vm, "its disk belongs to another build of the image \"%s\" (%.19s): put that back, or delete the VM",
-			      vm->image, vm->image_digest ? vm->image_digest : "unknown");
+		vm_note_error(
+			vm,
+			"its disk belongs to another build of the image \"%s\" (%.19s): put that back, or delete the VM",
+			vm->image, vm->image_digest ? vm->image_digest : "unknown");
 	else
 		return 0;
 	log_error("[%s] %s", vm->hostname, vm->last_error);

@@ -102,7 +102,8 @@ const struct manager_image *manager_image(const struct manager *m, const char *n
 
 char *vm_state_path(const struct vm *vm, const char *file)
 {
-	return str_fmt("%s/vms/%s%s%s", vm->manager->options->state_dir, vm->hostname, file ? "/" : "", file ? file : "");
+	return str_fmt("%s/vms/%s%s%s", vm->manager->options->state_dir, vm->hostname, file ? "/" : "",
+		       file ? file : "");
 }
 
 char *vm_run_path(const struct vm *vm, const char *file)

@@ -11,19 +11,21 @@
 #include "vmm/vmm_client.h"
 
 enum {
-	UIDS_PER_VM = 2,               /* its VMM's and its network helper's */
+	UIDS_PER_VM = 2,		      /* its VMM's and its network helper's */
 	MAX_VMS = MANAGER_UIDS / UIDS_PER_VM, /* per daemon */
 	CONSOLE_LIMIT = 8 * 1024 * 1024,
-	RECORD_LIMIT = 16 * 1024 * 1024, /* bytes of a record; userdata is most of it, six bytes for a control character */
-	GRACEFUL_STOP_MS = 60 * 1000,  /* for a guest to power off */
-	BOOT_SIGN_MS = 90 * 1000,      /* to the agent's first word; then the boot counts as hung. Long, also under KVM: in a VM of its
-					  own, a host's guests that boot at once are slow, and to kill a slow one is worse */
+	/* Bytes of a record; userdata is most of it, six bytes for a control character. */
+	RECORD_LIMIT = 16 * 1024 * 1024,
+	GRACEFUL_STOP_MS = 60 * 1000, /* for a guest to power off */
+	/* To the agent's first word; then the boot counts as hung. Long, also under KVM: in a VM of its own, a host's
+	 * guests that boot at once are slow, and to kill a slow one is worse. */
+	BOOT_SIGN_MS = 90 * 1000,
 	LOST_TOLD_MS = 60 * 1000,
 	BOOT_MAX_RETRIES = 1,
 	MAX_SILENT_RESETS = 3,
 	VMM_RECONNECT_MS = 1000,
-	MONITOR_ANSWER_MS = 5000,      /* then it counts as one that stands still */
-	CONSOLE_SETTLE_MS = 200,       /* for what the guest said last to pass through the monitor */
+	MONITOR_ANSWER_MS = 5000, /* then it counts as one that stands still */
+	CONSOLE_SETTLE_MS = 200,  /* for what the guest said last to pass through the monitor */
 };
 
 struct manager {
@@ -31,20 +33,20 @@ struct manager {
 	struct worker_pool *pool;
 	const struct manager_options *options;
 	struct net_user_host net_host;
-	char *boot_id;                /* of the host */
+	char *boot_id; /* of the host */
 	struct vm *vms;
-	void *by_name;                /* the same in a tree: tsearch(3) */
-	uint64_t revision;            /* of what others see of the VMs: see vm_touch */
-	struct timer *wake;           /* waiters are looked at in the next round */
+	void *by_name;	    /* the same in a tree: tsearch(3) */
+	uint64_t revision;  /* of what others see of the VMs: see vm_touch */
+	struct timer *wake; /* waiters are looked at in the next round */
 	bool stopping, graceful;
-	bool told_of_host;            /* what this host lacks for VMs was said in the log */
-	char **left_alone;            /* hostnames whose records cannot be read: not ours to use */
+	bool told_of_host; /* what this host lacks for VMs was said in the log */
+	char **left_alone; /* hostnames whose records cannot be read: not ours to use */
 	loop_fn *stopped;
 	void *stopped_arg;
-	struct timer *look_timer;     /* to the next reconciliation */
-	struct look *look;            /* the one under way, or NULL */
+	struct timer *look_timer; /* to the next reconciliation */
+	struct look *look;	  /* the one under way, or NULL */
 	int64_t look_ms;
-	size_t looks, mend_next;      /* how many there were; the VM whose network is next */
+	size_t looks, mend_next;	 /* how many there were; the VM whose network is next */
 	char *look_error, *groups_error; /* what was told last of them; NULL: all was well */
 };
 
@@ -56,21 +58,23 @@ char *vm_run_path(const struct vm *vm, const char *file);
 /* "<group>-<number>", or the slot's name; the caller's */
 char *manager_hostname(const struct manager *m, const char *group, unsigned number);
 struct vm *vm_new(struct manager *m, const char *group, unsigned number);
-void vm_insert(struct vm *vm);          /* into the manager's list */
-void vm_forget(struct vm *vm);          /* out of the list, and frees it */
+void vm_insert(struct vm *vm); /* into the manager's list */
+void vm_forget(struct vm *vm); /* out of the list, and frees it */
 void vm_set_state(struct vm *vm, enum vm_state state);
 /* Whoever changes what is shown of a VM (anything that src/api/views.c reads) says so: what was kept of it goes. */
 void vm_touch(struct vm *vm);
-void vm_changed(struct vm *vm);         /* the same, and waiters are told in the next round */
-bool vm_runs(const struct vm *vm);      /* its processes are there */
-bool vm_is_kept(const struct vm *vm);   /* when it ends: as Stopped, not removed */
+void vm_changed(struct vm *vm);	      /* the same, and waiters are told in the next round */
+bool vm_runs(const struct vm *vm);    /* its processes are there */
+bool vm_is_kept(const struct vm *vm); /* when it ends: as Stopped, not removed */
 void vm_note_error(struct vm *vm, const char *fmt, ...) __attribute__((format(printf, 2, 3)));
 const struct manager_image *manager_image(const struct manager *m, const char *name); /* NULL if unknown */
 void manager_check_stopped(struct manager *m);
 
 /* record.c: what is written durably of a VM, and back. */
 char *record_format(const struct vm *vm, const char *op, const char *step);
-struct record_op { char *op, *step; };  /* what was under way; NULL members when nothing was */
+struct record_op {
+	char *op, *step;
+}; /* what was under way; NULL members when nothing was */
 struct vm *record_parse(struct manager *m, const char *text, size_t n, struct record_op *ret, struct error **err);
 int record_save(const char *dir, const char *text, struct error **err); /* blocking */
 
@@ -110,7 +114,7 @@ void manager_tell_changes(struct manager *m);
 
 /* create.c */
 int manager_start_services(struct manager *m, struct error **err);
-void service_replace(struct vm *vm);    /* forgets a service that was deleted, and starts it anew */
+void service_replace(struct vm *vm); /* forgets a service that was deleted, and starts it anew */
 int tags_check(struct manager *m, const char *group, char *const *tags, struct error **err);
 
 #endif

@@ -28,8 +28,10 @@ static void watch_overdue(struct vm *vm)
 {
 	int pid = (int)vm->processes.monitor_pid;
 
-	vm->monitor_error = str_fmt("its monitor (pid %d) does not answer: it is stopped or stuck. The VM runs on, but what its console says is "
-				    "not kept and why it ends will not be known; kill -CONT %d lets a stopped one go on", pid, pid);
+	vm->monitor_error = str_fmt(
+		"its monitor (pid %d) does not answer: it is stopped or stuck. The VM runs on, but what its console says is "
+		"not kept and why it ends will not be known; kill -CONT %d lets a stopped one go on",
+		pid, pid);
 	vm_note_error(vm, "%s", vm->monitor_error);
 	log_warn("[%s] %s", vm->hostname, vm->monitor_error);
 }

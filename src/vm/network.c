@@ -38,13 +38,18 @@ static const struct net_mode *network_vm(const struct vm *vm, struct net_vm *ret
 		.address = vm->ip ? vm->ip : "",
 		.dns = vm->dns,
 		.dns_given = group && config_group_dns_given(group),
-		.allow = vm->override_allow ? vm->allow : group ? group->network.allow : NULL,
-		.drop = vm->override_drop ? vm->drop : group ? group->network.drop : NULL,
+		.allow = vm->override_allow ? vm->allow
+			 : group	    ? group->network.allow
+					    : NULL,
+		.drop = vm->override_drop ? vm->drop
+			: group		  ? group->network.drop
+					  : NULL,
 		.limits = {.bandwidth = vm->network_bandwidth, .packets = (uint32_t)vm->network_packets},
 		.user_host = &m->net_host,
 	};
 	if (!mode)
-		error_set(err, ERR_UNSUPPORTED, "network mode \"%s\" is not in this version yet", config_net_mode_name(number));
+		error_set(err, ERR_UNSUPPORTED, "network mode \"%s\" is not in this version yet",
+			  config_net_mode_name(number));
 	else if (!group && mode->needs_group)
 		error_set(err, ERR_NOT_FOUND, "host group \"%s\" is not in the configuration any more", vm->group);
 	else
@@ -94,7 +99,8 @@ int network_job_plan(struct network_job *job, struct vm *vm, struct error **err)
 	struct net_vm self;
 	const struct net_mode *mode;
 
-	*job = (struct network_job){.port.tap_fd = -1, .helper_uid = vm->manager->options->uid_base + UIDS_PER_VM * vm->uid_slot + 1};
+	*job = (struct network_job){.port.tap_fd = -1,
+				    .helper_uid = vm->manager->options->uid_base + UIDS_PER_VM * vm->uid_slot + 1};
 	if (vm_network_reserve(vm, NULL, err))
 		return -1;
 	mode = network_vm(vm, &self, err);
@@ -162,7 +168,8 @@ int network_job_up(struct network_job *job, struct vmm_net *ret, struct error **
 		.helper_uid = job->helper_uid,
 		.helper_gid = job->helper_uid,
 	};
-	return mac_parse(job->plan.guest.mac, ret->mac) ? error_set(err, ERR_INTERNAL, "the plan has no MAC address") : 0;
+	return mac_parse(job->plan.guest.mac, ret->mac) ? error_set(err, ERR_INTERNAL, "the plan has no MAC address")
+							: 0;
 }
 
 void network_job_finish(const struct network_job *job, struct vm *vm)

@@ -13,7 +13,7 @@ int vm_network_reserve(struct vm *vm, const char *wanted, struct error **err);
 
 /* A copy for one operation's worker steps. */
 struct network_job {
-	bool planned;         /* else there is nothing to do */
+	bool planned; /* else there is nothing to do */
 	struct net_plan plan;
 	struct net_port port; /* once it is up; the job's */
 	uid_t helper_uid;

@@ -13,15 +13,15 @@ struct op {
 	struct worker_pool *pool;
 	const struct op_table *table;
 	void *ctx;
-	size_t step;              /* the one under way, or to be undone next */
-	struct timer *timer;      /* the next step in the next round; the deadline of a WAIT step */
-	char *record;             /* for the job under way */
-	struct error *failure;    /* why it is being undone */
-	struct error *cancelled;  /* asked for, not yet acted upon */
+	size_t step;		 /* the one under way, or to be undone next */
+	struct timer *timer;	 /* the next step in the next round; the deadline of a WAIT step */
+	char *record;		 /* for the job under way */
+	struct error *failure;	 /* why it is being undone */
+	struct error *cancelled; /* asked for, not yet acted upon */
 	bool undoing, waiting, in_job;
-	bool beginning;           /* run() of a WAIT step is on the stack: its end is acted upon when it has returned */
-	bool ended;               /* and it came from within */
-	struct error *end;        /* with this error */
+	bool beginning;	   /* run() of a WAIT step is on the stack: its end is acted upon when it has returned */
+	bool ended;	   /* and it came from within */
+	struct error *end; /* with this error */
 };
 
 static void op_advance(void *arg);

@@ -17,23 +17,23 @@
 struct op;
 
 enum op_step_kind {
-	OP_STEP_LOOP,   /* run() on the loop, at once; no intent is written */
+	OP_STEP_LOOP,	/* run() on the loop, at once; no intent is written */
 	OP_STEP_WORKER, /* run() in a worker thread: it may block, and touches nothing but the operation's context */
-	OP_STEP_WAIT,   /* run() on the loop starts something; op_continue() reports its end, before deadline_ms */
+	OP_STEP_WAIT,	/* run() on the loop starts something; op_continue() reports its end, before deadline_ms */
 };
 
 struct op_step {
 	const char *name;
 	enum op_step_kind kind;
-	int64_t deadline_ms;                          /* WAIT only; what happens then is expire's answer */
+	int64_t deadline_ms; /* WAIT only; what happens then is expire's answer */
 	int (*run)(void *ctx, struct op *op, struct error **err);
-	void (*finish)(void *ctx);                    /* on the loop after a successful WORKER run: results into the VM; may be NULL */
+	void (*finish)(void *ctx); /* on the loop after a successful WORKER run: results into the VM; may be NULL */
 	int (*expire)(void *ctx, struct error **err); /* WAIT: the deadline passed. 0: go on; NULL: ERR_TIMEOUT */
 	int (*undo)(void *ctx, struct error **err);   /* in a worker thread; NULL: nothing to undo */
 };
 
 struct op_table {
-	const char *name;                             /* "launch" */
+	const char *name; /* "launch" */
 	const struct op_step *steps;
 	size_t nsteps;
 	/* On the loop: the text to write with this step as intent; NULL: nothing to write. The engine owns it. */

@@ -36,7 +36,8 @@ static void look_add(struct look *l, const struct vm *vm, bool mend)
 	seen->net.port.tap_fd = -1;
 	seen->group = config_group_find(vm->manager->options->config, vm->group);
 	/* What is not usable in a record was said when it was read. */
-	seen->mend = mend && vm->state != VM_STATE_STOPPED && network_job_recorded(&seen->net, vm, NULL) == 0 && seen->net.planned;
+	seen->mend = mend && vm->state != VM_STATE_STOPPED && network_job_recorded(&seen->net, vm, NULL) == 0 &&
+		     seen->net.planned;
 }
 
 static void look_add_interfaces(struct look *l)
@@ -113,8 +114,9 @@ static void reconcile_unknown(struct manager *m, const char *name)
 {
 	if (manager_find(m, name) || strv_contains(m->left_alone, name))
 		return;
-	log_warn("%s/vms/%s has come from elsewhere and is left alone; the next start of the daemon takes a record over",
-		 m->options->state_dir, name);
+	log_warn(
+		"%s/vms/%s has come from elsewhere and is left alone; the next start of the daemon takes a record over",
+		m->options->state_dir, name);
 	strv_append(&m->left_alone, name);
 }
 
@@ -142,7 +144,8 @@ static void reconcile_stopped(struct vm *vm)
 /* Whoever shuts a service down means it; one that could not start is wanted. */
 static bool is_due(const struct vm *vm)
 {
-	return vm->service && vm->state == VM_STATE_STOPPED && !vm->stuck && vm->launch_failures && clock_ms() >= vm->retry_at;
+	return vm->service && vm->state == VM_STATE_STOPPED && !vm->stuck && vm->launch_failures &&
+	       clock_ms() >= vm->retry_at;
 }
 
 static void reconcile_vm(struct manager *m, const struct look_vm *seen)
@@ -155,7 +158,8 @@ static void reconcile_vm(struct manager *m, const struct look_vm *seen)
 	reconcile_network(vm, seen);
 	if (seen->ended && vm->vmm_timer) {
 		timer_set(vm->vmm_timer, VMM_RECONNECT_MS); /* unless its monitor says more by then */
-	} else if (vm->state == VM_STATE_STOPPED && (seen->left_over || (vm->stuck && (vm->restart || !vm_is_kept(vm))))) {
+	} else if (vm->state == VM_STATE_STOPPED &&
+		   (seen->left_over || (vm->stuck && (vm->restart || !vm_is_kept(vm))))) {
 		reconcile_stopped(vm);
 	} else if (is_due(vm)) {
 		log_info("[%s] could not start before: trying again", vm->hostname);
@@ -189,7 +193,9 @@ static void reconcile_done(void *arg, const struct error *error)
 		for (size_t i = 0; i < l->nvms; i++)
 			reconcile_vm(m, &l->vms[i]);
 		for (char **name = l->mended; name && *name; name++)
-			log_warn("network of host group \"%s\": something else had removed its bridge or rules; they are back", *name);
+			log_warn(
+				"network of host group \"%s\": something else had removed its bridge or rules; they are back",
+				*name);
 		for (char **name = l->swept; name && *name; name++)
 			log_warn("interface %s is gone and no VM of this daemon has it: its rules are removed", *name);
 		for (char **name = l->strays; name && *name; name++)

@@ -10,41 +10,42 @@
 #include "vm/network.h"
 
 enum {
-	RECONCILE_MS = 30 * 1000,  /* from the end of a look to the next; $SLICER_RECONCILE_MS, for tests */
-	RECONCILE_GROUPS = 10,     /* looks from one full check of the groups' networks and rules, which runs nft, to the next */
-	RECONCILE_MENDS = 64,      /* VMs whose network is checked in one look; all have their turn */
+	RECONCILE_MS = 30 * 1000, /* from the end of a look to the next; $SLICER_RECONCILE_MS, for tests */
+	RECONCILE_GROUPS =
+		10, /* looks from one full check of the groups' networks and rules, which runs nft, to the next */
+	RECONCILE_MENDS = 64, /* VMs whose network is checked in one look; all have their turn */
 };
 
 /* A VM at rest. */
 struct look_vm {
 	char *hostname;
-	enum vm_state state;       /* RUNNING, PAUSED or STOPPED */
+	enum vm_state state; /* RUNNING, PAUSED or STOPPED */
 	struct vm_processes processes;
-	bool mend;                 /* its network is to be checked */
+	bool mend;			  /* its network is to be checked */
 	const struct config_group *group; /* of the configuration; NULL when it is not there any more */
 	struct network_job net;
 	/* What was found. */
-	bool ended;                /* it runs, says its state; its processes do not */
+	bool ended; /* it runs, says its state; its processes do not */
 	bool no_record;
-	bool left_over;            /* it is stopped, and has something of a running VM */
-	struct error *broken;      /* its network cannot be put right */
+	bool left_over;	      /* it is stopped, and has something of a running VM */
+	struct error *broken; /* its network cannot be put right */
 };
 
 struct look {
-	struct manager *manager;   /* for the loop only */
+	struct manager *manager;	       /* for the loop only */
 	const struct manager_options *options; /* do not change */
 	bool all_groups;
 	struct look_vm *vms;
 	size_t nvms;
-	char **known;              /* names of all VMs, and those that are left alone */
-	char **interfaces;         /* those that the records of all VMs name; with all_groups only */
-	char **tried;              /* groups whose network was made anew because of a VM's */
+	char **known;	   /* names of all VMs, and those that are left alone */
+	char **interfaces; /* those that the records of all VMs name; with all_groups only */
+	char **tried;	   /* groups whose network was made anew because of a VM's */
 	/* What was found. */
-	char **mended;             /* those of them of which something had been removed, and is back */
-	char **swept;              /* interfaces that were gone and named by rules, which are gone as well now */
-	char **strays;             /* names of VMs that are not known: nothing of theirs is worth keeping */
-	char **unknown;            /* the same with a record or a disk */
-	struct error *groups;      /* why a group's network cannot be put right */
+	char **mended;	      /* those of them of which something had been removed, and is back */
+	char **swept;	      /* interfaces that were gone and named by rules, which are gone as well now */
+	char **strays;	      /* names of VMs that are not known: nothing of theirs is worth keeping */
+	char **unknown;	      /* the same with a record or a disk */
+	struct error *groups; /* why a group's network cannot be put right */
 };
 
 /* In a worker. ERR_* when it cannot even look. */

@@ -14,7 +14,7 @@ enum {
 	SESSION_PING_MS = 10000,
 	/* A guest on a loaded host may stand still for seconds and is well: only /health has to be quick. */
 	SESSION_PING_DEADLINE_MS = 30 * 1000,
-	SESSION_ASK_MS = 2000,         /* QUIET: ask again who is there */
+	SESSION_ASK_MS = 2000,	       /* QUIET: ask again who is there */
 	SESSION_MAX_EVENT = 64 * 1024, /* bytes of a line, its LF included */
 };
 
@@ -31,16 +31,16 @@ struct session {
 	void *arg;
 	enum session_phase phase;
 	bool heard, paused;
-	struct timer *timer;          /* connect retry (CLOSED), handshake deadline (RESET..MUX) or retry (QUIET) */
+	struct timer *timer; /* connect retry (CLOSED), handshake deadline (RESET..MUX) or retry (QUIET) */
 	int64_t backoff_ms;
-	int64_t reset_at;             /* clock_ms() of the last reset: a guest cannot make us begin more often than backoff */
+	int64_t reset_at; /* clock_ms() of the last reset: a guest cannot make us begin more often than backoff */
 	struct stream *control;
 	struct control_reader reader;
-	struct stream *agent;         /* until the HTTP/2 session owns it */
-	char instance[33];            /* of the guest's server that we are in session with; "" for none */
+	struct stream *agent; /* until the HTTP/2 session owns it */
+	char instance[33];    /* of the guest's server that we are in session with; "" for none */
 	char nonce[CONTROL_NONCE_LEN + 1];
 	struct control_scan scan;
-	uint64_t discarded;           /* bytes on the agent port before the echo */
+	uint64_t discarded; /* bytes on the agent port before the echo */
 	struct http2_session *mux;
 	struct http_exchange *event_exchange;
 	struct evbuffer *event_input; /* of a line so far; kept here, because the stream's window may be shorter */
@@ -48,9 +48,9 @@ struct session {
 	/* What the owner is still to be told. Each in a round of its own, so that it may free the session. */
 	struct timer *notify;
 	unsigned ready_count, told_ready; /* times that it became ready; the one that on_ready told of */
-	bool owner_has_it;                /* on_ready was called, on_lost was not since */
+	bool owner_has_it;		  /* on_ready was called, on_lost was not since */
 	bool owe_event, owe_bye, bye_reboot;
-	char *lost_why;                   /* why the last one that was ready ended; NULL: none has */
+	char *lost_why; /* why the last one that was ready ended; NULL: none has */
 };
 
 /* session_events.c: opens the event stream on s->mux; calls back session_event_* below. */

@@ -3,12 +3,12 @@
 #include "base/str.h"
 
 static const char *const state_names[VM_STATE_COUNT] = {
-	[VM_STATE_STARTING] = "Starting", [VM_STATE_RUNNING] = "Running",   [VM_STATE_PAUSED] = "Paused",
-	[VM_STATE_STOPPING] = "Stopping", [VM_STATE_STOPPED] = "Stopped",   [VM_STATE_DELETING] = "Deleting",
+	[VM_STATE_STARTING] = "Starting", [VM_STATE_RUNNING] = "Running", [VM_STATE_PAUSED] = "Paused",
+	[VM_STATE_STOPPING] = "Stopping", [VM_STATE_STOPPED] = "Stopped", [VM_STATE_DELETING] = "Deleting",
 };
 
 static const char *const request_names[VM_REQUEST_COUNT] = {
-	[VM_REQUEST_AGENT] = "reached",     [VM_REQUEST_PAUSE] = "paused",        [VM_REQUEST_RESUME] = "resumed",
+	[VM_REQUEST_AGENT] = "reached",	     [VM_REQUEST_PAUSE] = "paused",	   [VM_REQUEST_RESUME] = "resumed",
 	[VM_REQUEST_SHUTDOWN] = "shut down", [VM_REQUEST_RELAUNCH] = "relaunched", [VM_REQUEST_DELETE] = "deleted",
 	[VM_REQUEST_REBOOT] = "rebooted",
 };
@@ -26,12 +26,9 @@ static const unsigned allowed[VM_STATE_COUNT] = {
 };
 
 static const char *const advice[VM_STATE_COUNT] = {
-	[VM_STATE_STARTING] = "wait until it runs",
-	[VM_STATE_RUNNING] = "it runs already",
-	[VM_STATE_PAUSED] = "resume it first",
-	[VM_STATE_STOPPING] = "wait until it has stopped",
-	[VM_STATE_STOPPED] = "relaunch it first",
-	[VM_STATE_DELETING] = "it is going away",
+	[VM_STATE_STARTING] = "wait until it runs", [VM_STATE_RUNNING] = "it runs already",
+	[VM_STATE_PAUSED] = "resume it first",	    [VM_STATE_STOPPING] = "wait until it has stopped",
+	[VM_STATE_STOPPED] = "relaunch it first",   [VM_STATE_DELETING] = "it is going away",
 };
 
 const char *vm_state_name(enum vm_state s)

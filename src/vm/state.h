@@ -32,17 +32,17 @@ enum vm_state {
 };
 
 enum vm_request {
-	VM_REQUEST_AGENT,    /* exec, cp, shell, fs, forward: everything that the agent answers */
+	VM_REQUEST_AGENT, /* exec, cp, shell, fs, forward: everything that the agent answers */
 	VM_REQUEST_PAUSE,
 	VM_REQUEST_RESUME,
 	VM_REQUEST_SHUTDOWN,
-	VM_REQUEST_REBOOT,   /* in place, by the guest: not a change of state */
+	VM_REQUEST_REBOOT, /* in place, by the guest: not a change of state */
 	VM_REQUEST_RELAUNCH,
 	VM_REQUEST_DELETE,
 	VM_REQUEST_COUNT,
 };
 
-const char *vm_state_name(enum vm_state s);                 /* "Running", as the API shows it */
+const char *vm_state_name(enum vm_state s); /* "Running", as the API shows it */
 int vm_state_parse(const char *name, enum vm_state *ret, struct error **err);
 bool vm_state_allows(enum vm_state s, enum vm_request r);
 /* ERR_CONFLICT with a sentence that names the VM, its state and what to do, when it is not allowed. */

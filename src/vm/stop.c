@@ -9,14 +9,14 @@
 #include "vmm/cgroup.h"
 
 struct stop {
-	struct vm *vm;                 /* for the loop's steps only */
-	bool ask;                      /* the guest first */
+	struct vm *vm;		       /* for the loop's steps only */
+	bool ask;		       /* the guest first */
 	struct http_exchange *request; /* to its agent */
 	enum vm_state before, then;
 	/* Copies for the workers. */
 	char *state_dir, *run_dir, *console, *cgroup;
-	const char *daemon_id;         /* the manager's options outlive all operations */
-	char *stray;                   /* name of one that has no record of what it has on this host; NULL: it has */
+	const char *daemon_id; /* the manager's options outlive all operations */
+	char *stray;	       /* name of one that has no record of what it has on this host; NULL: it has */
 	struct vmm_process process;
 	struct network_job net;
 };
@@ -29,7 +29,8 @@ static struct stop *stop_new(struct vm *vm)
 	s->vm = vm;
 	s->before = vm->state;
 	if (network_job_recorded(&s->net, vm, &error))
-		log_warn("[%s] what its record says of its network is not usable: %s", vm->hostname, error_message(error));
+		log_warn("[%s] what its record says of its network is not usable: %s", vm->hostname,
+			 error_message(error));
 	s->state_dir = vm_state_path(vm, NULL);
 	s->run_dir = vm_run_path(vm, NULL);
 	s->console = vm_log_path(vm);
@@ -117,7 +118,8 @@ static int stop_kill(void *ctx, struct op *op, struct error **err)
 
 	if (s->stray && net_stray_down(s->daemon_id, s->stray, err))
 		return -1;
-	if (vmm_destroy(s->run_dir, s->process.monitor_pid ? &s->process : NULL, err) || cgroup_remove_named(s->cgroup, err))
+	if (vmm_destroy(s->run_dir, s->process.monitor_pid ? &s->process : NULL, err) ||
+	    cgroup_remove_named(s->cgroup, err))
 		return -1;
 	return fs_remove_tree(s->run_dir, err);
 }
@@ -136,7 +138,11 @@ static int stop_written(void *ctx, struct op *op, struct error **err)
 
 static const struct op_step stop_steps[] = {
 	{.name = "begin", .kind = OP_STEP_WORKER, .run = stop_written},
-	{.name = "ask", .kind = OP_STEP_WAIT, .deadline_ms = GRACEFUL_STOP_MS, .run = stop_ask, .expire = stop_ask_expired},
+	{.name = "ask",
+	 .kind = OP_STEP_WAIT,
+	 .deadline_ms = GRACEFUL_STOP_MS,
+	 .run = stop_ask,
+	 .expire = stop_ask_expired},
 	{.name = "detach", .kind = OP_STEP_LOOP, .run = stop_detach},
 	{.name = "kill", .kind = OP_STEP_WORKER, .run = stop_kill},
 	{.name = "network", .kind = OP_STEP_WORKER, .run = stop_network},
@@ -146,7 +152,8 @@ static const struct op_step stop_steps[] = {
 static char *stop_record(void *ctx, const char *step)
 {
 	struct stop *s = ctx;
-	struct vm then = *s->vm; /* nobody is shown what can still fail, or told of an end and then refused what follows */
+	struct vm then =
+		*s->vm; /* nobody is shown what can still fail, or told of an end and then refused what follows */
 
 	if (!str_eq(step, "commit")) /* once before anything is touched: see launch_record() */
 		return str_eq(step, "kill") ? record_format(s->vm, "stop", step) : NULL;

@@ -4,7 +4,7 @@
 #include "vm/manager_impl.h"
 
 struct vm_waiter {
-	struct vm *vm;          /* NULL once it was called */
+	struct vm *vm; /* NULL once it was called */
 	enum vm_wait_for what;
 	struct timer *timer;
 	vm_done_fn *fn;
@@ -32,9 +32,12 @@ static void waiter_call(struct vm_waiter *w, const struct error *error)
 static void waiter_expired(void *arg)
 {
 	static const char *const for_what[] = {
-		[VM_WAIT_SCHEDULED] = "to start", [VM_WAIT_AGENT] = "to be reached by its agent",
-		[VM_WAIT_USERDATA] = "to finish its userdata", [VM_WAIT_STOPPED] = "to stop",
-		[VM_WAIT_GONE] = "to be gone", [VM_WAIT_SETTLED] = "to settle",
+		[VM_WAIT_SCHEDULED] = "to start",
+		[VM_WAIT_AGENT] = "to be reached by its agent",
+		[VM_WAIT_USERDATA] = "to finish its userdata",
+		[VM_WAIT_STOPPED] = "to stop",
+		[VM_WAIT_GONE] = "to be gone",
+		[VM_WAIT_SETTLED] = "to settle",
 	};
 	struct vm_waiter *w = arg;
 	cleanup_error struct error *error = NULL;
@@ -99,7 +102,8 @@ void waiters_check(struct vm *vm)
 			waiter_call(w, NULL);
 			w = vm->waiters; /* the callee may have freed others */
 		} else if (waiter_is_hopeless(vm, w->what)) {
-			error_set(&error, waiter_code(vm), "VM \"%s\" is %s: %s", vm->hostname, vm_state_name(vm->state),
+			error_set(&error, waiter_code(vm), "VM \"%s\" is %s: %s", vm->hostname,
+				  vm_state_name(vm->state),
 				  vm->last_error ? vm->last_error : "it was stopped meanwhile");
 			waiter_call(w, error);
 			w = vm->waiters;

@@ -45,13 +45,13 @@ int accel_kvm_check(const struct accel_host *host, struct error **err)
 	if (version < 0)
 		return error_set(err, ERR_UNSUPPORTED, "%s is not KVM's device", host->kvm_device);
 	if (version != KVM_API_VERSION)
-		return error_set(err, ERR_UNSUPPORTED, "%s has version %d of KVM's API, not %d",
-				 host->kvm_device, version, KVM_API_VERSION);
+		return error_set(err, ERR_UNSUPPORTED, "%s has version %d of KVM's API, not %d", host->kvm_device,
+				 version, KVM_API_VERSION);
 	return 0;
 }
 
-int accel_choose(const struct accel_host *host, enum vmm_accel wanted, enum vmm_accel *ret,
-		 char **ret_reason, struct error **err)
+int accel_choose(const struct accel_host *host, enum vmm_accel wanted, enum vmm_accel *ret, char **ret_reason,
+		 struct error **err)
 {
 	const char *hardware = accel_hardware(host);
 	cleanup_error struct error *why = NULL;

@@ -21,11 +21,11 @@ const char *accel_hardware(const struct accel_host *host);
 int accel_kvm_check(const struct accel_host *host, struct error **err);
 /* KVM or TCG in *ret and one sentence why in *ret_reason (the caller's). Fails only when `wanted`
  * is KVM and there is no usable device. */
-int accel_choose(const struct accel_host *host, enum vmm_accel wanted, enum vmm_accel *ret,
-		 char **ret_reason, struct error **err);
+int accel_choose(const struct accel_host *host, enum vmm_accel wanted, enum vmm_accel *ret, char **ret_reason,
+		 struct error **err);
 /* Measures the frequency of the host's time stamp counter from when it is made on, so that nobody
  * has to wait who asks later than that. For any thread. */
-struct accel_clock *accel_clock_new(void); /* NULL on other architectures than x86-64 */
+struct accel_clock *accel_clock_new(void);	   /* NULL on other architectures than x86-64 */
 void accel_clock_free(struct accel_clock **clock); /* NULL-safe */
 /* In kHz; measured by the first call, which waits until 50 ms are over. 0 for NULL. */
 uint64_t accel_clock_khz(struct accel_clock *clock);

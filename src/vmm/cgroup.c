@@ -100,7 +100,8 @@ char *cgroup_reserve(const char *run_dir, const char *name, struct error **err)
 	}
 	root = find_root();
 	if (!root) {
-		error_set(err, ERR_UNSUPPORTED, "no control group of its own: this host has no cgroup2 in /sys/fs/cgroup");
+		error_set(err, ERR_UNSUPPORTED,
+			  "no control group of its own: this host has no cgroup2 in /sys/fs/cgroup");
 		return NULL;
 	}
 	if (fs_write_atomic(note, name, strlen(name), 0600, err) < 0)
@@ -157,7 +158,8 @@ static bool remove_group(const char *path, int depth)
 
 static int remove_below(const char *root, const char *name, struct error **err)
 {
-	cleanup_free char *path = str_fmt("%s/slicer/%s", root, name), *daemon = fs_dirname(path), *all = fs_dirname(daemon);
+	cleanup_free char *path = str_fmt("%s/slicer/%s", root, name), *daemon = fs_dirname(path),
+			  *all = fs_dirname(daemon);
 	int64_t deadline = clock_ms() + REMOVE_MS;
 
 	while (!remove_group(path, 0)) {

@@ -98,8 +98,7 @@ static void destroy_identify(int fd, const char *run_dir, struct vmm_process *re
 }
 
 /* 0: it has ended, or *ret says who it is. `known`: the caller knows its pid anyway. */
-static int destroy_ask_monitor(const char *run_dir, bool known, struct vmm_process *ret,
-			       struct error **err)
+static int destroy_ask_monitor(const char *run_dir, bool known, struct vmm_process *ret, struct error **err)
 {
 	static const char ask[] = "{\"cmd\":\"status\"}\n{\"cmd\":\"kill\"}\n";
 	cleanup_free char *path = fs_join(run_dir, "monitor.sock");
@@ -116,9 +115,8 @@ static int destroy_ask_monitor(const char *run_dir, bool known, struct vmm_proce
 		destroy_identify(fd, run_dir, ret);
 	if (ret->monitor_pid || known)
 		return 0;
-	return error_set(err, ERR_TIMEOUT,
-			 "somebody listens on %s and does not answer; end that process (fuser %s)", path,
-			 path);
+	return error_set(err, ERR_TIMEOUT, "somebody listens on %s and does not answer; end that process (fuser %s)",
+			 path, path);
 }
 
 static int destroy_process(pid_t pid, uint64_t start, const char *what, struct error **err)
@@ -154,8 +152,8 @@ static void children_kill(pid_t monitor, struct children *ret)
 	pids = strv_split(str_trim(text), ' ');
 	for (char **p = pids; *p && ret->n < DESTROY_CHILDREN_MAX; p++) {
 		int fd = str_to_u64(*p, 2, INT32_MAX, "pid", &pid, NULL) < 0
-			     ? -1
-			     : proc_pidfd((pid_t)pid, proc_start_time((pid_t)pid), NULL);
+				 ? -1
+				 : proc_pidfd((pid_t)pid, proc_start_time((pid_t)pid), NULL);
 
 		if (fd < 0)
 			continue;
@@ -200,9 +198,8 @@ int vmm_destroy(const char *run_dir, const struct vmm_process *process, struct e
 {
 	struct vmm_process found = {0};
 
-	if (destroy_ask_monitor(run_dir, process, &found, err) < 0 ||
-	    destroy_processes(&found, err) < 0 || (process && destroy_processes(process, err) < 0) ||
-	    cgroup_remove(run_dir, err) < 0)
+	if (destroy_ask_monitor(run_dir, process, &found, err) < 0 || destroy_processes(&found, err) < 0 ||
+	    (process && destroy_processes(process, err) < 0) || cgroup_remove(run_dir, err) < 0)
 		return -1;
 	for (size_t i = 0; launch_sockets[i]; i++) {
 		cleanup_free char *path = fs_join(run_dir, launch_sockets[i]);

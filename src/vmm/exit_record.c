@@ -7,8 +7,7 @@
 
 enum { EXIT_RECORD_MAX = 64 * 1024 };
 
-static int exit_copy_string(struct json_object *obj, const char *key, bool required, char **ret,
-			    struct error **err)
+static int exit_copy_string(struct json_object *obj, const char *key, bool required, char **ret, struct error **err)
 {
 	const char *s = NULL;
 
@@ -25,14 +24,12 @@ static int exit_parse_outcome(struct json_object *obj, struct vmm_exit *ret, str
 	const char *sig = NULL;
 	uint64_t code = UINT64_MAX, pid = 0;
 
-	if (js_get_string(obj, "signal", &sig, err) < 0 ||
-	    js_get_u64(obj, "exit_code", 255, &code, err) < 0 ||
+	if (js_get_string(obj, "signal", &sig, err) < 0 || js_get_u64(obj, "exit_code", 255, &code, err) < 0 ||
 	    js_get_u64(obj, "memory_limit", INT64_MAX, &ret->memory_limit, err) < 0 ||
 	    js_get_u64(obj, "vmm_pid", INT32_MAX, &pid, err) < 0)
 		return -1;
 	if (!sig == (code == UINT64_MAX))
-		return error_set(err, ERR_INVALID,
-				 "exactly one of 'exit_code' and 'signal' is needed");
+		return error_set(err, ERR_INVALID, "exactly one of 'exit_code' and 'signal' is needed");
 	ret->vmm_pid = (pid_t)pid;
 	ret->signalled = sig;
 	ret->signal = str_dup(sig);
@@ -43,10 +40,8 @@ static int exit_parse_outcome(struct json_object *obj, struct vmm_exit *ret, str
 int vmm_exit_parse(struct json_object *obj, struct vmm_exit *ret, struct error **err)
 {
 	*ret = (struct vmm_exit){0};
-	if (json_object_is_type(obj, json_type_object) &&
-	    exit_copy_string(obj, "vm", true, &ret->vm, err) == 0 &&
-	    exit_copy_string(obj, "boot_id", true, &ret->boot_id, err) == 0 &&
-	    exit_parse_outcome(obj, ret, err) == 0 &&
+	if (json_object_is_type(obj, json_type_object) && exit_copy_string(obj, "vm", true, &ret->vm, err) == 0 &&
+	    exit_copy_string(obj, "boot_id", true, &ret->boot_id, err) == 0 && exit_parse_outcome(obj, ret, err) == 0 &&
 	    exit_copy_string(obj, "ended_at", true, &ret->ended_at, err) == 0 &&
 	    exit_copy_string(obj, "console_tail", false, &ret->console_tail, err) == 0 &&
 	    exit_copy_string(obj, "vmm_message", false, &ret->vmm_message, err) == 0)

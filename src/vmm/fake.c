@@ -18,8 +18,8 @@ static int fake_probe(enum vmm_accel wanted, struct kept *kept, struct vmm_probe
 	return 0;
 }
 
-static int fake_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds,
-			struct vmm_command *ret, struct error **err)
+static int fake_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds, struct vmm_command *ret,
+			struct error **err)
 {
 	const char *agent = getenv("SLICER_FAKE_AGENT");
 
@@ -41,14 +41,14 @@ static int fake_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds,
 }
 
 const struct vmm_ops vmm_fake = {
-    .name = "fake",
-    .capabilities = VMM_CAN_PAUSE | VMM_CAN_REBOOT | VMM_CAN_USER_NET,
-    .probe = fake_probe,
-    .prepare = fake_prepare,
-    .await_up = qmp_await_up,
-    .attach = qmp_attach,
-    .pause = qmp_pause,
-    .resume = qmp_resume,
-    .stop = qmp_stop,
-    .kill = qmp_kill,
+	.name = "fake",
+	.capabilities = VMM_CAN_PAUSE | VMM_CAN_REBOOT | VMM_CAN_USER_NET,
+	.probe = fake_probe,
+	.prepare = fake_prepare,
+	.await_up = qmp_await_up,
+	.attach = qmp_attach,
+	.pause = qmp_pause,
+	.resume = qmp_resume,
+	.stop = qmp_stop,
+	.kill = qmp_kill,
 };

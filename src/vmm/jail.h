@@ -27,11 +27,14 @@ int jail_user_namespace(struct error **err);
  * VMM in its place would not end as its exit record must tell. So one that can only wait is process 1, and the program is
  * process 2, but a child of the monitor, which learns of its end at first hand. */
 struct jail_keeper {
-	pid_t pid;	 /* a child of the caller's; 0: none */
-	int alive;	 /* closed, also by the end of the caller: the keeper ends, and all that is in its namespace */
+	pid_t pid; /* a child of the caller's; 0: none */
+	int alive; /* closed, also by the end of the caller: the keeper ends, and all that is in its namespace */
 	int namespace;
 };
-#define JAIL_NO_KEEPER {.alive = -1, .namespace = -1}
+#define JAIL_NO_KEEPER                                                                                                 \
+	{                                                                                                              \
+		.alive = -1, .namespace = -1                                                                           \
+	}
 int jail_keeper_start(struct jail_keeper *k, struct error **err);
 /* fork(2), but the child, the caller's as ever, is in the keeper's namespace. Once. */
 pid_t jail_keeper_fork(struct jail_keeper *k, struct error **err);

@@ -29,9 +29,9 @@ static void keeper_main(int monitor)
 	if (dup2(monitor, 0) < 0 || syscall(SYS_close_range, 1U, UINT_MAX, 0) < 0)
 		syscall(SYS_exit, 1);
 	prctl(PR_SET_NAME, "jail-keeper");
-	if (syscall(SYS_read, 0, &c, 1) != 1 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || syscall(SYS_capset, &head, none) < 0 ||
-	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0) < 0 ||
-	    syscall(SYS_write, 0, &c, 1) != 1)
+	if (syscall(SYS_read, 0, &c, 1) != 1 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+	    syscall(SYS_capset, &head, none) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT, 0, 0, 0) < 0 || syscall(SYS_write, 0, &c, 1) != 1)
 		syscall(SYS_exit, 1);
 	while (syscall(SYS_read, 0, &c, 1) < 0)
 		;

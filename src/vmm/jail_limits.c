@@ -10,12 +10,8 @@ int jail_limits(const struct jail_spec *s)
 		int resource;
 		rlim_t value;
 	} limits[] = {
-	    {RLIMIT_CORE, 0},
-	    {RLIMIT_NOFILE, OPEN_FILES},
-	    {RLIMIT_FSIZE, s->file_bytes},
-	    {RLIMIT_NPROC, s->threads},
-	    {RLIMIT_MEMLOCK, LOCKED_BYTES},
-	    {RLIMIT_MSGQUEUE, MESSAGE_QUEUE_BYTES},
+		{RLIMIT_CORE, 0},	    {RLIMIT_NOFILE, OPEN_FILES},    {RLIMIT_FSIZE, s->file_bytes},
+		{RLIMIT_NPROC, s->threads}, {RLIMIT_MEMLOCK, LOCKED_BYTES}, {RLIMIT_MSGQUEUE, MESSAGE_QUEUE_BYTES},
 	};
 
 	for (size_t i = 0; i < sizeof(limits) / sizeof(limits[0]); i++) {

@@ -52,7 +52,8 @@ static int make_parent(int root, const char *path)
 	const char *at = path + 1, *slash;
 
 	while (dir >= 0 && (slash = strchr(at, '/'))) {
-		cleanup_free char *sofar = str_ndup(path, (size_t)(slash - path)), *name = str_ndup(at, (size_t)(slash - at));
+		cleanup_free char *sofar = str_ndup(path, (size_t)(slash - path)),
+				  *name = str_ndup(at, (size_t)(slash - at));
 		int next = open_below(root, sofar, O_DIRECTORY);
 
 		if (next < 0 && errno == ENOENT && mkdirat(dir, name, 0755) == 0)
@@ -149,7 +150,8 @@ static int show_device(int root, int dev, const char *name, uid_t uid, bool own)
 	if (device_number(name, path, &number) < 0 || stat(path, &st) < 0)
 		return -1;
 	if (mknodat(dev, name, S_IFCHR | 0600, number) < 0)
-		return errno == EPERM && !own ? show_mount(root, path, false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC) : -1;
+		return errno == EPERM && !own ? show_mount(root, path, false, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC)
+					      : -1;
 	if (fchownat(dev, name, own ? uid : st.st_uid, own ? 0 : st.st_gid, AT_SYMLINK_NOFOLLOW) < 0)
 		return -1;
 	return fchmodat(dev, name, own ? 0600 : st.st_mode & 0666, 0);
@@ -188,7 +190,9 @@ static int show_devices(int root, const struct jail_spec *s, uid_t uid, bool own
 /* Of the pid namespace that the caller is in. QEMU opens its memory as /proc/self/fd/N, and needs no more of it. */
 static int show_processes(int root, const struct jail_spec *s)
 {
-	static const char *const own[] = {"hidepid", "invisible", "subset", "pid", NULL}, *const whole[] = {"hidepid", "invisible", NULL};
+	static const char *const own[] = {"hidepid", "invisible", "subset", "pid", NULL}, *const whole[] = {"hidepid",
+													    "invisible",
+													    NULL};
 	unsigned attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC;
 	cleanup_close int proc = mount_new(root, "/proc", "proc", s->own_sandbox ? whole : own,
 					   s->own_sandbox ? attributes : attributes | MOUNT_ATTR_RDONLY);

@@ -9,35 +9,70 @@
 
 /* What no VMM and no helper needs, and what defects of kernels were reached by. */
 static const int denied[] = {
-    SCMP_SYS(acct), SCMP_SYS(add_key), SCMP_SYS(adjtimex), SCMP_SYS(bpf), SCMP_SYS(clock_adjtime), SCMP_SYS(clock_settime),
-    SCMP_SYS(delete_module), SCMP_SYS(fanotify_init), SCMP_SYS(finit_module), SCMP_SYS(init_module), SCMP_SYS(io_uring_setup),
-    SCMP_SYS(io_uring_enter), SCMP_SYS(io_uring_register), SCMP_SYS(ioperm), SCMP_SYS(iopl), SCMP_SYS(kcmp),
-    SCMP_SYS(kexec_file_load), SCMP_SYS(kexec_load), SCMP_SYS(keyctl), SCMP_SYS(lookup_dcookie), SCMP_SYS(mbind),
-    SCMP_SYS(migrate_pages), SCMP_SYS(mknod), SCMP_SYS(mknodat), SCMP_SYS(move_pages), SCMP_SYS(name_to_handle_at),
-    SCMP_SYS(nfsservctl), SCMP_SYS(open_by_handle_at), SCMP_SYS(perf_event_open), SCMP_SYS(process_vm_readv),
-    SCMP_SYS(process_vm_writev), SCMP_SYS(ptrace), SCMP_SYS(quotactl), SCMP_SYS(reboot), SCMP_SYS(request_key),
-    SCMP_SYS(set_mempolicy), SCMP_SYS(setdomainname), SCMP_SYS(sethostname), SCMP_SYS(settimeofday), SCMP_SYS(swapoff),
-    SCMP_SYS(swapon), SCMP_SYS(syslog), SCMP_SYS(userfaultfd), SCMP_SYS(vhangup),
+	SCMP_SYS(acct),
+	SCMP_SYS(add_key),
+	SCMP_SYS(adjtimex),
+	SCMP_SYS(bpf),
+	SCMP_SYS(clock_adjtime),
+	SCMP_SYS(clock_settime),
+	SCMP_SYS(delete_module),
+	SCMP_SYS(fanotify_init),
+	SCMP_SYS(finit_module),
+	SCMP_SYS(init_module),
+	SCMP_SYS(io_uring_setup),
+	SCMP_SYS(io_uring_enter),
+	SCMP_SYS(io_uring_register),
+	SCMP_SYS(ioperm),
+	SCMP_SYS(iopl),
+	SCMP_SYS(kcmp),
+	SCMP_SYS(kexec_file_load),
+	SCMP_SYS(kexec_load),
+	SCMP_SYS(keyctl),
+	SCMP_SYS(lookup_dcookie),
+	SCMP_SYS(mbind),
+	SCMP_SYS(migrate_pages),
+	SCMP_SYS(mknod),
+	SCMP_SYS(mknodat),
+	SCMP_SYS(move_pages),
+	SCMP_SYS(name_to_handle_at),
+	SCMP_SYS(nfsservctl),
+	SCMP_SYS(open_by_handle_at),
+	SCMP_SYS(perf_event_open),
+	SCMP_SYS(process_vm_readv),
+	SCMP_SYS(process_vm_writev),
+	SCMP_SYS(ptrace),
+	SCMP_SYS(quotactl),
+	SCMP_SYS(reboot),
+	SCMP_SYS(request_key),
+	SCMP_SYS(set_mempolicy),
+	SCMP_SYS(setdomainname),
+	SCMP_SYS(sethostname),
+	SCMP_SYS(settimeofday),
+	SCMP_SYS(swapoff),
+	SCMP_SYS(swapon),
+	SCMP_SYS(syslog),
+	SCMP_SYS(userfaultfd),
+	SCMP_SYS(vhangup),
 };
 
 /* What a program needs that makes a sandbox for itself; to others it is a way to capabilities over a part of the kernel. */
 static const int sandboxing[] = {
-    SCMP_SYS(chroot), SCMP_SYS(fsconfig), SCMP_SYS(fsmount), SCMP_SYS(fsopen), SCMP_SYS(fspick), SCMP_SYS(mount),
-    SCMP_SYS(mount_setattr), SCMP_SYS(move_mount), SCMP_SYS(open_tree), SCMP_SYS(pivot_root), SCMP_SYS(setns), SCMP_SYS(umount),
-    SCMP_SYS(umount2), SCMP_SYS(unshare),
+	SCMP_SYS(chroot), SCMP_SYS(fsconfig),	   SCMP_SYS(fsmount),	 SCMP_SYS(fsopen),    SCMP_SYS(fspick),
+	SCMP_SYS(mount),  SCMP_SYS(mount_setattr), SCMP_SYS(move_mount), SCMP_SYS(open_tree), SCMP_SYS(pivot_root),
+	SCMP_SYS(setns),  SCMP_SYS(umount),	   SCMP_SYS(umount2),	 SCMP_SYS(unshare),
 };
 
-static const scmp_datum_t namespaces[] = {CLONE_NEWUSER, CLONE_NEWNS, CLONE_NEWPID, CLONE_NEWNET, CLONE_NEWIPC, CLONE_NEWUTS,
-					  CLONE_NEWCGROUP};
+static const scmp_datum_t namespaces[] = {CLONE_NEWUSER, CLONE_NEWNS,  CLONE_NEWPID,   CLONE_NEWNET,
+					  CLONE_NEWIPC,	 CLONE_NEWUTS, CLONE_NEWCGROUP};
 
 /* Network namespaces do not bound the first; the others are large and hardly used parts of the kernel. */
-static const scmp_datum_t families[] = {AF_VSOCK, AF_ALG, AF_XDP, AF_RDS, AF_TIPC, AF_KEY, AF_BLUETOOTH, AF_CAN, AF_NFC, AF_PPPOX,
-					AF_RXRPC, AF_IUCV, AF_SMC, AF_QIPCRTR};
+static const scmp_datum_t families[] = {AF_VSOCK, AF_ALG, AF_XDP,   AF_RDS,   AF_TIPC, AF_KEY, AF_BLUETOOTH,
+					AF_CAN,	  AF_NFC, AF_PPPOX, AF_RXRPC, AF_IUCV, AF_SMC, AF_QIPCRTR};
 
 static const int byte_movers[] = {
-    SCMP_SYS(brk), SCMP_SYS(close), SCMP_SYS(exit), SCMP_SYS(exit_group), SCMP_SYS(futex), SCMP_SYS(mmap), SCMP_SYS(munmap),
-    SCMP_SYS(poll), SCMP_SYS(ppoll), SCMP_SYS(read), SCMP_SYS(recvfrom), SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn),
-    SCMP_SYS(sendto), SCMP_SYS(write),
+	SCMP_SYS(brk),	    SCMP_SYS(close),	       SCMP_SYS(exit),	       SCMP_SYS(exit_group), SCMP_SYS(futex),
+	SCMP_SYS(mmap),	    SCMP_SYS(munmap),	       SCMP_SYS(poll),	       SCMP_SYS(ppoll),	     SCMP_SYS(read),
+	SCMP_SYS(recvfrom), SCMP_SYS(restart_syscall), SCMP_SYS(rt_sigreturn), SCMP_SYS(sendto),     SCMP_SYS(write),
 };
 
 /* These return 0 or a negative errno, as libseccomp does. Calls that this architecture does not have it leaves out. */
@@ -55,7 +90,8 @@ static int deny_families(scmp_filter_ctx filter)
 	int rc = 0;
 
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(families); i++)
-		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1, SCMP_A0(SCMP_CMP_EQ, families[i]));
+		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
+				      SCMP_A0(SCMP_CMP_EQ, families[i]));
 	return rc;
 }
 

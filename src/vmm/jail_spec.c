@@ -6,8 +6,13 @@
 
 void jail_spec_add_libraries(struct jail_spec *s)
 {
-	static const char *const paths[] = {"/lib", "/lib64", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu",
-					    "/usr/lib/ld-linux-aarch64.so.1", "/etc/ld.so.cache"};
+	static const char *const paths[] = {"/lib",
+					    "/lib64",
+					    "/usr/lib64",
+					    "/usr/lib/x86_64-linux-gnu",
+					    "/usr/lib/aarch64-linux-gnu",
+					    "/usr/lib/ld-linux-aarch64.so.1",
+					    "/etc/ld.so.cache"};
 
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++)
 		strv_append(&s->paths, paths[i]);
@@ -63,7 +68,8 @@ static int check_lists(const struct jail_spec *s, struct error **err)
 int jail_spec_parse(struct json_object *obj, struct jail_spec *ret, struct error **err)
 {
 	*ret = (struct jail_spec){0};
-	if (js_get_strv(obj, "paths", &ret->paths, NULL, err) < 0 || js_get_strv(obj, "devices", &ret->devices, NULL, err) < 0 ||
+	if (js_get_strv(obj, "paths", &ret->paths, NULL, err) < 0 ||
+	    js_get_strv(obj, "devices", &ret->devices, NULL, err) < 0 ||
 	    js_get_bool(obj, "host_network", &ret->host_network, err) < 0 ||
 	    js_get_bool(obj, "own_sandbox", &ret->own_sandbox, err) < 0 ||
 	    js_get_u64(obj, "file_bytes", INT64_MAX, &ret->file_bytes, err) < 0 ||

@@ -11,11 +11,11 @@
 enum { JAIL_PATHS_MAX = 64, JAIL_PATH_MAX = 1024, JAIL_THREADS_MAX = 65536 };
 
 struct jail_spec {
-	char **paths;	   /* absolute; read-only at their own places, those that do not exist are left out; the program itself
+	char **paths; /* absolute; read-only at their own places, those that do not exist are left out; the program itself
 			      need not be named. Where a directory is a symlink, the link is made, and what it leads to not shown */
 	char **devices;	   /* names in /dev */
 	bool host_network; /* that of the monitor; else one of its own without any interface but a loopback that is down */
-	bool own_sandbox;  /* it makes namespaces of its own within: procfs is complete and writable, and there is a /tmp to mount
+	bool own_sandbox; /* it makes namespaces of its own within: procfs is complete and writable, and there is a /tmp to mount
 			      over */
 	uint64_t file_bytes; /* the largest file that it may write */
 	uint64_t threads;    /* that its user may have */

@@ -32,11 +32,12 @@ int jail_user_namespace(struct error **err)
 	gid_t gid = getegid();
 
 	if (unshare(CLONE_NEWUSER) < 0)
-		return error_set(err, ERR_UNSUPPORTED,
-				 "no jail: this host gives users no user namespaces (%s): set the sysctls user.max_user_namespaces "
-				 "above 0, kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0 "
-				 "where they exist, or run as root",
-				 strerror(errno));
+		return error_set(
+			err, ERR_UNSUPPORTED,
+			"no jail: this host gives users no user namespaces (%s): set the sysctls user.max_user_namespaces "
+			"above 0, kernel.unprivileged_userns_clone=1 and kernel.apparmor_restrict_unprivileged_userns=0 "
+			"where they exist, or run as root",
+			strerror(errno));
 	return map_self(uid, gid, err) ? error_wrap(err, "user namespace") : 0;
 }
 

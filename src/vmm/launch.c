@@ -27,19 +27,13 @@ static char *launch_monitor_exe(const struct vmm_spec *spec)
 }
 
 /* The monitor detaches itself: what is started here ends at once. */
-static int launch_monitor(const struct vmm_spec *spec, const struct launch_fds *fds,
-			  struct error **err)
+static int launch_monitor(const struct vmm_spec *spec, const struct launch_fds *fds, struct error **err)
 {
 	cleanup_free char *exe = launch_monitor_exe(spec);
 	char *const argv[] = {exe, (char *)spec->name, NULL};
 	char *const env[] = {NULL};
-	const struct proc_spec child = {.exe = exe,
-					.argv = argv,
-					.env = env,
-					.fds = fds->fds,
-					.nfds = fds->n,
-					.cwd = "/",
-					.new_session = true};
+	const struct proc_spec child = {
+		.exe = exe, .argv = argv, .env = env, .fds = fds->fds, .nfds = fds->n, .cwd = "/", .new_session = true};
 	pid_t pid = proc_spawn(&child, NULL, err);
 
 	if (pid < 0)
@@ -83,8 +77,7 @@ static int launch_parse_ready(const char *line, struct vmm_process *ret, struct 
 	if (!*line)
 		return error_set(err, ERR_IO, "the monitor ended before it was ready");
 	obj = js_parse(line, strlen(line), err);
-	if (!obj || js_get_string(obj, "error", &failure, err) < 0 ||
-	    js_get_string(obj, "note", &note, err) < 0 ||
+	if (!obj || js_get_string(obj, "error", &failure, err) < 0 || js_get_string(obj, "note", &note, err) < 0 ||
 	    js_get_u64(obj, "monitor_pid", INT32_MAX, &monitor, err) < 0 ||
 	    js_get_u64(obj, "vmm_pid", INT32_MAX, &vmm, err) < 0 ||
 	    js_get_u64(obj, "monitor_start", INT64_MAX, &ret->monitor_start, err) < 0 ||
@@ -103,8 +96,7 @@ static int launch_parse_ready(const char *line, struct vmm_process *ret, struct 
 
 /* A VMM that ends while it starts says why on its stderr; the monitor keeps that in the exit
  * record. */
-static void launch_add_last_words(const struct vmm_spec *spec, const struct vmm_process *process,
-				  struct error **err)
+static void launch_add_last_words(const struct vmm_spec *spec, const struct vmm_process *process, struct error **err)
 {
 	struct vmm_exit record;
 	int64_t deadline = clock_ms() + LAST_WORDS_MS;
@@ -121,18 +113,16 @@ static void launch_add_last_words(const struct vmm_spec *spec, const struct vmm_
 	else if (record.signalled)
 		error_set(err, ERR_IO, "it ended while starting, by %s", record.signal);
 	else
-		error_set(err, ERR_IO, "it ended while starting, with exit code %d",
-			  record.exit_code);
+		error_set(err, ERR_IO, "it ended while starting, with exit code %d", record.exit_code);
 	vmm_exit_clear(&record);
 }
 
-static int launch_await(const struct vmm_ops *ops, const struct vmm_spec *spec, int64_t deadline,
-			int ready, struct vmm_process *ret, struct error **err)
+static int launch_await(const struct vmm_ops *ops, const struct vmm_spec *spec, int64_t deadline, int ready,
+			struct vmm_process *ret, struct error **err)
 {
 	char line[READY_LINE_MAX] = "";
 
-	if (launch_read_ready(ready, deadline, line, sizeof(line), err) < 0 ||
-	    launch_parse_ready(line, ret, err) < 0)
+	if (launch_read_ready(ready, deadline, line, sizeof(line), err) < 0 || launch_parse_ready(line, ret, err) < 0)
 		return -1;
 	if (ops->await_up(spec->run_dir, deadline, err) == 0)
 		return 0;
@@ -151,8 +141,8 @@ static char *launch_cgroup(const struct vmm_spec *spec, struct vmm_process *ret)
 	return path;
 }
 
-static int launch_start(const struct vmm_ops *ops, const struct vmm_spec *spec,
-			struct launch_fds *fds, struct vmm_process *ret, struct error **err)
+static int launch_start(const struct vmm_ops *ops, const struct vmm_spec *spec, struct launch_fds *fds,
+			struct vmm_process *ret, struct error **err)
 {
 	cleanup_free char *cgroup = launch_cgroup(spec, ret);
 	struct vmm_command command = {0};
@@ -167,8 +157,8 @@ static int launch_start(const struct vmm_ops *ops, const struct vmm_spec *spec,
 	return rc;
 }
 
-static int launch_all(const struct vmm_ops *ops, const struct vmm_spec *spec,
-		      struct vmm_process *ret, struct error **err)
+static int launch_all(const struct vmm_ops *ops, const struct vmm_spec *spec, struct vmm_process *ret,
+		      struct error **err)
 {
 	int64_t deadline = clock_ms() + LAUNCH_DEADLINE_MS;
 	struct launch_fds fds;
@@ -195,8 +185,7 @@ static int launch_all(const struct vmm_ops *ops, const struct vmm_spec *spec,
 	return error_wrap(err, "cannot start %s (%s)", spec->name, ops->name);
 }
 
-int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *given, struct vmm_process *ret,
-	       struct error **err)
+int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *given, struct vmm_process *ret, struct error **err)
 {
 	struct vmm_probe probe = *given->probe;
 	struct vmm_spec spec = *given;

@@ -6,8 +6,7 @@
 #include "base/str.h"
 #include "vmm/launch_fds.h"
 
-const char *const launch_sockets[] = {"qmp.sock", "agent.sock", "control.sock", "monitor.sock",
-				      NULL};
+const char *const launch_sockets[] = {"qmp.sock", "agent.sock", "control.sock", "monitor.sock", NULL};
 
 void launch_fds_add(struct launch_fds *l, int take_fd, int number)
 {
@@ -32,8 +31,8 @@ static int launch_give(struct launch_fds *l, int take_fd)
 }
 
 /* `shared`: QEMU opens it a second time by /proc/self/fd, as its own user. */
-static int launch_file(struct launch_fds *l, const char *what, const char *path, int flags,
-		       bool shared, int *ret, struct error **err)
+static int launch_file(struct launch_fds *l, const char *what, const char *path, int flags, bool shared, int *ret,
+		       struct error **err)
 {
 	cleanup_close int fd = -1;
 	struct stat st;
@@ -61,14 +60,12 @@ static int launch_files(struct launch_fds *l, const struct vmm_spec *spec, struc
 	bool own_user = geteuid() == 0;
 
 	if (launch_file(l, "kernel", spec->kernel, O_RDONLY, own_user, &l->vmm.kernel, err) < 0 ||
-	    launch_file(l, "initramfs", spec->initrd, O_RDONLY, own_user, &l->vmm.initrd, err) <
-		0 ||
+	    launch_file(l, "initramfs", spec->initrd, O_RDONLY, own_user, &l->vmm.initrd, err) < 0 ||
 	    launch_file(l, "image", spec->root_image, O_RDONLY, false, &l->vmm.root, err) < 0 ||
 	    launch_file(l, "modules", spec->modules_image, O_RDONLY, false, &l->vmm.modules, err) < 0 ||
 	    launch_file(l, "disk", spec->data_disk, O_RDWR, false, &l->vmm.data, err) < 0)
 		return -1;
-	return launch_file(l, "config disk", spec->config_disk, O_RDONLY, false, &l->vmm.config,
-			   err);
+	return launch_file(l, "config disk", spec->config_disk, O_RDONLY, false, &l->vmm.config, err);
 }
 
 static int launch_listen(const char *run_dir, const char *name, struct error **err)
@@ -78,8 +75,7 @@ static int launch_listen(const char *run_dir, const char *name, struct error **e
 	return fd_listen_unix(path, 0600, err);
 }
 
-static int launch_socket(struct launch_fds *l, const char *run_dir, const char *name, int *ret,
-			 struct error **err)
+static int launch_socket(struct launch_fds *l, const char *run_dir, const char *name, int *ret, struct error **err)
 {
 	int fd = launch_listen(run_dir, name, err);
 
@@ -89,8 +85,7 @@ static int launch_socket(struct launch_fds *l, const char *run_dir, const char *
 	return 0;
 }
 
-static int launch_sockets_open(struct launch_fds *l, const struct vmm_spec *spec,
-			       struct error **err)
+static int launch_sockets_open(struct launch_fds *l, const struct vmm_spec *spec, struct error **err)
 {
 	int control;
 
@@ -155,13 +150,10 @@ static int launch_memory(struct launch_fds *l, uint64_t bytes, struct error **er
 
 int launch_fds_open(const struct vmm_spec *spec, struct launch_fds *ret, struct error **err)
 {
-	*ret = (struct launch_fds){.vmm = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1},
-				   .helper = -1,
-				   .frames = {-1, -1},
-				   .ready = -1};
-	if (launch_sockets_open(ret, spec, err) == 0 &&
-	    launch_memory(ret, spec->ram_bytes, err) == 0 && launch_files(ret, spec, err) == 0 &&
-	    launch_pipes(ret, err) == 0 && launch_net(ret, &spec->net, err) == 0)
+	*ret = (struct launch_fds){
+		.vmm = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1}, .helper = -1, .frames = {-1, -1}, .ready = -1};
+	if (launch_sockets_open(ret, spec, err) == 0 && launch_memory(ret, spec->ram_bytes, err) == 0 &&
+	    launch_files(ret, spec, err) == 0 && launch_pipes(ret, err) == 0 && launch_net(ret, &spec->net, err) == 0)
 		return 0;
 	launch_fds_clear(ret);
 	return -1;

@@ -22,8 +22,7 @@ static bool launch_is_helpers(const struct launch_fds *fds, int number)
 	return number == fds->helper || number == fds->frames[0] || number == fds->frames[1];
 }
 
-static struct json_object *launch_vmm_json(const struct vmm_spec *spec,
-					   const struct vmm_command *command,
+static struct json_object *launch_vmm_json(const struct vmm_spec *spec, const struct vmm_command *command,
 					   const struct launch_fds *fds)
 {
 	struct json_object *obj = json_object_new_object(), *numbers = json_object_new_array();
@@ -43,8 +42,8 @@ static struct json_object *launch_vmm_json(const struct vmm_spec *spec,
 	return obj;
 }
 
-static struct json_object *launch_helper_json(const struct vmm_spec *spec, char *const *argv,
-					      const int *fds, size_t nfds, const struct jail_spec *jail)
+static struct json_object *launch_helper_json(const struct vmm_spec *spec, char *const *argv, const int *fds,
+					      size_t nfds, const struct jail_spec *jail)
 {
 	struct json_object *obj = json_object_new_object(), *numbers = json_object_new_array();
 
@@ -70,8 +69,7 @@ static void network_helper_paths(struct jail_spec *s, const char *program)
 }
 
 /* The network helper, and the filter of frames between it and the VMM (monitor_frames.h). */
-static void launch_add_helpers(struct json_object *helpers, const struct vmm_spec *spec,
-			       const struct launch_fds *fds)
+static void launch_add_helpers(struct json_object *helpers, const struct vmm_spec *spec, const struct launch_fds *fds)
 {
 	cleanup_strv char **argv = NULL, **filter = NULL;
 	struct jail_spec filter_jail = {.threads = HELPER_THREADS};
@@ -97,7 +95,8 @@ static void launch_add_helpers(struct json_object *helpers, const struct vmm_spe
 }
 
 /* The guest's memory, what the VMM needs to run it and its helpers; threads of all, the monitor's and the keepers' among them. */
-static struct json_object *launch_cgroup_json(const struct vmm_spec *spec, const struct vmm_command *command, const char *path)
+static struct json_object *launch_cgroup_json(const struct vmm_spec *spec, const struct vmm_command *command,
+					      const char *path)
 {
 	struct json_object *obj = json_object_new_object();
 
@@ -134,8 +133,8 @@ struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct v
 	return obj;
 }
 
-int launch_add_spec(const struct vmm_spec *spec, const struct vmm_command *command,
-		    struct launch_fds *fds, const char *cgroup, struct error **err)
+int launch_add_spec(const struct vmm_spec *spec, const struct vmm_command *command, struct launch_fds *fds,
+		    const char *cgroup, struct error **err)
 {
 	cleanup_json struct json_object *obj = launch_spec_json(spec, command, fds, cgroup);
 	cleanup_free char *text = js_to_string(obj);

@@ -10,7 +10,7 @@
 struct json_object *launch_spec_json(const struct vmm_spec *spec, const struct vmm_command *command,
 				     const struct launch_fds *fds, const char *cgroup);
 /* The same as a sealed memfd, added to `fds` as LAUNCH_FD_SPEC. */
-int launch_add_spec(const struct vmm_spec *spec, const struct vmm_command *command,
-		    struct launch_fds *fds, const char *cgroup, struct error **err);
+int launch_add_spec(const struct vmm_spec *spec, const struct vmm_command *command, struct launch_fds *fds,
+		    const char *cgroup, struct error **err);
 
 #endif

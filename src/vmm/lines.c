@@ -16,8 +16,7 @@ static char *lines_take(struct lines *l, size_t *ret_len)
 	return line;
 }
 
-int lines_next(struct lines *l, struct evbuffer *in, char **ret, size_t *ret_len,
-	       struct error **err)
+int lines_next(struct lines *l, struct evbuffer *in, char **ret, size_t *ret_len, struct error **err)
 {
 	/* Only what is new is searched, so that a peer that sends a byte at a time costs no more
 	 * than one that does not. */
@@ -27,8 +26,7 @@ int lines_next(struct lines *l, struct evbuffer *in, char **ret, size_t *ret_len
 	if (!l->partial)
 		l->partial = evbuffer_new();
 	if (evbuffer_get_length(l->partial) + n > l->max + (end.pos >= 0))
-		return error_set(err, ERR_PROTOCOL, "it sent a line of more than %zu bytes",
-				 l->max);
+		return error_set(err, ERR_PROTOCOL, "it sent a line of more than %zu bytes", l->max);
 	evbuffer_remove_buffer(in, l->partial, n);
 	if (end.pos < 0)
 		return 0;

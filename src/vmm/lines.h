@@ -11,8 +11,7 @@ struct lines {
 };
 /* Takes from `in`: 1 and a line (the caller's; NUL behind it, CR and LF removed), 0 when there is
  * none yet, -1 with ERR_PROTOCOL when one is too long. */
-int lines_next(struct lines *l, struct evbuffer *in, char **ret, size_t *ret_len,
-	       struct error **err);
+int lines_next(struct lines *l, struct evbuffer *in, char **ret, size_t *ret_len, struct error **err);
 void lines_clear(struct lines *l);
 
 #endif

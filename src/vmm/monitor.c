@@ -146,8 +146,7 @@ static void monitor_prepare_jails(struct monitor *m, struct error **ret_note)
 }
 
 /* `note`: what is not as it was asked for, but no reason to fail; may be NULL. */
-static void monitor_say_ready(const struct monitor *m, int take_fd, const struct error *error,
-			      const struct error *note)
+static void monitor_say_ready(const struct monitor *m, int take_fd, const struct error *error, const struct error *note)
 {
 	cleanup_close int fd = take_fd;
 	cleanup_json struct json_object *obj = json_object_new_object();
@@ -194,9 +193,9 @@ static void monitor_helper_ended(struct monitor *m, size_t i)
 static void monitor_tell_helper(struct monitor *m)
 {
 	cleanup_free char *line =
-	    str_fmt("\r\n[slicer] %s has ended: what it served (the network) is gone until the VM "
-		    "is started anew\r\n",
-		    m->lost_helper);
+		str_fmt("\r\n[slicer] %s has ended: what it served (the network) is gone until the VM "
+			"is started anew\r\n",
+			m->lost_helper);
 
 	m->tell_at = 0;
 	m->helper_failed = true;
@@ -264,10 +263,10 @@ static void monitor_kill_helpers(struct monitor *m)
 static void monitor_poll(struct monitor *m)
 {
 	struct pollfd p[4 + MONITOR_CLIENTS_MAX] = {
-	    {.fd = m->signals, .events = POLLIN},
-	    {.fd = m->console.pipe, .events = POLLIN},
-	    {.fd = m->message, .events = POLLIN},
-	    {.fd = m->control, .events = POLLIN},
+		{.fd = m->signals, .events = POLLIN},
+		{.fd = m->console.pipe, .events = POLLIN},
+		{.fd = m->message, .events = POLLIN},
+		{.fd = m->control, .events = POLLIN},
 	};
 
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++)
@@ -317,12 +316,9 @@ static int monitor_load(struct monitor *m, struct error **err)
 	cleanup_free char *text = NULL;
 	size_t n;
 
-	if (lseek(SPEC_FD, 0, SEEK_SET) < 0 ||
-	    fd_read_all(SPEC_FD, MONITOR_SPEC_MAX, &text, &n, err) < 0) {
+	if (lseek(SPEC_FD, 0, SEEK_SET) < 0 || fd_read_all(SPEC_FD, MONITOR_SPEC_MAX, &text, &n, err) < 0) {
 		if (err && !*err)
-			error_errno(
-			    err, errno,
-			    "fd 3 holds no specification: slicer starts this program, not you");
+			error_errno(err, errno, "fd 3 holds no specification: slicer starts this program, not you");
 		return -1;
 	}
 	return monitor_spec_parse(text, n, &m->spec, err);
@@ -330,8 +326,7 @@ static int monitor_load(struct monitor *m, struct error **err)
 
 static int monitor_start(struct monitor *m, struct error **ret_note, struct error **err)
 {
-	if (monitor_detach(err) < 0 || monitor_close_unnamed(&m->spec, err) < 0 ||
-	    monitor_take_signals(m, err) < 0)
+	if (monitor_detach(err) < 0 || monitor_close_unnamed(&m->spec, err) < 0 || monitor_take_signals(m, err) < 0)
 		return -1;
 	monitor_protect();
 	if (m->spec.cgroup.path && monitor_enter_cgroup(m->spec.cgroup.path, ret_note) == 0)
@@ -343,8 +338,7 @@ static int monitor_start(struct monitor *m, struct error **ret_note, struct erro
 	if (listen(m->control, SOMAXCONN) < 0)
 		return error_errno(err, errno, "control socket");
 	console_init(&m->console, m->spec.console_fd, m->spec.console_path, m->spec.console_limit);
-	if (fd_set_nonblock(m->console.pipe, true, err) < 0 ||
-	    fd_set_nonblock(m->control, true, err) < 0)
+	if (fd_set_nonblock(m->console.pipe, true, err) < 0 || fd_set_nonblock(m->control, true, err) < 0)
 		return -1;
 	return monitor_start_programs(m, err);
 }

@@ -76,12 +76,13 @@ int monitor_limit_cgroup(const struct monitor_cgroup *c, struct error **err)
 		uint64_t given; /* 0: no limit */
 		char *text;
 	} limits[] = {
-	    {"memory", "memory.max", c->memory_bytes, str_fmt("%llu", (unsigned long long)c->memory_bytes)},
-	    /* A thread besides the vCPUs moves its data. */
-	    {"cpu", "cpu.max", c->cpus, str_fmt("%llu %d", (unsigned long long)(c->cpus + 1) * CPU_PERIOD_US, CPU_PERIOD_US)},
-	    {"cpu", "cpu.weight", c->cpus, str_fmt("%llu", (unsigned long long)weight)},
-	    {"pids", "pids.max", c->threads, str_fmt("%llu", (unsigned long long)c->threads)},
-	    {"io", "io.weight", c->cpus, str_fmt("default %d", CPU_WEIGHT)},
+		{"memory", "memory.max", c->memory_bytes, str_fmt("%llu", (unsigned long long)c->memory_bytes)},
+		/* A thread besides the vCPUs moves its data. */
+		{"cpu", "cpu.max", c->cpus,
+		 str_fmt("%llu %d", (unsigned long long)(c->cpus + 1) * CPU_PERIOD_US, CPU_PERIOD_US)},
+		{"cpu", "cpu.weight", c->cpus, str_fmt("%llu", (unsigned long long)weight)},
+		{"pids", "pids.max", c->threads, str_fmt("%llu", (unsigned long long)c->threads)},
+		{"io", "io.weight", c->cpus, str_fmt("default %d", CPU_WEIGHT)},
 	};
 	cleanup_strv char **missing = NULL;
 	cleanup_free char *list = NULL;
@@ -96,8 +97,8 @@ int monitor_limit_cgroup(const struct monitor_cgroup *c, struct error **err)
 	if (!missing)
 		return 0;
 	list = strv_join(missing, ", ");
-	return error_set(err, ERR_UNSUPPORTED, "not limited by a control group: %s (cgroup2 has no such controllers on this host)",
-			 list);
+	return error_set(err, ERR_UNSUPPORTED,
+			 "not limited by a control group: %s (cgroup2 has no such controllers on this host)", list);
 }
 
 bool monitor_cgroup_was_oom(const char *path)

@@ -70,8 +70,7 @@ static void child_set_fds(const struct monitor_program *p, int message_fd, int r
 
 /* The bounding set must go while CAP_SETPCAP is there; the rest goes with the uid, and explicitly
  * should the uid stay 0. */
-static void child_drop_rights(const struct monitor_program *p, const gid_t *groups, size_t ngroups,
-			      int report)
+static void child_drop_rights(const struct monitor_program *p, const gid_t *groups, size_t ngroups, int report)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
 	struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
@@ -83,8 +82,7 @@ static void child_drop_rights(const struct monitor_program *p, const gid_t *grou
 		    setresuid(p->uid, p->uid, p->uid) < 0)
 			child_fail(report, "changing its user");
 	}
-	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 ||
-	    syscall(SYS_capset, &head, none) < 0)
+	if (prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0) < 0 || syscall(SYS_capset, &head, none) < 0)
 		child_fail(report, "dropping capabilities");
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		child_fail(report, "no_new_privs");

@@ -13,7 +13,7 @@ enum { MONITOR_LINE_MAX = 64 * 1024, MONITOR_DEADLINE_MS = 5000 };
 /* A monitor answers in order; the oldest request is the one that is answered. */
 struct monitor_request {
 	struct monitor_request *next;
-	int64_t deadline; /* INT64_MAX: none */
+	int64_t deadline;	      /* INT64_MAX: none */
 	monitor_status_fn *on_status; /* one of the two */
 	vmm_done_fn *done;
 	void *arg;
@@ -31,8 +31,7 @@ struct monitor_client {
 	bool *freed; /* set when the client is freed within a callback */
 };
 
-static void monitor_answer(struct monitor_request *r, const struct monitor_status *status,
-			   const struct error *error)
+static void monitor_answer(struct monitor_request *r, const struct monitor_status *status, const struct error *error)
 {
 	if (r->on_status)
 		r->on_status(r->arg, error ? NULL : status, error);
@@ -105,16 +104,15 @@ static bool monitor_on_exit(struct monitor_client *c, struct json_object *obj)
 	return freed;
 }
 
-static int monitor_read_answer(struct json_object *obj, struct monitor_status *status,
-			       const char **refused, struct error **err)
+static int monitor_read_answer(struct json_object *obj, struct monitor_status *status, const char **refused,
+			       struct error **err)
 {
 	const char *state = "", *why = "no reason given";
 	uint64_t pid = 0;
 	bool ok = false;
 
 	if (js_get_bool(obj, "ok", &ok, err) < 0 || js_get_string(obj, "error", &why, err) < 0 ||
-	    js_get_string(obj, "state", &state, err) < 0 ||
-	    js_get_u64(obj, "vmm_pid", INT32_MAX, &pid, err) < 0 ||
+	    js_get_string(obj, "state", &state, err) < 0 || js_get_u64(obj, "vmm_pid", INT32_MAX, &pid, err) < 0 ||
 	    js_get_u64(obj, "vmm_start", INT64_MAX, &status->vmm_start, err) < 0)
 		return -1;
 	status->running = str_eq(state, "running");
@@ -175,10 +173,8 @@ static int monitor_next_line(struct monitor_client *c)
 		return 0;
 	if (rc > 0)
 		obj = js_parse(line, n, &error);
-	if (!obj || !json_object_is_type(obj, json_type_object) ||
-	    js_get_string(obj, "event", &event, &error) < 0) {
-		monitor_go_down(c, ERR_PROTOCOL,
-				error ? error->message : "it sent what is not an object");
+	if (!obj || !json_object_is_type(obj, json_type_object) || js_get_string(obj, "event", &event, &error) < 0) {
+		monitor_go_down(c, ERR_PROTOCOL, error ? error->message : "it sent what is not an object");
 		return -1;
 	}
 	if (!event)
@@ -211,8 +207,7 @@ static void monitor_on_closed(void *arg, const struct error *error)
 }
 
 struct monitor_client *monitor_client_new(struct loop *loop, const char *run_dir,
-					  const struct monitor_client_events *events, void *arg,
-					  struct error **err)
+					  const struct monitor_client_events *events, void *arg, struct error **err)
 {
 	static const struct stream_events stream_events = {.on_readable = monitor_on_readable,
 							   .on_closed = monitor_on_closed};
@@ -237,8 +232,7 @@ struct monitor_client *monitor_client_new(struct loop *loop, const char *run_dir
 
 void monitor_client_free(struct monitor_client **cp)
 {
-	static const struct error cancelled = {.code = ERR_CANCELLED,
-					       .message = (char *)"cancelled"};
+	static const struct error cancelled = {.code = ERR_CANCELLED, .message = (char *)"cancelled"};
 	struct monitor_client *c = TAKE_PTR(*cp);
 	struct monitor_request *list;
 
@@ -255,8 +249,7 @@ void monitor_client_free(struct monitor_client **cp)
 	monitor_fail_requests(list, &cancelled);
 }
 
-static void monitor_submit(struct monitor_client *c, const char *line,
-			   struct monitor_request request)
+static void monitor_submit(struct monitor_client *c, const char *line, struct monitor_request request)
 {
 	struct monitor_request *r = NEW(struct monitor_request), **end = &c->requests;
 
@@ -280,7 +273,7 @@ void monitor_client_status(struct monitor_client *c, monitor_status_fn *done, vo
 
 void monitor_client_kill(struct monitor_client *c, vmm_done_fn *done, void *arg)
 {
-	monitor_submit(c, "{\"cmd\":\"kill\"}\n",
-		       (struct monitor_request){
-			   .deadline = clock_ms() + MONITOR_DEADLINE_MS, .done = done, .arg = arg});
+	monitor_submit(
+		c, "{\"cmd\":\"kill\"}\n",
+		(struct monitor_request){.deadline = clock_ms() + MONITOR_DEADLINE_MS, .done = done, .arg = arg});
 }

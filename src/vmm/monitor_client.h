@@ -13,10 +13,10 @@ struct vmm_exit {
 	char *boot_id; /* of the host */
 	pid_t vmm_pid;
 	bool signalled;
-	int exit_code;	/* when not signalled */
-	char *signal;	/* "SIGKILL" when signalled */
+	int exit_code;	       /* when not signalled */
+	char *signal;	       /* "SIGKILL" when signalled */
 	uint64_t memory_limit; /* of its control group in bytes, when it was killed for exceeding it; else 0 */
-	char *ended_at; /* RFC 3339 */
+	char *ended_at;	       /* RFC 3339 */
 	char *console_tail;
 	char *vmm_message; /* the VMM's own last words on stderr; may be empty */
 };
@@ -38,17 +38,14 @@ struct monitor_client_events {
 /* Connects to RUN/<vm>/monitor.sock; ERR_UNAVAILABLE when nobody is there. `events` must outlive
  * it. */
 struct monitor_client *monitor_client_new(struct loop *loop, const char *run_dir,
-					  const struct monitor_client_events *events, void *arg,
-					  struct error **err);
+					  const struct monitor_client_events *events, void *arg, struct error **err);
 void monitor_client_free(struct monitor_client **c); /* pending requests get ERR_CANCELLED */
 
 /* Answers are never from within the call; errors as in vmm_client.h. */
-typedef void monitor_status_fn(void *arg, const struct monitor_status *status,
-			       const struct error *error);
+typedef void monitor_status_fn(void *arg, const struct monitor_status *status, const struct error *error);
 /* No deadline: one that stands still answers when it goes on, and tells of an end only then. */
 void monitor_client_status(struct monitor_client *c, monitor_status_fn *done, void *arg);
 /* Within 5 s, or the connection ends. */
-void monitor_client_kill(struct monitor_client *c, vmm_done_fn *done,
-			 void *arg); /* done: signalled, not yet ended */
+void monitor_client_kill(struct monitor_client *c, vmm_done_fn *done, void *arg); /* done: signalled, not yet ended */
 
 #endif

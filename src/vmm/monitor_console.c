@@ -53,10 +53,8 @@ static bool console_open(struct console *c)
 		return true;
 	if (clock_ms() < c->retry)
 		return false;
-	c->file = open(c->path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC,
-		       0640);
-	if (c->file >= 0 && fstat(c->file, &st) == 0 && S_ISREG(st.st_mode) &&
-	    fchmod(c->file, 0640) == 0) {
+	c->file = open(c->path, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC, 0640);
+	if (c->file >= 0 && fstat(c->file, &st) == 0 && S_ISREG(st.st_mode) && fchmod(c->file, 0640) == 0) {
 		c->size = (uint64_t)st.st_size;
 		return true;
 	}

@@ -57,12 +57,11 @@ static const struct {
 	const char *name;
 	void (*run)(struct monitor *m, struct json_object *answer);
 } commands[] = {
-    {"status", cmd_status},
-    {"kill", cmd_kill},
+	{"status", cmd_status},
+	{"kill", cmd_kill},
 };
 
-static void control_command(struct monitor *m, struct json_object *request,
-			    struct json_object *answer)
+static void control_command(struct monitor *m, struct json_object *request, struct json_object *answer)
 {
 	cleanup_error struct error *error = NULL;
 	const char *name = NULL;
@@ -111,8 +110,7 @@ static void control_lines(struct monitor *m, struct monitor_peer *p)
 		memmove(p->line, end + 1, p->have);
 	}
 	if (p->fd >= 0 && p->have == sizeof(p->line)) {
-		static const char too_long[] =
-		    "{\"ok\":false,\"error\":\"line of more than 4096 bytes\"}\n";
+		static const char too_long[] = "{\"ok\":false,\"error\":\"line of more than 4096 bytes\"}\n";
 
 		peer_send(p, too_long, strlen(too_long));
 		peer_close(p);

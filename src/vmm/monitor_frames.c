@@ -112,10 +112,8 @@ int frames_main(int guest, int network)
 	for (;;) {
 		bool out_waits = out->at < out->ready, in_waits = in->at < in->ready;
 		struct pollfd p[] = {
-		    {.fd = guest,
-		     .events = (short)((out_waits ? 0 : POLLIN) | (in_waits ? POLLOUT : 0))},
-		    {.fd = network,
-		     .events = (short)((in_waits ? 0 : POLLIN) | (out_waits ? POLLOUT : 0))},
+			{.fd = guest, .events = (short)((out_waits ? 0 : POLLIN) | (in_waits ? POLLOUT : 0))},
+			{.fd = network, .events = (short)((in_waits ? 0 : POLLIN) | (out_waits ? POLLOUT : 0))},
 		};
 
 		if (poll(p, 2, -1) < 0)

@@ -20,16 +20,15 @@ struct monitor {
 	struct monitor_spec spec;
 	pid_t vmm;
 	uint64_t vmm_start;
-	bool vmm_ended;			    /* and reaped */
-	int vmm_status;			    /* as waitpid's */
+	bool vmm_ended; /* and reaped */
+	int vmm_status; /* as waitpid's */
 	struct jail_keeper vmm_keeper, helper_keepers[MONITOR_HELPERS_MAX];
 	pid_t helpers[MONITOR_HELPERS_MAX]; /* 0: ended */
 	bool helper_failed;		    /* one ended before the VMM */
-	const char
-	    *lost_helper; /* whose end is to be told, unless the VMM ends as well until then */
-	int64_t tell_at;  /* clock_ms; 0: nothing is to be told */
-	int signals;	  /* signalfd */
-	int message;	  /* what VMM and helpers write to stderr, non-blocking; -1 after its end */
+	const char *lost_helper;	    /* whose end is to be told, unless the VMM ends as well until then */
+	int64_t tell_at;		    /* clock_ms; 0: nothing is to be told */
+	int signals;			    /* signalfd */
+	int message;			    /* what VMM and helpers write to stderr, non-blocking; -1 after its end */
 	struct tail last_words;
 	struct console console;
 	int control; /* listening */

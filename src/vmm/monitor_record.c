@@ -18,8 +18,7 @@ struct json_object *record_make(const struct monitor *m)
 {
 	struct json_object *obj = json_object_new_object();
 	cleanup_free char *boot_id = host_boot_id(NULL), *ended = time_rfc3339(clock_realtime_ns());
-	cleanup_free char *console = tail_text(&m->console.tail),
-			  *words = tail_text(&m->last_words);
+	cleanup_free char *console = tail_text(&m->console.tail), *words = tail_text(&m->last_words);
 
 	js_add_u64(obj, "version", 1);
 	js_add_string(obj, "vm", m->spec.vm);
@@ -29,7 +28,8 @@ struct json_object *record_make(const struct monitor *m)
 		cleanup_free char *name = signal_name(WTERMSIG(m->vmm_status));
 
 		js_add_string(obj, "signal", name);
-		if (WTERMSIG(m->vmm_status) == SIGKILL && m->spec.cgroup.path && monitor_cgroup_was_oom(m->spec.cgroup.path))
+		if (WTERMSIG(m->vmm_status) == SIGKILL && m->spec.cgroup.path &&
+		    monitor_cgroup_was_oom(m->spec.cgroup.path))
 			js_add_u64(obj, "memory_limit", m->spec.cgroup.memory_bytes);
 	} else {
 		js_add_u64(obj, "exit_code", (uint64_t)WEXITSTATUS(m->vmm_status));

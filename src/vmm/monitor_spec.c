@@ -5,8 +5,8 @@
 
 enum { FD_MIN = 3, FD_MAX = 1023, CPUS_MAX = 4096 };
 
-static int spec_u64(struct json_object *obj, const char *key, uint64_t min, uint64_t max,
-		    uint64_t *ret, struct error **err)
+static int spec_u64(struct json_object *obj, const char *key, uint64_t min, uint64_t max, uint64_t *ret,
+		    struct error **err)
 {
 	*ret = UINT64_MAX;
 	if (js_get_u64(obj, key, max, ret, err) < 0)
@@ -39,8 +39,8 @@ static int spec_path(struct json_object *obj, const char *key, char **ret, struc
 }
 
 /* An array of integers in min..max, in the order given; absent is empty. */
-static int spec_numbers(struct json_object *obj, const char *key, uint64_t max, uint64_t *ret,
-			size_t limit, size_t *ret_n, struct error **err)
+static int spec_numbers(struct json_object *obj, const char *key, uint64_t max, uint64_t *ret, size_t limit,
+			size_t *ret_n, struct error **err)
 {
 	struct json_object *list = NULL;
 
@@ -56,8 +56,7 @@ static int spec_numbers(struct json_object *obj, const char *key, uint64_t max, 
 		int64_t v = json_object_get_int64(item);
 
 		if (!json_object_is_type(item, json_type_int) || v < 0 || (uint64_t)v > max)
-			return error_set(err, ERR_INVALID,
-					 "'%s' has a member that is no number up to %llu", key,
+			return error_set(err, ERR_INVALID, "'%s' has a member that is no number up to %llu", key,
 					 (unsigned long long)max);
 		ret[(*ret_n)++] = (uint64_t)v;
 	}
@@ -80,8 +79,7 @@ static int program_fds(struct json_object *obj, struct monitor_program *p, struc
 	qsort(p->fds, p->nfds, sizeof(p->fds[0]), compare_ints);
 	for (size_t i = 0; i < p->nfds; i++) {
 		if (p->fds[i] < FD_MIN || (i && p->fds[i] == p->fds[i - 1]))
-			return error_set(err, ERR_INVALID, "'fds' has %d twice or below %d",
-					 p->fds[i], FD_MIN);
+			return error_set(err, ERR_INVALID, "'fds' has %d twice or below %d", p->fds[i], FD_MIN);
 	}
 	return 0;
 }
@@ -106,15 +104,12 @@ static int program_parse(struct json_object *obj, struct monitor_program *p, str
 
 	if (!json_object_is_type(obj, json_type_object))
 		return error_set(err, ERR_INVALID, "not an object");
-	if (js_get_strv(obj, "argv", &p->argv, NULL, err) < 0 ||
-	    js_get_strv(obj, "env", &p->env, NULL, err) < 0 ||
+	if (js_get_strv(obj, "argv", &p->argv, NULL, err) < 0 || js_get_strv(obj, "env", &p->env, NULL, err) < 0 ||
 	    spec_u64(obj, "uid", 0, UINT32_MAX - 1, &uid, err) < 0 ||
 	    spec_u64(obj, "gid", 0, UINT32_MAX - 1, &gid, err) < 0 ||
-	    spec_numbers(obj, "groups", UINT32_MAX - 1, groups, MONITOR_GROUPS_MAX, &p->ngroups,
-			 err) < 0 ||
-	    js_get_bool(obj, "kvm", &p->kvm, err) < 0 ||
-	    js_get_bool(obj, "privileged", &p->privileged, err) < 0 || program_fds(obj, p, err) < 0 ||
-	    program_jail(obj, p, err) < 0)
+	    spec_numbers(obj, "groups", UINT32_MAX - 1, groups, MONITOR_GROUPS_MAX, &p->ngroups, err) < 0 ||
+	    js_get_bool(obj, "kvm", &p->kvm, err) < 0 || js_get_bool(obj, "privileged", &p->privileged, err) < 0 ||
+	    program_fds(obj, p, err) < 0 || program_jail(obj, p, err) < 0)
 		return -1;
 	if (!p->argv || !p->argv[0] || p->argv[0][0] != '/')
 		return error_set(err, ERR_INVALID, "'argv' must begin with an absolute path");
@@ -133,8 +128,7 @@ static int spec_helpers(struct json_object *obj, struct monitor_spec *s, struct 
 		return -1;
 	for (size_t i = 0; list && i < json_object_array_length(list); i++) {
 		if (i == MONITOR_HELPERS_MAX)
-			return error_set(err, ERR_INVALID, "more than %d helpers",
-					 MONITOR_HELPERS_MAX);
+			return error_set(err, ERR_INVALID, "more than %d helpers", MONITOR_HELPERS_MAX);
 		s->nhelpers++;
 		if (program_parse(json_object_array_get_idx(list, i), &s->helpers[i], err) < 0)
 			return error_wrap(err, "helper %zu", i);
@@ -192,8 +186,7 @@ static int spec_read(struct json_object *obj, struct monitor_spec *s, struct err
 	s->vm = str_dup(vm);
 	if (program_parse(vmm, &s->vmm, err) < 0)
 		return error_wrap(err, "vmm");
-	if (spec_helpers(obj, s, err) < 0 || spec_console(obj, s, err) < 0 ||
-	    spec_cgroup(obj, s, err) < 0 ||
+	if (spec_helpers(obj, s, err) < 0 || spec_console(obj, s, err) < 0 || spec_cgroup(obj, s, err) < 0 ||
 	    spec_path(obj, "exit_record", &s->exit_record, err) < 0 ||
 	    spec_fd(obj, "control_fd", &s->control_fd, err) < 0)
 		return -1;

@@ -7,12 +7,7 @@
 #include "base/error.h"
 #include "vmm/jail_spec.h"
 
-enum {
-	MONITOR_FDS_MAX = 64,
-	MONITOR_GROUPS_MAX = 32,
-	MONITOR_HELPERS_MAX = 4,
-	MONITOR_SPEC_MAX = 256 * 1024
-};
+enum { MONITOR_FDS_MAX = 64, MONITOR_GROUPS_MAX = 32, MONITOR_HELPERS_MAX = 4, MONITOR_SPEC_MAX = 256 * 1024 };
 
 struct monitor_program {
 	char **argv; /* argv[0] is its absolute path */
@@ -30,7 +25,7 @@ struct monitor_program {
 };
 
 struct monitor_cgroup {
-	char *path; /* of its own, to enter; NULL: none */
+	char *path;			      /* of its own, to enter; NULL: none */
 	uint64_t memory_bytes, cpus, threads; /* limits; 0: none */
 };
 

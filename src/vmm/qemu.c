@@ -13,7 +13,7 @@ enum {
 	QEMU_BYTES = 256 << 20, /* its heap, caches of qcow2 tables, device queues */
 	QEMU_VCPU_BYTES = 8 << 20,
 	QEMU_RAM_PER_BYTE = 64, /* page tables, twice under KVM, and the bitmaps of dirty pages */
-	TCG_BYTES = 1 << 30, /* QEMU's own limit of translated code */
+	TCG_BYTES = 1 << 30,	/* QEMU's own limit of translated code */
 };
 
 struct qemu_machine {
@@ -25,8 +25,8 @@ struct qemu_machine {
 };
 
 static const struct qemu_machine machines[] = {
-    {"microvm", ",x-option-roms=off,rtc=on", "ttyS0", " reboot=t", true},
-    {"virt", ",gic-version=max", "ttyAMA0", "", false},
+	{"microvm", ",x-option-roms=off,rtc=on", "ttyS0", " reboot=t", true},
+	{"virt", ",gic-version=max", "ttyAMA0", "", false},
 };
 
 static const struct qemu_machine *qemu_machine(const char *name, struct error **err)
@@ -37,8 +37,7 @@ static const struct qemu_machine *qemu_machine(const char *name, struct error **
 		if (str_eq(name, machines[i].name))
 			return &machines[i];
 	}
-	error_set(err, ERR_UNSUPPORTED, "QEMU machine '%s' is not supported: use microvm or virt",
-		  name);
+	error_set(err, ERR_UNSUPPORTED, "QEMU machine '%s' is not supported: use microvm or virt", name);
 	return NULL;
 }
 
@@ -49,8 +48,7 @@ static void add(char ***argv, const char *option, const char *value)
 		strv_append(argv, value);
 }
 
-static void add_fmt(char ***argv, const char *option, const char *fmt, ...)
-    __attribute__((format(printf, 3, 4)));
+static void add_fmt(char ***argv, const char *option, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 static void add_fmt(char ***argv, const char *option, const char *fmt, ...)
 {
 	va_list ap;
@@ -61,8 +59,8 @@ static void add_fmt(char ***argv, const char *option, const char *fmt, ...)
 	va_end(ap);
 }
 
-static void qemu_add_machine(char ***argv, const struct vmm_spec *spec,
-			     const struct qemu_machine *m, const struct vmm_fds *fds)
+static void qemu_add_machine(char ***argv, const struct vmm_spec *spec, const struct qemu_machine *m,
+			     const struct vmm_fds *fds)
 {
 	bool kvm = spec->probe->accel == VMM_ACCEL_KVM;
 
@@ -70,16 +68,14 @@ static void qemu_add_machine(char ***argv, const struct vmm_spec *spec,
 	add(argv, "-nodefaults", NULL);
 	add(argv, "-no-user-config", NULL);
 	add(argv, "-display", "none");
-	add(argv, "-sandbox",
-	    "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
+	add(argv, "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny");
 	add_fmt(argv, "-M", "%s%s,memory-backend=mem,suppress-vmdesc=on", m->name, m->options);
 	add(argv, "-accel", kvm ? "kvm" : "tcg");
 	add(argv, "-cpu", kvm ? "host" : "max");
 	add_fmt(argv, "-smp", "%u", spec->vcpus);
 	add_fmt(argv, "-m", "size=%" PRIu64 "M", spec->ram_bytes >> 20);
 	/* share=off: the guest's writes are private pages, the file stays as it was given. */
-	add_fmt(argv, "-object",
-		"memory-backend-file,id=mem,size=%" PRIu64 ",mem-path=/proc/self/fd/%d,share=off",
+	add_fmt(argv, "-object", "memory-backend-file,id=mem,size=%" PRIu64 ",mem-path=/proc/self/fd/%d,share=off",
 		spec->ram_bytes, fds->memory);
 	add(argv, "-global", "migration.send-configuration=off");
 }
@@ -133,14 +129,15 @@ static const char *qemu_throttled(char ***argv, const char *node, bool throttle)
 {
 	static const struct {
 		const char *node, *throttled, *options;
-	} names[] = {{"root", "root-limited", ",read-only=on"}, {"data", "data-limited", ""},
+	} names[] = {{"root", "root-limited", ",read-only=on"},
+		     {"data", "data-limited", ""},
 		     {"modules", "modules-limited", ",read-only=on"}};
 
 	for (size_t i = 0; throttle && i < ARRAY_LEN(names); i++) {
 		if (!str_eq(names[i].node, node))
 			continue;
-		add_fmt(argv, "-blockdev", "driver=throttle,node-name=%s,throttle-group=disks,file=%s%s", names[i].throttled, node,
-			names[i].options);
+		add_fmt(argv, "-blockdev", "driver=throttle,node-name=%s,throttle-group=disks,file=%s%s",
+			names[i].throttled, node, names[i].options);
 		return names[i].throttled;
 	}
 	return node;
@@ -151,8 +148,7 @@ static void qemu_add_raw_disk(char ***argv, const char *id, int fd, bool throttl
 	if (fd < 0)
 		return;
 	qemu_add_fdset(argv, fd);
-	add_fmt(argv, "-blockdev",
-		"driver=file,node-name=%s,filename=/dev/fdset/%d,read-only=on,auto-read-only=off",
+	add_fmt(argv, "-blockdev", "driver=file,node-name=%s,filename=/dev/fdset/%d,read-only=on,auto-read-only=off",
 		id, fd);
 	add_fmt(argv, "-device", "virtio-blk-device,drive=%s,serial=slicer-%s", qemu_throttled(argv, id, throttle), id);
 }
@@ -164,8 +160,7 @@ static void qemu_add_disks(char ***argv, const struct vmm_spec *spec, const stru
 	qemu_add_raw_disk(argv, "root", fds->root, throttle);
 	if (fds->data >= 0) {
 		qemu_add_fdset(argv, fds->data);
-		add_fmt(argv, "-blockdev", "driver=file,node-name=data-file,filename=/dev/fdset/%d",
-			fds->data);
+		add_fmt(argv, "-blockdev", "driver=file,node-name=data-file,filename=/dev/fdset/%d", fds->data);
 		add(argv, "-blockdev", "driver=qcow2,node-name=data,file=data-file");
 		/* A discarded cluster would be written anew in each frozen layer. */
 		add_fmt(argv, "-device", "virtio-blk-device,drive=%s,serial=slicer-data,discard=off",
@@ -175,8 +170,7 @@ static void qemu_add_disks(char ***argv, const struct vmm_spec *spec, const stru
 	qemu_add_raw_disk(argv, "modules", fds->modules, throttle);
 }
 
-static int qemu_add_net(char ***argv, const struct vmm_net *net, const struct vmm_fds *fds,
-			struct error **err)
+static int qemu_add_net(char ***argv, const struct vmm_net *net, const struct vmm_fds *fds, struct error **err)
 {
 	const unsigned char *m = net->mac;
 
@@ -188,8 +182,7 @@ static int qemu_add_net(char ***argv, const struct vmm_net *net, const struct vm
 		add(argv, "-netdev", "user,id=net,restrict=on,ipv6=off");
 		break;
 	case VMM_NET_HELPER:
-		add_fmt(argv, "-netdev", "stream,id=net,server=off,addr.type=fd,addr.str=%d",
-			fds->net);
+		add_fmt(argv, "-netdev", "stream,id=net,server=off,addr.type=fd,addr.str=%d", fds->net);
 		break;
 	case VMM_NET_TAP:
 		add_fmt(argv, "-netdev", "tap,id=net,fd=%d", fds->net);
@@ -197,8 +190,8 @@ static int qemu_add_net(char ***argv, const struct vmm_net *net, const struct vm
 	default:
 		return error_set(err, ERR_INTERNAL, "unknown kind of network %d", net->kind);
 	}
-	add_fmt(argv, "-device", "virtio-net-device,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x",
-		m[0], m[1], m[2], m[3], m[4], m[5]);
+	add_fmt(argv, "-device", "virtio-net-device,netdev=net,mac=%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2],
+		m[3], m[4], m[5]);
 	return 0;
 }
 
@@ -220,10 +213,9 @@ static char *qemu_kernel_line(const struct vmm_spec *spec, const struct qemu_mac
 	if (m->x86 && spec->probe->accel == VMM_ACCEL_TCG && khz)
 		clock = str_fmt(" tsc_early_khz=%" PRIu64 " tsc=reliable no_timer_check lpj=%" PRIu64, khz,
 				khz * 1000 / 250);
-	return str_fmt(
-	    "console=%s%s panic=-1 quiet fstab=no net.ifnames=0 ipv6.disable_ipv6=1%s%s%s",
-	    m->console, m->kernel_line, clock ? clock : "",
-	    spec->cmdline && *spec->cmdline ? " " : "", spec->cmdline ? spec->cmdline : "");
+	return str_fmt("console=%s%s panic=-1 quiet fstab=no net.ifnames=0 ipv6.disable_ipv6=1%s%s%s", m->console,
+		       m->kernel_line, clock ? clock : "", spec->cmdline && *spec->cmdline ? " " : "",
+		       spec->cmdline ? spec->cmdline : "");
 }
 
 static int qemu_check(const struct vmm_spec *spec, struct error **err)
@@ -234,11 +226,9 @@ static int qemu_check(const struct vmm_spec *spec, struct error **err)
 	if (strchr(spec->name, ','))
 		return error_set(err, ERR_INVALID, "VM name '%s' contains a comma", spec->name);
 	if (spec->vcpus < 1 || spec->vcpus > QEMU_VCPUS_MAX)
-		return error_set(err, ERR_INVALID, "%u vCPUs: must be 1 to %d", spec->vcpus,
-				 QEMU_VCPUS_MAX);
+		return error_set(err, ERR_INVALID, "%u vCPUs: must be 1 to %d", spec->vcpus, QEMU_VCPUS_MAX);
 	if (!spec->ram_bytes || spec->ram_bytes % (1 << 20))
-		return error_set(err, ERR_INVALID,
-				 "%" PRIu64 " bytes of memory: must be a multiple of 1 MiB",
+		return error_set(err, ERR_INVALID, "%" PRIu64 " bytes of memory: must be a multiple of 1 MiB",
 				 spec->ram_bytes);
 	return 0;
 }
@@ -265,8 +255,8 @@ static void qemu_declare_jail(struct jail_spec *s, const struct vmm_spec *spec, 
 	s->file_bytes = spec->data_disk ? spec->disk_bytes + spec->disk_bytes / 16 + QEMU_FILE_SLACK : 0;
 }
 
-static int qemu_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds,
-			struct vmm_command *ret, struct error **err)
+static int qemu_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds, struct vmm_command *ret,
+			struct error **err)
 {
 	const struct qemu_machine *m = qemu_machine(spec->machine, err);
 	bool kvm = spec->probe->accel == VMM_ACCEL_KVM;
@@ -276,9 +266,8 @@ static int qemu_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds,
 	if (!m || qemu_check(spec, err) < 0)
 		return -1;
 	/* The smaller binary knows only KVM, the machine microvm, and no user network. */
-	strv_append(argv, kvm && m->x86 && spec->net.kind != VMM_NET_SLIRP
-			      ? spec->probe->binary
-			      : spec->probe->binary_full);
+	strv_append(argv,
+		    kvm && m->x86 && spec->net.kind != VMM_NET_SLIRP ? spec->probe->binary : spec->probe->binary_full);
 	qemu_add_machine(argv, spec, m, fds);
 	qemu_add_channels(argv, fds);
 	qemu_add_disks(argv, spec, fds);
@@ -293,20 +282,21 @@ static int qemu_prepare(const struct vmm_spec *spec, const struct vmm_fds *fds,
 	strv_append_take(argv, qemu_kernel_line(spec, m));
 	strv_append(&ret->env, "PATH=/usr/sbin:/usr/bin:/sbin:/bin");
 	strv_append(&ret->env, "LC_ALL=C");
-	ret->overhead_bytes = QEMU_BYTES + spec->vcpus * QEMU_VCPU_BYTES + spec->ram_bytes / QEMU_RAM_PER_BYTE + (kvm ? 0 : TCG_BYTES);
+	ret->overhead_bytes = QEMU_BYTES + spec->vcpus * QEMU_VCPU_BYTES + spec->ram_bytes / QEMU_RAM_PER_BYTE +
+			      (kvm ? 0 : TCG_BYTES);
 	qemu_declare_jail(&ret->jail, spec, (*argv)[0]);
 	return 0;
 }
 
 const struct vmm_ops vmm_qemu = {
-    .name = "qemu",
-    .capabilities = VMM_CAN_PAUSE | VMM_CAN_REBOOT | VMM_CAN_USER_NET,
-    .probe = qemu_probe,
-    .prepare = qemu_prepare,
-    .await_up = qmp_await_up,
-    .attach = qmp_attach,
-    .pause = qmp_pause,
-    .resume = qmp_resume,
-    .stop = qmp_stop,
-    .kill = qmp_kill,
+	.name = "qemu",
+	.capabilities = VMM_CAN_PAUSE | VMM_CAN_REBOOT | VMM_CAN_USER_NET,
+	.probe = qemu_probe,
+	.prepare = qemu_prepare,
+	.await_up = qmp_await_up,
+	.attach = qmp_attach,
+	.pause = qmp_pause,
+	.resume = qmp_resume,
+	.stop = qmp_stop,
+	.kill = qmp_kill,
 };

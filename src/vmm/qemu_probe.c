@@ -20,8 +20,7 @@ int qemu_parse_version(const char *text, char **ret, struct error **err)
 	if (sscanf(v, "%3u.%3u", &major, &minor) != 2)
 		return error_set(err, ERR_UNSUPPORTED, "'--version' does not look like QEMU's");
 	if (major < 7 || (major == 7 && minor < 2))
-		return error_set(err, ERR_UNSUPPORTED,
-				 "QEMU %u.%u is too old: 7.2 or newer is needed", major, minor);
+		return error_set(err, ERR_UNSUPPORTED, "QEMU %u.%u is too old: 7.2 or newer is needed", major, minor);
 	*ret = str_ndup(v, strspn(v, "0123456789."));
 	return 0;
 }
@@ -83,13 +82,12 @@ static void qemu_choose_binary(struct vmm_probe *p, struct kept *kept)
 
 int qemu_probe(enum vmm_accel wanted, struct kept *kept, struct vmm_probe *ret, struct error **err)
 {
-	const struct accel_host host = {
-	    .sys_module = "/sys/module", .kvm_device = "/dev/kvm", .arm64 = QEMU_ARM64};
+	const struct accel_host host = {.sys_module = "/sys/module", .kvm_device = "/dev/kvm", .arm64 = QEMU_ARM64};
 
 	ret->binary_full = proc_find_program(QEMU_BINARY);
 	if (!ret->binary_full)
-		return error_set(err, ERR_NOT_FOUND, "%s is not installed: apt-get install %s",
-				 QEMU_BINARY, QEMU_PACKAGE);
+		return error_set(err, ERR_NOT_FOUND, "%s is not installed: apt-get install %s", QEMU_BINARY,
+				 QEMU_PACKAGE);
 	if (qemu_probe_version(ret->binary_full, kept, &ret->version, err) < 0)
 		return -1;
 	if (accel_choose(&host, wanted, &ret->accel, &ret->reason, err) < 0)

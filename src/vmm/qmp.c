@@ -34,8 +34,7 @@ struct qmp {
 	bool *freed;	    /* set when the client is freed within a callback */
 };
 
-static void qmp_answer(struct qmp_command *cmd, struct json_object *value,
-		       const struct error *error)
+static void qmp_answer(struct qmp_command *cmd, struct json_object *value, const struct error *error)
 {
 	const char *status = NULL;
 	bool running = false;
@@ -43,11 +42,7 @@ static void qmp_answer(struct qmp_command *cmd, struct json_object *value,
 	if (cmd->on_status) {
 		js_get_string(value, "status", &status, NULL);
 		js_get_bool(value, "running", &running, NULL);
-		cmd->on_status(cmd->arg, running,
-			       error	? NULL
-			       : status ? status
-					: "unknown",
-			       error);
+		cmd->on_status(cmd->arg, running, error ? NULL : status ? status : "unknown", error);
 	} else {
 		cmd->done(cmd->arg, error);
 	}
@@ -62,8 +57,7 @@ static void qmp_fail_commands(struct qmp_command *list, const struct error *why)
 		cleanup_error struct error *error = NULL;
 
 		list = cmd->next;
-		error_set(&error, why->code, "cannot ask the VMM to '%s': %s", cmd->name,
-			  why->message);
+		error_set(&error, why->code, "cannot ask the VMM to '%s': %s", cmd->name, why->message);
 		qmp_answer(cmd, NULL, error);
 	}
 }
@@ -110,15 +104,13 @@ static bool qmp_go_down(struct qmp *q, enum error_code code, const char *why)
 
 static void qmp_send(struct qmp *q, struct qmp_command *cmd)
 {
-	cleanup_free char *line =
-	    str_fmt("{\"execute\":\"%s\",\"id\":%" PRIu64 "}\n", cmd->name, cmd->id);
+	cleanup_free char *line = str_fmt("{\"execute\":\"%s\",\"id\":%" PRIu64 "}\n", cmd->name, cmd->id);
 
 	stream_write(q->stream, line, strlen(line));
 	cmd->sent = true;
 }
 
-static void qmp_submit(struct vmm_client *c, const char *name, vmm_done_fn *done,
-		       vmm_status_fn *on_status, void *arg)
+static void qmp_submit(struct vmm_client *c, const char *name, vmm_done_fn *done, vmm_status_fn *on_status, void *arg)
 {
 	struct qmp *q = (struct qmp *)c;
 	struct qmp_command *cmd = NEW(struct qmp_command), **end = &q->commands;
@@ -177,8 +169,7 @@ static void qmp_on_timer(void *arg)
 	if (q->down)
 		error = error_copy(q->down);
 	else
-		error_set(&error, ERR_TIMEOUT, "it did not answer within %d ms",
-			  VMM_CLIENT_DEADLINE_MS);
+		error_set(&error, ERR_TIMEOUT, "it did not answer within %d ms", VMM_CLIENT_DEADLINE_MS);
 	if (q->stream)
 		qmp_arm(q);
 	qmp_fail_commands(expired, error);
@@ -190,11 +181,8 @@ static bool qmp_on_event(struct qmp *q, const char *name)
 		const char *name;
 		enum vmm_event event;
 	} events[] = {
-	    {"RESET", VMM_EVENT_RESET},
-	    {"SHUTDOWN", VMM_EVENT_SHUTDOWN},
-	    {"STOP", VMM_EVENT_STOP},
-	    {"RESUME", VMM_EVENT_RESUME},
-	    {"GUEST_PANICKED", VMM_EVENT_PANICKED},
+		{"RESET", VMM_EVENT_RESET},   {"SHUTDOWN", VMM_EVENT_SHUTDOWN},	      {"STOP", VMM_EVENT_STOP},
+		{"RESUME", VMM_EVENT_RESUME}, {"GUEST_PANICKED", VMM_EVENT_PANICKED},
 	};
 	bool freed = false;
 
@@ -239,9 +227,7 @@ static bool qmp_on_reply(struct qmp *q, const struct qmp_message *m)
 		p = &(*p)->next;
 	cmd = *p;
 	if (!cmd || !cmd->sent) /* its deadline has passed */
-		return m->id <= q->last_id
-			   ? false
-			   : qmp_go_down(q, ERR_PROTOCOL, "it answered what it was not asked");
+		return m->id <= q->last_id ? false : qmp_go_down(q, ERR_PROTOCOL, "it answered what it was not asked");
 	*p = cmd->next;
 	qmp_arm(q);
 	if (m->kind == QMP_ERROR)
@@ -270,9 +256,8 @@ static bool qmp_on_message(struct qmp *q, const struct qmp_message *m)
 	if (m->kind == QMP_GREETING)
 		return qmp_go_down(q, ERR_PROTOCOL, "it greeted twice");
 	if (!q->base.up)
-		return m->kind == QMP_RETURN && m->id == 0
-			   ? qmp_come_up(q)
-			   : qmp_go_down(q, ERR_PROTOCOL, "it refused QMP");
+		return m->kind == QMP_RETURN && m->id == 0 ? qmp_come_up(q)
+							   : qmp_go_down(q, ERR_PROTOCOL, "it refused QMP");
 	return qmp_on_reply(q, m);
 }
 
@@ -327,8 +312,7 @@ static void qmp_query_status(struct vmm_client *c, vmm_status_fn *done, void *ar
 
 static void qmp_destroy(struct vmm_client *c)
 {
-	static const struct error cancelled = {.code = ERR_CANCELLED,
-					       .message = (char *)"cancelled"};
+	static const struct error cancelled = {.code = ERR_CANCELLED, .message = (char *)"cancelled"};
 	struct qmp *q = (struct qmp *)c;
 	struct qmp_command *list = TAKE_PTR(q->commands);
 
@@ -344,10 +328,8 @@ static void qmp_destroy(struct vmm_client *c)
 
 struct vmm_client *qmp_attach(struct loop *loop, const char *run_dir, struct error **err)
 {
-	static const struct vmm_client_impl impl = {.query_status = qmp_query_status,
-						    .destroy = qmp_destroy};
-	static const struct stream_events events = {.on_readable = qmp_on_readable,
-						    .on_closed = qmp_on_closed};
+	static const struct vmm_client_impl impl = {.query_status = qmp_query_status, .destroy = qmp_destroy};
+	static const struct stream_events events = {.on_readable = qmp_on_readable, .on_closed = qmp_on_closed};
 	cleanup_free char *path = fs_join(run_dir, "qmp.sock");
 	cleanup_error struct error *why = NULL;
 	int fd = fd_connect_unix(path, &why);

@@ -22,8 +22,7 @@ static ssize_t qmp_read_until(int fd, char *buf, size_t n, int64_t deadline, str
 		ssize_t got;
 
 		if (left <= 0)
-			return error_set(err, ERR_TIMEOUT,
-					 "its control channel did not answer in time");
+			return error_set(err, ERR_TIMEOUT, "its control channel did not answer in time");
 		if (poll(&p, 1, (int)left) <= 0)
 			continue;
 		got = read(fd, buf, n);
@@ -77,8 +76,7 @@ static int qmp_read_replies(int fd, int replies, int64_t deadline, struct error 
  * are answered after that. */
 int qmp_await_up(const char *run_dir, int64_t deadline, struct error **err)
 {
-	static const char ask[] =
-	    "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"query-status\"}\n";
+	static const char ask[] = "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"query-status\"}\n";
 	cleanup_free char *path = fs_join(run_dir, "qmp.sock");
 	cleanup_close int fd = fd_connect_unix(path, err);
 

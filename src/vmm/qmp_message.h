@@ -8,8 +8,8 @@
 enum qmp_kind { QMP_GREETING, QMP_RETURN, QMP_ERROR, QMP_EVENT };
 struct qmp_message {
 	enum qmp_kind kind;
-	uint64_t id;	  /* RETURN, ERROR: of the command; 0 when it has none */
-	const char *text; /* EVENT: its name; ERROR: the description; borrowed from `json` */
+	uint64_t id;		   /* RETURN, ERROR: of the command; 0 when it has none */
+	const char *text;	   /* EVENT: its name; ERROR: the description; borrowed from `json` */
 	struct json_object *value; /* RETURN: what it returned; borrowed from `json` */
 	struct json_object *json;  /* owned */
 };

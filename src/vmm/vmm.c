@@ -4,8 +4,7 @@
 #include "vmm/accel.h"
 
 static const struct vmm_ops *const hypervisors[] = {&vmm_qemu, &vmm_fake};
-static const char *const accel_names[] = {
-    [VMM_ACCEL_AUTO] = "auto", [VMM_ACCEL_KVM] = "kvm", [VMM_ACCEL_TCG] = "tcg"};
+static const char *const accel_names[] = {[VMM_ACCEL_AUTO] = "auto", [VMM_ACCEL_KVM] = "kvm", [VMM_ACCEL_TCG] = "tcg"};
 
 const char *vmm_accel_name(enum vmm_accel accel)
 {
@@ -46,14 +45,13 @@ const struct vmm_ops *vmm_by_name(const char *name, struct error **err)
 	return NULL;
 }
 
-int vmm_probe(const struct vmm_ops *ops, enum vmm_accel wanted, struct kept *kept,
-	      struct vmm_probe *ret, struct error **err)
+int vmm_probe(const struct vmm_ops *ops, enum vmm_accel wanted, struct kept *kept, struct vmm_probe *ret,
+	      struct error **err)
 {
 	const char *forced = getenv("SLICER_ACCEL");
 
 	*ret = (struct vmm_probe){0};
-	if (wanted == VMM_ACCEL_AUTO && forced && *forced &&
-	    vmm_accel_parse(forced, &wanted, err) < 0)
+	if (wanted == VMM_ACCEL_AUTO && forced && *forced && vmm_accel_parse(forced, &wanted, err) < 0)
 		return error_wrap(err, "environment variable SLICER_ACCEL");
 	if (ops->probe(wanted, kept, ret, err) < 0) {
 		vmm_probe_clear(ret);

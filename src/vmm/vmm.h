@@ -33,13 +33,13 @@ enum vmm_capability {
 
 /* What the host offers for one hypervisor. */
 struct vmm_probe {
-	char *binary;	      /* absolute path of the VMM */
-	char *binary_full;    /* QEMU: the one with user network and emulation */
-	char *version;	      /* "7.2.22" */
-	enum vmm_accel accel; /* KVM or TCG, never AUTO */
-	char *reason;	      /* why that accel, one sentence for `up` and `doctor` */
+	char *binary;		   /* absolute path of the VMM */
+	char *binary_full;	   /* QEMU: the one with user network and emulation */
+	char *version;		   /* "7.2.22" */
+	enum vmm_accel accel;	   /* KVM or TCG, never AUTO */
+	char *reason;		   /* why that accel, one sentence for `up` and `doctor` */
 	struct accel_clock *clock; /* emulation: measures the next; NULL: not needed */
-	uint64_t tsc_khz;     /* of the host, set by vmm_launch(); 0 where there is none or it is of no use */
+	uint64_t tsc_khz;	   /* of the host, set by vmm_launch(); 0 where there is none or it is of no use */
 };
 void vmm_probe_clear(struct vmm_probe *p);
 
@@ -69,24 +69,24 @@ struct vmm_spec {
 	uint64_t ram_bytes; /* a multiple of 1 MiB */
 	const char *kernel; /* uncompressed ELF with PVH entry on x86-64, Image on arm64 */
 	const char *initrd;
-	const char *cmdline;	 /* appended to the hypervisor's own kernel line; may be NULL */
-	const char *root_image;	 /* squashfs, serial slicer-root, read-only; NULL: none */
+	const char *cmdline;	   /* appended to the hypervisor's own kernel line; may be NULL */
+	const char *root_image;	   /* squashfs, serial slicer-root, read-only; NULL: none */
 	const char *modules_image; /* squashfs, serial slicer-modules, read-only; NULL: none */
-	const char *data_disk;	 /* qcow2, serial slicer-data; NULL: none */
-	const char *config_disk; /* raw, serial slicer-config, read-only */
+	const char *data_disk;	   /* qcow2, serial slicer-data; NULL: none */
+	const char *config_disk;   /* raw, serial slicer-config, read-only */
 	struct vmm_net net;
 	uid_t uid; /* whom the VMM runs as; ignored when not root: then it is the caller */
 	gid_t gid;
 	const char *cgroup;  /* "<daemon id>/<hostname>" (cgroup.h); NULL: it stays in the caller's */
 	const char *run_dir; /* RUN/<vm>, exists; gets {qmp,agent,control,monitor}.sock */
 	const char *console_path;
-	uint64_t disk_bandwidth; /* bytes per second of all its disks, read and written; 0: no limit */
+	uint64_t disk_bandwidth;  /* bytes per second of all its disks, read and written; 0: no limit */
 	uint64_t disk_operations; /* per second */
-	uint64_t disk_bytes;	 /* the guest's size of data_disk: the file is not to grow much beyond it */
-	uint64_t console_limit;	 /* bytes until it is rotated */
-	const char *exit_record; /* path */
-	bool unjailed; /* for measuring what the jail costs */
-	const char *monitor_exe; /* NULL: $SLICER_MONITOR, else slicer-monitor in libexecdir */
+	uint64_t disk_bytes;	  /* the guest's size of data_disk: the file is not to grow much beyond it */
+	uint64_t console_limit;	  /* bytes until it is rotated */
+	const char *exit_record;  /* path */
+	bool unjailed;		  /* for measuring what the jail costs */
+	const char *monitor_exe;  /* NULL: $SLICER_MONITOR, else slicer-monitor in libexecdir */
 };
 
 /* Numbers that the fds of a VM have in the VMM; -1: not there. */
@@ -96,12 +96,12 @@ struct vmm_fds {
 /* How to start a VMM. */
 struct vmm_command {
 	char **argv;
-	char **env;	 /* complete */
-	bool kvm;	 /* needs /dev/kvm */
-	bool privileged; /* keeps root's rights: for the fake hypervisor of the tests, whose agent
+	char **env;		 /* complete */
+	bool kvm;		 /* needs /dev/kvm */
+	bool privileged;	 /* keeps root's rights: for the fake hypervisor of the tests, whose agent
 			    changes users */
 	uint64_t overhead_bytes; /* of memory, besides the guest's, that it may need at most */
-	struct jail_spec jail; /* what it may see; of no meaning when privileged */
+	struct jail_spec jail;	 /* what it may see; of no meaning when privileged */
 };
 void vmm_command_clear(struct vmm_command *c);
 
@@ -112,50 +112,43 @@ struct vmm_ops {
 	const char *name;      /* as in the configuration's `hypervisor:` */
 	unsigned capabilities; /* of enum vmm_capability */
 	/* Is it installed, what can it use here? Blocking. Errors say how to install it. */
-	int (*probe)(enum vmm_accel wanted, struct kept *kept, struct vmm_probe *ret,
-		     struct error **err);
+	int (*probe)(enum vmm_accel wanted, struct kept *kept, struct vmm_probe *ret, struct error **err);
 	/* Pure: the command line for a spec whose fds have these numbers. */
-	int (*prepare)(const struct vmm_spec *spec, const struct vmm_fds *fds,
-		       struct vmm_command *ret, struct error **err);
+	int (*prepare)(const struct vmm_spec *spec, const struct vmm_fds *fds, struct vmm_command *ret,
+		       struct error **err);
 	/* Is its control channel RUN/<vm>/qmp.sock up? Blocking, until the deadline (clock_ms).
 	 * ERR_TIMEOUT, ERR_IO. */
 	int (*await_up)(const char *run_dir, int64_t deadline, struct error **err);
 	/* On the loop. attach connects to a running VMM; the rest is commands with a deadline each:
 	 * see vmm_client.h. */
 	struct vmm_client *(*attach)(struct loop *loop, const char *run_dir, struct error **err);
-	void (*boot)(struct vmm_client *c, vmm_done_fn *done,
-		     void *arg); /* NULL: it runs once launched */
+	void (*boot)(struct vmm_client *c, vmm_done_fn *done, void *arg); /* NULL: it runs once launched */
 	void (*pause)(struct vmm_client *c, vmm_done_fn *done, void *arg);
 	void (*resume)(struct vmm_client *c, vmm_done_fn *done, void *arg);
-	void (*stop)(struct vmm_client *c, vmm_done_fn *done,
-		     void *arg); /* asks the guest (ACPI); it may ignore it */
-	void (*kill)(struct vmm_client *c, vmm_done_fn *done,
-		     void *arg); /* asks the VMM to end now */
-	void (*save)(struct vmm_client *c, vmm_done_fn *done,
-		     void *arg); /* with VMM_CAN_SAVE_STATE */
+	void (*stop)(struct vmm_client *c, vmm_done_fn *done, void *arg); /* asks the guest (ACPI); it may ignore it */
+	void (*kill)(struct vmm_client *c, vmm_done_fn *done, void *arg); /* asks the VMM to end now */
+	void (*save)(struct vmm_client *c, vmm_done_fn *done, void *arg); /* with VMM_CAN_SAVE_STATE */
 	void (*load)(struct vmm_client *c, vmm_done_fn *done, void *arg);
 };
 
 extern const struct vmm_ops vmm_qemu, vmm_fake;
 const struct vmm_ops *vmm_by_name(
-    const char *name,
-    struct error **err); /* ERR_INVALID lists what there is; fake needs $SLICER_FAKE_VMM */
+	const char *name, struct error **err); /* ERR_INVALID lists what there is; fake needs $SLICER_FAKE_VMM */
 
 /* Blocking: a program says its version, unless `kept` (base/kept.h; may be NULL) has it. The
  * environment's SLICER_ACCEL=kvm|tcg overrides AUTO. */
-int vmm_probe(const struct vmm_ops *ops, enum vmm_accel wanted, struct kept *kept,
-	      struct vmm_probe *ret, struct error **err);
+int vmm_probe(const struct vmm_ops *ops, enum vmm_accel wanted, struct kept *kept, struct vmm_probe *ret,
+	      struct error **err);
 
 struct vmm_process {
 	pid_t monitor_pid, vmm_pid;
 	uint64_t monitor_start, vmm_start; /* proc_start_time() */
-	char note[256]; /* of a launch: why it has no control group of its own; else empty */
+	char note[256];			   /* of a launch: why it has no control group of its own; else empty */
 };
 /* Blocking, for worker threads: returns when the VMM's control channel is up (the guest runs),
  * within 15 s. On failure nothing is left: no process, no socket. ERR_NOT_FOUND names a missing
  * file, ERR_IO has the VMM's last words. */
-int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *spec, struct vmm_process *ret,
-	       struct error **err);
+int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *spec, struct vmm_process *ret, struct error **err);
 /* Kills what is left of VMM and monitor, removes their control group and the sockets; idempotent. Blocking up to 9 s.
  * `process` may be NULL: who listens in the run directory is found out. ERR_TIMEOUT when something does not end, or does not
  * answer and is no monitor: then it is not touched, nor its sockets removed. */

@@ -12,9 +12,8 @@ struct vmm_refusal {
 const char *vmm_event_name(enum vmm_event event)
 {
 	static const char *const names[] = {
-	    [VMM_EVENT_RESET] = "reset",       [VMM_EVENT_SHUTDOWN] = "shutdown",
-	    [VMM_EVENT_STOP] = "stop",	       [VMM_EVENT_RESUME] = "resume",
-	    [VMM_EVENT_PANICKED] = "panicked",
+		[VMM_EVENT_RESET] = "reset",   [VMM_EVENT_SHUTDOWN] = "shutdown", [VMM_EVENT_STOP] = "stop",
+		[VMM_EVENT_RESUME] = "resume", [VMM_EVENT_PANICKED] = "panicked",
 	};
 
 	return names[event];
@@ -52,8 +51,7 @@ void vmm_client_refuse(struct vmm_client *c, vmm_done_fn *done, void *arg, struc
 }
 
 struct vmm_client *vmm_client_new(struct loop *loop, const struct vmm_ops *ops, const char *run_dir,
-				  const struct vmm_client_events *events, void *arg,
-				  struct error **err)
+				  const struct vmm_client_events *events, void *arg, struct error **err)
 {
 	struct vmm_client *c = ops->attach(loop, run_dir, err);
 
@@ -85,8 +83,7 @@ bool vmm_client_is_up(const struct vmm_client *c)
 	return c->up;
 }
 
-static void vmm_command(struct vmm_client *c,
-			void (*op)(struct vmm_client *, vmm_done_fn *, void *), const char *what,
+static void vmm_command(struct vmm_client *c, void (*op)(struct vmm_client *, vmm_done_fn *, void *), const char *what,
 			vmm_done_fn *done, void *arg)
 {
 	struct error *error = NULL;

@@ -29,24 +29,20 @@ const char *vmm_event_name(enum vmm_event event);
 struct vmm_client_events {
 	void (*on_up)(void *arg);
 	void (*on_event)(void *arg, enum vmm_event event);
-	void (*on_down)(
-	    void *arg, const struct error *error); /* at most once; error is never NULL, borrowed */
+	void (*on_down)(void *arg, const struct error *error); /* at most once; error is never NULL, borrowed */
 };
 /* Connects to RUN/<vm>/qmp.sock. `events` must outlive it; NULL members are allowed. Callbacks may
  * free the client. NULL when there is nobody (ERR_UNAVAILABLE). */
 struct vmm_client *vmm_client_new(struct loop *loop, const struct vmm_ops *ops, const char *run_dir,
-				  const struct vmm_client_events *events, void *arg,
-				  struct error **err);
+				  const struct vmm_client_events *events, void *arg, struct error **err);
 void vmm_client_free(struct vmm_client **c); /* pending commands get ERR_CANCELLED */
 bool vmm_client_is_up(const struct vmm_client *c);
 
 void vmm_boot(struct vmm_client *c, vmm_done_fn *done, void *arg);
 void vmm_pause(struct vmm_client *c, vmm_done_fn *done, void *arg);
 void vmm_resume(struct vmm_client *c, vmm_done_fn *done, void *arg);
-void vmm_stop(struct vmm_client *c, vmm_done_fn *done,
-	      void *arg); /* system_powerdown: asks the guest */
-void vmm_kill(struct vmm_client *c, vmm_done_fn *done,
-	      void *arg); /* quit; prefer monitor_client_kill() */
+void vmm_stop(struct vmm_client *c, vmm_done_fn *done, void *arg); /* system_powerdown: asks the guest */
+void vmm_kill(struct vmm_client *c, vmm_done_fn *done, void *arg); /* quit; prefer monitor_client_kill() */
 
 /* running: does the guest's CPU run; status: the VMM's own word ("running", "paused", …), borrowed.
  */

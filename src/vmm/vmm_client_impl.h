@@ -7,8 +7,7 @@
 
 struct vmm_client_impl {
 	void (*query_status)(struct vmm_client *c, vmm_status_fn *done, void *arg);
-	void (*destroy)(
-	    struct vmm_client *c); /* cancels what is pending; frees its part and the object */
+	void (*destroy)(struct vmm_client *c); /* cancels what is pending; frees its part and the object */
 };
 
 struct vmm_client {

@@ -17,8 +17,8 @@ enum { MAX_CONNECTIONS = 64, MAX_SAMPLES = 4 * 1000 * 1000, CHUNK = 1024 * 1024,
 
 struct connection {
 	int fd;
-	long long begun;  /* of the request under way, µs */
-	long long left;   /* of its answer; -1: the head is not complete */
+	long long begun; /* of the request under way, µs */
+	long long left;	 /* of its answer; -1: the head is not complete */
 	char head[4096];
 	size_t nhead;
 };
@@ -164,7 +164,8 @@ int main(int argc, char **argv)
 	l->chunk = malloc(CHUNK);
 	l->length = -1;
 	pin(atoi(argv[5]));
-	l->nrequest = (size_t)snprintf(l->request, sizeof(l->request), "GET %s HTTP/1.1\r\nHost: load\r\n\r\n", argv[2]);
+	l->nrequest =
+		(size_t)snprintf(l->request, sizeof(l->request), "GET %s HTTP/1.1\r\nHost: load\r\n\r\n", argv[2]);
 	for (int i = 0; i < count; i++) {
 		struct epoll_event e = {.events = EPOLLIN, .data.ptr = &l->connections[i]};
 

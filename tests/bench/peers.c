@@ -71,8 +71,10 @@ static void send_line(struct peer *p, const struct control_line *line)
 
 static void send_hello(struct peer *p)
 {
-	struct control_line line = {.verb = CONTROL_HELLO_GUEST, .protocol = CONTROL_PROTOCOL,
-				    .agent_version = "peer", .boot_id = "00000000-0000-4000-8000-000000000000",
+	struct control_line line = {.verb = CONTROL_HELLO_GUEST,
+				    .protocol = CONTROL_PROTOCOL,
+				    .agent_version = "peer",
+				    .boot_id = "00000000-0000-4000-8000-000000000000",
 				    .capabilities = "exec,events"};
 
 	snprintf(line.instance, sizeof(line.instance), "%032x", p->number);
@@ -217,8 +219,10 @@ static int listen_at(struct peer *p, const char *dir, size_t i, struct error **e
 	static const struct {
 		const char *name;
 		void (*connected)(struct peer *p, struct stream *take);
-	} sockets[] = {{"control.sock", control_connected}, {"agent.sock", agent_connected},
-		       {"monitor.sock", monitor_connected}, {"qmp.sock", qmp_connected}};
+	} sockets[] = {{"control.sock", control_connected},
+		       {"agent.sock", agent_connected},
+		       {"monitor.sock", monitor_connected},
+		       {"qmp.sock", qmp_connected}};
 	cleanup_free char *path = fs_join(dir, sockets[i].name);
 	struct listener *l = NEW(struct listener);
 

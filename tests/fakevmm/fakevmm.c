@@ -46,8 +46,7 @@ static int argument_fd(char **argv, const char *key)
 	return fd;
 }
 
-static int port_init(struct fake_port *p, int host_listen, const char *guest_path,
-		     struct error **err)
+static int port_init(struct fake_port *p, int host_listen, const char *guest_path, struct error **err)
 {
 	p->host = p->guest = -1;
 	p->host_listen = host_listen;
@@ -87,14 +86,13 @@ static int fakevmm_init(struct fakevmm *f, char **argv, struct error **err)
 	f->name = argument(argv, "name", "fake");
 	f->qmp.listen = argument_fd(argv, "qmp");
 	f->qmp.client = -1;
-	f->guest =
-	    (struct fake_guest){.agent_program = argument(argv, "agent-program", "/nonexistent"),
-				.control_path = str_fmt("%s/control", dir),
-				.agent_path = str_fmt("%s/agent", dir),
-				.config_path = config < 0 ? "/dev/null" : str_fmt("%s/config", dir),
-				.state_dir = str_fmt("%s/state", dir),
-				.console = argument_fd(argv, "console"),
-				.commands = -1};
+	f->guest = (struct fake_guest){.agent_program = argument(argv, "agent-program", "/nonexistent"),
+				       .control_path = str_fmt("%s/control", dir),
+				       .agent_path = str_fmt("%s/agent", dir),
+				       .config_path = config < 0 ? "/dev/null" : str_fmt("%s/config", dir),
+				       .state_dir = str_fmt("%s/state", dir),
+				       .console = argument_fd(argv, "console"),
+				       .commands = -1};
 	if (hide_run_dir(dir, err) < 0 || take_signals(f, err) < 0)
 		return -1;
 	if (config >= 0) {
@@ -191,13 +189,10 @@ static void on_qmp(struct fakevmm *f)
 			break;
 		case FAKE_RESET:
 			if (f->guest.init)
-				kill(
-				    f->guest.init,
-				    SIGKILL); /* its end is seen as a crash, which is a reset too */
+				kill(f->guest.init, SIGKILL); /* its end is seen as a crash, which is a reset too */
 			break;
 		case FAKE_QUIT:
-			qmp_event(&f->qmp, "SHUTDOWN",
-				  "{\"guest\": false, \"reason\": \"host-qmp-quit\"}");
+			qmp_event(&f->qmp, "SHUTDOWN", "{\"guest\": false, \"reason\": \"host-qmp-quit\"}");
 			f->quit = true;
 			break;
 		case FAKE_NOTHING:
@@ -210,9 +205,9 @@ static void step(struct fakevmm *f)
 {
 	int64_t left = f->guest.restart_at ? f->guest.restart_at - clock_ms() : -1;
 	struct pollfd p[11] = {
-	    {.fd = f->signals, .events = POLLIN},
-	    {.fd = f->qmp.client < 0 ? f->qmp.listen : -1, .events = POLLIN},
-	    {.fd = f->qmp.client, .events = POLLIN},
+		{.fd = f->signals, .events = POLLIN},
+		{.fd = f->qmp.client < 0 ? f->qmp.listen : -1, .events = POLLIN},
+		{.fd = f->qmp.client, .events = POLLIN},
 	};
 
 	if (f->guest.restart_at && left < 0)

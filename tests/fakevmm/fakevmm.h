@@ -31,8 +31,7 @@ struct fake_qmp {
 	char line[FAKE_QMP_LINE];
 };
 void qmp_accept(struct fake_qmp *q);
-enum fake_request qmp_read(
-    struct fake_qmp *q); /* one request at most; what it asks for is answered already */
+enum fake_request qmp_read(struct fake_qmp *q); /* one request at most; what it asks for is answered already */
 bool qmp_has_line(const struct fake_qmp *q);
 void qmp_event(struct fake_qmp *q, const char *name, const char *data); /* data: a JSON object */
 

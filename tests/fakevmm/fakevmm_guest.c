@@ -18,10 +18,9 @@ enum { EXIT_NOT_STARTED = 127, EXIT_CRASHED = 126 };
 
 static void agent_exec(const struct fake_guest *g, const sigset_t *mask)
 {
-	const char *const argv[] = {
-	    g->agent_program, "fake",	    "--root",	   "/",	       "--control",
-	    g->control_path,  "--agent",    g->agent_path, "--config", g->config_path,
-	    "--state",	      g->state_dir, NULL};
+	const char *const argv[] = {g->agent_program, "fake",	    "--root",	   "/",	       "--control",
+				    g->control_path,  "--agent",    g->agent_path, "--config", g->config_path,
+				    "--state",	      g->state_dir, NULL};
 
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	execv(g->agent_program, (char *const *)argv);
@@ -59,8 +58,7 @@ static void init_loop(pid_t agent, int signals, int commands)
 				_exit(EXIT_CRASHED); /* the hypervisor is gone */
 			kill(-1, c == 's' ? SIGSTOP : SIGCONT);
 		}
-		if (p[0].revents && read(signals, &info, sizeof(info)) > 0 &&
-		    init_reap(agent, &status))
+		if (p[0].revents && read(signals, &info, sizeof(info)) > 0 && init_reap(agent, &status))
 			_exit(status);
 	}
 }
@@ -69,8 +67,7 @@ static void init_loop(pid_t agent, int signals, int commands)
  * of the hypervisor that stayed open here would not be seen to close. */
 static int init_close_fds(const struct fake_guest *g, int commands)
 {
-	if (dup2(g->console, 1) < 0 || dup2(g->console, 2) < 0 ||
-	    (commands != 3 && dup3(commands, 3, O_CLOEXEC) < 0))
+	if (dup2(g->console, 1) < 0 || dup2(g->console, 2) < 0 || (commands != 3 && dup3(commands, 3, O_CLOEXEC) < 0))
 		_exit(EXIT_NOT_STARTED);
 	syscall(SYS_close_range, 4U, UINT_MAX, 0);
 	return 3;
@@ -108,8 +105,7 @@ int guest_start(struct fake_guest *g, struct error **err)
 	fd_closep(&g->commands);
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return error_errno(err, errno, "pipe");
-	pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | SIGCHLD, NULL, NULL,
-		      NULL, NULL);
+	pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid < 0) {
 		error_errno(err, errno, "cannot make the guest's namespaces (root is needed)");
 		close(fds[0]);

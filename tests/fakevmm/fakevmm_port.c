@@ -31,8 +31,7 @@ static int accept_one(int listen)
 	return accept4(listen, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 }
 
-static struct pollfd side_poll(int fd, const struct fake_buffer *in, const struct fake_buffer *out,
-			       bool other)
+static struct pollfd side_poll(int fd, const struct fake_buffer *in, const struct fake_buffer *out, bool other)
 {
 	/* Nothing is read while nobody is on the other side, or while what was read is not yet
 	 * written. */
@@ -44,8 +43,7 @@ static struct pollfd side_poll(int fd, const struct fake_buffer *in, const struc
 void port_poll(struct fake_port *p, struct pollfd ret[4])
 {
 	ret[0] = (struct pollfd){.fd = p->host < 0 ? p->host_listen : -1, .events = POLLIN};
-	ret[1] = (struct pollfd){.fd = p->host >= 0 && p->guest < 0 ? p->guest_listen : -1,
-				 .events = POLLIN};
+	ret[1] = (struct pollfd){.fd = p->host >= 0 && p->guest < 0 ? p->guest_listen : -1, .events = POLLIN};
 	ret[2] = side_poll(p->host, &p->to_guest, &p->to_host, p->guest >= 0);
 	ret[3] = side_poll(p->guest, &p->to_host, &p->to_guest, p->host >= 0);
 	/* The guest's hang-up is looked at when what it wrote before has been delivered. */

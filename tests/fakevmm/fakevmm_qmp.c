@@ -25,10 +25,10 @@ void qmp_accept(struct fake_qmp *q)
 void qmp_event(struct fake_qmp *q, const char *name, const char *data)
 {
 	int64_t us = clock_realtime_ns() / 1000;
-	cleanup_free char *text = str_fmt(
-	    "{\"timestamp\": {\"seconds\": %lld, \"microseconds\": %lld}, \"event\": \"%s\", "
-	    "\"data\": %s}\r\n",
-	    (long long)(us / 1000000), (long long)(us % 1000000), name, data);
+	cleanup_free char *text =
+		str_fmt("{\"timestamp\": {\"seconds\": %lld, \"microseconds\": %lld}, \"event\": \"%s\", "
+			"\"data\": %s}\r\n",
+			(long long)(us / 1000000), (long long)(us % 1000000), name, data);
 
 	qmp_send(q, text);
 }
@@ -37,17 +37,16 @@ static const struct {
 	const char *name;
 	enum fake_request request;
 } commands[] = {
-    {"qmp_capabilities", FAKE_NOTHING},
-    {"query-status", FAKE_NOTHING},
-    {"stop", FAKE_STOP},
-    {"cont", FAKE_CONT},
-    {"system_reset", FAKE_RESET},
-    {"system_powerdown", FAKE_NOTHING},
-    {"quit", FAKE_QUIT},
+	{"qmp_capabilities", FAKE_NOTHING},
+	{"query-status", FAKE_NOTHING},
+	{"stop", FAKE_STOP},
+	{"cont", FAKE_CONT},
+	{"system_reset", FAKE_RESET},
+	{"system_powerdown", FAKE_NOTHING},
+	{"quit", FAKE_QUIT},
 };
 
-static void qmp_answer(struct fake_qmp *q, struct json_object *id, const char *member,
-		       const char *value)
+static void qmp_answer(struct fake_qmp *q, struct json_object *id, const char *member, const char *value)
 {
 	const char *id_text = id ? json_object_to_json_string(id) : "null";
 	cleanup_free char *text = str_fmt("{\"%s\": %s, \"id\": %s}\r\n", member, value, id_text);
@@ -73,9 +72,7 @@ static enum fake_request qmp_execute(struct fake_qmp *q, struct json_object *req
 			qmp_answer(q, id, "return", "{\"status\": \"running\", \"running\": true}");
 		return commands[i].request;
 	}
-	qmp_answer(
-	    q, id, "error",
-	    "{\"class\": \"CommandNotFound\", \"desc\": \"The command has not been found\"}");
+	qmp_answer(q, id, "error", "{\"class\": \"CommandNotFound\", \"desc\": \"The command has not been found\"}");
 	return FAKE_NOTHING;
 }
 
@@ -91,8 +88,7 @@ enum fake_request qmp_read(struct fake_qmp *q)
 	char *end;
 
 	if (!qmp_has_line(q)) {
-		ssize_t n =
-		    recv(q->client, q->line + q->have, sizeof(q->line) - q->have, MSG_DONTWAIT);
+		ssize_t n = recv(q->client, q->line + q->have, sizeof(q->line) - q->have, MSG_DONTWAIT);
 
 		if (n <= 0) {
 			fd_closep(&q->client);

@@ -104,33 +104,32 @@ static void replace_binary(const char *path, struct vmm_ops *ops, struct vmm_pro
 static int launch(char **argv, const char *dir, struct error **err)
 {
 	const struct vmm_ops *ops = vmm_by_name(option(argv, "hypervisor", "qemu"), err);
-	cleanup_free char *console = fs_join(dir, "console.txt"),
-			  *record = fs_join(dir, "exit.json");
+	cleanup_free char *console = fs_join(dir, "console.txt"), *record = fs_join(dir, "exit.json");
 	struct net_user_plan plan = {0};
 	struct vmm_probe probe = {0};
 	struct vmm_process process;
 	struct vmm_ops used;
 	int64_t before;
 	struct vmm_spec spec = {
-	    .name = option(argv, "name", "vm-1"),
-	    .probe = &probe,
-	    .vcpus = (unsigned)number(argv, "vcpus", 1),
-	    .ram_bytes = number(argv, "ram", 256) << 20,
-	    .kernel = option(argv, "kernel", NULL),
-	    .initrd = option(argv, "initrd", NULL),
-	    .cmdline = option(argv, "cmdline", NULL),
-	    .root_image = option(argv, "root", NULL),
-	    .data_disk = option(argv, "data", NULL),
-	    .config_disk = option(argv, "config", NULL),
-	    .uid = (uid_t)number(argv, "uid", 300001),
-	    .gid = (gid_t)number(argv, "uid", 300001),
-	    .cgroup = option(argv, "cgroup", NULL),
-	    .run_dir = dir,
-	    .console_path = option(argv, "console", console),
-	    .console_limit = number(argv, "limit", 8 << 20),
-	    .exit_record = record,
-	    .unjailed = str_eq(option(argv, "jail", "yes"), "no"),
-	    .disk_bytes = number(argv, "disk", 16ULL << 30),
+		.name = option(argv, "name", "vm-1"),
+		.probe = &probe,
+		.vcpus = (unsigned)number(argv, "vcpus", 1),
+		.ram_bytes = number(argv, "ram", 256) << 20,
+		.kernel = option(argv, "kernel", NULL),
+		.initrd = option(argv, "initrd", NULL),
+		.cmdline = option(argv, "cmdline", NULL),
+		.root_image = option(argv, "root", NULL),
+		.data_disk = option(argv, "data", NULL),
+		.config_disk = option(argv, "config", NULL),
+		.uid = (uid_t)number(argv, "uid", 300001),
+		.gid = (gid_t)number(argv, "uid", 300001),
+		.cgroup = option(argv, "cgroup", NULL),
+		.run_dir = dir,
+		.console_path = option(argv, "console", console),
+		.console_limit = number(argv, "limit", 8 << 20),
+		.exit_record = record,
+		.unjailed = str_eq(option(argv, "jail", "yes"), "no"),
+		.disk_bytes = number(argv, "disk", 16ULL << 30),
 	};
 	int rc;
 

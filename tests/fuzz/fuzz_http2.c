@@ -25,8 +25,7 @@ static void on_done(void *arg, const struct error *error)
 	http2_session_free(&f->session);
 }
 
-static void on_body(void *arg, struct http_exchange *x, const char *body, size_t n,
-		    const struct error *error)
+static void on_body(void *arg, struct http_exchange *x, const char *body, size_t n, const struct error *error)
 {
 	if (error)
 		http_reply_error(&x, error);
@@ -81,18 +80,15 @@ static void on_closed(void *arg, const struct error *error)
 static void start_exchanges(struct fuzz *f)
 {
 	static const struct stream_events events[EXCHANGES] = {
-	    {.on_readable = on_readable_take, .on_closed = on_closed},
-	    {.on_readable = on_readable_stall, .on_closed = on_closed},
-	    {.on_readable = on_readable_take, .on_closed = on_closed},
-	    {.on_readable = on_readable_leave, .on_closed = on_closed},
+		{.on_readable = on_readable_take, .on_closed = on_closed},
+		{.on_readable = on_readable_stall, .on_closed = on_closed},
+		{.on_readable = on_readable_take, .on_closed = on_closed},
+		{.on_readable = on_readable_leave, .on_closed = on_closed},
 	};
 	static const char upload[100000];
 
 	for (int i = 0; i < EXCHANGES; i++) {
-		struct http_head *head = http_head_new_request(i == 2	? "PUT"
-							       : i == 1 ? "HEAD"
-									: "GET",
-							       "/");
+		struct http_head *head = http_head_new_request(i == 2 ? "PUT" : i == 1 ? "HEAD" : "GET", "/");
 
 		if (i == 2)
 			head->content_length = -1;
@@ -119,8 +115,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		f.session = http2_client_new(loop, transport, on_done, &f);
 		start_exchanges(&f);
 	}
-	sink_feed(loop, transport, &gone, data + 1, size > 0 ? size - 1 : 0,
-		  mode & 2 ? (mode >> 2) + 1 : size);
+	sink_feed(loop, transport, &gone, data + 1, size > 0 ? size - 1 : 0, mode & 2 ? (mode >> 2) + 1 : size);
 	if (f.done > 1)
 		abort();
 	http2_session_free(&f.session);

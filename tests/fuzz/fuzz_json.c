@@ -11,8 +11,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	cleanup_error struct error *err = NULL;
-	cleanup_json struct json_object *obj = js_parse((const char *)data, size, &err),
-					*again = NULL;
+	cleanup_json struct json_object *obj = js_parse((const char *)data, size, &err), *again = NULL;
 	cleanup_free char *text = NULL, *second = NULL;
 
 	if (!obj) {

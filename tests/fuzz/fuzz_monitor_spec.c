@@ -16,8 +16,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		error_free(&err);
 		return 0;
 	}
-	if (err || !m.vm || !m.vmm.argv || !m.vmm.argv[0] || m.console_fd < 3 || m.control_fd < 3 ||
-	    m.ready_fd < 3)
+	if (err || !m.vm || !m.vmm.argv || !m.vmm.argv[0] || m.console_fd < 3 || m.control_fd < 3 || m.ready_fd < 3)
 		abort();
 	monitor_spec_clear(&m);
 	return 0;

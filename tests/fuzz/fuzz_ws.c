@@ -55,10 +55,8 @@ static void on_closed(void *arg, const struct error *error)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct ws_events ws_events = {.on_message = on_message,
-						   .on_closed = on_ws_closed};
-	static const struct stream_events events = {.on_readable = on_readable,
-						    .on_closed = on_closed};
+	static const struct ws_events ws_events = {.on_message = on_message, .on_closed = on_ws_closed};
+	static const struct stream_events events = {.on_readable = on_readable, .on_closed = on_closed};
 	struct loop *loop = loop_new(NULL);
 	struct fuzz f = {0};
 	bool gone = false;
@@ -71,8 +69,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	} else {
 		f.ws = ws_new(loop, transport, mode & 1, MAX_MESSAGE, &ws_events, &f);
 	}
-	sink_feed(loop, transport, &gone, data + 1, size > 0 ? size - 1 : 0,
-		  mode & 4 ? (mode >> 3) + 1 : size);
+	sink_feed(loop, transport, &gone, data + 1, size > 0 ? size - 1 : 0, mode & 4 ? (mode >> 3) + 1 : size);
 	ws_free(&f.ws);
 	stream_free(&f.bytes);
 	turn(loop);

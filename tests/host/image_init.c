@@ -27,8 +27,7 @@ static void load_modules(void)
 	while (list && fgets(line, sizeof(line), list)) {
 		line[strcspn(line, "\n")] = '\0';
 		int fd = open(line, O_RDONLY | O_CLOEXEC);
-		say("insmod", strrchr(line, '/'),
-		    fd < 0 ? -1 : (int)syscall(SYS_finit_module, fd, "", 0));
+		say("insmod", strrchr(line, '/'), fd < 0 ? -1 : (int)syscall(SYS_finit_module, fd, "", 0));
 		close(fd);
 	}
 	if (list)

@@ -60,9 +60,9 @@ def test_lists_of_one_launch(isolated):
                        "override": {"allow": ["198.51.100.7:443"], "drop": []},
                        "effective": {"allow": ["198.51.100.7:443"], "drop": []}}
     text = rules(vm)
-    assert "198.51.100.7 . tcp . 443 : accept" in text and "192.0.2" not in text
+    assert "198.51.100.7 . tcp . 443 : accept" in text and "192.0.2.0/24" not in text
     only = d.client.request("POST", f"/hostgroup/{d.group}/nodes", json={"network": {"drop": ["203.0.113.9"]}}).json["hostname"]
-    assert "203.0.113.9 : drop" in rules(only) and "192.0.2" not in rules(only)
+    assert "203.0.113.9 : drop" in rules(only) and "192.0.2.0/24" not in rules(only)
     for bad in (["203.0.113.9:99999"], ["example.org"], ["10.0.0.0/33"], [7]):
         assert d.client.request("POST", f"/hostgroup/{d.group}/nodes", json={"network": {"drop": bad}}).status == 400
     assert len(d.client.nodes()) == 2

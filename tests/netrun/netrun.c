@@ -63,8 +63,7 @@ static ssize_t carry(int from, int to)
 	ssize_t n = read(from, frame, sizeof(frame));
 
 	/* A frame for an interface that is down or full is lost, as on a wire. */
-	if (n > 0 && write(to, frame, (size_t)n) < 0 && errno != EIO && errno != EAGAIN &&
-	    errno != EINVAL)
+	if (n > 0 && write(to, frame, (size_t)n) < 0 && errno != EIO && errno != EAGAIN && errno != EINVAL)
 		return -1;
 	return n;
 }
@@ -76,8 +75,7 @@ static ssize_t carry_all(int tap, int guest)
 	unsigned offloads = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
 	ssize_t longest = 0, n;
 
-	if (guest >= 0 &&
-	    (ioctl(tap, TUNSETOFFLOAD, offloads) < 0 || ioctl(guest, TUNSETOFFLOAD, offloads) < 0))
+	if (guest >= 0 && (ioctl(tap, TUNSETOFFLOAD, offloads) < 0 || ioctl(guest, TUNSETOFFLOAD, offloads) < 0))
 		return -1;
 	while (poll(fds, guest >= 0 ? 3 : 1, -1) >= 0 && !fds[0].revents) {
 		if (fds[1].revents && (n = carry(tap, guest)) > longest)
@@ -164,9 +162,14 @@ static int run_vm(const struct config_group *g, const char *id, unsigned number,
 	cleanup_free char *hostname = slot ? str_dup(slot) : str_fmt("%s-%u", g->name, number);
 	struct error *err = NULL;
 	const struct net_mode *mode = net_mode(g->network.mode);
-	struct net_vm vm = {
-	    .group = g, .daemon_id = id, .hostname = hostname, .number = number, .address = "",
-	    .allow = g->network.allow, .drop = g->network.drop, .limits = limits_of(g)};
+	struct net_vm vm = {.group = g,
+			    .daemon_id = id,
+			    .hostname = hostname,
+			    .number = number,
+			    .address = "",
+			    .allow = g->network.allow,
+			    .drop = g->network.drop,
+			    .limits = limits_of(g)};
 	cleanup_net_plan struct net_plan plan = {0};
 	cleanup_close int tap = -1, guest = -1;
 	cleanup_free char *address = NULL;
@@ -205,8 +208,13 @@ static int make_one(const struct config_group *g, const char *id, unsigned numbe
 		    struct error **err)
 {
 	const struct net_mode *mode = net_mode(g->network.mode);
-	struct net_vm vm = {.group = g, .daemon_id = id, .number = number, .address = "", .allow = g->network.allow,
-			    .drop = g->network.drop, .limits = limits_of(g)};
+	struct net_vm vm = {.group = g,
+			    .daemon_id = id,
+			    .number = number,
+			    .address = "",
+			    .allow = g->network.allow,
+			    .drop = g->network.drop,
+			    .limits = limits_of(g)};
 	int64_t start = clock_ns();
 
 	vm.hostname = m->hostname = str_fmt("%s-%u", g->name, number);
@@ -263,7 +271,7 @@ static int change_vm(const char *command)
 	struct error *err = NULL;
 	size_t n;
 	cleanup_json struct json_object *obj =
-	    fd_read_all(0, 65536, &text, &n, &err) < 0 ? NULL : js_parse(text, n, &err);
+		fd_read_all(0, 65536, &text, &n, &err) < 0 ? NULL : js_parse(text, n, &err);
 	cleanup_net_plan struct net_plan plan = {0};
 	int r;
 
@@ -283,8 +291,8 @@ static int run_list(const char *id)
 	if (net_list(*id ? id : NULL, &items, &n, &err) < 0)
 		return report("list", err);
 	for (size_t i = 0; i < n; i++)
-		printf("%s %s %s %s\n", items[i].bridge ? "bridge" : "tap", items[i].name,
-		       items[i].daemon_id, items[i].owner);
+		printf("%s %s %s %s\n", items[i].bridge ? "bridge" : "tap", items[i].name, items[i].daemon_id,
+		       items[i].owner);
 	net_items_free(items, n);
 	return 0;
 }

@@ -20,7 +20,7 @@ struct agent_host {
 };
 
 void agent_host_listen(struct agent_host *h, struct loop *loop);
-void agent_host_accept(struct agent_host *h);  /* waits for the agent on both sockets */
+void agent_host_accept(struct agent_host *h); /* waits for the agent on both sockets */
 /* Instead of listen and accept: where somebody else listens (a VMM). */
 void agent_host_connect(struct agent_host *h, const char *control_path, const char *agent_path);
 void agent_host_session(struct agent_host *h); /* reset, await, nonce, echo, HTTP/2 */
@@ -32,20 +32,20 @@ void agent_host_run(struct agent_host *h, const bool *done); /* fails the test a
 struct agent_call {
 	struct agent_host *host;
 	struct http_exchange *x;
-	struct evbuffer *body;     /* of the response */
-	int status;                /* 0: no head yet */
+	struct evbuffer *body; /* of the response */
+	int status;	       /* 0: no head yet */
 	bool closed, failed;
 	const struct http_head *head;
-	size_t limit;              /* stop reading at so many bytes; 0: no */
-	size_t to_send;            /* bytes still to be sent, of `pattern` */
-	bool discard;              /* count only */
+	size_t limit;	/* stop reading at so many bytes; 0: no */
+	size_t to_send; /* bytes still to be sent, of `pattern` */
+	bool discard;	/* count only */
 	uint64_t received;
-	unsigned char sum;         /* of received bytes, when discarded */
+	unsigned char sum; /* of received bytes, when discarded */
 };
 void agent_call_open(struct agent_call *c, struct agent_host *h, const char *method, const char *target);
 void agent_call_send(struct agent_call *c, const void *data, size_t n, bool end);
 void agent_call_send_pattern(struct agent_call *c, size_t n); /* n bytes with backpressure, then the end */
-void agent_call_wait(struct agent_call *c);                   /* until it is closed */
+void agent_call_wait(struct agent_call *c);		      /* until it is closed */
 void agent_call_wait_status(struct agent_call *c);
 const char *agent_call_text(struct agent_call *c); /* the body; NUL-terminated, borrowed until the next call */
 void agent_call_free(struct agent_call *c);

@@ -20,7 +20,7 @@ static inline void check_golden_text(const char *name, const char *actual)
 static inline void check_golden_json(const char *name, struct json_object *obj)
 {
 	cleanup_free char *text = str_fmt(
-	    "%s\n", json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+		"%s\n", json_object_to_json_string_ext(obj, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
 
 	check_golden_text(name, text);
 }

@@ -122,9 +122,9 @@ static inline uint64_t check_input(struct stream *s, uint64_t at)
 struct endpoint {
 	struct stream *s;
 	uint64_t total, sent, received;
-	bool stalled;  /* reads nothing */
+	bool stalled; /* reads nothing */
 	bool closed, eof, keep;
-	int code;      /* of the failure, 0 if it closed well */
+	int code; /* of the failure, 0 if it closed well */
 	unsigned closings;
 };
 

@@ -36,8 +36,7 @@ static void on_held_closed(void *arg, const struct error *error)
 	http_exchange_free(&t.held);
 }
 
-static void on_request_body(void *arg, struct http_exchange *x, const char *body, size_t n,
-			    const struct error *error)
+static void on_request_body(void *arg, struct http_exchange *x, const char *body, size_t n, const struct error *error)
 {
 	if (error)
 		http_reply_error(&x, error);
@@ -76,8 +75,7 @@ static void on_source_writable(void *arg)
 /* Answers without end. */
 static void serve_source(struct http_exchange *x)
 {
-	static const struct stream_events events = {.on_writable = on_source_writable,
-						    .on_closed = on_held_closed};
+	static const struct stream_events events = {.on_writable = on_source_writable, .on_closed = on_held_closed};
 
 	t.held = x;
 	http_exchange_respond(x, http_head_new_response(200));
@@ -190,9 +188,8 @@ static inline int teardown_http1(void **state)
 
 static inline int connect_raw(void)
 {
-	struct sockaddr_in a = {.sin_family = AF_INET,
-				.sin_port = htons(t.port),
-				.sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	struct sockaddr_in a = {
+		.sin_family = AF_INET, .sin_port = htons(t.port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	int fd;
 
 	if (t.unix_path) {
@@ -230,8 +227,7 @@ static void raw_on_closed(void *arg, const struct error *error)
 	r->failed |= error != NULL;
 }
 
-static const struct stream_events raw_events = {.on_readable = raw_on_readable,
-						.on_closed = raw_on_closed};
+static const struct stream_events raw_events = {.on_readable = raw_on_readable, .on_closed = raw_on_closed};
 
 static inline void raw_open(struct raw *r)
 {
@@ -270,8 +266,7 @@ static inline void raw_expect(struct raw *r, const char *what)
 	while (!evbuffer_get_length(stream_input(r->s)) ||
 	       evbuffer_search(stream_input(r->s), what, strlen(what), NULL).pos < 0) {
 		if (now_s() > until || r->over) {
-			struct evbuffer_ptr p =
-			    evbuffer_search(stream_input(r->s), what, strlen(what), NULL);
+			struct evbuffer_ptr p = evbuffer_search(stream_input(r->s), what, strlen(what), NULL);
 
 			if (p.pos >= 0)
 				return;

@@ -16,8 +16,8 @@ static inline char *say(const char *command)
 {
 	struct proc_result r;
 
-	assert_int_equal(proc_run((char *const[]){(char *)"sh", (char *)"-c", (char *)command, NULL}, NULL, 65536, 20000,
-				  &r, NULL),
+	assert_int_equal(proc_run((char *const[]){(char *)"sh", (char *)"-c", (char *)command, NULL}, NULL, 65536,
+				  20000, &r, NULL),
 			 0);
 	free(r.errout);
 	return r.out;

@@ -103,8 +103,7 @@ static inline void on_status(void *arg, bool running, const char *status, const 
 	snprintf(s->status, sizeof(s->status), "%s", status ? status : "");
 }
 
-static const struct vmm_client_events events = {
-    .on_up = on_up, .on_event = on_event, .on_down = on_down};
+static const struct vmm_client_events events = {.on_up = on_up, .on_event = on_event, .on_down = on_down};
 
 static inline int open_client(struct vmm_client **ret, struct seen *s)
 {

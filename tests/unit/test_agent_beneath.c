@@ -57,8 +57,8 @@ static void test_parent(void **state)
 
 static void test_refused(void **state)
 {
-	static const char *const bad[] = {"", ".", "..", "a/../b", "../x", "a//b", "/etc/x", "a/", "a/.", "link/x", "file/x",
-					  "deep/link/x"};
+	static const char *const bad[] = {"",	    ".",  "..",	 "a/../b", "../x",   "a//b",
+					  "/etc/x", "a/", "a/.", "link/x", "file/x", "deep/link/x"};
 	struct fixture *f = *state;
 	const char *name;
 	size_t before;
@@ -89,7 +89,8 @@ static void test_temp_file(void **state)
 	assert_int_equal(write(t.fd, "new", 3), 3);
 	assert_int_equal(fstatat(f->root, "elsewhere", &st, 0), -1);
 	assert_int_equal(temp_file_commit(&t, "target", 0751, 12345, NULL), 0);
-	assert_int_equal(fstatat(f->root, "target", &st, AT_SYMLINK_NOFOLLOW), 0); /* the link was replaced, not followed */
+	assert_int_equal(fstatat(f->root, "target", &st, AT_SYMLINK_NOFOLLOW),
+			 0); /* the link was replaced, not followed */
 	assert_true(S_ISREG(st.st_mode));
 	assert_int_equal(st.st_mode & 07777, 0751);
 	assert_int_equal(st.st_mtime, 12345);

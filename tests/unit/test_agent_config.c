@@ -38,14 +38,26 @@ static void test_config(void **state)
 static void test_config_bad(void **state)
 {
 	static const char *const bad[] = {
-		"", "[]", "{}", "{\"version\":2}", "{\"version\":1,\"hostname\":\"a b\"}", "{\"version\":1,\"hostname\":\"\"}",
-		"{\"version\":1,\"hostname\":\"-x\"}", "{\"version\":1,\"hostname\":7}", "{\"version\":1,\"machine_id\":\"x\"}",
-		"{\"version\":1,\"network\":[{}]}", "{\"version\":1,\"network\":[7]}",
-		"{\"version\":1,\"network\":[{\"address\":\"10.0.2.15\"}]}", "{\"version\":1,\"network\":[{\"address\":\"1.2.3.4/33\"}]}",
+		"",
+		"[]",
+		"{}",
+		"{\"version\":2}",
+		"{\"version\":1,\"hostname\":\"a b\"}",
+		"{\"version\":1,\"hostname\":\"\"}",
+		"{\"version\":1,\"hostname\":\"-x\"}",
+		"{\"version\":1,\"hostname\":7}",
+		"{\"version\":1,\"machine_id\":\"x\"}",
+		"{\"version\":1,\"network\":[{}]}",
+		"{\"version\":1,\"network\":[7]}",
+		"{\"version\":1,\"network\":[{\"address\":\"10.0.2.15\"}]}",
+		"{\"version\":1,\"network\":[{\"address\":\"1.2.3.4/33\"}]}",
 		"{\"version\":1,\"network\":[{\"dhcp\":true,\"mac\":\"2e:00:00:00:00\"}]}",
 		"{\"version\":1,\"network\":[{\"dhcp\":true,\"mac\":\"2e:00:00:00:00:01:02\"}]}",
-		"{\"version\":1,\"network\":[{\"dhcp\":true,\"gateway\":\"x\"}]}", "{\"version\":1,\"network\":[{\"dhcp\":true,\"mtu\":10}]}",
-		"{\"version\":1,\"dns\":[\"a\"]}", "{\"version\":1,\"ssh_keys\":[\"a\\nb\"]}", "{\"version\":1} x",
+		"{\"version\":1,\"network\":[{\"dhcp\":true,\"gateway\":\"x\"}]}",
+		"{\"version\":1,\"network\":[{\"dhcp\":true,\"mtu\":10}]}",
+		"{\"version\":1,\"dns\":[\"a\"]}",
+		"{\"version\":1,\"ssh_keys\":[\"a\\nb\"]}",
+		"{\"version\":1} x",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -73,8 +85,11 @@ static void test_cp_request(void **state)
 {
 	cleanup_cp_request struct cp_request r = {0};
 
-	assert_int_equal(parse("POST", "/cp?path=~/x&mode=cp-v1-tar&copy_semantics=cp-v1&source_name=src&source_type=directory"
-			       "&copy_contents=true&exclude=a&exclude=b/**&uid=1000&permissions=600", &r, NULL), 0);
+	assert_int_equal(parse("POST",
+			       "/cp?path=~/x&mode=cp-v1-tar&copy_semantics=cp-v1&source_name=src&source_type=directory"
+			       "&copy_contents=true&exclude=a&exclude=b/**&uid=1000&permissions=600",
+			       &r, NULL),
+			 0);
 	assert_true(r.upload && r.v1 && r.contents && r.source_directory);
 	assert_int_equal(r.mode, CP_TAR);
 	assert_int_equal(r.permissions, 0600);
@@ -120,7 +135,9 @@ static void test_cp_request_bad(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_config), cmocka_unit_test(test_config_bad), cmocka_unit_test(test_cp_request),
+		cmocka_unit_test(test_config),
+		cmocka_unit_test(test_config_bad),
+		cmocka_unit_test(test_cp_request),
 		cmocka_unit_test(test_cp_request_bad),
 	};
 

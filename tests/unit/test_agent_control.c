@@ -54,10 +54,28 @@ static void test_parse(void **state)
 static void test_parse_bad(void **state)
 {
 	static const char *const bad[] = {
-		"hello", "hello ", "hello 0", "hello 1x", "hello 99999", "hello -1", "hello 1 v", "hello 1 v short",
-		"hello 1 v " NONCE, "hello 1 v " NONCE " " BOOT, "hello 1 v " NONCE " nope -",
-		"hello 1 v  " NONCE " " BOOT " -", "reset", "reset ", "reset 0123", "reset " NONCE "0",
-		"reset 0123456789ABCDEF0123456789abcdef", "await x", "bye", "bye now", "bye rebooting", "tab\there",
+		"hello",
+		"hello ",
+		"hello 0",
+		"hello 1x",
+		"hello 99999",
+		"hello -1",
+		"hello 1 v",
+		"hello 1 v short",
+		"hello 1 v " NONCE,
+		"hello 1 v " NONCE " " BOOT,
+		"hello 1 v " NONCE " nope -",
+		"hello 1 v  " NONCE " " BOOT " -",
+		"reset",
+		"reset ",
+		"reset 0123",
+		"reset " NONCE "0",
+		"reset 0123456789ABCDEF0123456789abcdef",
+		"await x",
+		"bye",
+		"bye now",
+		"bye rebooting",
+		"tab\there",
 		"high\x80",
 	};
 	struct control_line l;
@@ -74,9 +92,13 @@ static void test_parse_bad(void **state)
 
 static void test_format(void **state)
 {
-	static const char *const lines[] = {"hello 1\n", "hello 1 0.1.0 " NONCE " " BOOT " a,b\n",
-					    "hello 1 0.1.0 " NONCE " " BOOT " -\n", "reset " NONCE "\n",
-					    "await " NONCE "\n", "bye reboot\n", "bye poweroff\n"};
+	static const char *const lines[] = {"hello 1\n",
+					    "hello 1 0.1.0 " NONCE " " BOOT " a,b\n",
+					    "hello 1 0.1.0 " NONCE " " BOOT " -\n",
+					    "reset " NONCE "\n",
+					    "await " NONCE "\n",
+					    "bye reboot\n",
+					    "bye poweroff\n"};
 
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		struct control_line l;
@@ -92,7 +114,8 @@ static void test_format(void **state)
 /* However the bytes are cut: good lines come out, bad ones are reported and skipped. */
 static void test_reader(void **state)
 {
-	static const char input[] = "one\n\nb\x01" "ad\ntwo\n";
+	static const char input[] = "one\n\nb\x01"
+				    "ad\ntwo\n";
 
 	for (size_t piece = 1; piece < sizeof(input); piece++) {
 		struct control_reader r = {0};
@@ -185,8 +208,9 @@ static void test_nonce(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_parse), cmocka_unit_test(test_parse_bad), cmocka_unit_test(test_format),
-		cmocka_unit_test(test_reader), cmocka_unit_test(test_reader_long), cmocka_unit_test(test_scan),
+		cmocka_unit_test(test_parse),	       cmocka_unit_test(test_parse_bad),
+		cmocka_unit_test(test_format),	       cmocka_unit_test(test_reader),
+		cmocka_unit_test(test_reader_long),    cmocka_unit_test(test_scan),
 		cmocka_unit_test(test_scan_not_there), cmocka_unit_test(test_nonce),
 	};
 

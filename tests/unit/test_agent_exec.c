@@ -37,14 +37,16 @@ static void test_argv(void **state)
 	assert_argv("/exec?cmd=/bin/sh&args=-c&args=echo+%22a+b%22&args=", "/bin/sh|-c|echo \"a b\"|");
 	assert_argv("/exec?cmd=ls&shell=", "ls");
 	assert_argv("/exec?shell=/bin/bash&cmd=a+%26%26+b%7Cc", "/bin/bash|-lc|a && b|c");
-	assert_argv("/exec?shell=/bin/bash&cmd=echo&args=a+b&args=it%27s&args=&args=$x", "/bin/bash|-lc|echo 'a b' 'it'\\''s' '' '$x'");
+	assert_argv("/exec?shell=/bin/bash&cmd=echo&args=a+b&args=it%27s&args=&args=$x",
+		    "/bin/bash|-lc|echo 'a b' 'it'\\''s' '' '$x'");
 }
 
 static void test_flags(void **state)
 {
 	cleanup_exec_request struct exec_request r = {0};
 
-	assert_int_equal(parse("/exec?cmd=x&stdin=true&stdio=base64&permissions=0644&stdout=true&uid=0&gid=4294967295", &r), 0);
+	assert_int_equal(
+		parse("/exec?cmd=x&stdin=true&stdio=base64&permissions=0644&stdout=true&uid=0&gid=4294967295", &r), 0);
 	assert_true(r.with_stdin && r.base64 && !r.buffered);
 	assert_int_equal(r.id.uid, 0);
 	assert_int_equal(r.id.gid, USERS_DEFAULT_ID);
@@ -62,9 +64,17 @@ static void test_flags(void **state)
 static void test_bad(void **state)
 {
 	static const char *const bad[] = {
-		"/exec", "/exec?cmd=", "/exec?cmd=x&uid=-1", "/exec?cmd=x&uid=4294967296", "/exec?cmd=x&gid=a",
-		"/exec?cmd=x&stdio=hex", "/exec?cmd=x&stdin=maybe", "/exec?cmd=x&buffered=1&stdin=1",
-		"/exec?cmd=x&background=1&stdin=1", "/exec?cmd=x&env=NOVALUE", "/exec?cmd=x&env==v",
+		"/exec",
+		"/exec?cmd=",
+		"/exec?cmd=x&uid=-1",
+		"/exec?cmd=x&uid=4294967296",
+		"/exec?cmd=x&gid=a",
+		"/exec?cmd=x&stdio=hex",
+		"/exec?cmd=x&stdin=maybe",
+		"/exec?cmd=x&buffered=1&stdin=1",
+		"/exec?cmd=x&background=1&stdin=1",
+		"/exec?cmd=x&env=NOVALUE",
+		"/exec?cmd=x&env==v",
 	};
 	struct exec_request r;
 
@@ -92,7 +102,8 @@ static void test_environment(void **state)
 {
 	const struct user u = {.name = (char *)"ann", .home = (char *)"/home/ann", .shell = (char *)"/bin/zsh"};
 	char *extra[] = {(char *)"B=2", (char *)"LANG=de_DE.UTF-8", (char *)"E=", NULL};
-	cleanup_strv char **env = exec_environment(&u, "# x\nA=1\nB=1\nexport C=\"c c\"\nD='d'\n=x\nnothing\nLANG=C\n", extra);
+	cleanup_strv char **env =
+		exec_environment(&u, "# x\nA=1\nB=1\nexport C=\"c c\"\nD='d'\n=x\nnothing\nLANG=C\n", extra);
 
 	assert_string_equal(value(env, "HOME"), "/home/ann");
 	assert_string_equal(value(env, "USER"), "ann");
@@ -145,23 +156,31 @@ static void test_frames(void **state)
 	size_t n;
 	char *f = frame_started(7, "T");
 
-	assert_string_equal(f, "{\"timestamp\":\"T\",\"type\":\"started\",\"pid\":7,\"started_at\":\"T\",\"exit_code\":0}\n");
+	assert_string_equal(
+		f, "{\"timestamp\":\"T\",\"type\":\"started\",\"pid\":7,\"started_at\":\"T\",\"exit_code\":0}\n");
 	free(f);
 	f = frame_output("stdout", "a\"b\n\0\xc3\xa9", 7, false, "T", &n);
-	assert_string_equal(f, "{\"timestamp\":\"T\",\"type\":\"stdout\",\"stdout\":\"a\\\"b\\n\\u0000\xc3\xa9\",\"exit_code\":0}\n");
+	assert_string_equal(
+		f,
+		"{\"timestamp\":\"T\",\"type\":\"stdout\",\"stdout\":\"a\\\"b\\n\\u0000\xc3\xa9\",\"exit_code\":0}\n");
 	assert_int_equal(n, strlen(f));
 	free(f);
 	f = frame_output("stderr", "\xff", 1, false, "T", &n);
-	assert_string_equal(f, "{\"timestamp\":\"T\",\"type\":\"stderr\",\"encoding\":\"base64\",\"stderr\":\"/w==\",\"exit_code\":0}\n");
+	assert_string_equal(
+		f,
+		"{\"timestamp\":\"T\",\"type\":\"stderr\",\"encoding\":\"base64\",\"stderr\":\"/w==\",\"exit_code\":0}\n");
 	free(f);
 	f = frame_exit(SIGKILL, "T");
-	assert_string_equal(f, "{\"timestamp\":\"T\",\"type\":\"exit\",\"ended_at\":\"T\",\"signal\":\"SIGKILL\",\"exit_code\":137}\n");
+	assert_string_equal(
+		f,
+		"{\"timestamp\":\"T\",\"type\":\"exit\",\"ended_at\":\"T\",\"signal\":\"SIGKILL\",\"exit_code\":137}\n");
 	free(f);
 	f = frame_exit(3 << 8, "T");
 	assert_string_equal(f, "{\"timestamp\":\"T\",\"type\":\"exit\",\"ended_at\":\"T\",\"exit_code\":3}\n");
 	free(f);
 	f = frame_failed(&e, "T");
-	assert_string_equal(f, "{\"timestamp\":\"T\",\"type\":\"exit\",\"error\":\"x: \\\"gone\\\"\",\"exit_code\":127}\n");
+	assert_string_equal(
+		f, "{\"timestamp\":\"T\",\"type\":\"exit\",\"error\":\"x: \\\"gone\\\"\",\"exit_code\":127}\n");
 	free(f);
 	e.sys_errno = EACCES;
 	assert_int_equal(exit_code_of_error(&e), 126);
@@ -182,8 +201,8 @@ static void test_utf8_whole(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_argv), cmocka_unit_test(test_flags), cmocka_unit_test(test_bad),
-		cmocka_unit_test(test_environment), cmocka_unit_test(test_cwd), cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_argv),	    cmocka_unit_test(test_flags), cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_environment), cmocka_unit_test(test_cwd),	  cmocka_unit_test(test_frames),
 		cmocka_unit_test(test_utf8_whole),
 	};
 

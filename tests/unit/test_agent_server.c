@@ -32,7 +32,7 @@ static int setup(void **state)
 	agent_host_listen(&f->host, f->loop);
 	strcpy(f->dir, "/tmp/slicer-agent-files-XXXXXX");
 	assert_non_null(mkdtemp(f->dir));
-	f->config.hostname = (char *)(uintptr_t)"vm-1";
+	f->config.hostname = (char *)(uintptr_t) "vm-1";
 	f->options = (struct server_options){
 		.control = {.path = f->host.control_path, .socket = true},
 		.agent = {.path = f->host.agent_path, .socket = true},
@@ -207,7 +207,8 @@ static void test_exec_shell_and_cwd(void **state)
 	struct fixture *f = *state;
 	struct agent_call c;
 
-	agent_call_get(&c, &f->host, "POST", "/exec?uid=0&buffered=1&shell=/bin/sh&cwd=/usr&cmd=pwd+%26%26+echo+a%7Ccat");
+	agent_call_get(&c, &f->host, "POST",
+		       "/exec?uid=0&buffered=1&shell=/bin/sh&cwd=/usr&cmd=pwd+%26%26+echo+a%7Ccat");
 	assert_non_null(strstr(agent_call_text(&c), "\"stdout\":\"/usr\\na\\n\""));
 	agent_call_free(&c);
 	agent_call_get(&c, &f->host, "POST", "/exec?uid=0&buffered=1&shell=/bin/sh&cmd=echo&args=a++b&args=$HOME");
@@ -242,7 +243,8 @@ static void test_exec_late_output(void **state)
 	struct fixture *f = *state;
 	struct agent_call c;
 
-	agent_call_open(&c, &f->host, "POST", "/exec?stdin=1&uid=0&cmd=sh&args=-c&args=(sleep+.4;echo+late)+%26+echo+early");
+	agent_call_open(&c, &f->host, "POST",
+			"/exec?stdin=1&uid=0&cmd=sh&args=-c&args=(sleep+.4;echo+late)+%26+echo+early");
 	for (int i = 0; i < 400 && evbuffer_search(c.body, "\"exit\"", 6, NULL).pos < 0; i++)
 		pass_time(f, 10);
 	pass_time(f, 600); /* the request's body is still open */
@@ -275,8 +277,9 @@ static void test_exec_large_end(void **state)
 	struct agent_call c;
 	size_t x = 0;
 
-	agent_call_get(&c, &f->host, "POST", "/exec?uid=0&cmd=sh&args=-c&args=head+-c+3000000+/dev/zero+%7C+tr+%27%5C0%27+x");
-	for (const char *p = agent_call_text(&c); (p = strstr(p, "\"stdout\":\"")); ) {
+	agent_call_get(&c, &f->host, "POST",
+		       "/exec?uid=0&cmd=sh&args=-c&args=head+-c+3000000+/dev/zero+%7C+tr+%27%5C0%27+x");
+	for (const char *p = agent_call_text(&c); (p = strstr(p, "\"stdout\":\""));) {
 		p += strlen("\"stdout\":\"");
 		x += strspn(p, "x");
 	}
@@ -322,7 +325,8 @@ static void test_many_resets(void **state)
 	for (int i = 0; i < 100; i++) {
 		struct agent_call c;
 
-		agent_call_open(&c, &f->host, "POST", i % 2 ? "/exec?uid=0&cmd=sleep&args=60" : "/shell?uid=0&shell=/bin/sh");
+		agent_call_open(&c, &f->host, "POST",
+				i % 2 ? "/exec?uid=0&cmd=sleep&args=60" : "/shell?uid=0&shell=/bin/sh");
 		pass_time(f, i % 10);
 		agent_call_free(&c);
 	}
@@ -559,9 +563,10 @@ static void test_cp_tar(void **state)
 	char *q, *command;
 	struct stat st;
 
-	command = str_fmt("cd %s && mkdir -p src/d/e && echo one >src/d/one && echo two >src/two && chmod 711 src/two && "
-			  "mkdir src/skip && touch src/skip/x && ln -s /etc/passwd src/link && touch -d @1000000 src/d/one",
-			  f->dir);
+	command = str_fmt(
+		"cd %s && mkdir -p src/d/e && echo one >src/d/one && echo two >src/two && chmod 711 src/two && "
+		"mkdir src/skip && touch src/skip/x && ln -s /etc/passwd src/link && touch -d @1000000 src/d/one",
+		f->dir);
 	assert_int_equal(system(command), 0);
 	free(command);
 	q = str_fmt("/cp?uid=0&mode=cp-v1-recursive&copy_semantics=cp-v1&exclude=skip&path=%s/src", f->dir);
@@ -581,12 +586,14 @@ static void test_cp_tar(void **state)
 	assert_int_equal(stat(q, &st), 0);
 	assert_int_equal(st.st_mtime, 1000000);
 	free(q);
-	command = str_fmt("cd %s && diff -r --exclude=skip --exclude=link src dst && test ! -e dst/skip && test ! -e dst/link",
-			  f->dir);
+	command = str_fmt(
+		"cd %s && diff -r --exclude=skip --exclude=link src dst && test ! -e dst/skip && test ! -e dst/link",
+		f->dir);
 	assert_int_equal(system(command), 0);
 	free(command);
 	/* An existing directory takes it in as a subdirectory, or merges the contents. */
-	q = str_fmt("uid=0&mode=cp-v1-tar&copy_semantics=cp-v1&source_type=directory&source_name=src&path=%s/dst", f->dir);
+	q = str_fmt("uid=0&mode=cp-v1-tar&copy_semantics=cp-v1&source_type=directory&source_name=src&path=%s/dst",
+		    f->dir);
 	upload(f, q, evbuffer_pullup(c.body, -1), evbuffer_get_length(c.body), 200, NULL);
 	free(q);
 	q = str_fmt("%s/dst/src/two", f->dir);
@@ -633,11 +640,30 @@ static void test_cp_large(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_health), T(test_unknown), T(test_exec_frames), T(test_exec_killed), T(test_exec_not_there),
-		T(test_exec_binary), T(test_exec_identity), T(test_exec_shell_and_cwd), T(test_exec_grandchild), T(test_exec_late_output),
-		T(test_exec_cat), T(test_exec_large_end), T(test_exec_buffered_limit), T(test_exec_reset),
-		T(test_many_resets), T(test_reset_of_session), T(test_events), T(test_shell), T(test_shell_bad),
-		T(test_cp_binary), T(test_cp_errors), T(test_cp_credentials), T(test_cp_abort), T(test_cp_tar),
+		T(test_health),
+		T(test_unknown),
+		T(test_exec_frames),
+		T(test_exec_killed),
+		T(test_exec_not_there),
+		T(test_exec_binary),
+		T(test_exec_identity),
+		T(test_exec_shell_and_cwd),
+		T(test_exec_grandchild),
+		T(test_exec_late_output),
+		T(test_exec_cat),
+		T(test_exec_large_end),
+		T(test_exec_buffered_limit),
+		T(test_exec_reset),
+		T(test_many_resets),
+		T(test_reset_of_session),
+		T(test_events),
+		T(test_shell),
+		T(test_shell_bad),
+		T(test_cp_binary),
+		T(test_cp_errors),
+		T(test_cp_credentials),
+		T(test_cp_abort),
+		T(test_cp_tar),
 		T(test_cp_large),
 	};
 

@@ -55,12 +55,12 @@ static void test_frames(void **state)
 
 static void test_odd(void **state)
 {
-	EVENTS("\2\0\0\0\4\0\0\0\120\1\0\0\0\1x", "x");                /* a short window size */
+	EVENTS("\2\0\0\0\4\0\0\0\120\1\0\0\0\1x", "x");		    /* a short window size */
 	EVENTS("\2\0\0\0\12\0\0\0\120\0\0\0\30zz\1\0\0\0\1x", "x"); /* a long one */
-	EVENTS("\2\0\0\0\10\0\1\0\0\0\0\0\30\1\0\0\0\1x", "x");     /* 65536 columns */
-	EVENTS("\11\0\0\0\3abc\0\0\0\0\0\1\0\0\0\1x", "x");            /* unknown types */
-	EVENTS("\3\0\0\0\2ab\1\0\0\0\1x", "<3>x");                          /* with a payload */
-	EVENTS("\1\0\20\0\1", "!");                                              /* over the limit */
+	EVENTS("\2\0\0\0\10\0\1\0\0\0\0\0\30\1\0\0\0\1x", "x");	    /* 65536 columns */
+	EVENTS("\11\0\0\0\3abc\0\0\0\0\0\1\0\0\0\1x", "x");	    /* unknown types */
+	EVENTS("\3\0\0\0\2ab\1\0\0\0\1x", "<3>x");		    /* with a payload */
+	EVENTS("\1\0\20\0\1", "!");				    /* over the limit */
 	EVENTS("\1\377\377\377\377", "!");
 }
 
@@ -75,7 +75,9 @@ static void test_header(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_frames), cmocka_unit_test(test_odd), cmocka_unit_test(test_header),
+		cmocka_unit_test(test_frames),
+		cmocka_unit_test(test_odd),
+		cmocka_unit_test(test_header),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -144,7 +144,8 @@ static void test_server_dies(void **state)
 	pid_t server, sleeper;
 
 	strcpy(instance, f->host.hello.instance);
-	agent_call_open(&c, &f->host, "POST", "/exec?uid=0&cmd=sh&args=-c&args=echo+ppid+$PPID;+sleep+60+%26+echo+sleeper+$!;+wait");
+	agent_call_open(&c, &f->host, "POST",
+			"/exec?uid=0&cmd=sh&args=-c&args=echo+ppid+$PPID;+sleep+60+%26+echo+sleeper+$!;+wait");
 	for (int i = 0; i < 400 && evbuffer_search(c.body, "sleeper", 7, NULL).pos < 0; i++)
 		pass_time(f, 10);
 	sleeper = output_number(&c, "sleeper ");

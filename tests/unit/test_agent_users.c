@@ -70,7 +70,8 @@ static void test_groups(void **state)
 	struct user *u = users_parse_name(passwd, "ubuntu");
 
 	users_parse_groups("root:x:0:\nadm:x:4:syslog,ubuntu\nsudo:x:27:ubuntu\nown:x:1000:ubuntu\n"
-			   "other:x:5:ubuntux,xubuntu\nbad:x:9\nlast:x:30:ubuntu,late", u);
+			   "other:x:5:ubuntux,xubuntu\nbad:x:9\nlast:x:30:ubuntu,late",
+			   u);
 	assert_int_equal(u->ngroups, 3);
 	assert_int_equal(u->groups[0], 4);
 	assert_int_equal(u->groups[1], 27);
@@ -94,7 +95,7 @@ static void test_lookup_unknown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_uid), cmocka_unit_test(test_name), cmocka_unit_test(test_default),
+		cmocka_unit_test(test_uid),    cmocka_unit_test(test_name),	      cmocka_unit_test(test_default),
 		cmocka_unit_test(test_groups), cmocka_unit_test(test_lookup_unknown),
 	};
 

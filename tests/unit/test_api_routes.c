@@ -10,15 +10,14 @@
 #include "vm/manager_impl.h"
 #include "vm/network.h"
 
-static const char yaml[] =
-	"config:\n"
-	"  hypervisor: qemu\n"
-	"  host_groups:\n"
-	"  - name: vm\n"
-	"    count: 1\n"
-	"    vcpu: 2\n"
-	"    ram_gb: 1\n"
-	"    network: {mode: user}\n";
+static const char yaml[] = "config:\n"
+			   "  hypervisor: qemu\n"
+			   "  host_groups:\n"
+			   "  - name: vm\n"
+			   "    count: 1\n"
+			   "    vcpu: 2\n"
+			   "    ram_gb: 1\n"
+			   "    network: {mode: user}\n";
 
 static struct {
 	char dir[64], socket[96];
@@ -89,8 +88,9 @@ static void client_send(const char *text)
 /* The status; c.body is the body until the next request. */
 static int request(const char *method, const char *target, const char *fields, const char *body)
 {
-	cleanup_free char *text = str_fmt("%s %s HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %zu\r\n%s\r\n%s",
-					  method, target, strlen(body), fields, body);
+	cleanup_free char *text =
+		str_fmt("%s %s HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: %zu\r\n%s\r\n%s", method,
+			target, strlen(body), fields, body);
 
 	client_send(text);
 	wait_for(&c.over);
@@ -158,9 +158,13 @@ static int setup(void **state)
 	snprintf(t.socket, sizeof(t.socket), "%s/api.sock", t.dir);
 	load_config();
 	t.pool = worker_pool_new(loop, 1, NULL);
-	t.options = (struct manager_options){
-		.config = t.config, .daemon_id = "x", .state_dir = t.dir, .run_dir = t.dir, .log_dir = t.dir, .images = &image,
-		.nimages = 1};
+	t.options = (struct manager_options){.config = t.config,
+					     .daemon_id = "x",
+					     .state_dir = t.dir,
+					     .run_dir = t.dir,
+					     .log_dir = t.dir,
+					     .images = &image,
+					     .nimages = 1};
 	t.manager = manager_new(loop, t.pool, &t.options, NULL);
 	assert_non_null(t.manager);
 	return 0;
@@ -199,9 +203,19 @@ static void test_constant_answers(void **state)
 
 static void test_no_such_path(void **state)
 {
-	static const char *const paths[] = {
-		"/", "/x", "/nodes/x/y", "/vm", "/vm/", "/vm/vm-1", "/vm/vm-1/logs", "/vm/vm-1/nothing",
-		"/hostgroup/other/nodes", "/hostgroup/vm", "//healthz", "/vm/%2e%2e/logs", "/%1b[2J"};
+	static const char *const paths[] = {"/",
+					    "/x",
+					    "/nodes/x/y",
+					    "/vm",
+					    "/vm/",
+					    "/vm/vm-1",
+					    "/vm/vm-1/logs",
+					    "/vm/vm-1/nothing",
+					    "/hostgroup/other/nodes",
+					    "/hostgroup/vm",
+					    "//healthz",
+					    "/vm/%2e%2e/logs",
+					    "/%1b[2J"};
 
 	serve(NULL);
 	for (size_t i = 0; i < ARRAY_LEN(paths); i++) {
@@ -219,9 +233,13 @@ static void test_wrong_method(void **state)
 	static const struct {
 		const char *method, *path, *allow;
 	} wrong[] = {
-		{"POST", "/nodes", "GET"}, {"DELETE", "/healthz", "GET, HEAD"}, {"GET", "/vm/x/exec", "POST"},
-		{"PUT", "/vm/x/cp", "GET, POST"}, {"PATCH", "/hostgroup/vm/nodes", "GET, POST"},
-		{"GET", "/hostgroup/vm/nodes/vm-1", "DELETE"}, {"GET", "/vm/x/shutdown", "POST"},
+		{"POST", "/nodes", "GET"},
+		{"DELETE", "/healthz", "GET, HEAD"},
+		{"GET", "/vm/x/exec", "POST"},
+		{"PUT", "/vm/x/cp", "GET, POST"},
+		{"PATCH", "/hostgroup/vm/nodes", "GET, POST"},
+		{"GET", "/hostgroup/vm/nodes/vm-1", "DELETE"},
+		{"GET", "/vm/x/shutdown", "POST"},
 	};
 
 	serve(NULL);
@@ -237,9 +255,15 @@ static void test_wrong_method(void **state)
 static void test_authentication(void **state)
 {
 	static const char *const wrong[] = {
-		"", "authorization: Bearer\r\n", "authorization: Bearer \r\n", "authorization: secret\r\n",
-		"authorization: Bearer secre\r\n", "authorization: Bearer secretx\r\n", "authorization: Basic secret\r\n",
-		"authorization: Bearer  secret\r\n", "authorization: Bearer SECRET\r\n",
+		"",
+		"authorization: Bearer\r\n",
+		"authorization: Bearer \r\n",
+		"authorization: secret\r\n",
+		"authorization: Bearer secre\r\n",
+		"authorization: Bearer secretx\r\n",
+		"authorization: Basic secret\r\n",
+		"authorization: Bearer  secret\r\n",
+		"authorization: Bearer SECRET\r\n",
 	};
 	static const char *const paths[] = {"/nodes", "/info", "/vm/x", "/nothing", "/vm/x/exec"};
 
@@ -270,12 +294,19 @@ static void test_bad_requests(void **state)
 		const char *target, *body;
 		int status;
 	} bad[] = {
-		{"/hostgroup/nobody/nodes", "{}", 404}, {"/hostgroup/vm/nodes", "{", 400}, {"/hostgroup/vm/nodes", "[]", 400},
-		{"/hostgroup/vm/nodes", "{\"cpus\":\"2\"}", 400}, {"/hostgroup/vm/nodes", "{\"cpus\":3}", 400},
-		{"/hostgroup/vm/nodes", "{\"ram_bytes\":99999999999999}", 400}, {"/hostgroup/vm/nodes?wait=soon", "", 400},
-		{"/hostgroup/vm/nodes?wait=agent&timeout=5", "", 400}, {"/hostgroup/vm/nodes?timeout=-1s", "", 400},
-		{"/hostgroup/vm/nodes?timeout=25h", "", 400}, {"/hostgroup/vm/nodes", "{\"tags\":[\"name=vm-9\"]}", 400},
-		{"/hostgroup/vm/nodes", "{\"tags\":[\"name=Upper\"]}", 400}, {"/hostgroup/vm/nodes", "{\"tags\":[\"name=\"]}", 400},
+		{"/hostgroup/nobody/nodes", "{}", 404},
+		{"/hostgroup/vm/nodes", "{", 400},
+		{"/hostgroup/vm/nodes", "[]", 400},
+		{"/hostgroup/vm/nodes", "{\"cpus\":\"2\"}", 400},
+		{"/hostgroup/vm/nodes", "{\"cpus\":3}", 400},
+		{"/hostgroup/vm/nodes", "{\"ram_bytes\":99999999999999}", 400},
+		{"/hostgroup/vm/nodes?wait=soon", "", 400},
+		{"/hostgroup/vm/nodes?wait=agent&timeout=5", "", 400},
+		{"/hostgroup/vm/nodes?timeout=-1s", "", 400},
+		{"/hostgroup/vm/nodes?timeout=25h", "", 400},
+		{"/hostgroup/vm/nodes", "{\"tags\":[\"name=vm-9\"]}", 400},
+		{"/hostgroup/vm/nodes", "{\"tags\":[\"name=Upper\"]}", 400},
+		{"/hostgroup/vm/nodes", "{\"tags\":[\"name=\"]}", 400},
 		{"/hostgroup/vm/nodes", "{\"tags\":[\"name=web\"]}", 409},
 	};
 
@@ -298,14 +329,26 @@ static void test_states(void **state)
 		const char *method, *target;
 		int status;
 	} refused[] = {
-		{"POST", "/vm/vm-2/exec?cmd=x", 409}, {"GET", "/vm/vm-2/cp?path=/x", 409}, {"POST", "/vm/vm-2/pause", 409},
-		{"POST", "/vm/vm-2/resume", 409}, {"POST", "/vm/vm-2/shutdown", 409}, {"GET", "/vm/vm-2/health", 500},
-		{"GET", "/vm/vm-2/shell", 400}, {"POST", "/vm/vm-2/relaunch", 409}, /* not persistent */
-		{"POST", "/vm/vm-3/exec?cmd=x", 409}, {"POST", "/vm/vm-3/pause", 409}, {"POST", "/vm/vm-3/relaunch", 409},
-		{"POST", "/vm/vm-3/resume", 503}, {"GET", "/vm/vm-3/health", 500}, /* its hypervisor is not connected */
-		{"POST", "/vm/vm-4/exec?cmd=x", 409}, {"POST", "/vm/vm-4/shutdown?action=sleep", 400},
-		{"GET", "/vm/vm-2/logs", 404}, {"GET", "/vm/vm-2/logs?lines=x", 400}, {"GET", "/vm/vm-2/logs?lines=-1", 400},
-		{"DELETE", "/hostgroup/other/nodes/vm-2", 404}, {"DELETE", "/hostgroup/vm/nodes/vm-1", 403},
+		{"POST", "/vm/vm-2/exec?cmd=x", 409},
+		{"GET", "/vm/vm-2/cp?path=/x", 409},
+		{"POST", "/vm/vm-2/pause", 409},
+		{"POST", "/vm/vm-2/resume", 409},
+		{"POST", "/vm/vm-2/shutdown", 409},
+		{"GET", "/vm/vm-2/health", 500},
+		{"GET", "/vm/vm-2/shell", 400},
+		{"POST", "/vm/vm-2/relaunch", 409}, /* not persistent */
+		{"POST", "/vm/vm-3/exec?cmd=x", 409},
+		{"POST", "/vm/vm-3/pause", 409},
+		{"POST", "/vm/vm-3/relaunch", 409},
+		{"POST", "/vm/vm-3/resume", 503},
+		{"GET", "/vm/vm-3/health", 500}, /* its hypervisor is not connected */
+		{"POST", "/vm/vm-4/exec?cmd=x", 409},
+		{"POST", "/vm/vm-4/shutdown?action=sleep", 400},
+		{"GET", "/vm/vm-2/logs", 404},
+		{"GET", "/vm/vm-2/logs?lines=x", 400},
+		{"GET", "/vm/vm-2/logs?lines=-1", 400},
+		{"DELETE", "/hostgroup/other/nodes/vm-2", 404},
+		{"DELETE", "/hostgroup/vm/nodes/vm-1", 403},
 	};
 
 	serve(NULL);
@@ -324,9 +367,11 @@ static void test_shell_needs_a_websocket(void **state)
 {
 	static const char fields[] = "upgrade: websocket\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 	cleanup_free char *old = str_fmt("GET /vm/vm-2/shell HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\n"
-					 "sec-websocket-version: 12\r\n%s\r\n", fields);
+					 "sec-websocket-version: 12\r\n%s\r\n",
+					 fields);
 	cleanup_free char *good = str_fmt("GET /vm/vm-2/shell HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\n"
-					  "sec-websocket-version: 13\r\n%s\r\n", fields);
+					  "sec-websocket-version: 13\r\n%s\r\n",
+					  fields);
 
 	serve(NULL);
 	add(2, VM_STATE_PAUSED);
@@ -454,11 +499,12 @@ static void test_logs(void **state)
 /* Errors of handlers leave the connection usable, also where the request's body was not read. */
 static void test_keep_alive_after_errors(void **state)
 {
-	static const char all[] = "GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n"
-				  "DELETE /hostgroup/vm/nodes/vm-9 HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
-				  "POST /vm/x/exec HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
-				  "POST /hostgroup/vm/nodes HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n{"
-				  "GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+	static const char all[] =
+		"GET /nothing HTTP/1.1\r\nhost: x\r\n\r\n"
+		"DELETE /hostgroup/vm/nodes/vm-9 HTTP/1.1\r\nhost: x\r\ncontent-length: 4\r\n\r\nbody"
+		"POST /vm/x/exec HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+		"POST /hostgroup/vm/nodes HTTP/1.1\r\nhost: x\r\ncontent-length: 1\r\n\r\n{"
+		"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
 	static const char *const statuses[] = {"404", "404", "404", "400", "200"};
 	const char *at;
 

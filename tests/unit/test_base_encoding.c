@@ -33,14 +33,14 @@ static void test_hex_refuses(void **state)
 static const struct {
 	const char *plain, *encoded, *url;
 } vectors[] = {
-    {"", "", ""},
-    {"f", "Zg==", "Zg"},
-    {"fo", "Zm8=", "Zm8"},
-    {"foo", "Zm9v", "Zm9v"},
-    {"foob", "Zm9vYg==", "Zm9vYg"},
-    {"fooba", "Zm9vYmE=", "Zm9vYmE"},
-    {"foobar", "Zm9vYmFy", "Zm9vYmFy"},
-    {"\xfb\xff\xfe", "+//+", "-__-"},
+	{"", "", ""},
+	{"f", "Zg==", "Zg"},
+	{"fo", "Zm8=", "Zm8"},
+	{"foo", "Zm9v", "Zm9v"},
+	{"foob", "Zm9vYg==", "Zm9vYg"},
+	{"fooba", "Zm9vYmE=", "Zm9vYmE"},
+	{"foobar", "Zm9vYmFy", "Zm9vYmFy"},
+	{"\xfb\xff\xfe", "+//+", "-__-"},
 };
 
 static void test_base64(void **state)
@@ -62,9 +62,9 @@ static void test_base64(void **state)
 static void test_base64_is_strict(void **state)
 {
 	static const char *const bad[] = {
-	    "Zg",   "Zg=",	"Zg===",   "Z===",     "====", "=",    "Z=g=", "Zg==Zg==",
-	    "Zm8 ", "Zm9v\n",	"Zm\n9",   "Zm9v Zm9", "-__-", "Zh==", /* unused bits set */
-	    "Zm9=", "Zm9vYmF=", "Zm9\x80",
+		"Zg",	    "Zg=",	"Zg===",   "Z===",  "====",	"=",	"Z=g=",
+		"Zg==Zg==", "Zm8 ",	"Zm9v\n",  "Zm\n9", "Zm9v Zm9", "-__-", "Zh==", /* unused bits set */
+		"Zm9=",	    "Zm9vYmF=", "Zm9\x80",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -77,8 +77,7 @@ static void test_base64_is_strict(void **state)
 		assert_null(out);
 		assert_int_equal(len, 99);
 	}
-	assert_int_equal(base64_decode("Zm9\0", 4, &(unsigned char *){NULL}, &(size_t){0}, NULL),
-			 -1);
+	assert_int_equal(base64_decode("Zm9\0", 4, &(unsigned char *){NULL}, &(size_t){0}, NULL), -1);
 }
 
 /* FIPS 180-4 examples, and lengths around the padding's edges (from sha256sum). */
@@ -88,18 +87,17 @@ static void test_sha256(void **state)
 		size_t n;
 		const char *digest;
 	} letters[] = {
-	    {0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
-	    {55, "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318"},
-	    {56, "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a"},
-	    {63, "7d3e74a05d7db15bce4ad9ec0658ea98e3f06eeecf16b4c6fff2da457ddc2f34"},
-	    {64, "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb"},
-	    {1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
+		{0, "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+		{55, "9f4390f8d30c2dd92ec9f095b65e2b9ae9b0a925a5258e241c9f1e910f734318"},
+		{56, "b35439a4ac6f0948b6d6f9e3c6af0f5f590ce20f1bde7090ef7970686ec6738a"},
+		{63, "7d3e74a05d7db15bce4ad9ec0658ea98e3f06eeecf16b4c6fff2da457ddc2f34"},
+		{64, "ffe054fe7ae0cb6dc65c3af9b61d5209f439851db43d0ba5997337df154668eb"},
+		{1000000, "cdc76e5c9914fb9281a1c7e284d73e67f1809a48a497200e046d39ccc7112cd0"},
 	};
 	cleanup_free char *abc = sha256_hex("abc", 3);
 	cleanup_free char *a = mem_alloc(1000000);
 
-	assert_string_equal(abc,
-			    "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+	assert_string_equal(abc, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 	memset(a, 'a', 1000000);
 	for (size_t i = 0; i < ARRAY_LEN(letters); i++) {
 		cleanup_free char *digest = sha256_hex(letters[i].n ? a : NULL, letters[i].n);
@@ -128,9 +126,9 @@ static void test_random_and_compare(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_hex),	   cmocka_unit_test(test_hex_refuses),
-	    cmocka_unit_test(test_base64), cmocka_unit_test(test_base64_is_strict),
-	    cmocka_unit_test(test_sha256), cmocka_unit_test(test_random_and_compare),
+		cmocka_unit_test(test_hex),    cmocka_unit_test(test_hex_refuses),
+		cmocka_unit_test(test_base64), cmocka_unit_test(test_base64_is_strict),
+		cmocka_unit_test(test_sha256), cmocka_unit_test(test_random_and_compare),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,9 +56,8 @@ static void test_errno_decides_code(void **state)
 		int errnum;
 		enum error_code code;
 	} cases[] = {
-	    {ENOENT, ERR_NOT_FOUND}, {ENOSPC, ERR_NO_SPACE},   {EACCES, ERR_FORBIDDEN},
-	    {EPERM, ERR_FORBIDDEN},  {ETIMEDOUT, ERR_TIMEOUT}, {EIO, ERR_IO},
-	    {EEXIST, ERR_IO},
+		{ENOENT, ERR_NOT_FOUND},  {ENOSPC, ERR_NO_SPACE}, {EACCES, ERR_FORBIDDEN}, {EPERM, ERR_FORBIDDEN},
+		{ETIMEDOUT, ERR_TIMEOUT}, {EIO, ERR_IO},	  {EEXIST, ERR_IO},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -96,8 +95,7 @@ static void test_move_and_copy(void **state)
 
 static void test_every_code_has_its_status(void **state)
 {
-	static const int status[] = {0,	  500, 400, 401, 403, 404, 408, 409,
-				     410, 413, 507, 500, 502, 501, 503, 499};
+	static const int status[] = {0, 500, 400, 401, 403, 404, 408, 409, 410, 413, 507, 500, 502, 501, 503, 499};
 
 	for (int code = ERR_INTERNAL; code <= ERR_CANCELLED; code++) {
 		struct error err = {.code = (enum error_code)code};
@@ -127,14 +125,14 @@ static void test_take_and_cleanup(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_wrap_puts_outermost_first),
-	    cmocka_unit_test(test_first_error_stays),
-	    cmocka_unit_test(test_null_is_fine_everywhere),
-	    cmocka_unit_test(test_errno_decides_code),
-	    cmocka_unit_test(test_errno_text),
-	    cmocka_unit_test(test_move_and_copy),
-	    cmocka_unit_test(test_every_code_has_its_status),
-	    cmocka_unit_test(test_take_and_cleanup),
+		cmocka_unit_test(test_wrap_puts_outermost_first),
+		cmocka_unit_test(test_first_error_stays),
+		cmocka_unit_test(test_null_is_fine_everywhere),
+		cmocka_unit_test(test_errno_decides_code),
+		cmocka_unit_test(test_errno_text),
+		cmocka_unit_test(test_move_and_copy),
+		cmocka_unit_test(test_every_code_has_its_status),
+		cmocka_unit_test(test_take_and_cleanup),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

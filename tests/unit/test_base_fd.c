@@ -82,8 +82,7 @@ static void test_guest_memory_seals(void **state)
 	assert_true(fd >= 0 && is_cloexec(fd));
 	assert_int_equal(fstat(fd, &st), 0);
 	assert_int_equal(st.st_size, size);
-	assert_int_equal(fcntl(fd, F_GET_SEALS),
-			 F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
+	assert_int_equal(fcntl(fd, F_GET_SEALS), F_SEAL_WRITE | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL);
 	assert_int_equal(write(fd, "x", 1), -1);
 	assert_int_equal(errno, EPERM);
 	assert_int_equal(ftruncate(fd, (off_t)size * 2), -1);
@@ -151,8 +150,7 @@ static void test_busy_socket_is_no_stale_one(void **state)
 {
 	cleanup_free char *path = fs_join(*state, "s");
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	cleanup_close int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), first = -1,
-			  second = -1;
+	cleanup_close int server = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), first = -1, second = -1;
 	cleanup_error struct error *err = NULL;
 
 	strcpy(addr.sun_path, path);
@@ -235,11 +233,11 @@ static void test_log(void **state)
 	static const struct {
 		const char *level, *expected;
 	} cases[] = {
-	    {NULL, "error: e1\\x0ax\nwarn: w\ninfo: i\n"},
-	    {"error", "error: e1\\x0ax\n"},
-	    {"warn", "error: e1\\x0ax\nwarn: w\n"},
-	    {"debug", "error: e1\\x0ax\nwarn: w\ninfo: i\ndebug: d\n"},
-	    {"nonsense", "error: e1\\x0ax\nwarn: w\ninfo: i\n"},
+		{NULL, "error: e1\\x0ax\nwarn: w\ninfo: i\n"},
+		{"error", "error: e1\\x0ax\n"},
+		{"warn", "error: e1\\x0ax\nwarn: w\n"},
+		{"debug", "error: e1\\x0ax\nwarn: w\ninfo: i\ndebug: d\n"},
+		{"nonsense", "error: e1\\x0ax\nwarn: w\ninfo: i\n"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -252,15 +250,15 @@ static void test_log(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_flags),
-	    cmocka_unit_test(test_memfile),
-	    cmocka_unit_test(test_guest_memory_seals),
-	    cmocka_unit_test_setup_teardown(test_listen_and_connect, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_stale_socket_is_replaced, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_busy_socket_is_no_stale_one, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_listen_refuses, setup, teardown),
-	    cmocka_unit_test(test_count_open),
-	    cmocka_unit_test(test_log),
+		cmocka_unit_test(test_flags),
+		cmocka_unit_test(test_memfile),
+		cmocka_unit_test(test_guest_memory_seals),
+		cmocka_unit_test_setup_teardown(test_listen_and_connect, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_stale_socket_is_replaced, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_busy_socket_is_no_stale_one, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_listen_refuses, setup, teardown),
+		cmocka_unit_test(test_count_open),
+		cmocka_unit_test(test_log),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

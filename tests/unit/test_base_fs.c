@@ -60,8 +60,7 @@ static void test_read_limits(void **state)
 	assert_int_equal(fs_read_file(path, 0, &text, &n, NULL), -1);
 	assert_int_equal(fs_read_file("/nonexistent/x", 5, &text, &n, &absent), -1);
 	assert_int_equal(absent->code, ERR_NOT_FOUND);
-	assert_string_equal(error_message(absent),
-			    "cannot open /nonexistent/x: No such file or directory");
+	assert_string_equal(error_message(absent), "cannot open /nonexistent/x: No such file or directory");
 }
 
 static void test_read_large(void **state)
@@ -123,8 +122,7 @@ static void test_failed_write_leaves_nothing(void **state)
 
 	assert_int_equal(fs_mkdir_p(dir, 0700, NULL), 0);
 	put(inside, "x");
-	assert_int_equal(fs_write_atomic(dir, "y", 1, 0600, &err),
-			 -1); /* a directory is in the way */
+	assert_int_equal(fs_write_atomic(dir, "y", 1, 0600, &err), -1); /* a directory is in the way */
 	assert_non_null(err);
 	fs_unlink(inside, NULL);
 	assert_int_equal(rmdir(dir), 0);
@@ -134,8 +132,7 @@ static void test_failed_write_leaves_nothing(void **state)
 
 static void test_mkdir_p(void **state)
 {
-	cleanup_free char *deep = fs_join(*state, "a//b/c/"), *file = fs_join(*state, "f"),
-			  *below = fs_join(file, "x");
+	cleanup_free char *deep = fs_join(*state, "a//b/c/"), *file = fs_join(*state, "f"), *below = fs_join(file, "x");
 	cleanup_error struct error *err = NULL;
 
 	assert_int_equal(fs_mkdir_p(deep, 0700, NULL), 0);
@@ -190,11 +187,9 @@ static void remove_with_mount(const char *tree, const char *inner)
 	/* As root; else by a user namespace. A bind mount has the device number of the tree itself.
 	 */
 	if ((unshare(CLONE_NEWNS) < 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0) ||
-	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 ||
-	    mount(inner, inner, NULL, MS_BIND, NULL) < 0)
+	    mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0 || mount(inner, inner, NULL, MS_BIND, NULL) < 0)
 		_exit(2);
-	if (fs_remove_tree(tree, &inside) == 0 || inside->code != ERR_CONFLICT ||
-	    !fs_exists(mounted))
+	if (fs_remove_tree(tree, &inside) == 0 || inside->code != ERR_CONFLICT || !fs_exists(mounted))
 		_exit(3);
 	if (fs_remove_tree(inner, &top) == 0 || top->code != ERR_CONFLICT || !fs_exists(mounted))
 		_exit(4);
@@ -203,8 +198,7 @@ static void remove_with_mount(const char *tree, const char *inner)
 
 static void test_remove_tree_stops_at_mounts(void **state)
 {
-	cleanup_free char *tree = fs_join(*state, "tree"), *inner = fs_join(tree, "inner"),
-			  *file = fs_join(inner, "f");
+	cleanup_free char *tree = fs_join(*state, "tree"), *inner = fs_join(tree, "inner"), *file = fs_join(inner, "f");
 	int status;
 	pid_t pid;
 
@@ -273,8 +267,7 @@ static void test_list_dirs(void **state)
 
 static void test_copy_keeps_holes(void **state)
 {
-	cleanup_free char *from = fs_join(*state, "from"), *to = fs_join(*state, "to"),
-			  *back = NULL;
+	cleanup_free char *from = fs_join(*state, "from"), *to = fs_join(*state, "to"), *back = NULL;
 	cleanup_close int fd = open(from, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	struct stat st;
 	size_t n;
@@ -314,8 +307,7 @@ static void test_copy_failures(void **state)
 
 static void test_lock(void **state)
 {
-	cleanup_free char *path = fs_join(*state, "lock"), *expected = NULL,
-			  *pid = str_fmt("%d\n", (int)getpid());
+	cleanup_free char *path = fs_join(*state, "lock"), *expected = NULL, *pid = str_fmt("%d\n", (int)getpid());
 	cleanup_error struct error *err = NULL;
 	cleanup_close int fd = fs_lock(path, NULL), again = -1;
 	struct stat st;
@@ -360,8 +352,7 @@ static void check_join(const char *dir, const char *name, const char *expected)
 
 static void test_paths(void **state)
 {
-	cleanup_free char *cwd = getcwd(NULL, 0), *relative = fs_absolute("x/../y"),
-			  *expected = fs_join(cwd, "y");
+	cleanup_free char *cwd = getcwd(NULL, 0), *relative = fs_absolute("x/../y"), *expected = fs_join(cwd, "y");
 
 	check_path(fs_dirname, "/a/b", "/a");
 	check_path(fs_dirname, "/a", "/");
@@ -395,23 +386,23 @@ static void test_self_exe(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(test_read_limits, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_read_large, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_write_atomic, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_write_replace, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_failed_write_leaves_nothing, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_mkdir_p, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_unlink, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_remove_tree_follows_no_symlink, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_remove_tree_stops_at_mounts, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_remove_tree_deep_and_wide, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_list_dirs, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_copy_keeps_holes, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_copy_failures, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
-	    cmocka_unit_test_setup_teardown(test_lock_follows_no_symlink, setup, teardown),
-	    cmocka_unit_test(test_paths),
-	    cmocka_unit_test(test_self_exe),
+		cmocka_unit_test_setup_teardown(test_read_limits, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_read_large, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_atomic, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_replace, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_failed_write_leaves_nothing, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mkdir_p, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unlink, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_remove_tree_follows_no_symlink, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_remove_tree_stops_at_mounts, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_remove_tree_deep_and_wide, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_list_dirs, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_copy_keeps_holes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_copy_failures, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_lock_follows_no_symlink, setup, teardown),
+		cmocka_unit_test(test_paths),
+		cmocka_unit_test(test_self_exe),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

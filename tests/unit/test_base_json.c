@@ -36,25 +36,25 @@ static void check_refused(const char *text, size_t n, const char *message)
 static void test_accepts(void **state)
 {
 	static const char *const good[] = {
-	    "{}",
-	    "[]",
-	    " \t\r\n{ } \n",
-	    "0",
-	    "-0",
-	    "123",
-	    "-1.5e+3",
-	    "1E40",
-	    "true",
-	    "false",
-	    "\"\"",
-	    "[null]",
-	    "{\"\":1}",
-	    "[[],[{}]]",
-	    "{\"a\":{\"a\":1},\"b\":{\"a\":1}}",
-	    "\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"",
-	    "\"\x7f\xf0\x9f\x98\x80\"",
-	    "[18446744073709551615,-9223372036854775808]",
-	    "{\"a\":1,\"A\":2,\"a \":3,\"aa\":4}",
+		"{}",
+		"[]",
+		" \t\r\n{ } \n",
+		"0",
+		"-0",
+		"123",
+		"-1.5e+3",
+		"1E40",
+		"true",
+		"false",
+		"\"\"",
+		"[null]",
+		"{\"\":1}",
+		"[[],[{}]]",
+		"{\"a\":{\"a\":1},\"b\":{\"a\":1}}",
+		"\"\\\"\\\\\\/\\b\\f\\n\\r\\t\\u00e9\\ud83d\\ude00\"",
+		"\"\x7f\xf0\x9f\x98\x80\"",
+		"[18446744073709551615,-9223372036854775808]",
+		"{\"a\":1,\"A\":2,\"a \":3,\"aa\":4}",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {
@@ -67,80 +67,80 @@ static void test_accepts(void **state)
 static void test_refuses(void **state)
 {
 	static const char *const bad[] = {
-	    "",
-	    " ",
-	    "{",
-	    "}",
-	    "[",
-	    "]",
-	    "{]",
-	    "[1,]",
-	    "{\"a\":1,}",
-	    "{,}",
-	    "[,]",
-	    "[1 2]",
-	    "{\"a\" 1}",
-	    "{\"a\"}",
-	    "{'a':1}",
-	    "{\"a\":'b'}",
-	    "{a:1}",
-	    "{1:1}",
-	    "// c\n1",
-	    "[1/**/]",
-	    "NaN",
-	    "Infinity",
-	    "-Infinity",
-	    "nan",
-	    "+1",
-	    "01",
-	    "-01",
-	    "-",
-	    ".5",
-	    "1.",
-	    "1.e3",
-	    "1e",
-	    "1e+",
-	    "0x10",
-	    "1_000",
-	    "1e999",
-	    "-1e999",
-	    "18446744073709551616",
-	    "-9223372036854775809",
-	    "1 1",
-	    "{} x",
-	    "{}{}",
-	    "truE",
-	    "True",
-	    "nul",
-	    "nulll",
-	    "null",
-	    "\"",
-	    "\"a",
-	    "\"\\",
-	    "\"\\x41\"",
-	    "\"\\'\"",
-	    "\"\\u12\"",
-	    "\"\\u12g4\"",
-	    "\"\\u0000\"",
-	    "\"\\ud800\"",
-	    "\"\\ud800\\u0041\"",
-	    "\"\\udc00\"",
-	    "\"\\ud800\\ud800\"",
-	    "\"\t\"",
-	    "\"\n\"",
-	    "\"\x80\"",
-	    "\"\xc0\xaf\"",
-	    "\"\xed\xa0\x80\"",
-	    "\"\xf4\x90\x80\x80\"",
-	    "\"\xc3",
-	    "\"\xc3\"",
-	    "\xef\xbb\xbf{}",
-	    "{\"a\":1,\"a\":1}",
-	    "{\"a\":1,\"\\u0061\":2}",
-	    "{\"\":1,\"\":2}",
-	    "[{\"x\":{\"b\":1,\"c\":2,\"b\":3}}]",
-	    "\xa0 1",
-	    "\v1",
+		"",
+		" ",
+		"{",
+		"}",
+		"[",
+		"]",
+		"{]",
+		"[1,]",
+		"{\"a\":1,}",
+		"{,}",
+		"[,]",
+		"[1 2]",
+		"{\"a\" 1}",
+		"{\"a\"}",
+		"{'a':1}",
+		"{\"a\":'b'}",
+		"{a:1}",
+		"{1:1}",
+		"// c\n1",
+		"[1/**/]",
+		"NaN",
+		"Infinity",
+		"-Infinity",
+		"nan",
+		"+1",
+		"01",
+		"-01",
+		"-",
+		".5",
+		"1.",
+		"1.e3",
+		"1e",
+		"1e+",
+		"0x10",
+		"1_000",
+		"1e999",
+		"-1e999",
+		"18446744073709551616",
+		"-9223372036854775809",
+		"1 1",
+		"{} x",
+		"{}{}",
+		"truE",
+		"True",
+		"nul",
+		"nulll",
+		"null",
+		"\"",
+		"\"a",
+		"\"\\",
+		"\"\\x41\"",
+		"\"\\'\"",
+		"\"\\u12\"",
+		"\"\\u12g4\"",
+		"\"\\u0000\"",
+		"\"\\ud800\"",
+		"\"\\ud800\\u0041\"",
+		"\"\\udc00\"",
+		"\"\\ud800\\ud800\"",
+		"\"\t\"",
+		"\"\n\"",
+		"\"\x80\"",
+		"\"\xc0\xaf\"",
+		"\"\xed\xa0\x80\"",
+		"\"\xf4\x90\x80\x80\"",
+		"\"\xc3",
+		"\"\xc3\"",
+		"\xef\xbb\xbf{}",
+		"{\"a\":1,\"a\":1}",
+		"{\"a\":1,\"\\u0061\":2}",
+		"{\"\":1,\"\":2}",
+		"[{\"x\":{\"b\":1,\"c\":2,\"b\":3}}]",
+		"\xa0 1",
+		"\v1",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -170,16 +170,15 @@ static void test_positions(void **state)
 	static const struct {
 		const char *text, *message;
 	} cases[] = {
-	    {"{\n  \"a\": 1,\n  \"b\": x\n}", "invalid JSON at line 3, column 8: expected a value"},
-	    {"{\"a\":1,\n \"b\":2,\n \"a\":3}", "invalid JSON at line 3, column 2: duplicate key"},
-	    {"{\"b\":1,\"b\":2,\"a\":3,\"a\":4}",
-	     "invalid JSON at line 1, column 8: duplicate key"},
-	    {"[\"\xc3\xa9\xc3\xa9\", '", "invalid JSON at line 1, column 8: expected a value"},
-	    {"{'a':1}", "invalid JSON at line 1, column 2: expected a key in double quotes"},
-	    {"[1", "invalid JSON at line 1, column 3: unexpected end of text"},
-	    {"[\n1e999]", "invalid JSON at line 2, column 1: number out of range"},
-	    {"", "invalid JSON at line 1, column 1: unexpected end of text"},
-	    {"\"\\ud800x\"", "invalid JSON at line 1, column 2: unpaired surrogate"},
+		{"{\n  \"a\": 1,\n  \"b\": x\n}", "invalid JSON at line 3, column 8: expected a value"},
+		{"{\"a\":1,\n \"b\":2,\n \"a\":3}", "invalid JSON at line 3, column 2: duplicate key"},
+		{"{\"b\":1,\"b\":2,\"a\":3,\"a\":4}", "invalid JSON at line 1, column 8: duplicate key"},
+		{"[\"\xc3\xa9\xc3\xa9\", '", "invalid JSON at line 1, column 8: expected a value"},
+		{"{'a':1}", "invalid JSON at line 1, column 2: expected a key in double quotes"},
+		{"[1", "invalid JSON at line 1, column 3: unexpected end of text"},
+		{"[\n1e999]", "invalid JSON at line 2, column 1: number out of range"},
+		{"", "invalid JSON at line 1, column 1: unexpected end of text"},
+		{"\"\\ud800x\"", "invalid JSON at line 1, column 2: unpaired surrogate"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++)
@@ -203,8 +202,7 @@ static void test_depth(void **state)
 
 	assert_non_null(obj);
 	check_refused(deep, strlen(deep), "invalid JSON at line 1, column 33: nested too deeply");
-	check_refused(hostile, strlen(hostile),
-		      "invalid JSON at line 1, column 33: nested too deeply");
+	check_refused(hostile, strlen(hostile), "invalid JSON at line 1, column 33: nested too deeply");
 }
 
 static void test_many_keys_take_no_quadratic_time(void **state)
@@ -229,9 +227,9 @@ static void test_many_keys_take_no_quadratic_time(void **state)
 static void test_numbers(void **state)
 {
 	cleanup_json struct json_object *obj =
-	    parse("{\"max\":18446744073709551615,\"big\":9223372036854775808,\"neg\":-1,"
-		  "\"min\":-9223372036854775808,\"real\":1.0,\"text\":\"5\",\"null\":null,\"i\":"
-		  "9223372036854775807}");
+		parse("{\"max\":18446744073709551615,\"big\":9223372036854775808,\"neg\":-1,"
+		      "\"min\":-9223372036854775808,\"real\":1.0,\"text\":\"5\",\"null\":null,\"i\":"
+		      "9223372036854775807}");
 	uint64_t u = 7;
 	int64_t i = 7;
 
@@ -258,8 +256,8 @@ static void test_numbers(void **state)
 static void test_readers(void **state)
 {
 	cleanup_json struct json_object *obj =
-	    parse("{\"s\":\"x\",\"b\":true,\"l\":[\"a\",\"\"],\"o\":{},\"m\":[\"a\",1],\"n\":[null]"
-		  ",\"e\":[]}");
+		parse("{\"s\":\"x\",\"b\":true,\"l\":[\"a\",\"\"],\"o\":{},\"m\":[\"a\",1],\"n\":[null]"
+		      ",\"e\":[]}");
 	cleanup_json struct json_object *number = parse("1");
 	cleanup_error struct error *err = NULL, *not_object = NULL;
 	cleanup_strv char **list = NULL;
@@ -309,9 +307,8 @@ static void test_writers_round_trip(void **state)
 	js_add_strv(obj, "e", NULL);
 	js_add(obj, "o", json_object_new_object());
 	text = js_to_string(obj);
-	assert_string_equal(
-	    text, "{\"s\":\"/\\\"\\n\xef\xbf\xbd\",\"u\":18446744073709551615,"
-		  "\"i\":-9223372036854775808,\"b\":false,\"l\":[\"a/b\"],\"e\":[],\"o\":{}}");
+	assert_string_equal(text, "{\"s\":\"/\\\"\\n\xef\xbf\xbd\",\"u\":18446744073709551615,"
+				  "\"i\":-9223372036854775808,\"b\":false,\"l\":[\"a/b\"],\"e\":[],\"o\":{}}");
 	back = parse(text);
 	assert_true(json_object_equal(obj, back));
 	pretty = js_to_string_pretty(obj);
@@ -343,16 +340,16 @@ static void test_escape(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_escape),
-	    cmocka_unit_test(test_accepts),
-	    cmocka_unit_test(test_refuses),
-	    cmocka_unit_test(test_only_n_bytes_are_read),
-	    cmocka_unit_test(test_positions),
-	    cmocka_unit_test(test_depth),
-	    cmocka_unit_test(test_many_keys_take_no_quadratic_time),
-	    cmocka_unit_test(test_numbers),
-	    cmocka_unit_test(test_readers),
-	    cmocka_unit_test(test_writers_round_trip),
+		cmocka_unit_test(test_escape),
+		cmocka_unit_test(test_accepts),
+		cmocka_unit_test(test_refuses),
+		cmocka_unit_test(test_only_n_bytes_are_read),
+		cmocka_unit_test(test_positions),
+		cmocka_unit_test(test_depth),
+		cmocka_unit_test(test_many_keys_take_no_quadratic_time),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_readers),
+		cmocka_unit_test(test_writers_round_trip),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,8 +90,8 @@ static void test_nothing_there(void **state)
 
 static void test_damaged_file(void **state)
 {
-	static const char *const texts[] = {"", "{", "[1]", "{\"a\":1}", "{\"a\":{\"stamp\":1,\"value\":\"x\"}}",
-					    "{\"a\":{\"stamp\":\"s\"}}"};
+	static const char *const texts[] = {
+		"", "{", "[1]", "{\"a\":1}", "{\"a\":{\"stamp\":1,\"value\":\"x\"}}", "{\"a\":{\"stamp\":\"s\"}}"};
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
 		cleanup_kept struct kept *k = NULL;

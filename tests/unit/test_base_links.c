@@ -151,10 +151,9 @@ static void test_addresses_and_routes(void **state)
 	bridge = find(*state, "br2");
 	assert_int_equal(netlink_addr_add(*state, bridge.index, a, 24, NULL), 0);
 	assert_int_equal(netlink_link_set_up(*state, bridge.index, true, NULL), 0);
-	free(say(
-	    "ip route add default metric 77 nexthop via 192.0.2.8 dev br2 nexthop via 192.0.2.9 "
-	    "dev br2; ip route add blackhole 10.0.0.0/8; ip route add 10.1.0.0/16 dev br2 "
-	    "table 7"));
+	free(say("ip route add default metric 77 nexthop via 192.0.2.8 dev br2 nexthop via 192.0.2.9 "
+		 "dev br2; ip route add blackhole 10.0.0.0/8; ip route add 10.1.0.0/16 dev br2 "
+		 "table 7"));
 	assert_int_equal(links_addresses(*state, &addrs, &n, NULL), 0);
 	assert_int_equal(n, 2); /* lo's is the first */
 	assert_int_equal(addrs[1].index, bridge.index);
@@ -200,9 +199,9 @@ static void test_many(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_bridge),  cmocka_unit_test(test_tap),
-	    cmocka_unit_test(test_changes), cmocka_unit_test(test_addresses_and_routes),
-	    cmocka_unit_test(test_many),
+		cmocka_unit_test(test_bridge),	cmocka_unit_test(test_tap),
+		cmocka_unit_test(test_changes), cmocka_unit_test(test_addresses_and_routes),
+		cmocka_unit_test(test_many),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

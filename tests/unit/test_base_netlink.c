@@ -103,8 +103,7 @@ static void test_routes(void **state)
 
 	for (int i = 0; i < 2; i++) {
 		assert_int_equal(netlink_route_add(*state, 1, none, 0, ip("192.0.2.254"), NULL), 0);
-		assert_int_equal(netlink_route_add(*state, 1, ip("203.0.113.0"), 24, none, NULL),
-				 0);
+		assert_int_equal(netlink_route_add(*state, 1, ip("203.0.113.0"), 24, none, NULL), 0);
 	}
 	text = ip_show("-4 route show");
 	assert_non_null(strstr(text, "default via 192.0.2.254 dev lo"));
@@ -115,8 +114,7 @@ static void test_routes(void **state)
 	assert_string_equal(error_message(conflict), "there is another route to 0.0.0.0/0 already");
 	again = ip_show("-4 route show");
 	assert_string_equal(again, text);
-	assert_int_equal(
-	    netlink_route_add(*state, 1, ip("10.9.0.0"), 16, ip("172.31.0.1"), &unreachable), -1);
+	assert_int_equal(netlink_route_add(*state, 1, ip("10.9.0.0"), 16, ip("172.31.0.1"), &unreachable), -1);
 	assert_int_equal(unreachable->sys_errno, ENETUNREACH);
 	assert_int_equal(netlink_route_add(*state, 1, ip("10.9.0.0"), 40, none, &invalid), -1);
 	assert_int_equal(invalid->code, ERR_INVALID);
@@ -139,9 +137,9 @@ static void test_mac(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_link_index),	  cmocka_unit_test(test_up_and_down),
-	    cmocka_unit_test(test_address_twice), cmocka_unit_test(test_routes),
-	    cmocka_unit_test(test_mac),
+		cmocka_unit_test(test_link_index),    cmocka_unit_test(test_up_and_down),
+		cmocka_unit_test(test_address_twice), cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_mac),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

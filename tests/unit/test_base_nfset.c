@@ -51,8 +51,7 @@ static void fill(struct nfset_element elements[3])
 
 static void test_elements(void **state)
 {
-	cleanup_free char *empty = say("nft list ruleset"), *text = NULL, *again = NULL,
-			  *gone = NULL;
+	cleanup_free char *empty = say("nft list ruleset"), *text = NULL, *again = NULL, *gone = NULL;
 	struct nfset_element elements[3];
 
 	fill(elements);
@@ -90,16 +89,16 @@ static void test_missing(void **state)
 	after = say("nft list ruleset");
 	assert_string_equal(after, empty);
 	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, 0, NULL), 0);
-	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, NFSET_MAX_ELEMENTS + 1, &many),
-			 -1);
+	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, NFSET_MAX_ELEMENTS + 1, &many), -1);
 	assert_int_equal(many->code, ERR_INVALID);
 }
 
 /* As nft reads it; the kernel's bucket of bytes holds a second more than the burst. */
 static void test_limits(void **state)
 {
-	static const struct nfset_limit limits[] = {{.name = "vmtap1/bytes", .rate = 65536, .burst = 65536, .bytes = true},
-						    {.name = "vmtap1/packets", .rate = 1000, .burst = 100}};
+	static const struct nfset_limit limits[] = {
+		{.name = "vmtap1/bytes", .rate = 65536, .burst = 65536, .bytes = true},
+		{.name = "vmtap1/packets", .rate = 1000, .burst = 100}};
 	cleanup_free char *empty = say("nft list ruleset"), *text = NULL, *held = NULL, *gone = NULL;
 	struct nfset_element element = {.set = "much", .object = limits[0].name};
 	cleanup_error struct error *used = NULL, *none = NULL;
@@ -129,9 +128,9 @@ static void test_limits(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_elements),
-	    cmocka_unit_test(test_missing),
-	    cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_elements),
+		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_limits),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

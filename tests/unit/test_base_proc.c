@@ -65,8 +65,7 @@ static void test_overlapping_fds(void **state)
 	 * start for "-". */
 	assert_string_equal(text, "file1;file0;file2;file0;");
 	for (int i = 0; i < 3; i++) {
-		assert_true(fcntl(33 + i, F_GETFD) &
-			    FD_CLOEXEC); /* the caller's stay as they were */
+		assert_true(fcntl(33 + i, F_GETFD) & FD_CLOEXEC); /* the caller's stay as they were */
 		close(33 + i);
 		close(fds[i]);
 	}
@@ -74,8 +73,7 @@ static void test_overlapping_fds(void **state)
 
 static void test_nothing_else_is_inherited(void **state)
 {
-	int leak = open("/dev/null", O_RDONLY),
-	    high = fcntl(leak, F_DUPFD, 500); /* not close-on-exec, on purpose */
+	int leak = open("/dev/null", O_RDONLY), high = fcntl(leak, F_DUPFD, 500); /* not close-on-exec, on purpose */
 	struct proc_spec spec = {.argv = SH("for f in /proc/self/fd/*; do echo ${f##*/}; done; "
 					    "readlink /proc/$$/fd/0; readlink /proc/$$/fd/7")};
 	cleanup_free char *text = spawn_output(&spec, (struct proc_fd[]){{leak, 7}}, 1);
@@ -89,8 +87,7 @@ static void test_nothing_else_is_inherited(void **state)
 
 static void test_bad_fds_are_refused(void **state)
 {
-	static const struct proc_fd twice[] = {{0, 5}, {1, 5}}, closed[] = {{987, 5}},
-				    negative[] = {{0, -1}};
+	static const struct proc_fd twice[] = {{0, 5}, {1, 5}}, closed[] = {{987, 5}}, negative[] = {{0, -1}};
 	struct proc_spec spec = {.argv = SH("true"), .fds = twice, .nfds = 2};
 	cleanup_error struct error *err = NULL, *bad = NULL;
 
@@ -111,18 +108,18 @@ static void test_exec_failure_names_the_program(void **state)
 		enum error_code code;
 		const char *message;
 	} cases[] = {
-	    {{.argv = ARGV((char *)"/nonexistent/prog")},
-	     ERR_NOT_FOUND,
-	     "cannot start /nonexistent/prog: No such file or directory"},
-	    {{.argv = ARGV((char *)"no-such-program-xyz")},
-	     ERR_NOT_FOUND,
-	     "program no-such-program-xyz is not installed (not in PATH)"},
-	    {{.argv = ARGV((char *)"x"), .exe = "/etc/passwd"},
-	     ERR_FORBIDDEN,
-	     "cannot start /etc/passwd: Permission denied"},
-	    {{.argv = SH("true"), .exe = "/bin/sh", .cwd = "/nonexistent"},
-	     ERR_NOT_FOUND,
-	     "cannot start /bin/sh: directory /nonexistent: No such file or directory"},
+		{{.argv = ARGV((char *)"/nonexistent/prog")},
+		 ERR_NOT_FOUND,
+		 "cannot start /nonexistent/prog: No such file or directory"},
+		{{.argv = ARGV((char *)"no-such-program-xyz")},
+		 ERR_NOT_FOUND,
+		 "program no-such-program-xyz is not installed (not in PATH)"},
+		{{.argv = ARGV((char *)"x"), .exe = "/etc/passwd"},
+		 ERR_FORBIDDEN,
+		 "cannot start /etc/passwd: Permission denied"},
+		{{.argv = SH("true"), .exe = "/bin/sh", .cwd = "/nonexistent"},
+		 ERR_NOT_FOUND,
+		 "cannot start /bin/sh: directory /nonexistent: No such file or directory"},
 	};
 	size_t before = fd_count_open();
 
@@ -142,11 +139,10 @@ static void test_exec_failure_names_the_program(void **state)
 
 static void test_environment_cwd_and_session(void **state)
 {
-	struct proc_spec spec = {
-	    .argv = SH("echo $A $HOME; pwd; ps -o sid= -p $$ | tr -d ' '; echo $$"),
-	    .env = ARGV((char *)"A=b", (char *)"PATH=/usr/bin:/bin"),
-	    .cwd = "/usr",
-	    .new_session = true};
+	struct proc_spec spec = {.argv = SH("echo $A $HOME; pwd; ps -o sid= -p $$ | tr -d ' '; echo $$"),
+				 .env = ARGV((char *)"A=b", (char *)"PATH=/usr/bin:/bin"),
+				 .cwd = "/usr",
+				 .new_session = true};
 	cleanup_free char *text = spawn_output(&spec, NULL, 0);
 	cleanup_strv char **lines = strv_split(text, '\n');
 
@@ -261,8 +257,7 @@ static void test_die_with_parent(void **state)
 
 static void test_find_program(void **state)
 {
-	cleanup_free char *sh = proc_find_program("sh"), *absolute = proc_find_program("/bin/sh"),
-			  *sbin = NULL;
+	cleanup_free char *sh = proc_find_program("sh"), *absolute = proc_find_program("/bin/sh"), *sbin = NULL;
 	cleanup_free char *old = str_dup(getenv("PATH")), *boot = host_boot_id(NULL);
 
 	assert_true(sh && sh[0] == '/' && str_ends(sh, "/sh"));
@@ -282,17 +277,17 @@ static void test_find_program(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_overlapping_fds),
-	    cmocka_unit_test(test_nothing_else_is_inherited),
-	    cmocka_unit_test(test_bad_fds_are_refused),
-	    cmocka_unit_test(test_exec_failure_names_the_program),
-	    cmocka_unit_test(test_environment_cwd_and_session),
-	    cmocka_unit_test(test_signals_are_reset),
-	    cmocka_unit_test(test_pidfd_and_identity),
-	    cmocka_unit_test(test_identity_of_nobody),
-	    cmocka_unit_test(test_start_time_with_hostile_name),
-	    cmocka_unit_test(test_die_with_parent),
-	    cmocka_unit_test(test_find_program),
+		cmocka_unit_test(test_overlapping_fds),
+		cmocka_unit_test(test_nothing_else_is_inherited),
+		cmocka_unit_test(test_bad_fds_are_refused),
+		cmocka_unit_test(test_exec_failure_names_the_program),
+		cmocka_unit_test(test_environment_cwd_and_session),
+		cmocka_unit_test(test_signals_are_reset),
+		cmocka_unit_test(test_pidfd_and_identity),
+		cmocka_unit_test(test_identity_of_nobody),
+		cmocka_unit_test(test_start_time_with_hostile_name),
+		cmocka_unit_test(test_die_with_parent),
+		cmocka_unit_test(test_find_program),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,8 +19,7 @@ static void test_run_output_and_input(void **state)
 {
 	struct proc_result r;
 
-	assert_int_equal(
-	    proc_run(SH("cat; printf 'a\\0b'; echo warn >&2"), "in\n", 6, 10000, &r, NULL), 0);
+	assert_int_equal(proc_run(SH("cat; printf 'a\\0b'; echo warn >&2"), "in\n", 6, 10000, &r, NULL), 0);
 	assert_int_equal(r.status, 0);
 	assert_int_equal(r.out_len, 6);
 	assert_memory_equal(r.out, "in\na\0b", 7);
@@ -37,9 +36,8 @@ static void test_run_failure_tells_last_line(void **state)
 	cleanup_error struct error *failed = NULL, *killed = NULL, *silent = NULL, *absent = NULL;
 	struct proc_result r;
 
-	assert_int_equal(proc_run(SH("echo one >&2; printf 'two\\033\\n\\n' >&2; exit 3"), NULL, 10,
-				  10000, &r, &failed),
-			 -1);
+	assert_int_equal(
+		proc_run(SH("echo one >&2; printf 'two\\033\\n\\n' >&2; exit 3"), NULL, 10, 10000, &r, &failed), -1);
 	assert_int_equal(failed->code, ERR_IO);
 	assert_string_equal(error_message(failed), "sh failed with status 3: two\\x1b");
 	assert_int_equal(WEXITSTATUS(r.status), 3);
@@ -49,8 +47,7 @@ static void test_run_failure_tells_last_line(void **state)
 	assert_string_equal(error_message(killed), "sh was killed by signal 9");
 	assert_int_equal(proc_run(SH("exit 1"), NULL, 10, 10000, NULL, &silent), -1);
 	assert_string_equal(error_message(silent), "sh failed with status 1");
-	assert_int_equal(proc_run(ARGV((char *)"/nonexistent/p"), NULL, 10, 10000, &r, &absent),
-			 -1);
+	assert_int_equal(proc_run(ARGV((char *)"/nonexistent/p"), NULL, 10, 10000, &r, &absent), -1);
 	assert_int_equal(absent->code, ERR_NOT_FOUND);
 	assert_null(r.out);
 	proc_result_clear(&r);
@@ -78,10 +75,9 @@ static void test_run_keeps_the_end_of_stderr(void **state)
 {
 	struct proc_result r;
 
-	assert_int_equal(
-	    proc_run(SH("i=0; while [ $i -lt 3000 ]; do echo line$i >&2; i=$((i+1)); done"), NULL,
-		     0, 20000, &r, NULL),
-	    0);
+	assert_int_equal(proc_run(SH("i=0; while [ $i -lt 3000 ]; do echo line$i >&2; i=$((i+1)); done"), NULL, 0,
+				  20000, &r, NULL),
+			 0);
 	assert_int_equal(strlen(r.errout), 4096);
 	assert_true(str_ends(r.errout, "line2998\nline2999\n"));
 	proc_result_clear(&r);
@@ -106,11 +102,9 @@ static void *spawn_many(void *arg)
 
 	for (int i = 0; i < 20; i++) {
 		struct proc_result r;
-		cleanup_free char *expected = str_fmt("%p-%d", arg, i),
-				  *script = str_fmt("printf %s", expected);
+		cleanup_free char *expected = str_fmt("%p-%d", arg, i), *script = str_fmt("printf %s", expected);
 
-		if (proc_run(SH(script), NULL, 100, 30000, &r, NULL) < 0 ||
-		    !str_eq(r.out, expected))
+		if (proc_run(SH(script), NULL, 100, 30000, &r, NULL) < 0 || !str_eq(r.out, expected))
 			++*failures;
 		proc_result_clear(&r);
 	}
@@ -135,12 +129,12 @@ static void test_many_threads(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_run_output_and_input),
-	    cmocka_unit_test(test_run_failure_tells_last_line),
-	    cmocka_unit_test(test_run_limits),
-	    cmocka_unit_test(test_run_keeps_the_end_of_stderr),
-	    cmocka_unit_test(test_run_does_not_wait_for_grandchildren),
-	    cmocka_unit_test(test_many_threads),
+		cmocka_unit_test(test_run_output_and_input),
+		cmocka_unit_test(test_run_failure_tells_last_line),
+		cmocka_unit_test(test_run_limits),
+		cmocka_unit_test(test_run_keeps_the_end_of_stderr),
+		cmocka_unit_test(test_run_does_not_wait_for_grandchildren),
+		cmocka_unit_test(test_many_threads),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -23,8 +23,7 @@ static void test_compare(void **state)
 
 static void test_dup(void **state)
 {
-	cleanup_free char *cut = str_ndup("abcdef", 3), *whole = str_ndup("ab", 99),
-			  *fmt = str_fmt("%s-%d", "x", 7);
+	cleanup_free char *cut = str_ndup("abcdef", 3), *whole = str_ndup("ab", 99), *fmt = str_fmt("%s-%d", "x", 7);
 
 	assert_null(str_dup(NULL));
 	assert_string_equal(cut, "abc");
@@ -86,8 +85,7 @@ static void test_to_u64_range_and_message(void **state)
 
 	assert_int_equal(str_to_u64("0", 1, 64, "cpus", &v, NULL), -1);
 	assert_int_equal(str_to_u64("65\x1b[31m", 1, 64, "cpus", &v, &err), -1);
-	assert_string_equal(error_message(err),
-			    "cpus: \"65\\x1b[31m\" is not a whole number from 1 to 64");
+	assert_string_equal(error_message(err), "cpus: \"65\\x1b[31m\" is not a whole number from 1 to 64");
 }
 
 static void check_escape(const char *in, size_t n, const char *expected)
@@ -170,11 +168,11 @@ static void test_strv_split_join(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_compare),	   cmocka_unit_test(test_dup),
-	    cmocka_unit_test(test_trim),	   cmocka_unit_test(test_to_u64_accepts),
-	    cmocka_unit_test(test_to_u64_refuses), cmocka_unit_test(test_to_u64_range_and_message),
-	    cmocka_unit_test(test_escape),	   cmocka_unit_test(test_utf8),
-	    cmocka_unit_test(test_strv_build),	   cmocka_unit_test(test_strv_split_join),
+		cmocka_unit_test(test_compare),	       cmocka_unit_test(test_dup),
+		cmocka_unit_test(test_trim),	       cmocka_unit_test(test_to_u64_accepts),
+		cmocka_unit_test(test_to_u64_refuses), cmocka_unit_test(test_to_u64_range_and_message),
+		cmocka_unit_test(test_escape),	       cmocka_unit_test(test_utf8),
+		cmocka_unit_test(test_strv_build),     cmocka_unit_test(test_strv_split_join),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -162,7 +162,8 @@ static void test_round_trip(void **state)
 	add_entry(&b, &(struct tar_entry){.path = "back\\slash\nnewline", .mode = 0777, .mtime = 0}, "");
 	add_end(&b);
 	want = str_fmt("d dir 755 5;f dir/a b 644 1700000000 5:hello;f empty 0 -7 0:;f %s 600 1 1:y;"
-		       "f back\\slash\nnewline 777 0 0:;", deep);
+		       "f back\\slash\nnewline 777 0 0:;",
+		       deep);
 	assert_reads(&b, want);
 }
 
@@ -246,10 +247,14 @@ static void test_malformed(void **state)
 		char type;
 		const char *size, *content, *part;
 	} cases[] = {
-		{'x', "20", "99 path=x\n", "malformed pax"},  {'x', "13", "11 path=a\nx", "malformed pax"},
-		{'x', "13", "11 path=a\nb", "malformed pax"}, {'x', "12", "10 =value\n", "malformed pax"},
-		{'x', "12", "10 size=x\n", "not a number"},   {'x', "13", "11 mtime=-\n", "not a number"},
-		{'x', "26", "22 GNU.sparse.major=1\n", "sparse"}, {'S', "0", "", "sparse"},
+		{'x', "20", "99 path=x\n", "malformed pax"},
+		{'x', "13", "11 path=a\nx", "malformed pax"},
+		{'x', "13", "11 path=a\nb", "malformed pax"},
+		{'x', "12", "10 =value\n", "malformed pax"},
+		{'x', "12", "10 size=x\n", "not a number"},
+		{'x', "13", "11 mtime=-\n", "not a number"},
+		{'x', "26", "22 GNU.sparse.major=1\n", "sparse"},
+		{'S', "0", "", "sparse"},
 		{'0', "9", "", "not octal"},
 	};
 

@@ -60,8 +60,13 @@ static void test_remote_syntax(void **state)
 	static const struct {
 		const char *text, *vm, *path;
 	} cases[] = {
-		{"vm-1:/etc/hosts", "vm-1", "/etc/hosts"}, {"vm-1:", "vm-1", "~"}, {":/x", "", "/x"},
-		{"vm-1:a:b", "vm-1", "a:b"}, {"./a:b", NULL, NULL}, {"/a:b", NULL, NULL}, {"plain", NULL, NULL},
+		{"vm-1:/etc/hosts", "vm-1", "/etc/hosts"},
+		{"vm-1:", "vm-1", "~"},
+		{":/x", "", "/x"},
+		{"vm-1:a:b", "vm-1", "a:b"},
+		{"./a:b", NULL, NULL},
+		{"/a:b", NULL, NULL},
+		{"plain", NULL, NULL},
 		{"a/b:c", NULL, NULL},
 	};
 
@@ -92,8 +97,14 @@ static void test_spec(void **state)
 	cleanup_parsed struct parsed p = {0};
 	cleanup_cp_spec struct cp_spec s = {0};
 	static const char *const bad[] = {
-		"a b", "v:a w:b", "--mode zip a v:b", "--mode binary -r a v:b", "--permissions 9 a v:b",
-		"--permissions 4755 a v:b", "--permissions 0644 -r a v:b", "--exclude x a v:b",
+		"a b",
+		"v:a w:b",
+		"--mode zip a v:b",
+		"--mode binary -r a v:b",
+		"--permissions 9 a v:b",
+		"--permissions 4755 a v:b",
+		"--permissions 0644 -r a v:b",
+		"--exclude x a v:b",
 	};
 
 	assert_int_equal(parse("-r src/. v:/dst --exclude a --exclude b --uid 0", &p, &s, NULL), 0);
@@ -132,13 +143,13 @@ static void test_ignore(void **state)
 		const char *path;
 		bool directory, ignored;
 	} cases[] = {
-		{"a.log", false, true},	      {"x/a.log", false, true},	   {"keep.log", false, false},
-		{"x/keep.log", false, false}, {"top", false, true},	   {"x/top", false, false},
-		{"build", true, true},	      {"build", false, false},	   {"x/build", true, true},
+		{"a.log", false, true},	      {"x/a.log", false, true},	      {"keep.log", false, false},
+		{"x/keep.log", false, false}, {"top", false, true},	      {"x/top", false, false},
+		{"build", true, true},	      {"build", false, false},	      {"x/build", true, true},
 		{"docs/a.txt", false, true},  {"docs/x/a.txt", false, false}, {"x/docs/a.txt", false, false},
-		{"deep/x", false, true},      {"a/b/deep/x", false, true}, {"abc", true, false},
-		{"abc/d", false, true},	      {"abc/d/e", false, true},	   {"space ", false, true},
-		{"trail", false, true},	      {"#hash", false, true},	   {"!bang", false, true},
+		{"deep/x", false, true},      {"a/b/deep/x", false, true},    {"abc", true, false},
+		{"abc/d", false, true},	      {"abc/d/e", false, true},	      {"space ", false, true},
+		{"trail", false, true},	      {"#hash", false, true},	      {"!bang", false, true},
 		{"# comment", false, false},  {"other", true, false},
 	};
 
@@ -176,8 +187,7 @@ static void test_walk(void **state)
 }
 
 /* The tar of a tree, in pieces of `step` bytes, into a sink. */
-static int copy_tree(const char *from, const char *to, const char *name, bool contents, size_t step,
-		     struct error **err)
+static int copy_tree(const char *from, const char *to, const char *name, bool contents, size_t step, struct error **err)
 {
 	cleanup_cp_source struct cp_source *source = cp_source_tree(from, NULL, err);
 	cleanup_cp_sink struct cp_sink *sink = cp_sink_tree(to, name, contents, err);
@@ -312,11 +322,15 @@ static void test_file_destinations(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_remote_syntax),	    cmocka_unit_test(test_spec),
-		cmocka_unit_test(test_mode_refused),	    cmocka_unit_test(test_ignore),
-		cmocka_unit_test(test_walk),		    cmocka_unit_test(test_tree_round_trip),
+		cmocka_unit_test(test_remote_syntax),
+		cmocka_unit_test(test_spec),
+		cmocka_unit_test(test_mode_refused),
+		cmocka_unit_test(test_ignore),
+		cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_tree_round_trip),
 		cmocka_unit_test(test_broken_download_leaves_nothing),
-		cmocka_unit_test(test_symlink_on_the_way),  cmocka_unit_test(test_file_destinations),
+		cmocka_unit_test(test_symlink_on_the_way),
+		cmocka_unit_test(test_file_destinations),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -26,10 +26,14 @@ static void test_sockets(void **state)
 	static const struct {
 		const char *url, *path;
 	} cases[] = {
-		{"unix:///run/x.sock", "/run/x.sock"}, {"/run/slicer/x", "/run/slicer/x"},
-		{"./slicer.sock", "./slicer.sock"},    {"../a", "../a"},
-		{"~/s/x.sock", "/home/u/s/x.sock"},    {"  rel.sock ", "rel.sock"},
-		{"unix://plain", "plain"},	       {"unix://~/x", "/home/u/x"},
+		{"unix:///run/x.sock", "/run/x.sock"},
+		{"/run/slicer/x", "/run/slicer/x"},
+		{"./slicer.sock", "./slicer.sock"},
+		{"../a", "../a"},
+		{"~/s/x.sock", "/home/u/s/x.sock"},
+		{"  rel.sock ", "rel.sock"},
+		{"unix://plain", "plain"},
+		{"unix://~/x", "/home/u/x"},
 	};
 
 	setenv("HOME", "/home/u", 1);
@@ -48,9 +52,12 @@ static void test_http(void **state)
 		const char *url, *host;
 		unsigned port;
 	} cases[] = {
-		{"http://127.0.0.1:8080", "127.0.0.1", 8080}, {"http://host:8081/nodes", "host", 8081},
-		{"http://host", "host", 80},		      {"host:1", "host", 1},
-		{"host", "host", 8080},			      {"http://host:65535/?x#y", "host", 65535},
+		{"http://127.0.0.1:8080", "127.0.0.1", 8080},
+		{"http://host:8081/nodes", "host", 8081},
+		{"http://host", "host", 80},
+		{"host:1", "host", 1},
+		{"host", "host", 8080},
+		{"http://host:65535/?x#y", "host", 65535},
 		{"http://host/a:b", "host", 80},
 	};
 
@@ -68,9 +75,10 @@ static void test_http(void **state)
 
 static void test_bad_urls(void **state)
 {
-	static const char *const urls[] = {"",		"  ",	       "unix://",     "https://h",	"ftp://h",
-					   "http://",	"http://:80",  "http://h:0",  "http://h:65536",	"http://h:x",
-					   "http://u@h", "http://[::1]:80", "::1",    "http://a b"};
+	static const char *const urls[] = {
+		"",	      "  ",	    "unix://",	      "https://h",  "ftp://h",	  "http://",
+		"http://:80", "http://h:0", "http://h:65536", "http://h:x", "http://u@h", "http://[::1]:80",
+		"::1",	      "http://a b"};
 
 	for (size_t i = 0; i < ARRAY_LEN(urls); i++) {
 		cleanup_endpoint struct endpoint e = {0};
@@ -168,8 +176,14 @@ static void test_has_name(void **state)
 	static const struct {
 		const char *url;
 		bool has;
-	} rows[] = {{"/run/api.sock", false}, {"http://127.0.0.1:8080", false}, {"192.0.2.1", false}, {"localhost:9", false},
-		    {"http://vm.example.org", true}, {"x", true}, {"192.0.2.1.example", true}, {"127.1", true}};
+	} rows[] = {{"/run/api.sock", false},
+		    {"http://127.0.0.1:8080", false},
+		    {"192.0.2.1", false},
+		    {"localhost:9", false},
+		    {"http://vm.example.org", true},
+		    {"x", true},
+		    {"192.0.2.1.example", true},
+		    {"127.1", true}};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
 		cleanup_endpoint struct endpoint e = {0};
@@ -182,8 +196,9 @@ static void test_has_name(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sockets),	   cmocka_unit_test(test_http),	      cmocka_unit_test(test_bad_urls),
-		cmocka_unit_test(test_has_name),   cmocka_unit_test(test_precedence), cmocka_unit_test(test_bad_tokens),
+		cmocka_unit_test(test_sockets),	     cmocka_unit_test(test_http),
+		cmocka_unit_test(test_bad_urls),     cmocka_unit_test(test_has_name),
+		cmocka_unit_test(test_precedence),   cmocka_unit_test(test_bad_tokens),
 		cmocka_unit_test(test_foreign_host),
 	};
 

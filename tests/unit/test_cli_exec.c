@@ -200,8 +200,9 @@ static void test_terminal_filter(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_frames),	  cmocka_unit_test(test_exit_codes),   cmocka_unit_test(test_hostile_frames),
-		cmocka_unit_test(test_long_line), cmocka_unit_test(test_shell_frames), cmocka_unit_test(test_terminal_filter),
+		cmocka_unit_test(test_frames),	       cmocka_unit_test(test_exit_codes),
+		cmocka_unit_test(test_hostile_frames), cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_shell_frames),   cmocka_unit_test(test_terminal_filter),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -38,7 +38,7 @@ static void test_forms(void **state)
 		struct forward_spec spec;
 		struct error *error = NULL;
 		cleanup_free char *want = str_starts(rows[i].listen, "CWD") ? str_fmt("%s%s", cwd, rows[i].listen + 3)
-									     : str_dup(rows[i].listen);
+									    : str_dup(rows[i].listen);
 		cleanup_free char *listen = NULL;
 
 		if (forward_spec_parse(rows[i].text, &spec, &error))
@@ -55,12 +55,30 @@ static void test_errors(void **state)
 	static const struct {
 		const char *text, *says;
 	} rows[] = {
-		{"", "empty"}, {" \t", "empty"}, {"80", "colon"}, {"localhost", "colon"}, {"1:2:3:4:5", "too many"},
-		{"::1:80", "port"}, {"[::1]:80:x:1", "port"}, {"a:b:c", "port"}, {"127.0.0.1:http", "port"}, {"70000:127.0.0.1:80", "port"},
-		{"80:127.0.0.1:70000", "port"}, {"-1:127.0.0.1:80", "port"}, {"80:127.0.0.1:0", "port"},
-		{"80:127.0.0.1:", "port"}, {":127.0.0.1:80", "port"}, {"80::80", "address"}, {"x:80:127.0.0.1:80", "address"},
-		{"80:db:5432", "address to listen on"}, {"80:run/x.sock", "port"}, {"/tmp/x:run/x.sock", "begin with"},
-		{"/tmp/:/x", "no path"}, {"x:/y", "port"}, {"70000:/x", "port"}, {"300.0.0.1:80:/x", "address"},
+		{"", "empty"},
+		{" \t", "empty"},
+		{"80", "colon"},
+		{"localhost", "colon"},
+		{"1:2:3:4:5", "too many"},
+		{"::1:80", "port"},
+		{"[::1]:80:x:1", "port"},
+		{"a:b:c", "port"},
+		{"127.0.0.1:http", "port"},
+		{"70000:127.0.0.1:80", "port"},
+		{"80:127.0.0.1:70000", "port"},
+		{"-1:127.0.0.1:80", "port"},
+		{"80:127.0.0.1:0", "port"},
+		{"80:127.0.0.1:", "port"},
+		{":127.0.0.1:80", "port"},
+		{"80::80", "address"},
+		{"x:80:127.0.0.1:80", "address"},
+		{"80:db:5432", "address to listen on"},
+		{"80:run/x.sock", "port"},
+		{"/tmp/x:run/x.sock", "begin with"},
+		{"/tmp/:/x", "no path"},
+		{"x:/y", "port"},
+		{"70000:/x", "port"},
+		{"300.0.0.1:80:/x", "address"},
 	};
 	char long_text[FORWARD_SPEC_MAX + 2];
 	struct forward_spec spec;

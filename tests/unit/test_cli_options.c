@@ -49,8 +49,8 @@ static void assert_refused(const char *words, const char *message)
 
 static void test_forms(void **state)
 {
-	static const char *const forms[] = {"--name=x", "--name x", "-n x", "-nx", "-n=x", "--label x", "--called=x",
-					    "--name y --name x", "-vn x", "-rvnx"};
+	static const char *const forms[] = {"--name=x",	  "--name x",	       "-n x",	"-nx",	"-n=x", "--label x",
+					    "--called=x", "--name y --name x", "-vn x", "-rvnx"};
 
 	for (size_t i = 0; i < ARRAY_LEN(forms); i++) {
 		cleanup_parsed struct parsed p = {0};
@@ -68,9 +68,9 @@ static void test_bools(void **state)
 		bool value;
 		size_t nargs;
 	} cases[] = {
-		{"--verbose", true, 0},		{"--verbose=false", false, 0},	{"--verbose false", false, 0},
-		{"--verbose true x", true, 1},	{"--verbose other", true, 1},	{"-v false", true, 1},
-		{"-v=false", false, 0},		{"--verbose --verbose=0", false, 0},
+		{"--verbose", true, 0},	       {"--verbose=false", false, 0},	    {"--verbose false", false, 0},
+		{"--verbose true x", true, 1}, {"--verbose other", true, 1},	    {"-v false", true, 1},
+		{"-v=false", false, 0},	       {"--verbose --verbose=0", false, 0},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -88,7 +88,8 @@ static void test_values(void **state)
 	cleanup_parsed struct parsed p = {0};
 	cleanup_strv char **tags = NULL, **secrets = NULL;
 
-	assert_parses(&p, "--tag a=1 -t b --lines 100 --uid 4294967295 --size 2G --timeout 1m30s --secrets x,,y --secrets z");
+	assert_parses(
+		&p, "--tag a=1 -t b --lines 100 --uid 4294967295 --size 2G --timeout 1m30s --secrets x,,y --secrets z");
 	tags = parsed_strings(&p, "tag");
 	secrets = parsed_strings(&p, "secrets");
 	assert_int_equal(strv_len(tags), 2);
@@ -179,11 +180,11 @@ static int run_leaf(struct cli *cli, const struct parsed *args, struct error **e
 	return (int)parsed_int(args, "lines", 42);
 }
 
-static const struct command leaf = {.name = "leaf", .aliases = "lf blatt", .summary = "Leaf", .options = table,
-				    .run = run_leaf, .max_args = 1};
+static const struct command leaf = {
+	.name = "leaf", .aliases = "lf blatt", .summary = "Leaf", .options = table, .run = run_leaf, .max_args = 1};
 static const struct command *const group_commands[] = {&leaf, NULL};
-static const struct command group = {.name = "group", .summary = "Group", .commands = group_commands,
-				     .later = "soon later-on"};
+static const struct command group = {
+	.name = "group", .summary = "Group", .commands = group_commands, .later = "soon later-on"};
 static const struct command *const root_commands[] = {&group, NULL};
 static const struct command root = {.summary = "Root", .commands = root_commands, .shortcuts = group_commands};
 
@@ -228,10 +229,14 @@ static void test_nearest(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_forms),	   cmocka_unit_test(test_bools),
-		cmocka_unit_test(test_values),	   cmocka_unit_test(test_empty_list),
-		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_arguments),
-		cmocka_unit_test(test_connection_anywhere), cmocka_unit_test(test_dispatch),
+		cmocka_unit_test(test_forms),
+		cmocka_unit_test(test_bools),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_empty_list),
+		cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_arguments),
+		cmocka_unit_test(test_connection_anywhere),
+		cmocka_unit_test(test_dispatch),
 		cmocka_unit_test(test_nearest),
 	};
 

@@ -56,10 +56,9 @@ static void test_tables(void **state)
 {
 	cleanup_free char *config = print(doc_print_config), *request = print(doc_print_request);
 	cleanup_free char *doc = read_text(DOC);
-	cleanup_free char *half = replace_section(doc, "<!-- begin configuration -->\n",
-						  "<!-- end configuration -->", config);
-	cleanup_free char *whole =
-	    replace_section(half, "<!-- begin request -->\n", "<!-- end request -->", request);
+	cleanup_free char *half =
+		replace_section(doc, "<!-- begin configuration -->\n", "<!-- end configuration -->", config);
+	cleanup_free char *whole = replace_section(half, "<!-- begin request -->\n", "<!-- end request -->", request);
 
 	check_or_update(DOC, doc, whole);
 }
@@ -67,8 +66,7 @@ static void test_tables(void **state)
 static void test_man(void **state)
 {
 	cleanup_free char *keys = print(doc_print_man), *page = read_text(MAN);
-	cleanup_free char *whole =
-	    replace_section(page, "; begin configuration\n", "; end configuration", keys);
+	cleanup_free char *whole = replace_section(page, "; begin configuration\n", "; end configuration", keys);
 
 	check_or_update(MAN, page, whole);
 }
@@ -86,9 +84,9 @@ static void test_content(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_tables),
-	    cmocka_unit_test(test_man),
-	    cmocka_unit_test(test_content),
+		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_man),
+		cmocka_unit_test(test_content),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

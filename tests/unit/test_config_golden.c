@@ -27,8 +27,7 @@ static void check_file(const char *path)
 	cleanup_json struct json_object *json = config_to_json(cfg);
 	cleanup_free char *pretty = js_to_string_pretty(json), *actual = str_fmt("%s\n", pretty);
 	if (getenv("SLICER_GOLDEN_UPDATE"))
-		assert_int_equal(fs_write_atomic(expected_path, actual, strlen(actual), 0644, NULL),
-				 0);
+		assert_int_equal(fs_write_atomic(expected_path, actual, strlen(actual), 0644, NULL), 0);
 	assert_int_equal(fs_read_file(expected_path, CONFIG_FILE_MAX, &expected, &n, NULL), 0);
 	if (!str_eq(expected, actual))
 		print_error("%s means:\n%s", path, actual);
@@ -72,10 +71,9 @@ static void test_not_yet(void **state)
 /* What is turned off needs no support. */
 static void test_not_yet_off(void **state)
 {
-	static const char text[] =
-	    "config:\n  insecure_registry: false\n  ssh: {port: 0}\n  host_groups:\n"
-	    "  - {name: vm, gpu_count: 0, persistent: false, ca: {generate: false, files: []}}\n"
-	    "  - {name: net, network: {}}\n";
+	static const char text[] = "config:\n  insecure_registry: false\n  ssh: {port: 0}\n  host_groups:\n"
+				   "  - {name: vm, gpu_count: 0, persistent: false, ca: {generate: false, files: []}}\n"
+				   "  - {name: net, network: {}}\n";
 	cleanup_config struct config *cfg = NULL;
 
 	assert_int_equal(config_parse(text, strlen(text), "f", &cfg, NULL), 0);
@@ -86,9 +84,9 @@ static void test_not_yet_off(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_files),
-	    cmocka_unit_test(test_not_yet),
-	    cmocka_unit_test(test_not_yet_off),
+		cmocka_unit_test(test_files),
+		cmocka_unit_test(test_not_yet),
+		cmocka_unit_test(test_not_yet_off),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,9 +10,9 @@
 
 static void test_addresses(void **state)
 {
-	static const char *const bad[] = {
-	    "",		"1.2.3",    "1.2.3.4.5",  "1.2.3.256", "01.2.3.4",  "1.2.3.4 ",
-	    " 1.2.3.4", "1.2.3.-4", "1.2.3.4/24", "1..2.3",    "0x1.2.3.4", "1.2.3.99999999999"};
+	static const char *const bad[] = {"",		"1.2.3",    "1.2.3.4.5", "1.2.3.256",
+					  "01.2.3.4",	"1.2.3.4 ", " 1.2.3.4",	 "1.2.3.-4",
+					  "1.2.3.4/24", "1..2.3",   "0x1.2.3.4", "1.2.3.99999999999"};
 	char text[IP4_TEXT_MAX];
 	uint32_t addr;
 
@@ -26,8 +26,7 @@ static void test_addresses(void **state)
 
 static void test_cidrs(void **state)
 {
-	static const char *const bad[] = {"10.0.0.1",	 "10.0.0.1/",	"10.0.0.1/33",
-					  "10.0.0.1/08", "10.0.0.1/-1", "/8"};
+	static const char *const bad[] = {"10.0.0.1", "10.0.0.1/", "10.0.0.1/33", "10.0.0.1/08", "10.0.0.1/-1", "/8"};
 	struct ip4_cidr a, b;
 	char text[IP4_TEXT_MAX];
 
@@ -132,9 +131,8 @@ static void test_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_addresses), cmocka_unit_test(test_cidrs),
-	    cmocka_unit_test(test_ranges),    cmocka_unit_test(test_rules),
-	    cmocka_unit_test(test_forwards),  cmocka_unit_test(test_names),
+		cmocka_unit_test(test_addresses), cmocka_unit_test(test_cidrs),	   cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_rules),	  cmocka_unit_test(test_forwards), cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -47,8 +47,7 @@ static void test_all_fields(void **state)
 
 static void test_absent(void **state)
 {
-	static const char *const bodies[] = {"", " \n", "{}",
-					     "{\"network\":null,\"secrets\":null,\"cpus\":null}",
+	static const char *const bodies[] = {"", " \n", "{}", "{\"network\":null,\"secrets\":null,\"cpus\":null}",
 					     "{\"network\":{\"allow\":null}}"};
 
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
@@ -69,33 +68,31 @@ static void test_refused(void **state)
 	static const struct {
 		const char *body, *message;
 	} cases[] = {
-	    {"[]", "request body must be a JSON object, not a list"},
-	    {"{\"cpus\":\"2\"}", "cpus must be a whole number, not a string"},
-	    {"{\"cpus\":1.5}", "cpus must be a whole number, not a number that is not whole"},
-	    {"{\"cpus\":-1}", "cpus must be from 0 to 288, not -1"},
-	    {"{\"persistent\":\"true\"}", "persistent must be true or false, not a string"},
-	    {"{\"persistent\":1}", "persistent must be true or false, not a number"},
-	    {"{\"tags\":\"a\"}", "tags must be a list of strings, not a string"},
-	    {"{\"tags\":[1]}", "tags[0] must be a string, not a number"},
-	    {"{\"tags\":[\"\"]}", "tags[0] must not be empty"},
-	    {"{\"tags\":[\"a\\nb\"]}",
-	     "tags[0] holds a control character (byte 0x0a), which is not allowed"},
-	    {"{\"userdata\":5}", "userdata must be a string, not a number"},
-	    {"{\"network\":[]}", "network must be a JSON object, not a list"},
-	    {"{\"network\":{\"drop\":[\"lan\"]}}",
-	     "network.drop[0]: \"lan\" is not a destination: give an IPv4 address, a CIDR such as "
-	     "192.168.1.0/24, "
-	     "ADDRESS:PORT, or LAN"},
-	    {"{\"secrets\":[\"../x\"]}", "secrets[0]: \"../x\" is not the name of a secret: use "
-					 "letters, digits, \"-\", \"_\" and \".\""},
+		{"[]", "request body must be a JSON object, not a list"},
+		{"{\"cpus\":\"2\"}", "cpus must be a whole number, not a string"},
+		{"{\"cpus\":1.5}", "cpus must be a whole number, not a number that is not whole"},
+		{"{\"cpus\":-1}", "cpus must be from 0 to 288, not -1"},
+		{"{\"persistent\":\"true\"}", "persistent must be true or false, not a string"},
+		{"{\"persistent\":1}", "persistent must be true or false, not a number"},
+		{"{\"tags\":\"a\"}", "tags must be a list of strings, not a string"},
+		{"{\"tags\":[1]}", "tags[0] must be a string, not a number"},
+		{"{\"tags\":[\"\"]}", "tags[0] must not be empty"},
+		{"{\"tags\":[\"a\\nb\"]}", "tags[0] holds a control character (byte 0x0a), which is not allowed"},
+		{"{\"userdata\":5}", "userdata must be a string, not a number"},
+		{"{\"network\":[]}", "network must be a JSON object, not a list"},
+		{"{\"network\":{\"drop\":[\"lan\"]}}",
+		 "network.drop[0]: \"lan\" is not a destination: give an IPv4 address, a CIDR such as "
+		 "192.168.1.0/24, "
+		 "ADDRESS:PORT, or LAN"},
+		{"{\"secrets\":[\"../x\"]}", "secrets[0]: \"../x\" is not the name of a secret: use "
+					     "letters, digits, \"-\", \"_\" and \".\""},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		cleanup_error struct error *err = NULL;
 		struct node_request r;
 
-		assert_int_equal(node_request_parse(cases[i].body, strlen(cases[i].body), &r, &err),
-				 -1);
+		assert_int_equal(node_request_parse(cases[i].body, strlen(cases[i].body), &r, &err), -1);
 		assert_string_equal(error_message(err), cases[i].message);
 		assert_int_equal(err->code, ERR_INVALID);
 		assert_null(r.tags);
@@ -104,8 +101,7 @@ static void test_refused(void **state)
 
 static void test_broken_json(void **state)
 {
-	static const char *const bodies[] = {"{", "{} x", "{\"cpus\":1,\"cpus\":2}", "{'cpus':1}",
-					     "nul"};
+	static const char *const bodies[] = {"{", "{} x", "{\"cpus\":1,\"cpus\":2}", "{'cpus':1}", "nul"};
 
 	for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
 		cleanup_error struct error *err = NULL;
@@ -150,31 +146,25 @@ static void check_against(const char *body, const struct config_group *g, const 
 
 static void test_group_limits(void **state)
 {
-	static const char text[] =
-	    "config:\n  host_groups:\n  - {name: vm, ram_mb: 512, network: {}}\n"
-	    "  - {name: iso, network: {mode: isolated}}\n"
-	    "  - {name: usr, network: {mode: user}}\n";
+	static const char text[] = "config:\n  host_groups:\n  - {name: vm, ram_mb: 512, network: {}}\n"
+				   "  - {name: iso, network: {mode: isolated}}\n"
+				   "  - {name: usr, network: {mode: user}}\n";
 	cleanup_config struct config *cfg = NULL;
 
 	assert_int_equal(config_parse(text, strlen(text), "f", &cfg, NULL), 0);
-	const struct config_group *vm = config_group_find(cfg, "vm"),
-				  *iso = config_group_find(cfg, "iso");
+	const struct config_group *vm = config_group_find(cfg, "vm"), *iso = config_group_find(cfg, "iso");
 	check_against("{\"cpus\":2,\"ram_bytes\":536870912,\"ip\":\"192.168.137.2/24\"}", vm, NULL);
 	check_against("{\"cpus\":3}", vm, "cpus: 3 is more than the 2 of host group vm");
-	check_against("{\"ram_bytes\":536870913}", vm,
-		      "ram_bytes: 536870913 is more than the 512MiB of host group vm");
-	check_against("{\"ram_bytes\":1}", vm,
-		      "ram_bytes: 1 is less than 32 MiB, the least that a VM needs");
+	check_against("{\"ram_bytes\":536870913}", vm, "ram_bytes: 536870913 is more than the 512MiB of host group vm");
+	check_against("{\"ram_bytes\":1}", vm, "ram_bytes: 1 is less than 32 MiB, the least that a VM needs");
 	check_against("{\"gpu_count\":1}", vm, "gpu_count: 1 is more than the 0 of host group vm");
 	check_against("{\"network\":{\"allow\":[]}}", vm,
 		      "network: allow and drop need a host group with an isolated network; that of "
 		      "vm is bridge");
 	check_against("{\"network\":{\"allow\":[]}}", iso, NULL);
-	check_against(
-	    "{\"ip\":\"192.168.137.1\"}", vm,
-	    "ip: 192.168.137.1 is not a free address in the subnet of gateway 192.168.137.1/24");
-	check_against("{\"ip\":\"x\"}", vm,
-		      "ip: \"x\" is not an IPv4 address such as 192.168.137.2");
+	check_against("{\"ip\":\"192.168.137.1\"}", vm,
+		      "ip: 192.168.137.1 is not a free address in the subnet of gateway 192.168.137.1/24");
+	check_against("{\"ip\":\"x\"}", vm, "ip: \"x\" is not an IPv4 address such as 192.168.137.2");
 	check_against("{\"ip\":\"169.254.60.2\"}", iso, NULL);
 	check_against("{\"ip\":\"10.0.0.1\"}", config_group_find(cfg, "usr"),
 		      "ip: VMs of group usr, whose network is user, cannot choose an address");
@@ -191,8 +181,7 @@ static void test_shutdown(void **state)
 	assert_int_equal(shutdown_request_parse("{\"action\":\"reboot\"}", 19, &r, NULL), 0);
 	assert_int_equal(r.action, SHUTDOWN_REBOOT);
 	assert_int_equal(shutdown_request_parse("{\"action\":\"halt\"}", 17, &r, &err), -1);
-	assert_string_equal(error_message(err),
-			    "action must be one of shutdown, reboot, not \"halt\"");
+	assert_string_equal(error_message(err), "action must be one of shutdown, reboot, not \"halt\"");
 	assert_int_equal(shutdown_action_parse("shutdown", &action, NULL), 0);
 	assert_int_equal(action, SHUTDOWN_POWEROFF);
 	assert_int_equal(shutdown_action_parse("halt", &action, NULL), -1);
@@ -201,10 +190,10 @@ static void test_shutdown(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_all_fields), cmocka_unit_test(test_absent),
-	    cmocka_unit_test(test_refused),    cmocka_unit_test(test_broken_json),
-	    cmocka_unit_test(test_null_body),  cmocka_unit_test(test_group_limits),
-	    cmocka_unit_test(test_shutdown),
+		cmocka_unit_test(test_all_fields), cmocka_unit_test(test_absent),
+		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_broken_json),
+		cmocka_unit_test(test_null_body),  cmocka_unit_test(test_group_limits),
+		cmocka_unit_test(test_shutdown),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -80,13 +80,8 @@ static void test_create(void **state)
 	/* What the guest will find: a clean ext4 of that size. */
 	run("qemu-img", "check", "-q", second);
 	{
-		char *const argv[] = {(char *)"qemu-img",
-				      (char *)"convert",
-				      (char *)"-O",
-				      (char *)"raw",
-				      second,
-				      raw,
-				      NULL};
+		char *const argv[] = {
+			(char *)"qemu-img", (char *)"convert", (char *)"-O", (char *)"raw", second, raw, NULL};
 
 		assert_int_equal(proc_run(argv, NULL, 1024, 30000, NULL, NULL), 0);
 	}
@@ -110,8 +105,7 @@ static void test_conflict(void **state)
 
 static void test_sizes(void **state)
 {
-	static const uint64_t bad[] = {0,	  1, 63 * MIB, 64 * MIB + 1, (16ULL << 40) + MIB,
-				       UINT64_MAX};
+	static const uint64_t bad[] = {0, 1, 63 * MIB, 64 * MIB + 1, (16ULL << 40) + MIB, UINT64_MAX};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		cleanup_free char *path = fs_join(dir, "bad");
@@ -136,8 +130,7 @@ static void test_unwritable(void **state)
 /* A tmpfs of 256 KiB in a mount namespace of this process: the template does not fit. */
 static void test_full(void **state)
 {
-	cleanup_free char *full = fs_join(dir, "full"), *t = fs_join(full, "templates"),
-			  *path = fs_join(full, "d");
+	cleanup_free char *full = fs_join(dir, "full"), *t = fs_join(full, "templates"), *path = fs_join(full, "d");
 	cleanup_error struct error *err = NULL;
 
 	if (geteuid() != 0)
@@ -191,9 +184,8 @@ static void test_config(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_create), cmocka_unit_test(test_conflict),
-	    cmocka_unit_test(test_sizes),  cmocka_unit_test(test_unwritable),
-	    cmocka_unit_test(test_full),   cmocka_unit_test(test_config),
+		cmocka_unit_test(test_create),	   cmocka_unit_test(test_conflict), cmocka_unit_test(test_sizes),
+		cmocka_unit_test(test_unwritable), cmocka_unit_test(test_full),	    cmocka_unit_test(test_config),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -11,9 +11,9 @@
 #include "base/str.h"
 #include "disk/store.h"
 
-#define RECORD(version, rootfs, kernel)                                                            \
-	"{\"version\":" version ",\"name\":\"a\",\"digest\":\"sha256:00\",\"rootfs\":\"" rootfs    \
-	"\",\"size\":12,\"busybox\":\"blobs/b\",\"arch\":\"x86_64\",\"inputs\":\"11\","            \
+#define RECORD(version, rootfs, kernel)                                                                                \
+	"{\"version\":" version ",\"name\":\"a\",\"digest\":\"sha256:00\",\"rootfs\":\"" rootfs                        \
+	"\",\"size\":12,\"busybox\":\"blobs/b\",\"arch\":\"x86_64\",\"inputs\":\"11\","                                \
 	"\"created_at\":\"2025-01-01T00:00:00Z\",\"default_user\":\"ubuntu\"" kernel "}"
 #define KERNEL ",\"kernel\":{\"release\":\"6.1\",\"key\":\"k\",\"path\":\"kernels/6.1-k\"}"
 #define GOOD RECORD("1", "blobs/r", KERNEL)
@@ -113,8 +113,7 @@ static void bad_records(void **state)
 
 static void names(void **state)
 {
-	static const char *const bad[] = {"",	".",  "..",  "a/b", "../a",
-					  "-a", ".a", "a b", "a\n", "\xc3\xa4"};
+	static const char *const bad[] = {"", ".", "..", "a/b", "../a", "-a", ".a", "a b", "a\n", "\xc3\xa4"};
 	char longest[66];
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++)
@@ -169,13 +168,12 @@ static void default_paths(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(a_good_record, setup, teardown),
-	    cmocka_unit_test_setup_teardown(bad_records, setup, teardown),
-	    cmocka_unit_test(names),
-	    cmocka_unit_test_setup_teardown(an_empty_store_is_no_error, setup, teardown),
-	    cmocka_unit_test_setup_teardown(listing_is_sorted_and_skips_what_is_half_there, setup,
-					    teardown),
-	    cmocka_unit_test(default_paths),
+		cmocka_unit_test_setup_teardown(a_good_record, setup, teardown),
+		cmocka_unit_test_setup_teardown(bad_records, setup, teardown),
+		cmocka_unit_test(names),
+		cmocka_unit_test_setup_teardown(an_empty_store_is_no_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(listing_is_sorted_and_skips_what_is_half_there, setup, teardown),
+		cmocka_unit_test(default_paths),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -54,7 +54,10 @@ static void test_id(void **state)
 	static const struct {
 		const char *file, *id;
 	} names[] = {
-		{"slicer.yaml", "slicer-"}, {"a.b.yaml", "a_b-"}, {".hidden", "_hidden-"}, {"no-dot", "no-dot-"},
+		{"slicer.yaml", "slicer-"},
+		{"a.b.yaml", "a_b-"},
+		{".hidden", "_hidden-"},
+		{"no-dot", "no-dot-"},
 		{"with space&more.yml", "with_space_more-"},
 		{"0123456789012345678901234567890123456789.yaml", "01234567890123456789012345678901-"},
 	};

@@ -16,36 +16,37 @@ static void test_text(void **state)
 {
 	cleanup_free char *text = service_unit_text(&plain, NULL);
 
-	assert_string_equal(text, "[Unit]\n"
-				  "Description=slicer: microVMs of /srv/vms/vm.yaml\n"
-				  "Documentation=man:slicer(1)\n"
-				  "Wants=network-online.target\n"
-				  "After=network-online.target\n"
-				  "\n"
-				  "[Service]\n"
-				  "Type=simple\n"
-				  "RuntimeDirectory=slicer\n"
-				  "RuntimeDirectoryMode=0700\n"
-				  "RuntimeDirectoryPreserve=yes\n"
-				  "WorkingDirectory=/srv/vms\n"
-				  "ExecStart=\"/usr/bin/slicer\" up \"/srv/vms/vm.yaml\"\n"
-				  "ExecReload=\"/usr/bin/slicer\" reload \"/srv/vms/vm.yaml\"\n"
-				  "Restart=on-failure\n"
-				  "RestartSec=2\n"
-				  "# A wrong configuration does not mend itself.\n"
-				  "RestartPreventExitStatus=2\n"
-				  "# The daemon stops its VMs itself, as they are configured. When it is killed they go on, and "
-				  "the next one\n"
-				  "# takes them over.\n"
-				  "KillMode=process\n"
-				  "OOMPolicy=continue\n"
-				  "TimeoutStopSec=120\n"
-				  "Delegate=yes\n"
-				  "LimitNOFILE=1048576\n"
-				  "TasksMax=infinity\n"
-				  "\n"
-				  "[Install]\n"
-				  "WantedBy=multi-user.target\n");
+	assert_string_equal(
+		text, "[Unit]\n"
+		      "Description=slicer: microVMs of /srv/vms/vm.yaml\n"
+		      "Documentation=man:slicer(1)\n"
+		      "Wants=network-online.target\n"
+		      "After=network-online.target\n"
+		      "\n"
+		      "[Service]\n"
+		      "Type=simple\n"
+		      "RuntimeDirectory=slicer\n"
+		      "RuntimeDirectoryMode=0700\n"
+		      "RuntimeDirectoryPreserve=yes\n"
+		      "WorkingDirectory=/srv/vms\n"
+		      "ExecStart=\"/usr/bin/slicer\" up \"/srv/vms/vm.yaml\"\n"
+		      "ExecReload=\"/usr/bin/slicer\" reload \"/srv/vms/vm.yaml\"\n"
+		      "Restart=on-failure\n"
+		      "RestartSec=2\n"
+		      "# A wrong configuration does not mend itself.\n"
+		      "RestartPreventExitStatus=2\n"
+		      "# The daemon stops its VMs itself, as they are configured. When it is killed they go on, and "
+		      "the next one\n"
+		      "# takes them over.\n"
+		      "KillMode=process\n"
+		      "OOMPolicy=continue\n"
+		      "TimeoutStopSec=120\n"
+		      "Delegate=yes\n"
+		      "LimitNOFILE=1048576\n"
+		      "TasksMax=infinity\n"
+		      "\n"
+		      "[Install]\n"
+		      "WantedBy=multi-user.target\n");
 }
 
 /* The line that begins with `key`. */
@@ -115,7 +116,8 @@ static void refuse(const struct service_unit *u, const char *why)
 
 static void test_refused(void **state)
 {
-	static const char *const users[] = {"", "-x", "1st", "a b", "a\nExecStartPre=x", "%n", "0123456789012345678901234567890x"};
+	static const char *const users[] = {
+		"", "-x", "1st", "a b", "a\nExecStartPre=x", "%n", "0123456789012345678901234567890x"};
 	struct service_unit u = plain;
 
 	u.config = "/srv/a\nExecStartPre=/bin/evil";

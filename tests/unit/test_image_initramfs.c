@@ -85,15 +85,13 @@ static char **entries(int fd)
 		assert_int_equal(archive_entry_uid(e), 0);
 		assert_int_equal(archive_entry_gid(e), 0);
 		if (archive_entry_filetype(e) == AE_IFCHR)
-			snprintf(content, sizeof(content), "%u:%u",
-				 (unsigned)archive_entry_rdevmajor(e),
+			snprintf(content, sizeof(content), "%u:%u", (unsigned)archive_entry_rdevmajor(e),
 				 (unsigned)archive_entry_rdevminor(e));
 		if (archive_entry_filetype(e) == AE_IFLNK)
 			snprintf(content, sizeof(content), "%s", archive_entry_symlink(e));
 		if (str_eq(archive_entry_pathname(e), "etc/udhcpc/default.script"))
 			content[9] = '\0';
-		strv_append_fmt(&list, "%s %o %s", archive_entry_pathname(e),
-				(unsigned)archive_entry_mode(e), content);
+		strv_append_fmt(&list, "%s %o %s", archive_entry_pathname(e), (unsigned)archive_entry_mode(e), content);
 	}
 	archive_read_free(a);
 	return list;
@@ -104,19 +102,19 @@ static void what_the_kernel_and_the_agent_find(void **state)
 	struct fixture *f = *state;
 	const char *const modules[] = {"kernel/net/a.ko", "kernel/b.ko", NULL};
 	static const char *const wanted[] = {
-	    "init 100755 AGENT",
-	    "bin/busybox 100755 BUSYBOX",
-	    "bin/sh 120777 busybox",
-	    "dev/console 20600 5:1",
-	    "newroot 40755 ",
-	    "proc 40755 ",
-	    "sys 40755 ",
-	    "run 40755 ",
-	    "etc/udhcpc/default.script 100755 #!/bin/sh",
-	    ("etc/slicer/modules 100644 "
-	     "/lib/modules/6.1-x/kernel/net/a.ko\n/lib/modules/6.1-x/kernel/b.ko\n"),
-	    "lib/modules/6.1-x/kernel/net/a.ko 100644 A",
-	    "lib/modules/6.1-x/kernel/b.ko 100644 B",
+		"init 100755 AGENT",
+		"bin/busybox 100755 BUSYBOX",
+		"bin/sh 120777 busybox",
+		"dev/console 20600 5:1",
+		"newroot 40755 ",
+		"proc 40755 ",
+		"sys 40755 ",
+		"run 40755 ",
+		"etc/udhcpc/default.script 100755 #!/bin/sh",
+		("etc/slicer/modules 100644 "
+		 "/lib/modules/6.1-x/kernel/net/a.ko\n/lib/modules/6.1-x/kernel/b.ko\n"),
+		"lib/modules/6.1-x/kernel/net/a.ko 100644 A",
+		"lib/modules/6.1-x/kernel/b.ko 100644 B",
 	};
 
 	assert_int_equal(write_it(f, modules, NULL), 0);
@@ -155,8 +153,7 @@ static void the_same_input_makes_the_same_bytes(void **state)
 
 	assert_int_equal(write_it(f, NULL, NULL), 0);
 	assert_int_equal(fd_read_all(f->fd, 1 << 20, &first, &n, NULL), 0);
-	assert_int_equal(fs_write_atomic(f->agent, "AGENT", 5, 0755, NULL),
-			 0); /* another inode, mode and time */
+	assert_int_equal(fs_write_atomic(f->agent, "AGENT", 5, 0755, NULL), 0); /* another inode, mode and time */
 	assert_int_equal(write_it(f, NULL, NULL), 0);
 	assert_int_equal(fd_read_all(f->fd, 1 << 20, &second, &m, NULL), 0);
 	assert_int_equal(n, m);
@@ -176,11 +173,10 @@ static void a_missing_module_is_an_error(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test_setup_teardown(what_the_kernel_and_the_agent_find, setup, teardown),
-	    cmocka_unit_test_setup_teardown(each_directory_precedes_its_content_and_comes_once,
-					    setup, teardown),
-	    cmocka_unit_test_setup_teardown(the_same_input_makes_the_same_bytes, setup, teardown),
-	    cmocka_unit_test_setup_teardown(a_missing_module_is_an_error, setup, teardown),
+		cmocka_unit_test_setup_teardown(what_the_kernel_and_the_agent_find, setup, teardown),
+		cmocka_unit_test_setup_teardown(each_directory_precedes_its_content_and_comes_once, setup, teardown),
+		cmocka_unit_test_setup_teardown(the_same_input_makes_the_same_bytes, setup, teardown),
+		cmocka_unit_test_setup_teardown(a_missing_module_is_an_error, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -71,19 +71,19 @@ struct file {
 static struct file make_kernel(void)
 {
 	struct file k = {
-	    .head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB},
-		     .e_type = ET_EXEC,
-		     .e_machine = MACHINE,
-		     .e_phoff = offsetof(struct file, segment),
-		     .e_phnum = 1,
-		     .e_phentsize = sizeof(Elf64_Phdr)},
-	    .segment = {.p_type = PT_NOTE,
-			.p_offset = offsetof(struct file, first),
-			.p_filesz = sizeof(struct file) - offsetof(struct file, first)},
-	    .first = {.n_namesz = 5, .n_descsz = 3, .n_type = 18},
-	    .first_text = "Xenx",
-	    .note = {.n_namesz = 4, .n_descsz = 4, .n_type = 18},
-	    .name = "Xen",
+		.head = {.e_ident = {ELFMAG0, ELFMAG1, ELFMAG2, ELFMAG3, ELFCLASS64, ELFDATA2LSB},
+			 .e_type = ET_EXEC,
+			 .e_machine = MACHINE,
+			 .e_phoff = offsetof(struct file, segment),
+			 .e_phnum = 1,
+			 .e_phentsize = sizeof(Elf64_Phdr)},
+		.segment = {.p_type = PT_NOTE,
+			    .p_offset = offsetof(struct file, first),
+			    .p_filesz = sizeof(struct file) - offsetof(struct file, first)},
+		.first = {.n_namesz = 5, .n_descsz = 3, .n_type = 18},
+		.first_text = "Xenx",
+		.note = {.n_namesz = 4, .n_descsz = 4, .n_type = 18},
+		.name = "Xen",
 	};
 
 	return k;
@@ -193,10 +193,10 @@ static void import_users(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(release_in_banner), cmocka_unit_test(release_in_bzimage),
-	    cmocka_unit_test(kernels),		 cmocka_unit_test(entry_notes),
-	    cmocka_unit_test(built_in_drivers),	 cmocka_unit_test(import_paths),
-	    cmocka_unit_test(import_users),
+		cmocka_unit_test(release_in_banner), cmocka_unit_test(release_in_bzimage),
+		cmocka_unit_test(kernels),	     cmocka_unit_test(entry_notes),
+		cmocka_unit_test(built_in_drivers),  cmocka_unit_test(import_paths),
+		cmocka_unit_test(import_users),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

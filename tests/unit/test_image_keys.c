@@ -33,9 +33,13 @@ static void expect(const char *text, const char *want)
 
 static void test_types(void **state)
 {
-	static const char *const good[] = {
-		"ssh-ed25519", "ssh-rsa", "ecdsa-sha2-nistp256", "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521",
-		"sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"};
+	static const char *const good[] = {"ssh-ed25519",
+					   "ssh-rsa",
+					   "ecdsa-sha2-nistp256",
+					   "ecdsa-sha2-nistp384",
+					   "ecdsa-sha2-nistp521",
+					   "sk-ssh-ed25519@openssh.com",
+					   "sk-ecdsa-sha2-nistp256@openssh.com"};
 	static const char *const bad[] = {"ssh-dss", "ssh-ed25519-cert-v01@openssh.com", "SSH-RSA", "ssh-rsa2", "x"};
 
 	for (size_t i = 0; i < ARRAY_LEN(good); i++) {

@@ -8,9 +8,9 @@
 #include "base/str.h"
 #include "image/modules.h"
 
-#define ALL_BUILTIN                                                                                \
-	"kernel/drivers/char/virtio_console.ko\nkernel/drivers/block/virtio_blk.ko\n"              \
-	"kernel/drivers/net/virtio_net.ko\nkernel/fs/ext4/ext4.ko\nkernel/fs/squashfs/"            \
+#define ALL_BUILTIN                                                                                                    \
+	"kernel/drivers/char/virtio_console.ko\nkernel/drivers/block/virtio_blk.ko\n"                                  \
+	"kernel/drivers/net/virtio_net.ko\nkernel/fs/ext4/ext4.ko\nkernel/fs/squashfs/"                                \
 	"squashfs.ko\n"
 
 static char *order_of(const char *dep, const char *builtin)
@@ -55,8 +55,7 @@ static void builtin_modules_are_left_out(void **state)
 
 static void compressed_modules_and_dashes(void **state)
 {
-	cleanup_free char *order =
-	    order_of("x/virtio-ring.ko.xz:\nx/overlay.ko.zst:\n", ALL_BUILTIN);
+	cleanup_free char *order = order_of("x/virtio-ring.ko.xz:\nx/overlay.ko.zst:\n", ALL_BUILTIN);
 	cleanup_free char *plain = modules_plain_path("x/overlay.ko.zst");
 	cleanup_free char *same = modules_plain_path("x/overlay.ko");
 
@@ -74,8 +73,7 @@ static void a_missing_module_is_named(void **state)
 	assert_int_equal(err->code, ERR_UNSUPPORTED);
 	assert_non_null(strstr(err->message, "overlay"));
 	/* a name that only ends like it is not it */
-	assert_int_equal(refusal_of("x/my_overlay.ko:\nx/overlay.kox:\n", ALL_BUILTIN),
-			 ERR_UNSUPPORTED);
+	assert_int_equal(refusal_of("x/my_overlay.ko:\nx/overlay.kox:\n", ALL_BUILTIN), ERR_UNSUPPORTED);
 }
 
 static void damaged_files_are_refused(void **state)
@@ -85,19 +83,16 @@ static void damaged_files_are_refused(void **state)
 	assert_int_equal(refusal_of("../x/overlay.ko:\n", ALL_BUILTIN), ERR_INVALID);
 	assert_int_equal(refusal_of("x//overlay.ko:\n", ALL_BUILTIN), ERR_INVALID);
 	assert_int_equal(refusal_of("x/overlay.ko: x/gone.ko\n", ALL_BUILTIN), ERR_INVALID);
-	assert_int_equal(refusal_of("x/overlay.ko: x/b.ko\nx/b.ko: x/overlay.ko\n", ALL_BUILTIN),
-			 ERR_INVALID);
+	assert_int_equal(refusal_of("x/overlay.ko: x/b.ko\nx/b.ko: x/overlay.ko\n", ALL_BUILTIN), ERR_INVALID);
 	assert_int_equal(refusal_of("x/overlay.ko: x/overlay.ko\n", ALL_BUILTIN), ERR_INVALID);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(dependencies_come_first_and_once),
-	    cmocka_unit_test(builtin_modules_are_left_out),
-	    cmocka_unit_test(compressed_modules_and_dashes),
-	    cmocka_unit_test(a_missing_module_is_named),
-	    cmocka_unit_test(damaged_files_are_refused),
+		cmocka_unit_test(dependencies_come_first_and_once), cmocka_unit_test(builtin_modules_are_left_out),
+		cmocka_unit_test(compressed_modules_and_dashes),    cmocka_unit_test(a_missing_module_is_named),
+		cmocka_unit_test(damaged_files_are_refused),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -23,9 +23,8 @@ static void uri_line(void **state)
 	struct apt_package package = {0};
 
 	assert_int_equal(
-	    apt_parse_uri("Need to get 1 B\n'http://h/p.deb' p_1%3a2_all.deb 123 SHA256:00ff\n",
-			  &package, NULL),
-	    0);
+		apt_parse_uri("Need to get 1 B\n'http://h/p.deb' p_1%3a2_all.deb 123 SHA256:00ff\n", &package, NULL),
+		0);
 	assert_string_equal(package.hash, "SHA256:00ff");
 	apt_package_clear(&package);
 	assert_int_equal(apt_parse_uri("", &package, NULL), -1);
@@ -36,9 +35,8 @@ static void uri_line(void **state)
 
 static void depends(void **state)
 {
-	const char *text =
-	    "linux-image-cloud-amd64\n  Depends: other\n  Recommends: linux-image-bad\n"
-	    "  Depends: linux-image-6.1.0-56-cloud-amd64\n  Depends: linux-image-7\n";
+	const char *text = "linux-image-cloud-amd64\n  Depends: other\n  Recommends: linux-image-bad\n"
+			   "  Depends: linux-image-6.1.0-56-cloud-amd64\n  Depends: linux-image-7\n";
 	cleanup_free char *name = apt_parse_depends(text, "linux-image-", NULL);
 
 	assert_string_equal(name, "linux-image-6.1.0-56-cloud-amd64");
@@ -70,9 +68,12 @@ static void targets(void **state)
 static void closures(void **state)
 {
 	size_t n = 0;
-	cleanup_free char *one = apt_parse_closure("'http://m/a' a_1 5 SHA256:0\n'http://m/b' b_1 6 SHA256:1\n", &n, NULL);
-	cleanup_free char *moved = apt_parse_closure("'http://n/b' b_1 6 SHA256:1\nN: hi\n'http://n/a' a_1 5 SHA256:0", NULL, NULL);
-	cleanup_free char *newer = apt_parse_closure("'http://m/a' a_2 5 SHA256:2\n'http://m/b' b_1 6 SHA256:1\n", NULL, NULL);
+	cleanup_free char *one =
+		apt_parse_closure("'http://m/a' a_1 5 SHA256:0\n'http://m/b' b_1 6 SHA256:1\n", &n, NULL);
+	cleanup_free char *moved =
+		apt_parse_closure("'http://n/b' b_1 6 SHA256:1\nN: hi\n'http://n/a' a_1 5 SHA256:0", NULL, NULL);
+	cleanup_free char *newer =
+		apt_parse_closure("'http://m/a' a_2 5 SHA256:2\n'http://m/b' b_1 6 SHA256:1\n", NULL, NULL);
 
 	assert_int_equal(n, 2);
 	assert_string_equal(one, moved);
@@ -115,8 +116,7 @@ static void static_programs(void **state)
 	p.segments[1].p_type = PT_INTERP;
 	assert_int_equal(elf_check_static(&p, sizeof(p), NULL), -1);
 	p = good_program();
-	assert_int_equal(elf_check_static(&p, sizeof(p) - 1, NULL),
-			 -1); /* the last header is cut */
+	assert_int_equal(elf_check_static(&p, sizeof(p) - 1, NULL), -1); /* the last header is cut */
 	assert_int_equal(elf_check_static(&p, 0, NULL), -1);
 	p.head.e_phoff = UINT64_MAX - 8;
 	assert_int_equal(elf_check_static(&p, sizeof(p), NULL), -1);
@@ -133,9 +133,8 @@ static void static_programs(void **state)
 
 static void applets(void **state)
 {
-	cleanup_strv char **links =
-	    rootfs_applet_links("bin/ls\nusr/bin/[\nsbin/init\nlinuxrc\nusr/bin/wget\n"
-				"sbin/ip\nusr/sbin/chroot\nbin/su\nusr/bin/ls\nbin/\n\n");
+	cleanup_strv char **links = rootfs_applet_links("bin/ls\nusr/bin/[\nsbin/init\nlinuxrc\nusr/bin/wget\n"
+							"sbin/ip\nusr/sbin/chroot\nbin/su\nusr/bin/ls\nbin/\n\n");
 	cleanup_free char *text = strv_join(links, " ");
 
 	assert_string_equal(text, "usr/bin/ls usr/bin/[ usr/sbin/ip usr/sbin/chroot");
@@ -158,15 +157,13 @@ static void garbage_is_no_package(void **state)
 	char path[] = "/tmp/test-deb-XXXXXX";
 	cleanup_close int fd = mkstemp(path);
 	const char *const wanted[] = {"bin/x", NULL};
-	const char *const contents[] = {
-	    "", "garbage", "!<arch>\n",
-	    "!<arch>\ndebian-binary   0           0     0     100644  4         `\n2.0\n"};
+	const char *const contents[] = {"", "garbage", "!<arch>\n",
+					"!<arch>\ndebian-binary   0           0     0     100644  4         `\n2.0\n"};
 
 	for (size_t i = 0; i < ARRAY_LEN(contents); i++) {
 		cleanup_error struct error *err = NULL;
 		assert_int_equal(ftruncate(fd, 0), 0);
-		assert_int_equal(pwrite(fd, contents[i], strlen(contents[i]), 0),
-				 (ssize_t)strlen(contents[i]));
+		assert_int_equal(pwrite(fd, contents[i], strlen(contents[i]), 0), (ssize_t)strlen(contents[i]));
 		assert_int_equal(deb_extract_file(path, wanted, "/nonexistent/x", &err), -1);
 		assert_non_null(err);
 	}
@@ -176,14 +173,14 @@ static void garbage_is_no_package(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(uri_line),
-	    cmocka_unit_test(depends),
-	    cmocka_unit_test(targets),
-	    cmocka_unit_test(closures),
-	    cmocka_unit_test(static_programs),
-	    cmocka_unit_test(applets),
-	    cmocka_unit_test(hashes_tell_parts_apart),
-	    cmocka_unit_test(garbage_is_no_package),
+		cmocka_unit_test(uri_line),
+		cmocka_unit_test(depends),
+		cmocka_unit_test(targets),
+		cmocka_unit_test(closures),
+		cmocka_unit_test(static_programs),
+		cmocka_unit_test(applets),
+		cmocka_unit_test(hashes_tell_parts_apart),
+		cmocka_unit_test(garbage_is_no_package),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

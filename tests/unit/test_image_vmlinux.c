@@ -44,8 +44,7 @@ static size_t compress_kernel(const char *filter, const unsigned char *kernel, u
 	archive_write_set_format_raw(a);
 	assert_int_equal(archive_write_add_filter_by_name(a, filter), ARCHIVE_OK);
 	archive_write_set_bytes_per_block(a, 0);
-	assert_int_equal(archive_write_open_memory(a, out, IMAGE_SIZE - PAYLOAD_AT - 4, &used),
-			 ARCHIVE_OK);
+	assert_int_equal(archive_write_open_memory(a, out, IMAGE_SIZE - PAYLOAD_AT - 4, &used), ARCHIVE_OK);
 	archive_entry_set_filetype(entry, AE_IFREG);
 	archive_entry_set_pathname(entry, "kernel");
 	assert_int_equal(archive_write_header(a, entry), ARCHIVE_OK);
@@ -194,11 +193,9 @@ static void what_is_inside_must_be_a_kernel(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(every_compression_of_linux),
-	    cmocka_unit_test(an_elf_kernel_is_copied),
-	    cmocka_unit_test(damaged_images_are_refused),
-	    cmocka_unit_test(sizes_must_agree),
-	    cmocka_unit_test(what_is_inside_must_be_a_kernel),
+		cmocka_unit_test(every_compression_of_linux),	   cmocka_unit_test(an_elf_kernel_is_copied),
+		cmocka_unit_test(damaged_images_are_refused),	   cmocka_unit_test(sizes_must_agree),
+		cmocka_unit_test(what_is_inside_must_be_a_kernel),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -52,8 +52,8 @@ static void test_validation(void **state)
 
 static void test_query(void **state)
 {
-	struct http_query *q = http_query_parse(
-	    "/vm/a%2fb//c%20d+e/?args=a+b&args=c%2Bd&x=&y&&=z&k%3D=v%26w&a=b=c", NULL);
+	struct http_query *q =
+		http_query_parse("/vm/a%2fb//c%20d+e/?args=a+b&args=c%2Bd&x=&y&&=z&k%3D=v%26w&a=b=c", NULL);
 	char *const *s = http_query_segments(q);
 	char **all;
 
@@ -90,9 +90,8 @@ static void test_query(void **state)
 
 static void test_bad_query(void **state)
 {
-	static const char *const bad[] = {"",	     "a",    "/%",     "/%4",	 "/%zz",
-					  "/%4z",    "/%00", "/a?%00", "/a?b=%", "/a?b=%f",
-					  "/a?b=%0", "?a",   "/%%41"};
+	static const char *const bad[] = {"",	    "a",      "/%",	 "/%4",	    "/%zz", "/%4z", "/%00",
+					  "/a?%00", "/a?b=%", "/a?b=%f", "/a?b=%0", "?a",   "/%%41"};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		struct error *e = NULL;
@@ -126,10 +125,9 @@ static void test_bool(void **state)
 		int rc;
 		bool value;
 	} cases[] = {
-	    {"/?k=true", 0, true}, {"/?k=1", 0, true},	    {"/?k", 0, true},
-	    {"/?k=", 0, true},	   {"/?k=false", 0, false}, {"/?k=0", 0, false},
-	    {"/?k=yes", -1, true}, {"/?k=TRUE", -1, true},  {"/?k=2", -1, true},
-	    {"/?other", 0, true},
+		{"/?k=true", 0, true},	 {"/?k=1", 0, true},   {"/?k", 0, true},      {"/?k=", 0, true},
+		{"/?k=false", 0, false}, {"/?k=0", 0, false},  {"/?k=yes", -1, true}, {"/?k=TRUE", -1, true},
+		{"/?k=2", -1, true},	 {"/?other", 0, true},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -161,13 +159,9 @@ static void test_encode(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_head),
-	    cmocka_unit_test(test_validation),
-	    cmocka_unit_test(test_query),
-	    cmocka_unit_test(test_bad_query),
-	    cmocka_unit_test(test_many_parameters),
-	    cmocka_unit_test(test_bool),
-	    cmocka_unit_test(test_encode),
+		cmocka_unit_test(test_head),	  cmocka_unit_test(test_validation),	  cmocka_unit_test(test_query),
+		cmocka_unit_test(test_bad_query), cmocka_unit_test(test_many_parameters), cmocka_unit_test(test_bool),
+		cmocka_unit_test(test_encode),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

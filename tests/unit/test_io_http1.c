@@ -60,17 +60,16 @@ static void test_absolute_form(void **state)
 	static const struct {
 		const char *target, *expected;
 	} cases[] = {
-	    {"http://host/a/b?c=d", "/a/b?c=d"},
-	    {"HTTP://host:80/", "/"},
-	    {"http://host", "/"},
-	    {"//double", "//double"},
+		{"http://host/a/b?c=d", "/a/b?c=d"},
+		{"HTTP://host:80/", "/"},
+		{"http://host", "/"},
+		{"//double", "//double"},
 	};
 
 	start_tcp(NULL);
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		struct raw r;
-		char *request =
-		    str_fmt("GET %s HTTP/1.1\r\nConnection: close\r\n\r\n", cases[i].target);
+		char *request = str_fmt("GET %s HTTP/1.1\r\nConnection: close\r\n\r\n", cases[i].target);
 
 		assert_non_null(strstr(one_shot(&r, request), " 200 OK"));
 		assert_string_equal(t.last_target, cases[i].expected);
@@ -104,10 +103,9 @@ static void test_pipelined(void **state)
 /* Every way to cut a request in two, and one byte at a time, gives the same. */
 static void test_split(void **state)
 {
-	static const char request[] =
-	    "POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-	    "5;name=value\r\nhello\r\n0000A\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n"
-	    "PUT /body HTTP/1.1\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlast";
+	static const char request[] = "POST /body HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+				      "5;name=value\r\nhello\r\n0000A\r\n0123456789\r\n0\r\nTrailer: x\r\n\r\n"
+				      "PUT /body HTTP/1.1\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlast";
 	size_t n = sizeof(request) - 1;
 
 	start_tcp(NULL);
@@ -129,8 +127,7 @@ static void test_split(void **state)
 			stream_write(r.s, request + cut, n - cut);
 		}
 		text = raw_finish(&r);
-		assert_non_null(
-		    strstr(text, "content-length: 15\r\n\r\nhello0123456789HTTP/1.1 200"));
+		assert_non_null(strstr(text, "content-length: 15\r\n\r\nhello0123456789HTTP/1.1 200"));
 		assert_non_null(strstr(text, "connection: close\r\n\r\nlast"));
 		raw_close(&r);
 	}
@@ -164,8 +161,7 @@ static void test_expect_refused(void **state)
 
 	start_tcp(NULL);
 	/* Too large: no "100 Continue", and the client is not asked to send on for nothing. */
-	text = one_shot(
-	    &r, "POST /body HTTP/1.1\r\nContent-Length: 2000\r\nExpect: 100-continue\r\n\r\n");
+	text = one_shot(&r, "POST /body HTTP/1.1\r\nContent-Length: 2000\r\nExpect: 100-continue\r\n\r\n");
 	assert_null(strstr(text, "100 Continue"));
 	assert_non_null(strstr(text, "HTTP/1.1 413 "));
 	assert_non_null(strstr(text, "connection: close\r\n"));
@@ -362,9 +358,7 @@ static void test_leave_tcp(void **state)
 	check_leave("GET /hold HTTP/1.1\r\n\r\n", 0, true);
 	check_leave("POST /hold HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 1000, true);
 	check_leave("POST /hold HTTP/1.1\r\nContent-Length: 99999999\r\n\r\n", 150000, true);
-	check_leave(
-	    "POST /hold HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\nfffff\r\n",
-	    150000, true);
+	check_leave("POST /hold HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\nfffff\r\n", 150000, true);
 }
 
 static void test_leave_unix(void **state)
@@ -387,8 +381,7 @@ static void test_head_timeout(void **state)
 	raw_open(&slow);
 	raw_open(&idle);
 	raw_send(&idle, "GET / HTTP/1.1\r\n\r\n");
-	for (int i = 0; i < 60 && !slow.over;
-	     i++) { /* slowloris: a byte now and then does not help */
+	for (int i = 0; i < 60 && !slow.over; i++) { /* slowloris: a byte now and then does not help */
 		raw_send(&slow, i ? "a" : "GET /");
 		run_for(10);
 	}
@@ -461,8 +454,7 @@ static void test_fd_exhaustion(void **state)
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &before);
 	run_for(500);
 	clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &after);
-	cpu =
-	    (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9;
+	cpu = (double)(after.tv_sec - before.tv_sec) + (double)(after.tv_nsec - before.tv_nsec) / 1e9;
 	assert_true(cpu < 0.2);
 	assert_int_equal(t.requests, 0);
 	while (n > 0)
@@ -500,12 +492,12 @@ static void test_stop_listening(void **state)
 static void test_free_in_request(void **state)
 {
 	static const char *const requests[] = {
-	    "GET / HTTP/1.1\r\n\r\n",
-	    "POST /body HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
-	    "POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
-	    "GET /hold HTTP/1.1\r\n\r\n",
-	    "GET /source HTTP/1.1\r\n\r\n",
-	    "GET /reset HTTP/1.1\r\n\r\n",
+		"GET / HTTP/1.1\r\n\r\n",
+		"POST /body HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc",
+		"POST /echo HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n",
+		"GET /hold HTTP/1.1\r\n\r\n",
+		"GET /source HTTP/1.1\r\n\r\n",
+		"GET /reset HTTP/1.1\r\n\r\n",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(requests); i++) {
@@ -592,15 +584,13 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_http1, teardown_http1)
-	    T(test_simple),	     T(test_http10),	      T(test_head_request),
-	    T(test_absolute_form),   T(test_pipelined),	      T(test_split),
-	    T(test_expect_continue), T(test_expect_refused),  T(test_unread_body),
-	    T(test_unread_chunks),   T(test_big_reply),	      T(test_bad_body),
-	    T(test_reset),	     T(test_short_answer),    T(test_half_close),
-	    T(test_leave_tcp),	     T(test_leave_unix),      T(test_head_timeout),
-	    T(test_write_timeout),   T(test_too_many),	      T(test_fd_exhaustion),
-	    T(test_stop_listening),  T(test_free_in_request), T(test_upgrade),
-	    T(test_local),	     T(test_use_after_leave),
+		T(test_simple),	       T(test_http10),		T(test_head_request),	 T(test_absolute_form),
+		T(test_pipelined),     T(test_split),		T(test_expect_continue), T(test_expect_refused),
+		T(test_unread_body),   T(test_unread_chunks),	T(test_big_reply),	 T(test_bad_body),
+		T(test_reset),	       T(test_short_answer),	T(test_half_close),	 T(test_leave_tcp),
+		T(test_leave_unix),    T(test_head_timeout),	T(test_write_timeout),	 T(test_too_many),
+		T(test_fd_exhaustion), T(test_stop_listening),	T(test_free_in_request), T(test_upgrade),
+		T(test_local),	       T(test_use_after_leave),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -54,8 +54,7 @@ static void on_response(void *arg, struct http_exchange *x, const struct error *
 	r->status = http_exchange_response(x)->status;
 }
 
-static const struct stream_events result_events = {.on_readable = on_readable,
-						   .on_closed = on_closed};
+static const struct stream_events result_events = {.on_readable = on_readable, .on_closed = on_closed};
 
 static struct http_head *request(const char *method, const char *target, int64_t length)
 {
@@ -115,8 +114,7 @@ static void test_unix_and_name(void **state)
 	http1_client_free(&c);
 	http1_server_free(&t.server);
 	start_tcp(NULL);
-	c = http1_client_new_tcp(loop, "localhost",
-				 t.port); /* ::1 may come first: nobody listens there */
+	c = http1_client_new_tcp(loop, "localhost", t.port); /* ::1 may come first: nobody listens there */
 	get(c, "/", 200, "hello\n");
 	http1_client_free(&c);
 }
@@ -236,36 +234,32 @@ static void test_responses(void **state)
 		int status, code;
 		const char *body;
 	} cases[] = {
-	    {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 200, 0, "abc"},
-	    {"GET", "HTTP/1.1 200\r\nContent-Length: 3\r\n\r\nabc", 200, 0, "abc"},
-	    {"GET", "HTTP/1.0 200 OK\r\n\r\nuntil the end", 200, 0, "until the end"},
-	    {"GET", "HTTP/1.1 200 OK\r\n\r\n", 200, 0, ""},
-	    {"GET",
-	     "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 X\r\nA: b\r\n\r\nHTTP/1.1 204 No\r\n\r\n",
-	     204, 0, ""},
-	    {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", 304, 0, ""},
-	    {"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", 200, 0, ""},
-	    {"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, 0, ""},
-	    {"GET",
-	     "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
-	     "chunked\r\n\r\n3\r\nabc\r\n3;x\r\ndef\r\n0\r\nT: u\r\n\r\n",
-	     200, 0, "abcdef"},
-	    {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc", 200, ERR_PROTOCOL, NULL},
-	    {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", 200,
-	     ERR_PROTOCOL, NULL},
-	    {"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", 200,
-	     ERR_PROTOCOL, NULL},
-	    {"GET", "HTTP/1.1 200 OK\r\nContent-Le", 0, ERR_PROTOCOL, NULL},
-	    {"GET", "HTTP/1.1 200 OK\nContent-Length: 3\n\nabc", 0, ERR_PROTOCOL, NULL},
-	    {"GET", "HTTP/1.1 20 OK\r\n\r\n", 0, ERR_PROTOCOL, NULL},
-	    {"GET", "HTTP/1.1 2000 OK\r\n\r\n", 0, ERR_PROTOCOL, NULL},
-	    {"GET", "HTTP/2.0 200 OK\r\n\r\n", 0, ERR_PROTOCOL, NULL},
-	    {"GET", "ICY 200 OK\r\n\r\n", 0, ERR_PROTOCOL, NULL},
-	    {"GET", "HTTP/1.1 101 Switch\r\n\r\n", 0, ERR_PROTOCOL, NULL},
-	    {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 0,
-	     ERR_PROTOCOL, NULL},
-	    {"GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 0,
-	     ERR_PROTOCOL, NULL},
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", 200, 0, "abc"},
+		{"GET", "HTTP/1.1 200\r\nContent-Length: 3\r\n\r\nabc", 200, 0, "abc"},
+		{"GET", "HTTP/1.0 200 OK\r\n\r\nuntil the end", 200, 0, "until the end"},
+		{"GET", "HTTP/1.1 200 OK\r\n\r\n", 200, 0, ""},
+		{"GET", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 X\r\nA: b\r\n\r\nHTTP/1.1 204 No\r\n\r\n", 204, 0,
+		 ""},
+		{"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", 304, 0, ""},
+		{"HEAD", "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n", 200, 0, ""},
+		{"HEAD", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", 200, 0, ""},
+		{"GET",
+		 "HTTP/1.1 200 OK\r\nTransfer-Encoding: "
+		 "chunked\r\n\r\n3\r\nabc\r\n3;x\r\ndef\r\n0\r\nT: u\r\n\r\n",
+		 200, 0, "abcdef"},
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nabc", 200, ERR_PROTOCOL, NULL},
+		{"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", 200, ERR_PROTOCOL, NULL},
+		{"GET", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n", 200, ERR_PROTOCOL, NULL},
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Le", 0, ERR_PROTOCOL, NULL},
+		{"GET", "HTTP/1.1 200 OK\nContent-Length: 3\n\nabc", 0, ERR_PROTOCOL, NULL},
+		{"GET", "HTTP/1.1 20 OK\r\n\r\n", 0, ERR_PROTOCOL, NULL},
+		{"GET", "HTTP/1.1 2000 OK\r\n\r\n", 0, ERR_PROTOCOL, NULL},
+		{"GET", "HTTP/2.0 200 OK\r\n\r\n", 0, ERR_PROTOCOL, NULL},
+		{"GET", "ICY 200 OK\r\n\r\n", 0, ERR_PROTOCOL, NULL},
+		{"GET", "HTTP/1.1 101 Switch\r\n\r\n", 0, ERR_PROTOCOL, NULL},
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", 0, ERR_PROTOCOL,
+		 NULL},
+		{"GET", "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 0, ERR_PROTOCOL, NULL},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -449,8 +443,8 @@ static void test_keep_alive_10k(void **state)
 /* That is said, once: a label of 64 characters is in no DNS, so nobody is asked. */
 static void test_no_such_name(void **state)
 {
-	struct http1_client *c =
-	    http1_client_new_tcp(loop, "x123456789012345678901234567890123456789012345678901234567890123.invalid", 80);
+	struct http1_client *c = http1_client_new_tcp(
+		loop, "x123456789012345678901234567890123456789012345678901234567890123.invalid", 80);
 	struct result r;
 
 	alarm(20); /* what goes round in the connecting does not come back to the loop */
@@ -526,22 +520,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_http1, teardown_http1)
-	    T(test_get),
-	    T(test_unix_and_name),
-	    T(test_post),
-	    T(test_failures),
-	    T(test_responses),
-	    T(test_no_answer),
-	    T(test_no_such_name),
-	    T(test_stale),
-	    T(test_stale_retry),
-	    T(test_upgrade),
-	    T(test_echo_chunked),
-	    T(test_echo_length),
-	    T(test_slow_reader),
-	    T(test_keep_alive_10k),
-	    T(test_early_refusal),
-	    T(test_free_in_callbacks),
+		T(test_get),	     T(test_unix_and_name),  T(test_post),	    T(test_failures),
+		T(test_responses),   T(test_no_answer),	     T(test_no_such_name),  T(test_stale),
+		T(test_stale_retry), T(test_upgrade),	     T(test_echo_chunked),  T(test_echo_length),
+		T(test_slow_reader), T(test_keep_alive_10k), T(test_early_refusal), T(test_free_in_callbacks),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

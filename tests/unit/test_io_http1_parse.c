@@ -49,105 +49,105 @@ static const struct {
 	const char *text;
 	int status;
 } malformed[] = {
-    /* request line */
-    {"GET / HTTP/1.1\n\n", 400},
-    {"GET / HTTP/1.1\nHost: a\r\n\r\n", 400},
-    {"GET / HTTP/1.1\rHost: a\r\n\r\n", 400},
-    {"GET / HTTP/1.1\r\r\n\r\n", 400},
-    {"GET /\r\n\r\n", 400},
-    {"GET\r\n\r\n", 400},
-    {"\r\n\r\nGET / HTTP/1.1\r\n\r\n", 400},
-    {" GET / HTTP/1.1\r\n\r\n", 400},
-    {"GET  / HTTP/1.1\r\n\r\n", 400},
-    {"GET /  HTTP/1.1\r\n\r\n", 400},
-    {"GET / HTTP/1.1 \r\n\r\n", 400},
-    {"GET\t/\tHTTP/1.1\r\n\r\n", 400},
-    {"GET / a HTTP/1.1\r\n\r\n", 400},
-    {"G(T / HTTP/1.1\r\n\r\n", 400},
-    {"G\xc3\x89T / HTTP/1.1\r\n\r\n", 400},
-    {"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA / HTTP/1.1\r\n\r\n", 400},
-    {"GET a HTTP/1.1\r\n\r\n", 400},
-    {"GET * HTTP/1.1\r\n\r\n", 400},
-    {"OPTIONS * HTTP/1.1\r\n\r\n", 400},
-    {"CONNECT host:80 HTTP/1.1\r\n\r\n", 400},
-    {"GET ftp://host/ HTTP/1.1\r\n\r\n", 400},
-    {"GET http:///path HTTP/1.1\r\n\r\n", 400},
-    {"GET http://host?query HTTP/1.1\r\n\r\n", 400},
-    {"GET /\xc3\xa9 HTTP/1.1\r\n\r\n", 400},
-    {"GET /\x01 HTTP/1.1\r\n\r\n", 400},
-    {"GET /\x7f HTTP/1.1\r\n\r\n", 400},
-    {"GET / http/1.1\r\n\r\n", 400},
-    {"GET / HTTP/1\r\n\r\n", 400},
-    {"GET / HTTP/1.10\r\n\r\n", 400},
-    {"GET / HTTP/01.1\r\n\r\n", 400},
-    {"GET / HTTPS/1.1\r\n\r\n", 400},
-    {"GET / HTTP/2.0\r\n\r\n", 505},
-    {"GET / HTTP/1.2\r\n\r\n", 505},
-    {"GET / HTTP/0.9\r\n\r\n", 505},
-    {"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
-    {"\x16\x03\x01\x02", 400}, /* TLS */
-    {"GE\x80", 400},
-    /* fields */
-    {REQUEST "Host: a\n\r\n", 400},
-    {REQUEST "Host: a\r\n\n", 400},
-    {REQUEST "Host : a\r\n\r\n", 400},
-    {REQUEST "Host\t: a\r\n\r\n", 400},
-    {REQUEST " Host: a\r\n\r\n", 400},
-    {REQUEST "A: b\r\n c\r\n\r\n", 400},
-    {REQUEST "A: b\r\n\tc\r\n\r\n", 400},
-    {REQUEST "A\r\n\r\n", 400},
-    {REQUEST ": a\r\n\r\n", 400},
-    {REQUEST "A(: a\r\n\r\n", 400},
-    {REQUEST "\xc3\xa9: a\r\n\r\n", 400},
-    {REQUEST "A: a\x01\r\n\r\n", 400},
-    {REQUEST "A: a\x7f\r\n\r\n", 400},
-    {REQUEST "A: a\rb\r\n\r\n", 400},
-    {REQUEST "Expect: 200-ok\r\n\r\n", 417},
-    /* framing */
-    {REQUEST "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400},
-    {REQUEST "Content-Length: 3\r\ncontent-length: 4\r\n\r\nabc", 400},
-    {REQUEST "Content-Length: 3, 3\r\n\r\nabc", 400},
-    {REQUEST "Content-Length: +3\r\n\r\nabc", 400},
-    {REQUEST "Content-Length: -3\r\n\r\nabc", 400},
-    {REQUEST "Content-Length: 0x3\r\n\r\nabc", 400},
-    {REQUEST "Content-Length: 3 3\r\n\r\nabc", 400},
-    {REQUEST "Content-Length:\r\n\r\n", 400},
-    {REQUEST "Content-Length: 9223372036854775808\r\n\r\n", 400},
-    {REQUEST "Content-Length: 18446744073709551619\r\n\r\nabc", 400},
-    {REQUEST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-    {REQUEST "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n", 400},
-    {REQUEST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
-    {REQUEST "Transfer-Encoding: gzip\r\n\r\n", 501},
-    {REQUEST "Transfer-Encoding: gzip, chunked\r\n\r\n", 501},
-    {REQUEST "Transfer-Encoding: chunked, chunked\r\n\r\n", 501},
-    {REQUEST "Transfer-Encoding: xchunked\r\n\r\n", 501},
-    {REQUEST "Transfer-Encoding: \"chunked\"\r\n\r\n", 501},
-    {REQUEST "Transfer-Encoding: \x0b"
-	     "chunked\r\n\r\n",
-     400},
-    {REQUEST "Transfer-Encoding:\r\n\r\n", 501},
-    {"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-    /* chunks */
-    {CHUNKED "\r\n", 400},
-    {CHUNKED "g\r\n", 400},
-    {CHUNKED "-1\r\n", 400},
-    {CHUNKED "0x1\r\n", 400},
-    {CHUNKED " 1\r\na\r\n", 400},
-    {CHUNKED "1 \r\na\r\n", 400},
-    {CHUNKED "1\na\r\n", 400},
-    {CHUNKED "1\r\nab\r\n", 400},
-    {CHUNKED "1\r\na\n", 400},
-    {CHUNKED "1\r\na\r\r\n", 400},
-    {CHUNKED "1\r\r\na\r\n", 400},
-    {CHUNKED "1;a\rb\r\na\r\n", 400},
-    {CHUNKED "1;a\x01\r\na\r\n", 400},
-    {CHUNKED "8000000000000000\r\n", 400},
-    {CHUNKED "00000000000000001\r\na\r\n", 400},
-    {CHUNKED "FFFFFFFFFFFFFFFFF\r\n", 400},
-    {CHUNKED "0\r\nno colon\r\n\r\n", 400},
-    {CHUNKED "0\r\n folded: x\r\n\r\n", 400},
-    {CHUNKED "0\r\nA: b\n\r\n", 400},
-    {CHUNKED "0\r\n: b\r\n\r\n", 400},
+	/* request line */
+	{"GET / HTTP/1.1\n\n", 400},
+	{"GET / HTTP/1.1\nHost: a\r\n\r\n", 400},
+	{"GET / HTTP/1.1\rHost: a\r\n\r\n", 400},
+	{"GET / HTTP/1.1\r\r\n\r\n", 400},
+	{"GET /\r\n\r\n", 400},
+	{"GET\r\n\r\n", 400},
+	{"\r\n\r\nGET / HTTP/1.1\r\n\r\n", 400},
+	{" GET / HTTP/1.1\r\n\r\n", 400},
+	{"GET  / HTTP/1.1\r\n\r\n", 400},
+	{"GET /  HTTP/1.1\r\n\r\n", 400},
+	{"GET / HTTP/1.1 \r\n\r\n", 400},
+	{"GET\t/\tHTTP/1.1\r\n\r\n", 400},
+	{"GET / a HTTP/1.1\r\n\r\n", 400},
+	{"G(T / HTTP/1.1\r\n\r\n", 400},
+	{"G\xc3\x89T / HTTP/1.1\r\n\r\n", 400},
+	{"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA / HTTP/1.1\r\n\r\n", 400},
+	{"GET a HTTP/1.1\r\n\r\n", 400},
+	{"GET * HTTP/1.1\r\n\r\n", 400},
+	{"OPTIONS * HTTP/1.1\r\n\r\n", 400},
+	{"CONNECT host:80 HTTP/1.1\r\n\r\n", 400},
+	{"GET ftp://host/ HTTP/1.1\r\n\r\n", 400},
+	{"GET http:///path HTTP/1.1\r\n\r\n", 400},
+	{"GET http://host?query HTTP/1.1\r\n\r\n", 400},
+	{"GET /\xc3\xa9 HTTP/1.1\r\n\r\n", 400},
+	{"GET /\x01 HTTP/1.1\r\n\r\n", 400},
+	{"GET /\x7f HTTP/1.1\r\n\r\n", 400},
+	{"GET / http/1.1\r\n\r\n", 400},
+	{"GET / HTTP/1\r\n\r\n", 400},
+	{"GET / HTTP/1.10\r\n\r\n", 400},
+	{"GET / HTTP/01.1\r\n\r\n", 400},
+	{"GET / HTTPS/1.1\r\n\r\n", 400},
+	{"GET / HTTP/2.0\r\n\r\n", 505},
+	{"GET / HTTP/1.2\r\n\r\n", 505},
+	{"GET / HTTP/0.9\r\n\r\n", 505},
+	{"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505},
+	{"\x16\x03\x01\x02", 400}, /* TLS */
+	{"GE\x80", 400},
+	/* fields */
+	{REQUEST "Host: a\n\r\n", 400},
+	{REQUEST "Host: a\r\n\n", 400},
+	{REQUEST "Host : a\r\n\r\n", 400},
+	{REQUEST "Host\t: a\r\n\r\n", 400},
+	{REQUEST " Host: a\r\n\r\n", 400},
+	{REQUEST "A: b\r\n c\r\n\r\n", 400},
+	{REQUEST "A: b\r\n\tc\r\n\r\n", 400},
+	{REQUEST "A\r\n\r\n", 400},
+	{REQUEST ": a\r\n\r\n", 400},
+	{REQUEST "A(: a\r\n\r\n", 400},
+	{REQUEST "\xc3\xa9: a\r\n\r\n", 400},
+	{REQUEST "A: a\x01\r\n\r\n", 400},
+	{REQUEST "A: a\x7f\r\n\r\n", 400},
+	{REQUEST "A: a\rb\r\n\r\n", 400},
+	{REQUEST "Expect: 200-ok\r\n\r\n", 417},
+	/* framing */
+	{REQUEST "Content-Length: 3\r\nContent-Length: 3\r\n\r\nabc", 400},
+	{REQUEST "Content-Length: 3\r\ncontent-length: 4\r\n\r\nabc", 400},
+	{REQUEST "Content-Length: 3, 3\r\n\r\nabc", 400},
+	{REQUEST "Content-Length: +3\r\n\r\nabc", 400},
+	{REQUEST "Content-Length: -3\r\n\r\nabc", 400},
+	{REQUEST "Content-Length: 0x3\r\n\r\nabc", 400},
+	{REQUEST "Content-Length: 3 3\r\n\r\nabc", 400},
+	{REQUEST "Content-Length:\r\n\r\n", 400},
+	{REQUEST "Content-Length: 9223372036854775808\r\n\r\n", 400},
+	{REQUEST "Content-Length: 18446744073709551619\r\n\r\nabc", 400},
+	{REQUEST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+	{REQUEST "Transfer-Encoding: chunked\r\nContent-Length: 0\r\n\r\n0\r\n\r\n", 400},
+	{REQUEST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n", 400},
+	{REQUEST "Transfer-Encoding: gzip\r\n\r\n", 501},
+	{REQUEST "Transfer-Encoding: gzip, chunked\r\n\r\n", 501},
+	{REQUEST "Transfer-Encoding: chunked, chunked\r\n\r\n", 501},
+	{REQUEST "Transfer-Encoding: xchunked\r\n\r\n", 501},
+	{REQUEST "Transfer-Encoding: \"chunked\"\r\n\r\n", 501},
+	{REQUEST "Transfer-Encoding: \x0b"
+		 "chunked\r\n\r\n",
+	 400},
+	{REQUEST "Transfer-Encoding:\r\n\r\n", 501},
+	{"POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+	/* chunks */
+	{CHUNKED "\r\n", 400},
+	{CHUNKED "g\r\n", 400},
+	{CHUNKED "-1\r\n", 400},
+	{CHUNKED "0x1\r\n", 400},
+	{CHUNKED " 1\r\na\r\n", 400},
+	{CHUNKED "1 \r\na\r\n", 400},
+	{CHUNKED "1\na\r\n", 400},
+	{CHUNKED "1\r\nab\r\n", 400},
+	{CHUNKED "1\r\na\n", 400},
+	{CHUNKED "1\r\na\r\r\n", 400},
+	{CHUNKED "1\r\r\na\r\n", 400},
+	{CHUNKED "1;a\rb\r\na\r\n", 400},
+	{CHUNKED "1;a\x01\r\na\r\n", 400},
+	{CHUNKED "8000000000000000\r\n", 400},
+	{CHUNKED "00000000000000001\r\na\r\n", 400},
+	{CHUNKED "FFFFFFFFFFFFFFFFF\r\n", 400},
+	{CHUNKED "0\r\nno colon\r\n\r\n", 400},
+	{CHUNKED "0\r\n folded: x\r\n\r\n", 400},
+	{CHUNKED "0\r\nA: b\n\r\n", 400},
+	{CHUNKED "0\r\n: b\r\n\r\n", 400},
 };
 
 static void test_malformed(void **state)
@@ -160,8 +160,8 @@ static void test_malformed(void **state)
 
 			parse(&p, malformed[i].text, strlen(malformed[i].text), steps[k]);
 			if (p.rc != HTTP1_BAD || p.why.status != malformed[i].status)
-				fail_msg("case %zu, step %zu: result %d, status %d: %s", i,
-					 steps[k], p.rc, p.why.status, malformed[i].text);
+				fail_msg("case %zu, step %zu: result %d, status %d: %s", i, steps[k], p.rc,
+					 p.why.status, malformed[i].text);
 			assert_non_null(p.why.reason);
 			parsed_free(&p);
 		}
@@ -180,11 +180,10 @@ static void test_nul(void **state)
 
 static void test_fields(void **state)
 {
-	static const char text[] =
-	    "\r\nPOST /a?b HTTP/1.1\r\nHost:  x \t\r\nX-Empty:\r\nX-Utf8: \xc3\xa9\r\n"
-	    "Connection: close, x-thing\r\nKeep-Alive: 5\r\nUpgrade: h2c\r\n"
-	    "transfer-encoding: CHUNKED\r\n\r\n"
-	    "00000000000000A;a=\"b\"\r\n0123456789\r\n1\r\na\r\n000\r\nTrailer: v\r\n\r\nrest";
+	static const char text[] = "\r\nPOST /a?b HTTP/1.1\r\nHost:  x \t\r\nX-Empty:\r\nX-Utf8: \xc3\xa9\r\n"
+				   "Connection: close, x-thing\r\nKeep-Alive: 5\r\nUpgrade: h2c\r\n"
+				   "transfer-encoding: CHUNKED\r\n\r\n"
+				   "00000000000000A;a=\"b\"\r\n0123456789\r\n1\r\na\r\n000\r\nTrailer: v\r\n\r\nrest";
 
 	for (size_t step = 1; step < sizeof(text); step++) {
 		struct parsed p;
@@ -193,8 +192,7 @@ static void test_fields(void **state)
 		assert_int_equal(p.rc, HTTP1_DONE);
 		assert_string_equal(p.head->method, "POST");
 		assert_string_equal(p.head->target, "/a?b");
-		assert_int_equal(p.head->nfields,
-				 3); /* neither framing nor an upgrade without its option */
+		assert_int_equal(p.head->nfields, 3); /* neither framing nor an upgrade without its option */
 		assert_string_equal(p.head->fields[0].name, "host");
 		assert_string_equal(p.head->fields[0].value, "x");
 		assert_string_equal(http_head_get(p.head, "X-EMPTY"), "");
@@ -231,8 +229,7 @@ static char *fill(size_t n, char c)
 static void test_limits(void **state)
 {
 	char *at_limit = fill(HTTP_MAX_TARGET - 1, 'a'), *beyond = fill(HTTP_MAX_TARGET, 'a');
-	char *huge = fill(HTTP_MAX_HEAD + 10, 'a'), *line = fill(250, 'x'),
-	     *long_line = fill(1100, 'x');
+	char *huge = fill(HTTP_MAX_HEAD + 10, 'a'), *line = fill(250, 'x'), *long_line = fill(1100, 'x');
 	char *fields = str_dup(""), *trailers = str_dup("");
 
 	check_limit(str_fmt("GET /%s HTTP/1.1\r\n\r\n", at_limit), HTTP1_DONE, 0);
@@ -257,8 +254,7 @@ static void test_limits(void **state)
 		trailers = more;
 	}
 	check_limit(str_fmt(CHUNKED "0\r\n%s\r\n", trailers), HTTP1_BAD, 400);
-	check_limit(str_fmt(REQUEST "Content-Length: 000000000000000003\r\n\r\nabc"), HTTP1_DONE,
-		    0);
+	check_limit(str_fmt(REQUEST "Content-Length: 000000000000000003\r\n\r\nabc"), HTTP1_DONE, 0);
 	check_limit(str_fmt(CHUNKED "7fffffffffffffff\r\n"), HTTP1_MORE, 0);
 	free(at_limit);
 	free(beyond);
@@ -300,9 +296,8 @@ static void test_injection(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_malformed), cmocka_unit_test(test_nul),
-	    cmocka_unit_test(test_fields),    cmocka_unit_test(test_limits),
-	    cmocka_unit_test(test_injection),
+		cmocka_unit_test(test_malformed), cmocka_unit_test(test_nul),	    cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_limits),	  cmocka_unit_test(test_injection),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -56,8 +56,7 @@ static void serve_head(struct http_exchange *x, int status, int64_t length)
 	t.held[t.nheld++] = x;
 }
 
-static void on_body(void *arg, struct http_exchange *x, const char *body, size_t n,
-		    const struct error *error)
+static void on_body(void *arg, struct http_exchange *x, const char *body, size_t n, const struct error *error)
 {
 	if (error)
 		http_reply_error(&x, error);
@@ -185,8 +184,7 @@ static void test_reply(void **state)
 	assert_int_equal(a.status, 404);
 	assert_int_equal(a.end.code, 0);
 	assert_int_equal(http_exchange_response(a.x)->content_length, 5);
-	assert_string_equal(http_head_get(http_exchange_response(a.x), "content-type"),
-			    "text/plain");
+	assert_string_equal(http_head_get(http_exchange_response(a.x), "content-type"), "text/plain");
 	assert_int_equal(evbuffer_get_length(stream_input(a.end.s)), 5);
 	assert_memory_equal(evbuffer_pullup(stream_input(a.end.s), 5), "hello", 5);
 	assert_int_equal(http2_session_streams(t.client.session), 0);
@@ -239,8 +237,8 @@ static void test_no_body_answers(void **state)
 static void test_bad_request_head(void **state)
 {
 	struct http_head *heads[] = {
-	    request("GET", "no-slash", 0), request("G T", "/", 0), request("CONNECT", "/", 0),
-	    request("GET", "/", 0),	   request("GET", "/", 0),
+		request("GET", "no-slash", 0), request("G T", "/", 0), request("CONNECT", "/", 0),
+		request("GET", "/", 0),	       request("GET", "/", 0),
 	};
 	cleanup_free char *big = mem_alloc(HTTP_MAX_HEAD + 1);
 
@@ -270,8 +268,8 @@ static void echo_through(uint64_t total)
 	wait_for(&t.server_closed);
 	assert_int_equal(t.server_code, 0);
 	if (getenv("SLICER_TEST_VERBOSE"))
-		print_message("HTTP/2 echo of %u MiB: %.0f MiB/s each way\n",
-			      (unsigned)(total / MIB), (double)total / MIB / (now_s() - begin));
+		print_message("HTTP/2 echo of %u MiB: %.0f MiB/s each way\n", (unsigned)(total / MIB),
+			      (double)total / MIB / (now_s() - begin));
 }
 
 static void test_echo(void **state)
@@ -391,8 +389,7 @@ static void test_session_freed_by_peer(void **state)
 	assert_int_not_equal(t.client.code, 0);
 	assert_int_equal(t.client.alive_at_done, 0);
 	for (size_t i = 0; i < ARRAY_LEN(a); i++) {
-		assert_true(a[i].end.closed ||
-			    a[i].response_code == ERR_UNAVAILABLE); /* before done() */
+		assert_true(a[i].end.closed || a[i].response_code == ERR_UNAVAILABLE); /* before done() */
 		wait_for(&a[i].end.closed);
 		assert_int_equal(a[i].end.code, ERR_UNAVAILABLE);
 		assert_int_equal(a[i].end.closings, 1);
@@ -421,8 +418,7 @@ static void test_session_freed_by_owner(void **state)
 
 static void test_free_in_callbacks(void **state)
 {
-	struct asked a = {.free_in_response = true},
-		     b = {.free_session_in_response = true, .free_in_response = true};
+	struct asked a = {.free_in_response = true}, b = {.free_session_in_response = true, .free_in_response = true};
 
 	ask(&a, "/echo", MIB);
 	wait_for(&a.answered);
@@ -518,24 +514,24 @@ static void test_keepalive(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(test_reply),
-	    T(test_request_body),
-	    T(test_early_answer),
-	    T(test_no_body_answers),
-	    T(test_bad_request_head),
-	    T(test_echo),
-	    T(test_stalled_streams),
-	    T(test_resets),
-	    T(test_cancel_by_client),
-	    T(test_cancel_by_server),
-	    T(test_session_freed_by_peer),
-	    T(test_session_freed_by_owner),
-	    T(test_free_in_callbacks),
-	    T(test_free_session_in_request),
-	    T(test_goaway),
-	    T(test_goaway_by_server),
-	    T(test_too_many_streams),
-	    T(test_keepalive),
+		T(test_reply),
+		T(test_request_body),
+		T(test_early_answer),
+		T(test_no_body_answers),
+		T(test_bad_request_head),
+		T(test_echo),
+		T(test_stalled_streams),
+		T(test_resets),
+		T(test_cancel_by_client),
+		T(test_cancel_by_server),
+		T(test_session_freed_by_peer),
+		T(test_session_freed_by_owner),
+		T(test_free_in_callbacks),
+		T(test_free_session_in_request),
+		T(test_goaway),
+		T(test_goaway_by_server),
+		T(test_too_many_streams),
+		T(test_keepalive),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -6,16 +6,7 @@
 #include "io/http2.h"
 
 /* RFC 9113 §6 */
-enum {
-	F_DATA = 0,
-	F_HEADERS = 1,
-	F_RST = 3,
-	F_SETTINGS = 4,
-	F_PUSH = 5,
-	F_PING = 6,
-	F_GOAWAY = 7,
-	F_WINDOW = 8
-};
+enum { F_DATA = 0, F_HEADERS = 1, F_RST = 3, F_SETTINGS = 4, F_PUSH = 5, F_PING = 6, F_GOAWAY = 7, F_WINDOW = 8 };
 enum { END_STREAM = 1, ACK = 1, END_HEADERS = 4 };
 
 static struct {
@@ -75,10 +66,9 @@ static void put(const void *data, size_t n)
 
 static void frame(unsigned type, unsigned flags, uint32_t id, const void *payload, size_t n)
 {
-	const unsigned char head[9] = {
-	    (unsigned char)(n >> 16),  (unsigned char)(n >> 8),	 (unsigned char)n,
-	    (unsigned char)type,       (unsigned char)flags,	 (unsigned char)(id >> 24),
-	    (unsigned char)(id >> 16), (unsigned char)(id >> 8), (unsigned char)id};
+	const unsigned char head[9] = {(unsigned char)(n >> 16),  (unsigned char)(n >> 8),  (unsigned char)n,
+				       (unsigned char)type,	  (unsigned char)flags,	    (unsigned char)(id >> 24),
+				       (unsigned char)(id >> 16), (unsigned char)(id >> 8), (unsigned char)id};
 
 	put(head, sizeof(head));
 	put(payload, n);
@@ -112,8 +102,7 @@ static void start_server(void)
 
 	socket_pair(fd);
 	t.fd = fd[1];
-	t.session =
-	    http2_server_new(loop, stream_fd_new(loop, fd[0], -1), on_request, on_done, NULL);
+	t.session = http2_server_new(loop, stream_fd_new(loop, fd[0], -1), on_request, on_done, NULL);
 }
 
 static int setup(void **state)
@@ -204,8 +193,7 @@ static void head_with_fields(unsigned n)
 {
 	cleanup_free char *block = mem_alloc(1 + n * 5);
 
-	block[0] =
-	    '\x88'; /* :status 200; then literal fields "a: b" without indexing (RFC 7541 §6.2.2) */
+	block[0] = '\x88'; /* :status 200; then literal fields "a: b" without indexing (RFC 7541 §6.2.2) */
 	for (unsigned i = 0; i < n; i++)
 		memcpy(block + 1 + 5 * (size_t)i, "\0\1a\1b", 5);
 	frame(F_HEADERS, END_HEADERS | END_STREAM, 1, block, 1 + 5 * (size_t)n);
@@ -237,13 +225,13 @@ static void test_bad_response_heads(void **state)
 		const char *block;
 		size_t n;
 	} cases[] = {
-	    {BYTES("\0\1a\1b")},	       /* no :status */
-	    {BYTES("\x88\0\1A\1b")},	       /* upper case name */
-	    {BYTES("\x88\0\1a\3b\nc")},	       /* control character in a value */
-	    {BYTES("\x88\0\1a\3b\0c")},	       /* NUL in a value */
-	    {BYTES("\x08\3abc")},	       /* :status abc */
-	    {BYTES("\x88\0\12connection\1x")}, /* hop-by-hop */
-	    {BYTES("\x88\x0f\x0d\2-1")},       /* content-length: -1 */
+		{BYTES("\0\1a\1b")},		   /* no :status */
+		{BYTES("\x88\0\1A\1b")},	   /* upper case name */
+		{BYTES("\x88\0\1a\3b\nc")},	   /* control character in a value */
+		{BYTES("\x88\0\1a\3b\0c")},	   /* NUL in a value */
+		{BYTES("\x08\3abc")},		   /* :status abc */
+		{BYTES("\x88\0\12connection\1x")}, /* hop-by-hop */
+		{BYTES("\x88\x0f\x0d\2-1")},	   /* content-length: -1 */
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -277,14 +265,14 @@ static void test_connection_errors(void **state)
 		const char *payload;
 		size_t n;
 	} cases[] = {
-	    {F_HEADERS, END_HEADERS, 99, BYTES("\x88")}, /* a stream nobody opened */
-	    {F_HEADERS, END_HEADERS, 2, BYTES("\x88")},
-	    {F_PUSH, END_HEADERS, 1, BYTES("\0\0\0\2\x82\x84\x86\x41\1a")}, /* push is off */
-	    {F_DATA, 0, 0, BYTES("x")},
-	    {F_WINDOW, 0, 0, BYTES("\x7f\xff\xff\xff")},		    /* 2^31 - 1 more */
-	    {F_HEADERS, END_HEADERS, 1, BYTES("\xff\xff\xff\xff\xff\xff")}, /* not HPACK */
-	    {F_SETTINGS, 0, 0, BYTES("\0\4\xff\xff\xff\xff")}, /* window over 2^31 - 1 */
-	    {F_PING, 0, 0, BYTES("1")},
+		{F_HEADERS, END_HEADERS, 99, BYTES("\x88")}, /* a stream nobody opened */
+		{F_HEADERS, END_HEADERS, 2, BYTES("\x88")},
+		{F_PUSH, END_HEADERS, 1, BYTES("\0\0\0\2\x82\x84\x86\x41\1a")}, /* push is off */
+		{F_DATA, 0, 0, BYTES("x")},
+		{F_WINDOW, 0, 0, BYTES("\x7f\xff\xff\xff")},			/* 2^31 - 1 more */
+		{F_HEADERS, END_HEADERS, 1, BYTES("\xff\xff\xff\xff\xff\xff")}, /* not HPACK */
+		{F_SETTINGS, 0, 0, BYTES("\0\4\xff\xff\xff\xff")},		/* window over 2^31 - 1 */
+		{F_PING, 0, 0, BYTES("1")},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -302,8 +290,7 @@ static void test_reset_codes(void **state)
 	static const struct {
 		unsigned code;
 		int expected;
-	} cases[] = {
-	    {8, ERR_CANCELLED}, {7, ERR_UNAVAILABLE}, {2, ERR_PROTOCOL}, {0, ERR_CANCELLED}};
+	} cases[] = {{8, ERR_CANCELLED}, {7, ERR_UNAVAILABLE}, {2, ERR_PROTOCOL}, {0, ERR_CANCELLED}};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
 		start_client();
@@ -384,11 +371,11 @@ static void test_server_bad_requests(void **state)
 		const char *block;
 		size_t n;
 	} cases[] = {
-	    {BYTES("\x82\x86\x41\1a")},		     /* no :path */
-	    {BYTES("\x82\x86\x41\1a\x04\1x")},	     /* a path without a slash */
-	    {BYTES("\x82\x86\x84\x84\x41\1a")},	     /* two paths */
-	    {BYTES("\x02\7CONNECT\x41\1a")},	     /* no tunnels */
-	    {BYTES("\x82\x86\x84\x41\1a\0\2te\1x")}, /* te other than trailers */
+		{BYTES("\x82\x86\x41\1a")},		 /* no :path */
+		{BYTES("\x82\x86\x41\1a\x04\1x")},	 /* a path without a slash */
+		{BYTES("\x82\x86\x84\x84\x41\1a")},	 /* two paths */
+		{BYTES("\x02\7CONNECT\x41\1a")},	 /* no tunnels */
+		{BYTES("\x82\x86\x84\x41\1a\0\2te\1x")}, /* te other than trailers */
 	};
 	bool never = false;
 
@@ -411,21 +398,21 @@ static void test_server_bad_requests(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(test_garbage),
-	    T(test_window_overrun),
-	    T(test_ping_flood),
-	    T(test_settings_flood),
-	    T(test_field_limit),
-	    T(test_bad_response_heads),
-	    T(test_informational),
-	    T(test_connection_errors),
-	    T(test_reset_codes),
-	    T(test_goaway_for_all),
-	    T(test_cut_in_frame),
-	    T(test_ping_deadline),
-	    T(test_peer_reads_nothing),
-	    T(test_server_preface),
-	    T(test_server_bad_requests),
+		T(test_garbage),
+		T(test_window_overrun),
+		T(test_ping_flood),
+		T(test_settings_flood),
+		T(test_field_limit),
+		T(test_bad_response_heads),
+		T(test_informational),
+		T(test_connection_errors),
+		T(test_reset_codes),
+		T(test_goaway_for_all),
+		T(test_cut_in_frame),
+		T(test_ping_deadline),
+		T(test_peer_reads_nothing),
+		T(test_server_preface),
+		T(test_server_bad_requests),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

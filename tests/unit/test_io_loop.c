@@ -229,8 +229,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_loop, teardown_loop)
-	    T(test_timers),	T(test_timeout), T(test_stop),	T(test_watch),
-	    T(test_watch_file), T(test_signal),	 T(test_child),
+		T(test_timers),	    T(test_timeout), T(test_stop),  T(test_watch),
+		T(test_watch_file), T(test_signal),  T(test_child),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

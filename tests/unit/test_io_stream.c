@@ -71,12 +71,10 @@ static void test_both_ways(void **state)
 	check_both_ways(stream_fd_new(loop, fd[0], -1), stream_fd_new(loop, fd[1], -1), 16 * MIB);
 	assert_int_equal(pipe2(fd, O_NONBLOCK | O_CLOEXEC), 0);
 	assert_int_equal(pipe2(back, O_NONBLOCK | O_CLOEXEC), 0);
-	check_both_ways(stream_fd_new(loop, fd[0], back[1]), stream_fd_new(loop, back[0], fd[1]),
-			16 * MIB);
+	check_both_ways(stream_fd_new(loop, fd[0], back[1]), stream_fd_new(loop, back[0], fd[1]), 16 * MIB);
 	assert_int_equal(pipe2(fd, O_CLOEXEC), 0); /* blocking ones do too */
 	assert_int_equal(pipe2(back, O_CLOEXEC), 0);
-	check_both_ways(stream_fd_new(loop, fd[0], back[1]), stream_fd_new(loop, back[0], fd[1]),
-			MIB);
+	check_both_ways(stream_fd_new(loop, fd[0], back[1]), stream_fd_new(loop, back[0], fd[1]), MIB);
 }
 
 /* A reader that stops holds one window and one read, and the writer stops too. */
@@ -117,8 +115,7 @@ static void test_close_behind_data(void **state)
 		assert_int_equal(write(fd[0], pattern_at(0), 60000), 60000);
 		assert_int_equal(write(fd[0], pattern_at(60000), 60000), 60000);
 		close(fd[0]);
-		y = (struct endpoint){
-		    .stalled = true, .keep = true, .total = UINT64_MAX, .sent = UINT64_MAX};
+		y = (struct endpoint){.stalled = true, .keep = true, .total = UINT64_MAX, .sent = UINT64_MAX};
 		endpoint_start(&y, pair[1]);
 		run_for(50);
 		assert_false(y.closed);
@@ -303,8 +300,7 @@ static void test_deferred(void **state)
 	stream_end(y.s);
 	assert_false(y.closed);
 	wait_for(&y.closed);
-	assert_true(
-	    stream_full(y.s)); /* a writer that goes on until it is full must not go on for ever */
+	assert_true(stream_full(y.s)); /* a writer that goes on until it is full must not go on for ever */
 	stream_free(&pair[0]);
 	stream_free(&y.s);
 }
@@ -494,23 +490,23 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_loop, teardown_loop)
-	    T(test_both_ways),
-	    T(test_backpressure),
-	    T(test_close_behind_data),
-	    T(test_write_fails_first),
-	    T(test_reset_while_paused),
-	    T(test_fail_on_hangup),
-	    T(test_free_resets),
-	    T(test_pty),
-	    T(test_files),
-	    T(test_write_only_pipe),
-	    T(test_deferred),
-	    T(test_free_in_callbacks),
-	    T(test_splice),
-	    T(test_splice_half),
-	    T(test_splice_fails),
-	    T(test_splice_end_together),
-	    T(test_splice_cancel),
+		T(test_both_ways),
+		T(test_backpressure),
+		T(test_close_behind_data),
+		T(test_write_fails_first),
+		T(test_reset_while_paused),
+		T(test_fail_on_hangup),
+		T(test_free_resets),
+		T(test_pty),
+		T(test_files),
+		T(test_write_only_pipe),
+		T(test_deferred),
+		T(test_free_in_callbacks),
+		T(test_splice),
+		T(test_splice_half),
+		T(test_splice_fails),
+		T(test_splice_end_together),
+		T(test_splice_cancel),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

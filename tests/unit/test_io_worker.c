@@ -108,10 +108,10 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup, teardown)
-	    T(test_jobs),
-	    T(test_no_reason),
-	    T(test_free_while_busy),
-	    T(test_free_in_done),
+		T(test_jobs),
+		T(test_no_reason),
+		T(test_free_while_busy),
+		T(test_free_in_done),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

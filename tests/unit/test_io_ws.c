@@ -112,8 +112,7 @@ static void test_accept_of_the_rfc(void **state)
 	http_head_add(request, "Sec-WebSocket-Version", "13");
 	response = ws_accept_head(request, NULL);
 	assert_non_null(response);
-	assert_string_equal(http_head_get(response, "sec-websocket-accept"),
-			    "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+	assert_string_equal(http_head_get(response, "sec-websocket-accept"), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
 }
 
 static void test_refused_requests(void **state)
@@ -122,18 +121,17 @@ static void test_refused_requests(void **state)
 		const char *method, *upgrade, *key, *version;
 		int status;
 	} cases[] = {
-	    {"POST", "websocket", "dGhlIHNhbXBsZSBub25jZQ==", "13", 400},
-	    {"GET", "h2c", "dGhlIHNhbXBsZSBub25jZQ==", "13", 400},
-	    {"GET", NULL, "dGhlIHNhbXBsZSBub25jZQ==", "13", 400},
-	    {"GET", "websocket", NULL, "13", 400},
-	    {"GET", "websocket", "dGhlIHNhbXBsZQ==", "13", 400},
-	    {"GET", "websocket", "dGhlIHNhbXBsZSBub25jZQ==", NULL, 400},
-	    {"GET", "websocket", "dGhlIHNhbXBsZSBub25jZQ==", "8", 426},
+		{"POST", "websocket", "dGhlIHNhbXBsZSBub25jZQ==", "13", 400},
+		{"GET", "h2c", "dGhlIHNhbXBsZSBub25jZQ==", "13", 400},
+		{"GET", NULL, "dGhlIHNhbXBsZSBub25jZQ==", "13", 400},
+		{"GET", "websocket", NULL, "13", 400},
+		{"GET", "websocket", "dGhlIHNhbXBsZQ==", "13", 400},
+		{"GET", "websocket", "dGhlIHNhbXBsZSBub25jZQ==", NULL, 400},
+		{"GET", "websocket", "dGhlIHNhbXBsZSBub25jZQ==", "8", 426},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		cleanup_http_head struct http_head *request =
-		    http_head_new_request(cases[i].method, "/");
+		cleanup_http_head struct http_head *request = http_head_new_request(cases[i].method, "/");
 		cleanup_error struct error *error = NULL;
 
 		if (cases[i].upgrade)
@@ -150,15 +148,13 @@ static void test_refused_requests(void **state)
 
 static void test_message_sizes(void **state)
 {
-	static const size_t sizes[] = {0,    1,	   125,	  126,	 127, 4095,
-				       4096, 4097, 65535, 65536, MIB, MAX_MESSAGE};
+	static const size_t sizes[] = {0, 1, 125, 126, 127, 4095, 4096, 4097, 65535, 65536, MIB, MAX_MESSAGE};
 	struct peer server = {.echo = true}, client = {0};
 	cleanup_free unsigned char *data = mem_alloc(MAX_MESSAGE);
 
 	connect_peers(&server, &client);
 	for (size_t i = 0; i < MAX_MESSAGE; i += PATTERN)
-		memcpy(data + i, pattern_at(0),
-		       MAX_MESSAGE - i < PATTERN ? MAX_MESSAGE - i : PATTERN);
+		memcpy(data + i, pattern_at(0), MAX_MESSAGE - i < PATTERN ? MAX_MESSAGE - i : PATTERN);
 	for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
 		client.got = false;
 		ws_send(client.ws, data, sizes[i]);
@@ -238,22 +234,21 @@ static void test_protocol_errors(void **state)
 		size_t n;
 		bool client;
 	} cases[] = {
-	    {BYTES("\x82\1x"), false},		 /* a client that does not mask */
-	    {BYTES("\x82\x81\0\0\0\0x"), true},	 /* a server that does */
-	    {BYTES("\xc2\x81\0\0\0\0x"), false}, /* reserved bit */
-	    {BYTES("\x83\x81\0\0\0\0x"), false}, /* unknown kinds */
-	    {BYTES("\x8b\x80\0\0\0\0"), false},
-	    {BYTES("\x80\x81\0\0\0\0x"), false},		/* continues nothing */
-	    {BYTES("\x02\x80\0\0\0\0\x82\x80\0\0\0\0"), false}, /* a message in a message */
-	    {BYTES("\x09\x80\0\0\0\0"), false},			/* fragmented ping */
-	    {BYTES("\x89\xfe\0\x7e\0\0\0\0"), false},		/* ping of 126 bytes */
-	    {BYTES("\x82\xfe\0\1\0\0\0\0x"), false}, /* length not in its shortest form */
-	    {BYTES("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0x"),
-	     false},					/* 2^64 - 1 bytes */
-	    {BYTES("\x88\x81\0\0\0\0x"), false},	/* half a close code */
-	    {BYTES("\x88\x82\0\0\0\0\x03\xed"), false}, /* 1005 and 1006 are never sent */
-	    {BYTES("\x88\x82\0\0\0\0\x03\xee"), false},
-	    {BYTES("\x88\x82\0\0\0\0\0\1"), false},
+		{BYTES("\x82\1x"), false},	     /* a client that does not mask */
+		{BYTES("\x82\x81\0\0\0\0x"), true},  /* a server that does */
+		{BYTES("\xc2\x81\0\0\0\0x"), false}, /* reserved bit */
+		{BYTES("\x83\x81\0\0\0\0x"), false}, /* unknown kinds */
+		{BYTES("\x8b\x80\0\0\0\0"), false},
+		{BYTES("\x80\x81\0\0\0\0x"), false},		    /* continues nothing */
+		{BYTES("\x02\x80\0\0\0\0\x82\x80\0\0\0\0"), false}, /* a message in a message */
+		{BYTES("\x09\x80\0\0\0\0"), false},		    /* fragmented ping */
+		{BYTES("\x89\xfe\0\x7e\0\0\0\0"), false},	    /* ping of 126 bytes */
+		{BYTES("\x82\xfe\0\1\0\0\0\0x"), false},	    /* length not in its shortest form */
+		{BYTES("\x82\xff\xff\xff\xff\xff\xff\xff\xff\xff\0\0\0\0x"), false}, /* 2^64 - 1 bytes */
+		{BYTES("\x88\x81\0\0\0\0x"), false},				     /* half a close code */
+		{BYTES("\x88\x82\0\0\0\0\x03\xed"), false},			     /* 1005 and 1006 are never sent */
+		{BYTES("\x88\x82\0\0\0\0\x03\xee"), false},
+		{BYTES("\x88\x82\0\0\0\0\0\1"), false},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -480,12 +475,12 @@ static void test_stream_closed_by_peer(void **state)
 		int code;
 		bool eof;
 	} cases[] = {
-	    {BYTES("\x88\x82\0\0\0\0\x03\xe8"), 0, true},
-	    {BYTES("\x88\x82\0\0\0\0\x03\xe9"), 0, true},
-	    {BYTES("\x88\x80\0\0\0\0"), 0, true},
-	    {BYTES("\x88\x82\0\0\0\0\x03\xf3"), ERR_PROTOCOL, false}, /* 1011 */
-	    {BYTES("\x81\x81\0\0\0\0x"), ERR_PROTOCOL, false},	      /* text */
-	    {BYTES("\x82\1x"), ERR_PROTOCOL, false},
+		{BYTES("\x88\x82\0\0\0\0\x03\xe8"), 0, true},
+		{BYTES("\x88\x82\0\0\0\0\x03\xe9"), 0, true},
+		{BYTES("\x88\x80\0\0\0\0"), 0, true},
+		{BYTES("\x88\x82\0\0\0\0\x03\xf3"), ERR_PROTOCOL, false}, /* 1011 */
+		{BYTES("\x81\x81\0\0\0\0x"), ERR_PROTOCOL, false},	  /* text */
+		{BYTES("\x82\1x"), ERR_PROTOCOL, false},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -511,23 +506,23 @@ static void test_stream_closed_by_peer(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    T(test_handshake),
-	    T(test_accept_of_the_rfc),
-	    T(test_refused_requests),
-	    T(test_message_sizes),
-	    T(test_too_large),
-	    T(test_fragments),
-	    T(test_protocol_errors),
-	    T(test_peer_vanishes),
-	    T(test_close_limit),
-	    T(test_free_in_message),
-	    T(test_pause),
-	    T(test_ping_flood),
-	    T(test_stream),
-	    T(test_stream_one_way),
-	    T(test_stream_huge_frame),
-	    T(test_stream_stalled),
-	    T(test_stream_closed_by_peer),
+		T(test_handshake),
+		T(test_accept_of_the_rfc),
+		T(test_refused_requests),
+		T(test_message_sizes),
+		T(test_too_large),
+		T(test_fragments),
+		T(test_protocol_errors),
+		T(test_peer_vanishes),
+		T(test_close_limit),
+		T(test_free_in_message),
+		T(test_pause),
+		T(test_ping_flood),
+		T(test_stream),
+		T(test_stream_one_way),
+		T(test_stream_huge_frame),
+		T(test_stream_stalled),
+		T(test_stream_closed_by_peer),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

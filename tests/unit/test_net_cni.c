@@ -103,9 +103,10 @@ static void assert_calls(const struct fixture *f, const char *want)
 /* Plugins one, two and three, each with a word that may make it misbehave. */
 static struct cni_list list_of(const char *version, const char *one, const char *two, const char *three)
 {
-	cleanup_free char *text = str_fmt("{\"cniVersion\":\"%s\",\"name\":\"net\",\"plugins\":[{\"type\":\"one\",\"x\":\"%s\"},"
-					  "{\"type\":\"two\",\"x\":\"%s\"},{\"type\":\"three\",\"x\":\"%s\"}]}",
-					  version, one, two, three);
+	cleanup_free char *text =
+		str_fmt("{\"cniVersion\":\"%s\",\"name\":\"net\",\"plugins\":[{\"type\":\"one\",\"x\":\"%s\"},"
+			"{\"type\":\"two\",\"x\":\"%s\"},{\"type\":\"three\",\"x\":\"%s\"}]}",
+			version, one, two, three);
 	struct cni_list l;
 
 	assert_int_equal(cni_list_parse(text, strlen(text), "test", &l, NULL), 0);
@@ -126,7 +127,10 @@ static void test_list_errors(void **state)
 	static const struct {
 		const char *text, *says;
 	} rows[] = {
-		{"", "test"}, {"[]", "not a JSON object"}, {"{'a':1}", "test"}, {"{\"name\":\"a\",\"type\":\"b\"}", "cniVersion"},
+		{"", "test"},
+		{"[]", "not a JSON object"},
+		{"{'a':1}", "test"},
+		{"{\"name\":\"a\",\"type\":\"b\"}", "cniVersion"},
 		{"{\"cniVersion\":\"0.2.0\",\"name\":\"a\",\"type\":\"b\"}", "none of"},
 		{"{\"cniVersion\":\"1.0.0\",\"type\":\"b\"}", "\"name\" is missing"},
 		{"{\"cniVersion\":\"1.0.0\",\"name\":\"../a\",\"type\":\"b\"}", "name"},
@@ -220,7 +224,9 @@ static void test_add_check_del(void **state)
 	assert_true(is_cached(f));
 	assert_int_equal(fs_read_file(log, 1 << 20, &text, NULL, NULL), 0);
 	/* The first has no result before it, the second that of the first; all know whom they serve. */
-	assert_non_null(strstr(text, "ADD one vm-1 /ns eth0 {\"type\":\"one\",\"x\":\"\",\"cniVersion\":\"1.0.0\",\"name\":\"net\"}\n"));
+	assert_non_null(strstr(
+		text,
+		"ADD one vm-1 /ns eth0 {\"type\":\"one\",\"x\":\"\",\"cniVersion\":\"1.0.0\",\"name\":\"net\"}\n"));
 	assert_non_null(strstr(strstr(text, "ADD two"), "\"prevResult\":{"));
 	assert_non_null(strstr(strstr(text, "ADD three"), "\"by\":\"two\""));
 	assert_calls(f, "ADD one; ADD two; ADD three");
@@ -247,9 +253,10 @@ static void assert_line(const char *text, const char *begins, bool has_mac)
 
 static void test_capabilities(void **state)
 {
-	static const char list[] = "{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"plugins\":["
-				   "{\"type\":\"one\",\"x\":\"\",\"capabilities\":{\"mac\":true,\"ips\":true}},"
-				   "{\"type\":\"two\",\"x\":\"\",\"capabilities\":{\"mac\":false}},{\"type\":\"three\",\"x\":\"\"}]}";
+	static const char list[] =
+		"{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"plugins\":["
+		"{\"type\":\"one\",\"x\":\"\",\"capabilities\":{\"mac\":true,\"ips\":true}},"
+		"{\"type\":\"two\",\"x\":\"\",\"capabilities\":{\"mac\":false}},{\"type\":\"three\",\"x\":\"\"}]}";
 	struct fixture *f = *state;
 	struct cni_attach given = f->attach;
 	cleanup_cni_list struct cni_list l = {0};
@@ -263,7 +270,8 @@ static void test_capabilities(void **state)
 	assert_int_equal(cni_del(&f->attach, NULL), 0);
 	assert_int_equal(fs_read_file(log, 1 << 20, &text, NULL, NULL), 0);
 	for (const char *const *command = (const char *const[]){"ADD", "CHECK", "DEL", NULL}; *command; command++) {
-		for (const char *const *plugin = (const char *const[]){"one", "two", "three", NULL}; *plugin; plugin++) {
+		for (const char *const *plugin = (const char *const[]){"one", "two", "three", NULL}; *plugin;
+		     plugin++) {
 			cleanup_free char *begins = str_fmt("%s %s ", *command, *plugin);
 
 			assert_line(text, begins, str_eq(*plugin, "one"));
@@ -291,9 +299,9 @@ static void test_add_fails(void **state)
 		const char *word, *says;
 		enum error_code code;
 	} rows[] = {
-		{"failADD", "CNI plugin", ERR_IO},      {"failADD", "no room; at all", ERR_IO},
+		{"failADD", "CNI plugin", ERR_IO},	{"failADD", "no room; at all", ERR_IO},
 		{"garbageADD", "answer", ERR_PROTOCOL}, {"silentADD", "answered nothing", ERR_PROTOCOL},
-		{"killedADD", "signal 9", ERR_IO},      {"floodADD", "more than", ERR_TOO_LARGE},
+		{"killedADD", "signal 9", ERR_IO},	{"floodADD", "more than", ERR_TOO_LARGE},
 		{"hangADD", "within", ERR_TIMEOUT},
 	};
 	struct fixture *f = *state;
@@ -363,13 +371,16 @@ static void test_result(void **state)
 {
 	struct cni_result r;
 
-	assert_int_equal(parse_result("{\"interfaces\":[{\"name\":\"eth0\"},{\"name\":\"eth0\",\"sandbox\":\"/x\","
-				      "\"mac\":\"02:00:00:00:00:01\",\"mtu\":1450}],\"ips\":[{\"address\":\"fd00::1/64\",\"interface\":1},"
-				      "{\"address\":\"10.0.0.9/8\",\"interface\":0},{\"version\":\"4\",\"address\":\"10.1.2.3/24\","
-				      "\"gateway\":\"10.1.2.1\",\"interface\":1}],\"routes\":[{\"dst\":\"0.0.0.0/0\"},{\"dst\":\"::/0\"},"
-				      "{\"dst\":\"10.0.0.0/8\"},{\"dst\":\"172.16.0.0/12\",\"gw\":\"10.1.2.9\"}],"
-				      "\"dns\":{\"nameservers\":[\"10.1.2.1\",\"fd00::1\",\"x\"]}}",
-				      &r, NULL), 0);
+	assert_int_equal(
+		parse_result(
+			"{\"interfaces\":[{\"name\":\"eth0\"},{\"name\":\"eth0\",\"sandbox\":\"/x\","
+			"\"mac\":\"02:00:00:00:00:01\",\"mtu\":1450}],\"ips\":[{\"address\":\"fd00::1/64\",\"interface\":1},"
+			"{\"address\":\"10.0.0.9/8\",\"interface\":0},{\"version\":\"4\",\"address\":\"10.1.2.3/24\","
+			"\"gateway\":\"10.1.2.1\",\"interface\":1}],\"routes\":[{\"dst\":\"0.0.0.0/0\"},{\"dst\":\"::/0\"},"
+			"{\"dst\":\"10.0.0.0/8\"},{\"dst\":\"172.16.0.0/12\",\"gw\":\"10.1.2.9\"}],"
+			"\"dns\":{\"nameservers\":[\"10.1.2.1\",\"fd00::1\",\"x\"]}}",
+			&r, NULL),
+		0);
 	assert_string_equal(r.mac, "02:00:00:00:00:01");
 	assert_string_equal(r.address, "10.1.2.3/24");
 	assert_string_equal(r.gateway, "10.1.2.1");
@@ -380,8 +391,11 @@ static void test_result(void **state)
 	assert_int_equal(r.routes[1].to.prefix, 12);
 	assert_int_equal(strv_len(r.dns), 1);
 	cni_result_clear(&r);
-	assert_int_equal(parse_result("{\"ips\":[{\"address\":\"10.1.2.3/24\"}],\"routes\":[{\"dst\":\"0.0.0.0/0\",\"gw\":\"10.1.2.7\"}]}",
-				      &r, NULL), 0);
+	assert_int_equal(
+		parse_result(
+			"{\"ips\":[{\"address\":\"10.1.2.3/24\"}],\"routes\":[{\"dst\":\"0.0.0.0/0\",\"gw\":\"10.1.2.7\"}]}",
+			&r, NULL),
+		0);
 	assert_string_equal(r.gateway, "10.1.2.7");
 	cni_result_clear(&r);
 }
@@ -391,15 +405,21 @@ static void test_result_errors(void **state)
 	static const struct {
 		const char *text, *says;
 	} rows[] = {
-		{"{}", "no IPv4 address"}, {"[]", "empty"}, {"{\"ips\":{}}", "ips"}, {"{\"ips\":[1]}", "ips[0]"},
-		{"{\"ips\":[{}]}", "address is missing"}, {"{\"ips\":[{\"address\":\"10.1.2.3\"}]}", "ips[0]"},
-		{"{\"ips\":[{\"address\":\"10.1.2.3/33\"}]}", "ips[0]"}, {"{\"ips\":[{\"address\":\"fd00::1/64\"}]}", "no IPv4"},
+		{"{}", "no IPv4 address"},
+		{"[]", "empty"},
+		{"{\"ips\":{}}", "ips"},
+		{"{\"ips\":[1]}", "ips[0]"},
+		{"{\"ips\":[{}]}", "address is missing"},
+		{"{\"ips\":[{\"address\":\"10.1.2.3\"}]}", "ips[0]"},
+		{"{\"ips\":[{\"address\":\"10.1.2.3/33\"}]}", "ips[0]"},
+		{"{\"ips\":[{\"address\":\"fd00::1/64\"}]}", "no IPv4"},
 		{"{\"ips\":[{\"address\":\"10.1.2.3/24\",\"gateway\":\"x\"}]}", "gateway"},
 		{"{\"ips\":[{\"address\":\"10.1.2.3/24\",\"interface\":\"0\"}]}", "ips[0]"},
 		{"{\"ips\":[{\"address\":\"10.1.2.3/24\"}],\"routes\":[{}]}", "routes[0]"},
 		{"{\"ips\":[{\"address\":\"10.1.2.3/24\"}],\"routes\":[{\"dst\":\"10.0.0.0\"}]}", "routes[0]"},
 		{"{\"ips\":[{\"address\":\"10.1.2.3/24\"}],\"dns\":[]}", "dns"},
-		{"{\"interfaces\":[{\"name\":\"eth0\",\"sandbox\":\"/x\",\"mac\":\"nonsense\"}],\"ips\":[{\"address\":\"10.1.2.3/24\"}]}", "mac"},
+		{"{\"interfaces\":[{\"name\":\"eth0\",\"sandbox\":\"/x\",\"mac\":\"nonsense\"}],\"ips\":[{\"address\":\"10.1.2.3/24\"}]}",
+		 "mac"},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

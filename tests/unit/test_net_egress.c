@@ -16,7 +16,11 @@ static const struct net_egress_ends ends = {"tap", "uplink", "2e:31:2a:ff:7d:45"
 
 static struct net_egress lists(char **allow, char **drop)
 {
-	return (struct net_egress){.allow = allow, .drop = drop, .lan = lan, .nlan = ARRAY_LEN(lan), .never = never,
+	return (struct net_egress){.allow = allow,
+				   .drop = drop,
+				   .lan = lan,
+				   .nlan = ARRAY_LEN(lan),
+				   .never = never,
 				   .nnever = ARRAY_LEN(never)};
 }
 
@@ -29,38 +33,38 @@ static uint32_t addr(const char *text)
 }
 
 struct expectation {
-	const char *allow, *drop; /* words */
+	const char *allow, *drop;      /* words */
 	const char *reached, *blocked; /* "A:PORT" words */
 };
 
 static const struct expectation expectations[] = {
-    /* neither: open, but for what is never reached */
-    {"", "", "1.1.1.1:53 192.168.1.7:80 10.1.2.3:1", "169.254.169.254:80 192.168.1.5:22 169.254.60.2:80"},
-    /* only drop: the rest is allowed */
-    {"", "192.168.1.0/24", "1.1.1.1:53 192.168.2.1:80 10.0.0.1:1", "192.168.1.1:80 192.168.1.255:9"},
-    {"", "8.8.8.8:53", "8.8.8.8:54 8.8.4.4:53", "8.8.8.8:53"},
-    {"", "8.8.8.8", "8.8.8.9:1", "8.8.8.8:53 8.8.8.8:1"},
-    {"", "LAN", "1.1.1.1:53 11.0.0.1:1", "192.168.1.1:80 10.255.255.255:9"},
-    {"", "0.0.0.0/0", "", "1.1.1.1:53 192.168.1.1:80 255.255.255.255:9"},
-    /* only allow: the rest is blocked, DNS too */
-    {"93.184.216.0/24", "", "93.184.216.34:443", "1.1.1.1:53 8.8.8.8:53 192.168.1.1:80"},
-    {"93.184.216.34:443", "", "93.184.216.34:443", "93.184.216.34:80 1.1.1.1:443"},
-    {"LAN", "", "192.168.1.1:80 10.9.9.9:1", "1.1.1.1:53 192.168.1.5:22"},
-    {"0.0.0.0/0", "", "1.1.1.1:53", "169.254.169.254:80 192.168.1.5:80"},
-    /* both: the most specific wins, what matches neither passes */
-    {"0.0.0.0/0", "LAN", "1.1.1.1:53 9.9.9.9:1", "192.168.1.1:80 10.0.0.1:1"},
-    {"192.168.1.7", "LAN", "192.168.1.7:80 1.1.1.1:53", "192.168.1.8:80"},
-    {"192.168.1.7:443", "192.168.1.0/24", "192.168.1.7:443 1.1.1.1:53", "192.168.1.7:80"},
-    {"10.0.0.0/8", "10.1.0.0/16", "10.2.0.1:1 11.0.0.1:1", "10.1.2.3:1"},
-    {"10.1.2.0/24", "10.1.0.0/16", "10.1.2.3:1", "10.1.3.3:1"},
-    {"10.1.2.3:80", "10.1.2.3", "10.1.2.3:80", "10.1.2.3:81"},
-    {"10.1.2.3", "10.1.2.3:80", "10.1.2.3:81", "10.1.2.3:80"},
-    /* a tie drops */
-    {"10.1.0.0/16", "10.1.0.0/16", "10.2.0.1:1", "10.1.2.3:1"},
-    {"10.1.2.3:80", "10.1.2.3:80", "10.1.2.3:81", "10.1.2.3:80"},
-    {"LAN", "LAN", "1.1.1.1:1", "192.168.1.1:1"},
-    /* what is never reached stays so */
-    {"169.254.169.254 192.168.1.5:22", "9.9.9.9", "8.8.8.8:1", "169.254.169.254:80 192.168.1.5:22"},
+	/* neither: open, but for what is never reached */
+	{"", "", "1.1.1.1:53 192.168.1.7:80 10.1.2.3:1", "169.254.169.254:80 192.168.1.5:22 169.254.60.2:80"},
+	/* only drop: the rest is allowed */
+	{"", "192.168.1.0/24", "1.1.1.1:53 192.168.2.1:80 10.0.0.1:1", "192.168.1.1:80 192.168.1.255:9"},
+	{"", "8.8.8.8:53", "8.8.8.8:54 8.8.4.4:53", "8.8.8.8:53"},
+	{"", "8.8.8.8", "8.8.8.9:1", "8.8.8.8:53 8.8.8.8:1"},
+	{"", "LAN", "1.1.1.1:53 11.0.0.1:1", "192.168.1.1:80 10.255.255.255:9"},
+	{"", "0.0.0.0/0", "", "1.1.1.1:53 192.168.1.1:80 255.255.255.255:9"},
+	/* only allow: the rest is blocked, DNS too */
+	{"93.184.216.0/24", "", "93.184.216.34:443", "1.1.1.1:53 8.8.8.8:53 192.168.1.1:80"},
+	{"93.184.216.34:443", "", "93.184.216.34:443", "93.184.216.34:80 1.1.1.1:443"},
+	{"LAN", "", "192.168.1.1:80 10.9.9.9:1", "1.1.1.1:53 192.168.1.5:22"},
+	{"0.0.0.0/0", "", "1.1.1.1:53", "169.254.169.254:80 192.168.1.5:80"},
+	/* both: the most specific wins, what matches neither passes */
+	{"0.0.0.0/0", "LAN", "1.1.1.1:53 9.9.9.9:1", "192.168.1.1:80 10.0.0.1:1"},
+	{"192.168.1.7", "LAN", "192.168.1.7:80 1.1.1.1:53", "192.168.1.8:80"},
+	{"192.168.1.7:443", "192.168.1.0/24", "192.168.1.7:443 1.1.1.1:53", "192.168.1.7:80"},
+	{"10.0.0.0/8", "10.1.0.0/16", "10.2.0.1:1 11.0.0.1:1", "10.1.2.3:1"},
+	{"10.1.2.0/24", "10.1.0.0/16", "10.1.2.3:1", "10.1.3.3:1"},
+	{"10.1.2.3:80", "10.1.2.3", "10.1.2.3:80", "10.1.2.3:81"},
+	{"10.1.2.3", "10.1.2.3:80", "10.1.2.3:81", "10.1.2.3:80"},
+	/* a tie drops */
+	{"10.1.0.0/16", "10.1.0.0/16", "10.2.0.1:1", "10.1.2.3:1"},
+	{"10.1.2.3:80", "10.1.2.3:80", "10.1.2.3:81", "10.1.2.3:80"},
+	{"LAN", "LAN", "1.1.1.1:1", "192.168.1.1:1"},
+	/* what is never reached stays so */
+	{"169.254.169.254 192.168.1.5:22", "9.9.9.9", "8.8.8.8:1", "169.254.169.254:80 192.168.1.5:22"},
 };
 
 static void check_words(const struct net_egress *e, const char *words, bool expected)
@@ -102,13 +106,15 @@ static char look_up(const char *script, const char *name, uint32_t address)
 	assert_non_null(body);
 	cleanup_free char *text = str_ndup(body, (size_t)(strstr(body, "\n\t}\n") - body));
 	p = strstr(text, "elements = { ");
-	for (p = p ? p + strlen("elements = { ") : NULL; p && *p != '}'; p += strcspn(p, ",}") + (p[strcspn(p, ",}")] == ',')) {
+	for (p = p ? p + strlen("elements = { ") : NULL; p && *p != '}';
+	     p += strcspn(p, ",}") + (p[strcspn(p, ",}")] == ',')) {
 		size_t n;
 
 		p += strspn(p, " ");
 		n = strcspn(p, "- :,}");
 		cleanup_free char *first = str_ndup(p, n);
-		cleanup_free char *last = p[n] == '-' ? str_ndup(p + n + 1, strcspn(p + n + 1, " :,}")) : str_dup(first);
+		cleanup_free char *last =
+			p[n] == '-' ? str_ndup(p + n + 1, strcspn(p + n + 1, " :,}")) : str_dup(first);
 		cleanup_free char *item = str_ndup(p, strcspn(p, ",}"));
 
 		if (!*first)
@@ -128,7 +134,8 @@ static char look_up_port(const char *script, uint32_t address, unsigned port)
 	const char *at;
 
 	ip4_format(address, text);
-	cleanup_free char *key = str_fmt(" %s . tcp . %u : ", text, port), *udp = str_fmt(" %s . udp . %u : ", text, port);
+	cleanup_free char *key = str_fmt(" %s . tcp . %u : ", text, port),
+			  *udp = str_fmt(" %s . udp . %u : ", text, port);
 	at = strstr(script, key);
 	if (!at)
 		return 0;
@@ -194,7 +201,8 @@ static void test_rules_are_what_the_lists_mean(void **state)
 
 			differ[expected]++;
 			if (passes(script, a, port) != expected) {
-				cleanup_free char *x = allow ? strv_join(allow, " ") : NULL, *y = drop ? strv_join(drop, " ") : NULL;
+				cleanup_free char *x = allow ? strv_join(allow, " ") : NULL,
+						  *y = drop ? strv_join(drop, " ") : NULL;
 
 				fail_msg("allow %s, drop %s: %#x port %u\n%s", x ? x : "", y ? y : "", a, port, script);
 			}
@@ -211,7 +219,8 @@ static void test_edges(void **state)
 	cleanup_free char *script = net_egress_script(&e, &ends, NULL);
 	cleanup_error struct error *err = NULL;
 
-	assert_non_null(strstr(script, "elements = { 0.0.0.0 : accept, 0.0.0.1-255.255.255.254 : drop, 255.255.255.255 : accept }"));
+	assert_non_null(strstr(
+		script, "elements = { 0.0.0.0 : accept, 0.0.0.1-255.255.255.254 : drop, 255.255.255.255 : accept }"));
 	e.drop = broken;
 	assert_null(net_egress_script(&e, &ends, &err));
 	assert_int_equal(err->code, ERR_INVALID);
@@ -245,10 +254,10 @@ static void test_what_is_the_hosts(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_meaning),
-	    cmocka_unit_test(test_rules_are_what_the_lists_mean),
-	    cmocka_unit_test(test_edges),
-	    cmocka_unit_test(test_what_is_the_hosts),
+		cmocka_unit_test(test_meaning),
+		cmocka_unit_test(test_rules_are_what_the_lists_mean),
+		cmocka_unit_test(test_edges),
+		cmocka_unit_test(test_what_is_the_hosts),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -8,12 +8,9 @@
 #include "base/str.h"
 #include "net/facts.h"
 
-#define CHAIN(family, table, name, rest)                                                           \
-	"{\"chain\":{\"family\":\"" family "\",\"table\":\"" table "\",\"name\":\"" name "\"" rest \
-	"}}"
-#define FORWARD(policy)                                                                            \
-	",\"handle\":1,\"type\":\"filter\",\"hook\":\"forward\",\"prio\":0,\"policy\":\"" policy   \
-	"\""
+#define CHAIN(family, table, name, rest)                                                                               \
+	"{\"chain\":{\"family\":\"" family "\",\"table\":\"" table "\",\"name\":\"" name "\"" rest "}}"
+#define FORWARD(policy) ",\"handle\":1,\"type\":\"filter\",\"hook\":\"forward\",\"prio\":0,\"policy\":\"" policy "\""
 #define LIST(chains) "{\"nftables\":[{\"metainfo\":{\"version\":\"1.0.6\"}}," chains "]}"
 
 static struct net_firewall parse(const char *json)
@@ -32,19 +29,18 @@ static void test_kinds(void **state)
 	fw = parse(LIST(CHAIN("ip", "filter", "FORWARD", FORWARD("drop"))));
 	assert_true(fw.iptables_drop);
 	assert_false(fw.docker_user || fw.others);
-	fw = parse(LIST(CHAIN("ip", "filter", "DOCKER-USER",
-			      "") "," CHAIN("ip", "filter", "FORWARD", FORWARD("drop"))));
+	fw = parse(
+		LIST(CHAIN("ip", "filter", "DOCKER-USER", "") "," CHAIN("ip", "filter", "FORWARD", FORWARD("drop"))));
 	assert_true(fw.iptables_drop && fw.docker_user);
 	fw = parse(LIST(CHAIN("inet", "firewalld", "filter_FORWARD", FORWARD("accept"))));
 	assert_true(fw.firewalld);
 	/* IPv6 and bridges are no concern of it, nor is another hook. */
 	fw = parse(LIST(CHAIN("ip6", "filter", "FORWARD", FORWARD("drop")) "," CHAIN(
-	    "bridge", "x", "y",
-	    FORWARD("drop")) "," CHAIN("inet", "x", "in",
-				       ",\"hook\":\"input\",\"policy\":\"drop\"")));
+		"bridge", "x", "y", FORWARD("drop")) "," CHAIN("inet", "x", "in",
+							       ",\"hook\":\"input\",\"policy\":\"drop\"")));
 	assert_false(fw.iptables_drop || fw.others);
-	fw = parse(LIST(CHAIN("inet", "filter", "forward", FORWARD("drop")) "," CHAIN(
-	    "ip", "mine", "FORWARD", FORWARD("drop"))));
+	fw = parse(LIST(CHAIN("inet", "filter", "forward", FORWARD("drop")) "," CHAIN("ip", "mine", "FORWARD",
+										      FORWARD("drop"))));
 	assert_string_equal(fw.others[0], "inet filter forward");
 	assert_string_equal(fw.others[1], "ip mine FORWARD");
 	assert_null(fw.others[2]);
@@ -54,12 +50,12 @@ static void test_kinds(void **state)
 static void test_broken(void **state)
 {
 	static const char *const bad[] = {
-	    "",
-	    "nonsense",
-	    "[]",
-	    "{\"nftables\":7}",
-	    "{\"nftables\":[{\"chain\":7}]}",
-	    "{\"nftables\":[{\"chain\":{\"family\":1}}]}",
+		"",
+		"nonsense",
+		"[]",
+		"{\"nftables\":7}",
+		"{\"nftables\":[{\"chain\":7}]}",
+		"{\"nftables\":[{\"chain\":{\"family\":1}}]}",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -76,8 +72,8 @@ static void test_broken(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_kinds),
-	    cmocka_unit_test(test_broken),
+		cmocka_unit_test(test_kinds),
+		cmocka_unit_test(test_broken),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,8 +12,8 @@
 #include "net/isolated_pool.h"
 #include "net/plan_isolated.h"
 
-static char name_sandbox[] = "sandbox", lan_word[] = "LAN", other[] = "192.168.1.0/24", peer[] = "192.168.1.7:443", dns[] = "8.8.8.8",
-	    dns_port[] = "8.8.8.8:53", quad[] = "1.1.1.1";
+static char name_sandbox[] = "sandbox", lan_word[] = "LAN", other[] = "192.168.1.0/24", peer[] = "192.168.1.7:443",
+	    dns[] = "8.8.8.8", dns_port[] = "8.8.8.8:53", quad[] = "1.1.1.1";
 
 static struct in_addr in(const char *text)
 {
@@ -53,7 +53,8 @@ static void test_ranges(void **state)
 }
 
 /* Host: a zeroconf address and route, a VPN in the middle of the range, somebody's veth. */
-static struct link links[] = {{.index = 2, .name = "eth0"}, {.index = 3, .name = "tun0"}, {.index = 4, .name = "ve-own"}};
+static struct link links[] = {
+	{.index = 2, .name = "eth0"}, {.index = 3, .name = "tun0"}, {.index = 4, .name = "ve-own"}};
 
 static char *take(const struct net_isolated_ask *ask)
 {
@@ -83,8 +84,16 @@ static void test_blocks(void **state)
 	char range[] = "169.254.100.0/28";
 	struct config_group g = {.name = name_sandbox, .network = {.mode = NET_ISOLATED, .range = range}};
 	struct link_addr addrs[] = {{2, in("169.254.100.6"), 16}, {4, in("169.254.100.13"), 32}};
-	struct link_route routes[] = {{.index = 2, .dst = in("169.254.0.0"), .prefix = 16}, {.index = 2, .prefix = 0}, {.index = 3, .dst = in("169.254.100.8"), .prefix = 30}};
-	struct net_facts facts = {.links = links, .nlinks = 3, .addrs = addrs, .naddrs = 2, .routes = routes, .nroutes = 3}, none = {0};
+	struct link_route routes[] = {{.index = 2, .dst = in("169.254.0.0"), .prefix = 16},
+				      {.index = 2, .prefix = 0},
+				      {.index = 3, .dst = in("169.254.100.8"), .prefix = 30}};
+	struct net_facts facts = {.links = links,
+				  .nlinks = 3,
+				  .addrs = addrs,
+				  .naddrs = 2,
+				  .routes = routes,
+				  .nroutes = 3},
+			 none = {0};
 	uint32_t used[] = {ntohl(in("169.254.100.2").s_addr), ntohl(in("10.0.0.2").s_addr)};
 	struct net_isolated_ask ask = {.group = &g, .facts = &none};
 
@@ -101,7 +110,9 @@ static void test_blocks(void **state)
 	ask.facts = &facts;
 	check_take(ask, 1, NULL, "169.254.100.2");
 	check_take(ask, 2, NULL, "169.254.100.2"); /* .6, .10 and .13 are taken by the host */
-	check_take(ask, 1, "169.254.100.6", "7: address 169.254.100.6 of host group \"sandbox\" is in use by the address 169.254.100.6/16 of eth0");
+	check_take(
+		ask, 1, "169.254.100.6",
+		"7: address 169.254.100.6 of host group \"sandbox\" is in use by the address 169.254.100.6/16 of eth0");
 	check_take(ask, 1, "169.254.100.10", "in use by the route 169.254.100.8/30 of tun0");
 	ask.own_link = 4;
 	check_take(ask, 4, NULL, "169.254.100.14"); /* what it has itself is no obstacle */
@@ -109,7 +120,9 @@ static void test_blocks(void **state)
 	ask.nused = 2;
 	check_take(ask, 1, NULL, "169.254.100.14");
 	ask.own_link = 0;
-	check_take(ask, 1, NULL, "14: all 4 blocks of four addresses in 169.254.100.0/28 of host group \"sandbox\" are in use, some of them by the address");
+	check_take(
+		ask, 1, NULL,
+		"14: all 4 blocks of four addresses in 169.254.100.0/28 of host group \"sandbox\" are in use, some of them by the address");
 }
 
 static const struct net_facts *host(void)
@@ -120,7 +133,8 @@ static const struct net_facts *host(void)
 				     {.index = 3, .name = "brvm0", .kind = "bridge", .alias = alias}};
 	static struct link_addr addrs[3];
 	static struct link_route routes[2];
-	static struct net_facts facts = {.links = list, .nlinks = 3, .addrs = addrs, .naddrs = 3, .routes = routes, .nroutes = 2};
+	static struct net_facts facts = {
+		.links = list, .nlinks = 3, .addrs = addrs, .naddrs = 3, .routes = routes, .nroutes = 2};
 
 	addrs[0] = (struct link_addr){1, in("127.0.0.1"), 8};
 	addrs[1] = (struct link_addr){2, in("192.168.1.5"), 24};
@@ -152,7 +166,13 @@ static void test_vm(void **state)
 {
 	char *allow[] = {peer, dns, NULL}, *drop[] = {lan_word, other, NULL}, *servers[] = {dns, NULL};
 	struct config_group g = {.name = name_sandbox, .network = {.mode = NET_ISOLATED}};
-	struct net_vm vm = {.group = &g, .daemon_id = "a-1", .hostname = "sandbox-1", .number = 1, .dns = servers, .allow = allow, .drop = drop};
+	struct net_vm vm = {.group = &g,
+			    .daemon_id = "a-1",
+			    .hostname = "sandbox-1",
+			    .number = 1,
+			    .dns = servers,
+			    .allow = allow,
+			    .drop = drop};
 	struct net_plan plan, again;
 	struct json_object *obj, *second;
 
@@ -192,7 +212,8 @@ static char *notes(struct config_group *g, struct net_firewall *fw)
 static void test_group(void **state)
 {
 	static char chain[] = "inet filter forward";
-	char *chains[] = {chain, NULL}, *servers[] = {dns, quad, NULL}, *allow[] = {dns_port, NULL}, *more[] = {peer, NULL};
+	char *chains[] = {chain, NULL}, *servers[] = {dns, quad, NULL}, *allow[] = {dns_port, NULL},
+	     *more[] = {peer, NULL};
 	struct config_group g = {.name = name_sandbox, .dns_servers = servers, .network = {.mode = NET_ISOLATED}};
 	struct net_firewall none = {0}, fw = {.legacy_drop = true, .firewalld = true, .others = chains};
 	struct net_plan plan;
@@ -230,7 +251,9 @@ static void test_refused(void **state)
 
 	assert_int_equal(net_plan_isolated_group(&g, "a-1", host(), &plan, &err), -1);
 	assert_int_equal(err->code, ERR_CONFLICT);
-	assert_string_equal(error_message(err), "network.range 192.168.1.128/26 is in the network of eth0 (192.168.1.5/24). Set it to another subnet, such as 169.254.100.0/22, or leave it out");
+	assert_string_equal(
+		error_message(err),
+		"network.range 192.168.1.128/26 is in the network of eth0 (192.168.1.5/24). Set it to another subnet, such as 169.254.100.0/22, or leave it out");
 	net_plan_clear(&plan);
 	g.network.range = wide; /* blocks in it that are the host's are skipped */
 	assert_int_equal(net_plan_isolated_group(&g, "a-1", host(), &plan, NULL), 0);
@@ -239,28 +262,30 @@ static void test_refused(void **state)
 
 static void test_broken_records(void **state)
 {
-	static const char guest[] = "\"guest\":{\"address\":\"169.254.60.2/30\",\"gateway\":\"169.254.60.1\",\"mac\":\"2e:31:2a:ff:7d:45\",\"mtu\":1500}";
-	static const char tap[] = "{\"kind\":\"netns-tap\",\"name\":\"tap\",\"alias\":\"x\",\"mac\":\"2e:31:2a:ff:7d:45\",\"mtu\":1500}";
-	static const char veth[] = "{\"kind\":\"veth\",\"name\":\"ve-1\",\"alias\":\"x\",\"altname\":\"y\",\"mac\":\"2e:31:2a:ff:7d:45\",\"peer\":\"u\",\"peer_mac\":\"2e:31:2a:ff:7d:46\",\"mtu\":1500}";
-	static const char address[] = "\"addresses\":[{\"link\":\"ve-1\",\"address\":\"169.254.60.1/32\",\"peer\":\"169.254.60.2\"}]";
+	static const char guest[] =
+		"\"guest\":{\"address\":\"169.254.60.2/30\",\"gateway\":\"169.254.60.1\",\"mac\":\"2e:31:2a:ff:7d:45\",\"mtu\":1500}";
+	static const char tap[] =
+		"{\"kind\":\"netns-tap\",\"name\":\"tap\",\"alias\":\"x\",\"mac\":\"2e:31:2a:ff:7d:45\",\"mtu\":1500}";
+	static const char veth[] =
+		"{\"kind\":\"veth\",\"name\":\"ve-1\",\"alias\":\"x\",\"altname\":\"y\",\"mac\":\"2e:31:2a:ff:7d:45\",\"peer\":\"u\",\"peer_mac\":\"2e:31:2a:ff:7d:46\",\"mtu\":1500}";
+	static const char address[] =
+		"\"addresses\":[{\"link\":\"ve-1\",\"address\":\"169.254.60.1/32\",\"peer\":\"169.254.60.2\"}]";
 	const struct {
 		const char *links[3], *rest;
 		bool good;
 	} records[] = {
-	    {{veth, tap}, "\"netns\":\"sandbox-1\"", true},
-	    {{veth, tap}, "\"x\":1", false},
-	    {{veth, tap}, "\"netns\":\"../x\"", false},
-	    {{veth, tap}, "\"netns\":\"\"", false},
-	    {{veth, tap}, "\"netns\":\"..\"", false},
-	    {{tap, veth}, "\"netns\":\"sandbox-1\"", false},
-	    {{veth}, "\"netns\":\"sandbox-1\"", false},
-	    {{veth, tap, tap}, "\"netns\":\"sandbox-1\"", false},
+		{{veth, tap}, "\"netns\":\"sandbox-1\"", true}, {{veth, tap}, "\"x\":1", false},
+		{{veth, tap}, "\"netns\":\"../x\"", false},	{{veth, tap}, "\"netns\":\"\"", false},
+		{{veth, tap}, "\"netns\":\"..\"", false},	{{tap, veth}, "\"netns\":\"sandbox-1\"", false},
+		{{veth}, "\"netns\":\"sandbox-1\"", false},	{{veth, tap, tap}, "\"netns\":\"sandbox-1\"", false},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(records); i++) {
-		cleanup_free char *text = str_fmt("{\"mode\":\"isolated\",\"daemon_id\":\"a\",\"name\":\"b\",\"links\":[%s%s%s%s%s],%s,%s,%s}",
-			records[i].links[0], records[i].links[1] ? "," : "", records[i].links[1] ? records[i].links[1] : "",
-			records[i].links[2] ? "," : "", records[i].links[2] ? records[i].links[2] : "", records[i].rest, address, guest);
+		cleanup_free char *text = str_fmt(
+			"{\"mode\":\"isolated\",\"daemon_id\":\"a\",\"name\":\"b\",\"links\":[%s%s%s%s%s],%s,%s,%s}",
+			records[i].links[0], records[i].links[1] ? "," : "",
+			records[i].links[1] ? records[i].links[1] : "", records[i].links[2] ? "," : "",
+			records[i].links[2] ? records[i].links[2] : "", records[i].rest, address, guest);
 		cleanup_json struct json_object *obj = js_parse(text, strlen(text), NULL);
 		cleanup_error struct error *err = NULL;
 		cleanup_net_plan struct net_plan plan = {0};
@@ -274,8 +299,9 @@ static void test_broken_records(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_ranges), cmocka_unit_test(test_blocks),  cmocka_unit_test(test_vm), cmocka_unit_test(test_rate_limits),
-	    cmocka_unit_test(test_group),  cmocka_unit_test(test_refused), cmocka_unit_test(test_broken_records),
+		cmocka_unit_test(test_ranges),	       cmocka_unit_test(test_blocks), cmocka_unit_test(test_vm),
+		cmocka_unit_test(test_rate_limits),    cmocka_unit_test(test_group),  cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_broken_records),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

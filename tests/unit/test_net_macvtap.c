@@ -17,7 +17,8 @@
 #define GOLDEN_DIR SLICER_SOURCE_ROOT "/tests/golden/net"
 #define MACHINE "0123456789abcdef0123456789abcdef"
 
-static char wifi[] = "wlan0", ours[] = "slicer:a-1:vm", machine[] = MACHINE, lan[] = "lan", gateway_text[] = "192.168.1.1/24";
+static char wifi[] = "wlan0", ours[] = "slicer:a-1:vm", machine[] = MACHINE, lan[] = "lan",
+	    gateway_text[] = "192.168.1.1/24";
 static struct link links[] = {
 	{.index = 1, .name = "lo", .mtu = 65536, .flags = IFF_UP | IFF_LOOPBACK},
 	{.index = 2, .name = "eth0", .mtu = 1450, .flags = IFF_UP},
@@ -34,12 +35,14 @@ static const struct net_macvtap_host host = {.machine_id = machine, .wireless = 
 static struct net_facts facts_of(struct link_route *route, int index)
 {
 	*route = (struct link_route){.index = index};
-	return (struct net_facts){.links = links, .nlinks = ARRAY_LEN(links), .routes = route, .nroutes = index ? 1 : 0};
+	return (struct net_facts){
+		.links = links, .nlinks = ARRAY_LEN(links), .routes = route, .nroutes = index ? 1 : 0};
 }
 
 static struct config_group group_of(char *parent, char *gateway)
 {
-	return (struct config_group){.name = lan, .network = {.mode = NET_MACVTAP, .parent = parent, .gateway = gateway}};
+	return (struct config_group){.name = lan,
+				     .network = {.mode = NET_MACVTAP, .parent = parent, .gateway = gateway}};
 }
 
 static void test_parents(void **state)
@@ -99,7 +102,8 @@ static void plan_check(const char *golden, char *gateway, const char *address)
 	struct config_group g = group_of(NULL, gateway);
 	struct link_route route;
 	struct net_facts facts = facts_of(&route, 2);
-	const struct net_vm vm = {.group = &g, .daemon_id = "lan-c0ffee", .hostname = "lan-1", .number = 1, .address = address};
+	const struct net_vm vm = {
+		.group = &g, .daemon_id = "lan-c0ffee", .hostname = "lan-1", .number = 1, .address = address};
 	cleanup_net_plan struct net_plan plan = {0}, again = {0};
 	cleanup_json struct json_object *obj = NULL, *back = NULL;
 	struct error *error = NULL;
@@ -128,7 +132,8 @@ static void test_no_machine_id(void **state)
 	struct link_route route;
 	struct net_facts facts = facts_of(&route, 2);
 	const struct net_macvtap_host none = {0};
-	const struct net_vm vm = {.group = &g, .daemon_id = "lan-c0ffee", .hostname = "lan-1", .number = 1, .address = ""};
+	const struct net_vm vm = {
+		.group = &g, .daemon_id = "lan-c0ffee", .hostname = "lan-1", .number = 1, .address = ""};
 	cleanup_net_plan struct net_plan plan = {0};
 	cleanup_error struct error *error = NULL;
 
@@ -190,7 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_parents), cmocka_unit_test(test_plans), cmocka_unit_test(test_no_machine_id),
-		cmocka_unit_test(test_macs),    cmocka_unit_test(test_pool),
+		cmocka_unit_test(test_macs),	cmocka_unit_test(test_pool),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

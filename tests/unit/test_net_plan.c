@@ -13,30 +13,21 @@
 
 static char alias_own[] = "slicer:a-1:vm", alias_other[] = "slicer:b-2:web";
 static char chain[] = "inet filter forward", *chains[] = {chain, NULL};
-static char name_vm[] = "vm", bridge_name[] = "brvm0", prefix_vm[] = "vmtap",
-	    gateway_text[] = "192.168.137.1/24";
+static char name_vm[] = "vm", bridge_name[] = "brvm0", prefix_vm[] = "vmtap", gateway_text[] = "192.168.137.1/24";
 
 static const struct config_group group = {
-    .name = name_vm,
-    .network = {.mode = NET_BRIDGE,
-		.bridge = bridge_name,
-		.tap_prefix = prefix_vm,
-		.gateway = gateway_text},
+	.name = name_vm,
+	.network = {.mode = NET_BRIDGE, .bridge = bridge_name, .tap_prefix = prefix_vm, .gateway = gateway_text},
 };
 
 /* A server: one uplink, a second network, Docker's bridge. */
 static struct link links[] = {
-    {.index = 1, .name = "lo", .mtu = 65536, .flags = IFF_UP | IFF_LOOPBACK},
-    {.index = 2, .name = "eth0", .mtu = 1450, .flags = IFF_UP},
-    {.index = 3, .name = "eth1", .mtu = 9000, .flags = IFF_UP},
-    {.index = 4, .name = "docker0", .kind = "bridge", .mtu = 1500, .flags = IFF_UP},
-    {.index = 5,
-     .name = "brweb0",
-     .kind = "bridge",
-     .alias = alias_other,
-     .mtu = 1500,
-     .flags = IFF_UP},
-    {.index = 6, .name = "wlan0", .mtu = 1500},
+	{.index = 1, .name = "lo", .mtu = 65536, .flags = IFF_UP | IFF_LOOPBACK},
+	{.index = 2, .name = "eth0", .mtu = 1450, .flags = IFF_UP},
+	{.index = 3, .name = "eth1", .mtu = 9000, .flags = IFF_UP},
+	{.index = 4, .name = "docker0", .kind = "bridge", .mtu = 1500, .flags = IFF_UP},
+	{.index = 5, .name = "brweb0", .kind = "bridge", .alias = alias_other, .mtu = 1500, .flags = IFF_UP},
+	{.index = 6, .name = "wlan0", .mtu = 1500},
 };
 
 static struct in_addr ip(const char *text)
@@ -102,16 +93,14 @@ static void test_groups(void **state)
 	check_group("bridge-docker", &facts);
 	facts.firewall = (struct net_firewall){.iptables_drop = true};
 	check_group("bridge-ufw", &facts);
-	facts.firewall =
-	    (struct net_firewall){.legacy_drop = true, .firewalld = true, .others = chains};
+	facts.firewall = (struct net_firewall){.legacy_drop = true, .firewalld = true, .others = chains};
 	check_group("bridge-firewalls", &facts);
 	check_group("bridge-offline", &(struct net_facts){.links = links, .nlinks = 1});
 }
 
 static void test_vms(void **state)
 {
-	struct link own = {
-	    .index = 9, .name = "brvm0", .kind = "bridge", .alias = alias_own, .mtu = 1400};
+	struct link own = {.index = 9, .name = "brvm0", .kind = "bridge", .alias = alias_own, .mtu = 1400};
 	struct net_facts facts = {.links = &own, .nlinks = 1}, nothing = {0};
 	struct net_plan plan;
 
@@ -123,8 +112,7 @@ static void test_vms(void **state)
 	assert_string_equal(plan.links[0].name, "vmtap1000000000");
 	assert_int_equal(plan.guest.mtu, 1500);
 	net_plan_clear(&plan);
-	assert_int_equal(plan_vm(&group, "vm-web", 0, 0xc0a88903, &facts, &plan),
-			 0);
+	assert_int_equal(plan_vm(&group, "vm-web", 0, 0xc0a88903, &facts, &plan), 0);
 	check_golden("bridge-vm-hashed", &plan);
 	net_plan_clear(&plan);
 }
@@ -132,8 +120,8 @@ static void test_vms(void **state)
 static void test_names(void **state)
 {
 	char a[IFNAMSIZ], b[IFNAMSIZ], c[IFNAMSIZ], *id = NULL, *name = NULL;
-	static const char *const foreign[] = {
-	    NULL, "", "slicer:", "slicer:x", "slicer::x", "slicer:x:", "docker:a:b", "xslicer:a:b"};
+	static const char *const foreign[] = {NULL,	   "",		"slicer:",    "slicer:x",
+					      "slicer::x", "slicer:x:", "docker:a:b", "xslicer:a:b"};
 	struct config_group wide = group;
 	struct net_facts none = {0};
 	struct net_plan plan;
@@ -201,24 +189,21 @@ static void test_whose_subnet(void **state)
 		unsigned prefix;
 		bool address, route; /* an obstacle as such */
 	} cases[] = {
-	    {"192.168.137.0", 24, true, true},	 {"192.168.137.128", 25, true, true},
-	    {"192.168.137.1", 32, true, true},	 {"192.168.136.0", 23, true, false},
-	    {"192.168.0.0", 16, true, false},	 {"128.0.0.0", 1, true, false},
-	    {"192.168.138.0", 24, false, false}, {"0.0.0.0", 0, true, false},
+		{"192.168.137.0", 24, true, true},   {"192.168.137.128", 25, true, true},
+		{"192.168.137.1", 32, true, true},   {"192.168.136.0", 23, true, false},
+		{"192.168.0.0", 16, true, false},    {"128.0.0.0", 1, true, false},
+		{"192.168.138.0", 24, false, false}, {"0.0.0.0", 0, true, false},
 	};
 	struct link l[] = {{.index = 2, .name = "eth0"},
 			   {.index = 9, .name = "brvm0", .kind = "bridge", .alias = alias_own}};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		struct link_addr a = {
-		    .index = 2, .addr = ip(cases[i].addr), .prefix = cases[i].prefix};
+		struct link_addr a = {.index = 2, .addr = ip(cases[i].addr), .prefix = cases[i].prefix};
 		struct link_route r = {.index = 2, .dst = a.addr, .prefix = a.prefix};
 
 		for (size_t n = 1; n <= 2; n++) { /* without and with our bridge */
-			struct net_facts by_addr = {
-			    .links = l, .nlinks = n, .addrs = &a, .naddrs = 1};
-			struct net_facts by_route = {
-			    .links = l, .nlinks = n, .routes = &r, .nroutes = 1};
+			struct net_facts by_addr = {.links = l, .nlinks = n, .addrs = &a, .naddrs = 1};
+			struct net_facts by_route = {.links = l, .nlinks = n, .routes = &r, .nroutes = 1};
 
 			a.index = r.index = 2;
 			check_conflict(&by_addr, cases[i].address ? "overlaps the address" : NULL);
@@ -298,19 +283,19 @@ static void test_record_modes(void **state)
 static void test_broken_record(void **state)
 {
 	static const char *const bad[] = {
-	    "{\"mode\":\"tunnel\"}",
-	    "{\"mode\":\"user\"}",
-	    "{}",
-	    "{\"daemon_id\":\"a\",\"name\":\"b\"}",
-	    "{\"daemon_id\":\"a\",\"name\":\"b\",\"links\":[],\"guest\":{}}",
-	    "{\"daemon_id\":\"a\",\"name\":\"b\",\"links\":[7],\"guest\":{}}",
-	    "{\"daemon_id\":\"a\",\"name\":\"b\",\"links\":[{\"kind\":\"bridge\"}],\"guest\":{}}",
-	    "{\"daemon_id\":\"a\",\"name\":\"b\",\"links\":[{\"kind\":\"tap\",\"name\":"
-	    "\"sixteen-bytes-xx\"}],\"guest\":{}}",
-	    "{\"daemon_id\":\"a\",\"name\":\"b\",\"links\":[{\"kind\":\"tap\",\"name\":\"t\","
-	    "\"master\":\"br\",\"alias\":\"x\",\"altname\":\"y\",\"mtu\":1500}],\"guest\":{"
-	    "\"address\":\"10.0.0.2/"
-	    "24\",\"gateway\":\"10.0.0.1\",\"mac\":\"2e:31:2a:ff:7d\",\"mtu\":1}}",
+		"{\"mode\":\"tunnel\"}",
+		"{\"mode\":\"user\"}",
+		"{}",
+		"{\"daemon_id\":\"a\",\"name\":\"b\"}",
+		"{\"daemon_id\":\"a\",\"name\":\"b\",\"links\":[],\"guest\":{}}",
+		"{\"daemon_id\":\"a\",\"name\":\"b\",\"links\":[7],\"guest\":{}}",
+		"{\"daemon_id\":\"a\",\"name\":\"b\",\"links\":[{\"kind\":\"bridge\"}],\"guest\":{}}",
+		"{\"daemon_id\":\"a\",\"name\":\"b\",\"links\":[{\"kind\":\"tap\",\"name\":"
+		"\"sixteen-bytes-xx\"}],\"guest\":{}}",
+		"{\"daemon_id\":\"a\",\"name\":\"b\",\"links\":[{\"kind\":\"tap\",\"name\":\"t\","
+		"\"master\":\"br\",\"alias\":\"x\",\"altname\":\"y\",\"mtu\":1500}],\"guest\":{"
+		"\"address\":\"10.0.0.2/"
+		"24\",\"gateway\":\"10.0.0.1\",\"mac\":\"2e:31:2a:ff:7d\",\"mtu\":1}}",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -346,12 +331,11 @@ static void test_mac(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_groups),	 cmocka_unit_test(test_vms),
-	    cmocka_unit_test(test_names),	 cmocka_unit_test(test_whose_bridge),
-	    cmocka_unit_test(test_whose_subnet), cmocka_unit_test(test_other_modes),
-	    cmocka_unit_test(test_record),
-	    cmocka_unit_test(test_record_modes),	 cmocka_unit_test(test_broken_record),
-	    cmocka_unit_test(test_mac),
+		cmocka_unit_test(test_groups),	      cmocka_unit_test(test_vms),
+		cmocka_unit_test(test_names),	      cmocka_unit_test(test_whose_bridge),
+		cmocka_unit_test(test_whose_subnet),  cmocka_unit_test(test_other_modes),
+		cmocka_unit_test(test_record),	      cmocka_unit_test(test_record_modes),
+		cmocka_unit_test(test_broken_record), cmocka_unit_test(test_mac),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

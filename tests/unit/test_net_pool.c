@@ -13,9 +13,8 @@ static char group_name[] = "vm", none[] = "";
 static struct net_pool *pool(const char *gateway, const char *range, char **addresses)
 {
 	cleanup_free char *gw = str_dup(gateway), *r = str_dup(range);
-	struct config_group g = {
-	    .name = group_name,
-	    .network = {.mode = NET_BRIDGE, .gateway = gw, .range = r, .addresses = addresses}};
+	struct config_group g = {.name = group_name,
+				 .network = {.mode = NET_BRIDGE, .gateway = gw, .range = r, .addresses = addresses}};
 
 	return net_pool_new(&g, NULL);
 }
@@ -136,10 +135,10 @@ static void test_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_order),
-	    cmocka_unit_test(test_numbers),
-	    cmocka_unit_test(test_used_and_wanted),
-	    cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_order),
+		cmocka_unit_test(test_numbers),
+		cmocka_unit_test(test_used_and_wanted),
+		cmocka_unit_test(test_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

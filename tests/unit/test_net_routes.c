@@ -59,7 +59,7 @@ static void test_texts(void **state)
 static void test_nothing_to_reach(void **state)
 {
 	cleanup_config struct config *cfg =
-	    parse("config:\n  host_groups:\n  - name: a\n    network: {mode: user}\n  - name: b\n");
+		parse("config:\n  host_groups:\n  - name: a\n    network: {mode: user}\n  - name: b\n");
 
 	assert_null(net_route_text(cfg, "192.168.1.11", NET_ROUTE_ALL));
 }
@@ -67,8 +67,8 @@ static void test_nothing_to_reach(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_texts),
-	    cmocka_unit_test(test_nothing_to_reach),
+		cmocka_unit_test(test_texts),
+		cmocka_unit_test(test_nothing_to_reach),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

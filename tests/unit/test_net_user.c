@@ -15,13 +15,12 @@ static char passt[] = "/usr/bin/passt";
 
 static void check_golden(const char *name, const struct net_user_plan *p)
 {
-	cleanup_free char *path = str_fmt("%s/%s.txt", GOLDEN_DIR, name), *expected = NULL,
-			  *actual = NULL;
+	cleanup_free char *path = str_fmt("%s/%s.txt", GOLDEN_DIR, name), *expected = NULL, *actual = NULL;
 	cleanup_free char *helper = strv_join(p->helper_argv, " "), *dns = strv_join(p->dns, " ");
 
 	actual = str_fmt("kind %s\nhelper %s\naddress %s\ngateway %s\ndns %s\nmtu %u\nnote %s\n",
-			 p->kind == NET_USER_PASST ? "passt" : "restricted", helper, p->address,
-			 p->gateway, dns, p->mtu, p->note ? p->note : "");
+			 p->kind == NET_USER_PASST ? "passt" : "restricted", helper, p->address, p->gateway, dns,
+			 p->mtu, p->note ? p->note : "");
 	if (getenv("SLICER_GOLDEN_UPDATE"))
 		assert_int_equal(fs_write_atomic(path, actual, strlen(actual), 0644, NULL), 0);
 	assert_int_equal(fs_read_file(path, 64 * 1024, &expected, NULL, NULL), 0);
@@ -57,14 +56,11 @@ static void test_golden(void **state)
 static void test_routes(void **state)
 {
 	static const char head[] =
-	    "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
-	cleanup_free char *with =
-	    str_fmt("%seth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n", head);
-	cleanup_free char *without =
-	    str_fmt("%seth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n", head);
+		"Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n";
+	cleanup_free char *with = str_fmt("%seth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n", head);
+	cleanup_free char *without = str_fmt("%seth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n", head);
 	/* Half of the internet, as VPNs set it, is no default route. */
-	cleanup_free char *half =
-	    str_fmt("%stun0\t00000000\t010200C0\t0003\t0\t0\t0\t00000080\t0\t0\t0\n", head);
+	cleanup_free char *half = str_fmt("%stun0\t00000000\t010200C0\t0003\t0\t0\t0\t00000080\t0\t0\t0\n", head);
 
 	assert_true(net_user_has_default_route(with));
 	assert_false(net_user_has_default_route(without));
@@ -108,10 +104,10 @@ static void test_mac(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_golden),
-	    cmocka_unit_test(test_routes),
-	    cmocka_unit_test(test_probe),
-	    cmocka_unit_test(test_mac),
+		cmocka_unit_test(test_golden),
+		cmocka_unit_test(test_routes),
+		cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_mac),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

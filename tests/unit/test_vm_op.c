@@ -13,8 +13,8 @@ struct script {
 	struct loop *loop;
 	struct worker_pool *pool;
 	char trace[512];
-	const char *fail_at;   /* "a.do" or "a.undo" */
-	bool sync_wait;        /* the WAIT step ends within run() */
+	const char *fail_at; /* "a.do" or "a.undo" */
+	bool sync_wait;	     /* the WAIT step ends within run() */
 	struct op *op;
 	bool finished;
 	struct error *error;

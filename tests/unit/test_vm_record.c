@@ -173,8 +173,10 @@ static void test_pids_of_another_boot(void **state)
 
 static void test_unknown_members_are_ignored(void **state)
 {
-	struct vm *vm = parse("{\"version\":1,\"group\":\"vm\",\"number\":3,\"hostname\":\"vm-3\",\"state\":\"Running\","
-			      "\"later\":{\"a\":[]},\"operation\":null}", NULL, NULL);
+	struct vm *vm =
+		parse("{\"version\":1,\"group\":\"vm\",\"number\":3,\"hostname\":\"vm-3\",\"state\":\"Running\","
+		      "\"later\":{\"a\":[]},\"operation\":null}",
+		      NULL, NULL);
 
 	assert_non_null(vm);
 	vm_forget(vm);
@@ -184,7 +186,12 @@ static void test_refused(void **state)
 {
 #define BASE "\"version\":1,\"group\":\"vm\",\"number\":3,\"hostname\":\"vm-3\",\"state\":\"Running\""
 	static const char *const bad[] = {
-		"", "{", "[]", "null", "1", "{}",
+		"",
+		"{",
+		"[]",
+		"null",
+		"1",
+		"{}",
 		"{\"version\":2,\"group\":\"vm\",\"number\":3,\"hostname\":\"vm-3\",\"state\":\"Running\"}",
 		"{\"version\":\"1\",\"group\":\"vm\",\"number\":3,\"hostname\":\"vm-3\",\"state\":\"Running\"}",
 		"{\"group\":\"vm\",\"number\":3,\"hostname\":\"vm-3\",\"state\":\"Running\"}",
@@ -195,12 +202,21 @@ static void test_refused(void **state)
 		"{\"version\":1,\"group\":\"vm\",\"number\":99999999999,\"hostname\":\"vm-99999999999\",\"state\":\"Running\"}",
 		"{\"version\":1,\"group\":\"vm\",\"number\":3,\"hostname\":\"vm-3\"}",
 		"{\"version\":1,\"group\":\"vm\",\"number\":3,\"hostname\":\"vm-3\",\"state\":\"Dreaming\"}",
-		"{" BASE ",\"vcpus\":1025}", "{" BASE ",\"ram_bytes\":-1}", "{" BASE ",\"uid_slot\":4096}",
-		"{" BASE ",\"tags\":\"x\"}", "{" BASE ",\"tags\":[1]}", "{" BASE ",\"ip\":1}", "{" BASE ",\"service\":1}",
-		"{" BASE ",\"created_at\":\"yesterday\"}", "{" BASE ",\"operation\":\"launch\"}",
-		"{" BASE ",\"operation\":{\"name\":1}}", "{" BASE ",\"processes\":[]}",
-		"{" BASE ",\"processes\":{\"vmm_pid\":99999999999}}", "{" BASE ",\"network_override\":{\"allow\":{}}}",
-		"{" BASE ",\"state\":\"Stopped\"}", "{" BASE "} {}",
+		"{" BASE ",\"vcpus\":1025}",
+		"{" BASE ",\"ram_bytes\":-1}",
+		"{" BASE ",\"uid_slot\":4096}",
+		"{" BASE ",\"tags\":\"x\"}",
+		"{" BASE ",\"tags\":[1]}",
+		"{" BASE ",\"ip\":1}",
+		"{" BASE ",\"service\":1}",
+		"{" BASE ",\"created_at\":\"yesterday\"}",
+		"{" BASE ",\"operation\":\"launch\"}",
+		"{" BASE ",\"operation\":{\"name\":1}}",
+		"{" BASE ",\"processes\":[]}",
+		"{" BASE ",\"processes\":{\"vmm_pid\":99999999999}}",
+		"{" BASE ",\"network_override\":{\"allow\":{}}}",
+		"{" BASE ",\"state\":\"Stopped\"}",
+		"{" BASE "} {}",
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {

@@ -8,7 +8,8 @@
 #include "vm/session.h"
 
 #define INSTANCE(digit) "0000000000000000000000000000000" digit
-#define READY "{\"event\":\"ready\",\"agent_version\":\"1\",\"boot_id\":\"b-1\",\"user\":\"ubuntu\",\"init\":\"/sbin/init\"}\n"
+#define READY                                                                                                          \
+	"{\"event\":\"ready\",\"agent_version\":\"1\",\"boot_id\":\"b-1\",\"user\":\"ubuntu\",\"init\":\"/sbin/init\"}\n"
 
 /* What the guest does wrong, for the next so many times. */
 struct mischief {
@@ -443,8 +444,12 @@ static void test_escapes_what_the_guest_says(void **state)
 static void test_bad_events_begin_anew(void **state)
 {
 	static const char *const bad[] = {
-		"not json\n", "{\"event\":\"userdata\",\"exit_code\":\"0\"}\n", "{\"event\":\"userdata\",\"exit_code\":99999}\n",
-		"{\"event\":\"address\",\"ip\":\"::1\"}\n", "{\"event\":\"address\"}\n", "{\"event\":7}\n",
+		"not json\n",
+		"{\"event\":\"userdata\",\"exit_code\":\"0\"}\n",
+		"{\"event\":\"userdata\",\"exit_code\":99999}\n",
+		"{\"event\":\"address\",\"ip\":\"::1\"}\n",
+		"{\"event\":\"address\"}\n",
+		"{\"event\":7}\n",
 	};
 
 	become_ready();

@@ -30,13 +30,14 @@ static void test_requests_of_each_state(void **state)
 		enum vm_state state;
 		const char *allowed; /* one letter per request: Agent Pause Resume Shutdown reBoot rElaunch Delete */
 	} table[] = {
-		{VM_STATE_STARTING, "A.....D"}, {VM_STATE_RUNNING, "AP.SB.D"},  {VM_STATE_PAUSED, "..RS..D"},
+		{VM_STATE_STARTING, "A.....D"}, {VM_STATE_RUNNING, "AP.SB.D"}, {VM_STATE_PAUSED, "..RS..D"},
 		{VM_STATE_STOPPING, "......D"}, {VM_STATE_STOPPED, ".....ED"}, {VM_STATE_DELETING, "......."},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(table); i++)
 		for (unsigned r = 0; r < VM_REQUEST_COUNT; r++)
-			assert_int_equal(vm_state_allows(table[i].state, (enum vm_request)r), table[i].allowed[r] != '.');
+			assert_int_equal(vm_state_allows(table[i].state, (enum vm_request)r),
+					 table[i].allowed[r] != '.');
 }
 
 static void test_refusal_says_what_to_do(void **state)

@@ -31,12 +31,10 @@ static int old_version(int fd)
 	return 11;
 }
 
-static enum vmm_accel choose(const char *device, bool arm64, enum vmm_accel wanted,
-			     const char *words)
+static enum vmm_accel choose(const char *device, bool arm64, enum vmm_accel wanted, const char *words)
 {
 	const struct accel_host host = {
-	    .sys_module = modules, .kvm_device = device, .arm64 = arm64,
-	    .ask_version = stable_version};
+		.sys_module = modules, .kvm_device = device, .arm64 = arm64, .ask_version = stable_version};
 	cleanup_error struct error *err = NULL;
 	cleanup_free char *reason = NULL;
 	enum vmm_accel accel;
@@ -53,16 +51,12 @@ static enum vmm_accel choose(const char *device, bool arm64, enum vmm_accel want
 /* /dev/null stands for a device that can be opened. */
 static void test_auto(void **state)
 {
-	cleanup_free char *amd = str_fmt("%s/kvm_amd", modules),
-			  *pvm = str_fmt("%s/kvm_pvm", modules);
+	cleanup_free char *amd = str_fmt("%s/kvm_amd", modules), *pvm = str_fmt("%s/kvm_pvm", modules);
 
-	assert_int_equal(choose("/nonexistent", false, VMM_ACCEL_AUTO, "has no /nonexistent"),
-			 VMM_ACCEL_TCG);
-	assert_int_equal(choose("/dev/null", false, VMM_ACCEL_AUTO, "not backed by hardware"),
-			 VMM_ACCEL_TCG);
+	assert_int_equal(choose("/nonexistent", false, VMM_ACCEL_AUTO, "has no /nonexistent"), VMM_ACCEL_TCG);
+	assert_int_equal(choose("/dev/null", false, VMM_ACCEL_AUTO, "not backed by hardware"), VMM_ACCEL_TCG);
 	assert_int_equal(fs_mkdir_p(pvm, 0755, NULL), 0);
-	assert_int_equal(choose("/dev/null", false, VMM_ACCEL_AUTO, "SLICER_ACCEL=kvm"),
-			 VMM_ACCEL_TCG);
+	assert_int_equal(choose("/dev/null", false, VMM_ACCEL_AUTO, "SLICER_ACCEL=kvm"), VMM_ACCEL_TCG);
 	assert_int_equal(choose("/dev/null", true, VMM_ACCEL_AUTO, "arm64"), VMM_ACCEL_KVM);
 	assert_int_equal(fs_mkdir_p(amd, 0755, NULL), 0);
 	assert_int_equal(choose("/dev/null", false, VMM_ACCEL_AUTO, "kvm_amd"), VMM_ACCEL_KVM);
@@ -73,8 +67,7 @@ static void test_forced(void **state)
 {
 	assert_int_equal(choose("/dev/null", false, VMM_ACCEL_TCG, "as configured"), VMM_ACCEL_TCG);
 	assert_int_equal(choose("/dev/null", false, VMM_ACCEL_KVM, "as configured"), VMM_ACCEL_KVM);
-	assert_int_equal(choose("/nonexistent", false, VMM_ACCEL_KVM, "use 'accel: tcg'"),
-			 VMM_ACCEL_AUTO);
+	assert_int_equal(choose("/nonexistent", false, VMM_ACCEL_KVM, "use 'accel: tcg'"), VMM_ACCEL_AUTO);
 }
 
 /* That a device opens is not enough. */
@@ -99,8 +92,7 @@ static void test_names(void **state)
 	enum vmm_accel accel;
 
 	for (int i = VMM_ACCEL_AUTO; i <= VMM_ACCEL_TCG; i++) {
-		assert_int_equal(vmm_accel_parse(vmm_accel_name((enum vmm_accel)i), &accel, NULL),
-				 0);
+		assert_int_equal(vmm_accel_parse(vmm_accel_name((enum vmm_accel)i), &accel, NULL), 0);
 		assert_int_equal(accel, i);
 	}
 	assert_int_equal(vmm_accel_parse("KVM", &accel, NULL), -1);
@@ -131,11 +123,8 @@ static void test_tsc(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_auto),
-	    cmocka_unit_test(test_forced),
-	    cmocka_unit_test(test_device),
-	    cmocka_unit_test(test_names),
-	    cmocka_unit_test(test_tsc),
+		cmocka_unit_test(test_auto),  cmocka_unit_test(test_forced), cmocka_unit_test(test_device),
+		cmocka_unit_test(test_names), cmocka_unit_test(test_tsc),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -25,7 +25,8 @@ static void test_find_root(void **state)
 		{ROOT_LINE UNIFIED, "/sys/fs/cgroup"},
 		{UNIFIED ROOT_LINE, "/sys/fs/cgroup"},
 		{ROOT_LINE TMPFS HYBRID V1, "/sys/fs/cgroup/unified"},
-		{"31 30 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw", "/sys/fs/cgroup/unified"}, /* no newline */
+		{"31 30 0:27 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw",
+		 "/sys/fs/cgroup/unified"}, /* no newline */
 		{ROOT_LINE TMPFS V1, NULL},
 		{UNIFIED TMPFS, NULL}, /* hidden by what was mounted over it */
 		{TMPFS UNIFIED, "/sys/fs/cgroup"},
@@ -60,7 +61,8 @@ static int teardown(void **state)
 
 static void test_names(void **state)
 {
-	static const char *const bad[] = {"", "a", "a/", "/a", "a/b/c", "../a", "a/..", ".a/b", "a/cgroup procs", "a\n/b"};
+	static const char *const bad[] = {"",	  "a", "a/", "/a", "a/b/c", "../a", "a/..", ".a/b", "a/cgroup procs",
+					  "a\n/b"};
 
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
 		cleanup_error struct error *error = NULL;

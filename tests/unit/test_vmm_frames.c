@@ -12,8 +12,7 @@
 #include "vmm/monitor_frames.h"
 
 /* A frame with its length before it; returns the size of both. */
-static size_t put_frame(unsigned char *to, unsigned type, unsigned first, unsigned version,
-			size_t n)
+static size_t put_frame(unsigned char *to, unsigned type, unsigned first, unsigned version, size_t n)
 {
 	memset(to, 0x5a, n + 4);
 	to[0] = to[1] = 0;
@@ -35,11 +34,11 @@ static const struct {
 	size_t n;
 	bool passes;
 } frames[] = {
-    {0x0800, 192, 4, 60, true},	   {0x0800, 127, 4, 60, false}, {0x0800, 0, 4, 60, false},
-    {0x0800, 10, 4, 1514, true},   {0x0806, 0, 0, 42, true},	{0x86dd, 10, 6, 60, false},
-    {0x8100, 127, 4, 60, false},   {0x0800, 10, 6, 60, false},	{0x0800, 10, 4, 33, false},
-    {0x0800, 10, 4, 34, true},	   {0, 0, 0, 13, false},	{0, 0, 0, 0, false},
-    {0x0800, 127, 4, 1514, false}, {0x0800, 255, 4, 34, true},	{0x0800, 10, 4, 65000, true},
+	{0x0800, 192, 4, 60, true},    {0x0800, 127, 4, 60, false}, {0x0800, 0, 4, 60, false},
+	{0x0800, 10, 4, 1514, true},   {0x0806, 0, 0, 42, true},    {0x86dd, 10, 6, 60, false},
+	{0x8100, 127, 4, 60, false},   {0x0800, 10, 6, 60, false},  {0x0800, 10, 4, 33, false},
+	{0x0800, 10, 4, 34, true},     {0, 0, 0, 13, false},	    {0, 0, 0, 0, false},
+	{0x0800, 127, 4, 1514, false}, {0x0800, 255, 4, 34, true},  {0x0800, 10, 4, 65000, true},
 };
 
 static size_t put_all(unsigned char *all, unsigned char *passing, size_t *ret_passing)
@@ -48,8 +47,7 @@ static size_t put_all(unsigned char *all, unsigned char *passing, size_t *ret_pa
 
 	*ret_passing = 0;
 	for (size_t i = 0; i < ARRAY_LEN(frames); i++) {
-		size_t size = put_frame(all + n, frames[i].type, frames[i].first, frames[i].version,
-					frames[i].n);
+		size_t size = put_frame(all + n, frames[i].type, frames[i].first, frames[i].version, frames[i].n);
 
 		if (frames[i].passes) {
 			memcpy(passing + *ret_passing, all + n, size);
@@ -144,9 +142,9 @@ static void test_process(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_pieces),
-	    cmocka_unit_test(test_too_long),
-	    cmocka_unit_test(test_process),
+		cmocka_unit_test(test_pieces),
+		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_process),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -11,9 +11,9 @@
 #include "base/units.h"
 #include "vmm/monitor_client.h"
 
-#define RECORD                                                                                     \
-	"{\"version\":1,\"vm\":\"vm-1\",\"boot_id\":\"b\",\"vmm_pid\":42,%s,\"ended_at\":\"2025-"  \
-	"11-14T13:28:34Z\","                                                                       \
+#define RECORD                                                                                                         \
+	"{\"version\":1,\"vm\":\"vm-1\",\"boot_id\":\"b\",\"vmm_pid\":42,%s,\"ended_at\":\"2025-"                      \
+	"11-14T13:28:34Z\","                                                                                           \
 	"\"console_tail\":\"bye\",\"vmm_message\":\"oops\"%s}\n"
 
 static char dir[] = "/tmp/test_monitor_client_XXXXXX";
@@ -168,8 +168,7 @@ static void test_deadlines(void **state)
 
 static void test_exit(void **state)
 {
-	cleanup_free char *killed =
-	    str_fmt(RECORD, "\"signal\":\"SIGKILL\"", ",\"event\":\"exit\"");
+	cleanup_free char *killed = str_fmt(RECORD, "\"signal\":\"SIGKILL\"", ",\"event\":\"exit\"");
 	cleanup_free char *ended = str_fmt(RECORD, "\"exit_code\":7", ",\"event\":\"exit\"");
 	struct monitor_client *c;
 	struct seen s;
@@ -195,12 +194,10 @@ static void test_exit(void **state)
 
 static void test_down(void **state)
 {
-	cleanup_free char *both =
-	    str_fmt(RECORD, "\"exit_code\":7,\"signal\":\"SIGKILL\"", ",\"event\":\"exit\"");
+	cleanup_free char *both = str_fmt(RECORD, "\"exit_code\":7,\"signal\":\"SIGKILL\"", ",\"event\":\"exit\"");
 	cleanup_free char *neither = str_fmt(RECORD, "\"x\":7", ",\"event\":\"exit\"");
 	const char *const garbage[] = {
-	    "",	  "x\n",  "[]\n", "{\"ok\":true}\n", "{\"event\":7}\n", "{\"event\":\"exit\"}\n",
-	    both, neither};
+		"", "x\n", "[]\n", "{\"ok\":true}\n", "{\"event\":7}\n", "{\"event\":\"exit\"}\n", both, neither};
 
 	for (size_t i = 0; i < ARRAY_LEN(garbage); i++) {
 		struct monitor_client *c;
@@ -223,8 +220,7 @@ static void test_down(void **state)
 
 static void test_record_file(void **state)
 {
-	cleanup_free char *path = fs_join(dir, "exit.json"),
-			  *text = str_fmt(RECORD, "\"exit_code\":0", "");
+	cleanup_free char *path = fs_join(dir, "exit.json"), *text = str_fmt(RECORD, "\"exit_code\":0", "");
 	cleanup_error struct error *err = NULL;
 	struct vmm_exit e;
 
@@ -243,11 +239,8 @@ static void test_record_file(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_requests),
-	    cmocka_unit_test(test_deadlines),
-	    cmocka_unit_test(test_exit),
-	    cmocka_unit_test(test_down),
-	    cmocka_unit_test(test_record_file),
+		cmocka_unit_test(test_requests), cmocka_unit_test(test_deadlines),   cmocka_unit_test(test_exit),
+		cmocka_unit_test(test_down),	 cmocka_unit_test(test_record_file),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -32,21 +32,19 @@ static int teardown(void **state)
 static void test_round_trip(void **state)
 {
 	char *const helper_argv[] = {(char *)"/usr/bin/passt", (char *)"-F", (char *)"@FD@", NULL};
-	const struct vmm_spec spec = {
-	    .name = "vm-1",
-	    .uid = 300001,
-	    .vcpus = 2,
-	    .ram_bytes = 512 << 20,
-	    .gid = 300002,
-	    .console_path = "/var/log/slicer/vm-1.txt",
-	    .console_limit = 8 << 20,
-	    .exit_record = "/x/exit.json",
-	    .net = {.kind = VMM_NET_HELPER, .helper_argv = helper_argv, .helper_uid = 7}};
-	struct launch_fds fds = {
-	    .fds = {{-1, 3}, {-1, 5}, {-1, 12}, {-1, 10}, {-1, 11}, {-1, 4}, {-1, 13}, {-1, 14}},
-	    .n = 8,
-	    .helper = 11,
-	    .frames = {13, 14}};
+	const struct vmm_spec spec = {.name = "vm-1",
+				      .uid = 300001,
+				      .vcpus = 2,
+				      .ram_bytes = 512 << 20,
+				      .gid = 300002,
+				      .console_path = "/var/log/slicer/vm-1.txt",
+				      .console_limit = 8 << 20,
+				      .exit_record = "/x/exit.json",
+				      .net = {.kind = VMM_NET_HELPER, .helper_argv = helper_argv, .helper_uid = 7}};
+	struct launch_fds fds = {.fds = {{-1, 3}, {-1, 5}, {-1, 12}, {-1, 10}, {-1, 11}, {-1, 4}, {-1, 13}, {-1, 14}},
+				 .n = 8,
+				 .helper = 11,
+				 .frames = {13, 14}};
 	struct vmm_command command = {.kvm = true};
 	struct json_object *obj;
 	cleanup_free char *text = NULL;
@@ -127,9 +125,12 @@ static void test_bad(void **state)
 	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":{}," VMM "," CONSOLE "," REST "}", "cgroup: 'path'");
 	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":{\"path\":\"x\"}," VMM "," CONSOLE "," REST "}", "absolute");
 	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":\"/x\"," VMM "," CONSOLE "," REST "}", "cgroup");
-	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":{\"path\":\"/x\",\"memory_bytes\":-1}," VMM "," CONSOLE "," REST "}",
+	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":{\"path\":\"/x\",\"memory_bytes\":-1}," VMM "," CONSOLE
+		   "," REST "}",
 		   "memory_bytes");
-	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":{\"path\":\"/x\",\"cpus\":4097}," VMM "," CONSOLE "," REST "}", "cpus");
+	check_spec("{\"version\":1,\"vm\":\"v\",\"cgroup\":{\"path\":\"/x\",\"cpus\":4097}," VMM "," CONSOLE "," REST
+		   "}",
+		   "cpus");
 	check_spec("", "specification");
 	check_spec("[]", "not an object");
 	check_spec("{\"vm\":\"v\"," VMM "," CONSOLE "," REST "}", "version");
@@ -137,16 +138,11 @@ static void test_bad(void **state)
 	check_spec("{\"version\":1," VMM "," CONSOLE "," REST "}", "'vm'");
 	check_spec("{\"version\":1,\"vm\":\"v\"," VMM "," REST "}", "console");
 	check_spec("{\"version\":1,\"vm\":\"v\"," VMM "," CONSOLE "}", "exit_record");
-	check_spec("{\"version\":1,\"vm\":\"v\",\"vmm\":{\"argv\":[],\"uid\":1,\"gid\":1}," CONSOLE
-		   "," REST "}",
+	check_spec("{\"version\":1,\"vm\":\"v\",\"vmm\":{\"argv\":[],\"uid\":1,\"gid\":1}," CONSOLE "," REST "}",
 		   "argv");
-	check_spec(
-	    "{\"version\":1,\"vm\":\"v\",\"vmm\":{\"argv\":[\"x\"],\"uid\":1,\"gid\":1}," CONSOLE
-	    "," REST "}",
-	    "absolute");
-	check_spec("{\"version\":1,\"vm\":\"v\",\"vmm\":{\"argv\":[\"/x\"],\"gid\":1}," CONSOLE
-		   "," REST "}",
-		   "uid");
+	check_spec("{\"version\":1,\"vm\":\"v\",\"vmm\":{\"argv\":[\"x\"],\"uid\":1,\"gid\":1}," CONSOLE "," REST "}",
+		   "absolute");
+	check_spec("{\"version\":1,\"vm\":\"v\",\"vmm\":{\"argv\":[\"/x\"],\"gid\":1}," CONSOLE "," REST "}", "uid");
 	check_spec("{\"version\":1,\"vm\":\"v\",\"vmm\":{\"argv\":[\"/"
 		   "x\"],\"uid\":4294967295,\"gid\":1}," CONSOLE "," REST "}",
 		   "uid");
@@ -159,10 +155,9 @@ static void test_bad(void **state)
 	check_spec("{\"version\":1,\"vm\":\"v\",\"vmm\":{\"argv\":[\"/"
 		   "x\"],\"uid\":1,\"gid\":1,\"fds\":[\"9\"]}," CONSOLE "," REST "}",
 		   "fds");
-	check_spec("{\"version\":1,\"vm\":\"v\",\"helpers\":[1]," VMM "," CONSOLE "," REST "}",
-		   "helper 0");
-	check_spec("{\"version\":1,\"vm\":\"v\"," VMM
-		   ",\"console\":{\"pipe_fd\":5,\"path\":\"c\",\"limit\":4096}," REST "}",
+	check_spec("{\"version\":1,\"vm\":\"v\",\"helpers\":[1]," VMM "," CONSOLE "," REST "}", "helper 0");
+	check_spec("{\"version\":1,\"vm\":\"v\"," VMM ",\"console\":{\"pipe_fd\":5,\"path\":\"c\",\"limit\":4096}," REST
+		   "}",
 		   "absolute");
 	check_spec("{\"version\":1,\"vm\":\"v\"," VMM
 		   ",\"console\":{\"pipe_fd\":5,\"path\":\"/c\",\"limit\":4095}," REST "}",
@@ -171,10 +166,10 @@ static void test_bad(void **state)
 
 static void check_jail(const char *jail, const char *words)
 {
-	cleanup_free char *text =
-	    str_fmt("{\"version\":1,\"vm\":\"v\",\"vmm\":{\"argv\":[\"/x\"],\"uid\":1,\"gid\":1,\"jail\":%s}," CONSOLE "," REST
-		    "}",
-		    jail);
+	cleanup_free char *text = str_fmt(
+		"{\"version\":1,\"vm\":\"v\",\"vmm\":{\"argv\":[\"/x\"],\"uid\":1,\"gid\":1,\"jail\":%s}," CONSOLE
+		"," REST "}",
+		jail);
 
 	check_spec(text, words);
 }
@@ -207,8 +202,7 @@ static uint64_t file_size(const char *path)
 
 static void test_console(void **state)
 {
-	cleanup_free char *path = fs_join(dir, "console"), *old = str_fmt("%s.1", path),
-			  *all = mem_alloc(1 << 20);
+	cleanup_free char *path = fs_join(dir, "console"), *old = str_fmt("%s.1", path), *all = mem_alloc(1 << 20);
 	cleanup_free char *tail = NULL;
 	struct console c;
 
@@ -242,8 +236,7 @@ static void test_console_trouble(void **state)
 {
 	cleanup_free char *victim = fs_join(dir, "victim"), *link_path = fs_join(dir, "link"),
 			  *fifo = fs_join(dir, "fifo");
-	cleanup_free char *dir_path = fs_join(dir, "directory"),
-			  *under = fs_join(dir, "no/such/dir");
+	cleanup_free char *dir_path = fs_join(dir, "directory"), *under = fs_join(dir, "no/such/dir");
 	const char *const paths[] = {link_path, fifo, dir_path, under, "/proc/self/nothing"};
 
 	assert_int_equal(fs_write_atomic(victim, "v", 1, 0600, NULL), 0);
@@ -272,11 +265,9 @@ static void test_console_trouble(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_round_trip),
-	    cmocka_unit_test(test_bad),
-	    cmocka_unit_test(test_bad_jail),
-	    cmocka_unit_test(test_console),
-	    cmocka_unit_test(test_console_trouble),
+		cmocka_unit_test(test_round_trip),	cmocka_unit_test(test_bad),
+		cmocka_unit_test(test_bad_jail),	cmocka_unit_test(test_console),
+		cmocka_unit_test(test_console_trouble),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -26,12 +26,11 @@ static const struct vmm_fds all_fds = {.memory = 13,
 				       .config = 18,
 				       .net = 20,
 				       .modules = 21};
-static char binary[] = "/usr/bin/qemu-system-x86_64-microvm",
-	    binary_full[] = "/usr/bin/qemu-system-x86_64";
+static char binary[] = "/usr/bin/qemu-system-x86_64-microvm", binary_full[] = "/usr/bin/qemu-system-x86_64";
 static const struct vmm_probe tcg = {
-    .binary = binary, .binary_full = binary_full, .accel = VMM_ACCEL_TCG, .tsc_khz = 2596146};
+	.binary = binary, .binary_full = binary_full, .accel = VMM_ACCEL_TCG, .tsc_khz = 2596146};
 static const struct vmm_probe kvm = {
-    .binary = binary, .binary_full = binary_full, .accel = VMM_ACCEL_KVM, .tsc_khz = 2596146};
+	.binary = binary, .binary_full = binary_full, .accel = VMM_ACCEL_KVM, .tsc_khz = 2596146};
 
 static struct vmm_spec make_spec(const struct vmm_probe *probe, enum vmm_net_kind net)
 {
@@ -178,14 +177,14 @@ static void test_version(void **state)
 	static const struct {
 		const char *text, *version;
 	} cases[] = {
-	    {"QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\nCopyright", "7.2.22"},
-	    {"QEMU emulator version 10.0.2\n", "10.0.2"},
-	    {"QEMU emulator version 8.2.0-rc1", "8.2.0"},
-	    {"QEMU emulator version 7.1.9", NULL},
-	    {"QEMU emulator version 6.99", NULL},
-	    {"QEMU emulator version x", NULL},
-	    {"bash, version 7.2", NULL},
-	    {"", NULL},
+		{"QEMU emulator version 7.2.22 (Debian 1:7.2+dfsg-7+deb12u18+b3)\nCopyright", "7.2.22"},
+		{"QEMU emulator version 10.0.2\n", "10.0.2"},
+		{"QEMU emulator version 8.2.0-rc1", "8.2.0"},
+		{"QEMU emulator version 7.1.9", NULL},
+		{"QEMU emulator version 6.99", NULL},
+		{"QEMU emulator version x", NULL},
+		{"bash, version 7.2", NULL},
+		{"", NULL},
 	};
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -246,12 +245,8 @@ static void test_sandbox(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_golden),
-	    cmocka_unit_test(test_golden_jail),
-	    cmocka_unit_test(test_refused),
-	    cmocka_unit_test(test_version),
-	    cmocka_unit_test(test_sandbox),
-	    cmocka_unit_test(test_by_name),
+		cmocka_unit_test(test_golden),	cmocka_unit_test(test_golden_jail), cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_version), cmocka_unit_test(test_sandbox),	    cmocka_unit_test(test_by_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,8 +51,7 @@ static void test_queued_while_connecting(void **state)
 	say(fd, GREETING);
 	expect(fd, "{\"execute\":\"qmp_capabilities\",\"id\":0}\n");
 	say(fd, "{\"return\": {}, \"id\": 0}\n");
-	expect(fd,
-	       "{\"execute\":\"system_powerdown\",\"id\":1}\n{\"execute\":\"quit\",\"id\":2}\n");
+	expect(fd, "{\"execute\":\"system_powerdown\",\"id\":1}\n{\"execute\":\"quit\",\"id\":2}\n");
 	say(fd, "{\"return\": {}, \"id\": 2}\n{\"return\": {}, \"id\": 1}\n"); /* any order */
 	spin(20);
 	assert_int_equal(s.answers, 2);
@@ -75,8 +74,7 @@ static void test_events(void **state)
 	int fd = open_up(&c, &s);
 
 	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-		cleanup_free char *line =
-		    str_fmt("{\"event\": \"%s\", \"data\": {\"guest\": true}}\n", cases[i].name);
+		cleanup_free char *line = str_fmt("{\"event\": \"%s\", \"data\": {\"guest\": true}}\n", cases[i].name);
 
 		say(fd, line);
 		spin(20);
@@ -116,8 +114,7 @@ static void test_no_answer(void **state)
 
 	vmm_pause(c, on_done, &s);
 	assert_int_equal(loop_run_until(loop, &s.answered, VMM_CLIENT_DEADLINE_MS + 3000, NULL), 0);
-	assert_in_range(clock_ms() - start, VMM_CLIENT_DEADLINE_MS - 50,
-			VMM_CLIENT_DEADLINE_MS + 2000);
+	assert_in_range(clock_ms() - start, VMM_CLIENT_DEADLINE_MS - 50, VMM_CLIENT_DEADLINE_MS + 2000);
 	assert_int_equal(s.code, ERR_TIMEOUT);
 	assert_false(s.down);
 	/* The late answer is nobody's; the next command works. */
@@ -135,8 +132,7 @@ static void test_no_answer(void **state)
 
 static void test_unsupported_and_cancelled(void **state)
 {
-	static const struct vmm_ops none = {
-	    .name = "none", .attach = qmp_attach, .pause = qmp_pause};
+	static const struct vmm_ops none = {.name = "none", .attach = qmp_attach, .pause = qmp_pause};
 	struct seen s = {0};
 	struct vmm_client *c = vmm_client_new(loop, &none, dir, NULL, NULL, NULL);
 	int fd = accept(listener, NULL, NULL);
@@ -162,8 +158,7 @@ static void test_unsupported_and_cancelled(void **state)
 static void test_free_in_callback(void **state)
 {
 	static const char *const lines[] = {"{\"event\": \"RESET\"}\n{\"event\": \"RESET\"}\n",
-					    "{\"return\": {}, \"id\": 1}\n{\"event\": \"RESET\"}\n",
-					    "garbage\n"};
+					    "{\"return\": {}, \"id\": 1}\n{\"event\": \"RESET\"}\n", "garbage\n"};
 
 	for (size_t i = 0; i < ARRAY_LEN(lines); i++) {
 		struct vmm_client *c;
@@ -208,15 +203,15 @@ static void test_await(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_commands),
-	    cmocka_unit_test(test_queued_while_connecting),
-	    cmocka_unit_test(test_events),
-	    cmocka_unit_test(test_disconnect),
-	    cmocka_unit_test(test_no_answer),
-	    cmocka_unit_test(test_unsupported_and_cancelled),
-	    cmocka_unit_test(test_free_in_callback),
-	    cmocka_unit_test(test_nobody),
-	    cmocka_unit_test(test_await),
+		cmocka_unit_test(test_commands),
+		cmocka_unit_test(test_queued_while_connecting),
+		cmocka_unit_test(test_events),
+		cmocka_unit_test(test_disconnect),
+		cmocka_unit_test(test_no_answer),
+		cmocka_unit_test(test_unsupported_and_cancelled),
+		cmocka_unit_test(test_free_in_callback),
+		cmocka_unit_test(test_nobody),
+		cmocka_unit_test(test_await),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

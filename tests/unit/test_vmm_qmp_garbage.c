@@ -44,8 +44,7 @@ static void test_garbage(void **state)
 					    "{\"return\": {}, \"return\": {}, \"id\": 1}\n",
 					    "\xff\xfe\n"};
 	static const char *const before[] = {"SSH-2.0-x\r\n", "{\"return\": {}}\n",
-					     GREETING
-					     "{\"error\": {\"desc\": \"no\"}, \"id\": 0}\n"};
+					     GREETING "{\"error\": {\"desc\": \"no\"}, \"id\": 0}\n"};
 
 	for (size_t i = 0; i < ARRAY_LEN(after); i++)
 		check_garbage(true, after[i], ERR_PROTOCOL);
@@ -78,8 +77,7 @@ static void test_long_line(void **state)
 static void test_long_answer(void **state)
 {
 	cleanup_free char *answer = mem_alloc(VMM_CLIENT_LINE_MAX + 1);
-	static const char head[] =
-	    "{\"return\": {\"status\": \"running\", \"running\": true}, \"id\": 1}";
+	static const char head[] = "{\"return\": {\"status\": \"running\", \"running\": true}, \"id\": 1}";
 	struct vmm_client *c;
 	struct seen s;
 	int fd = open_up(&c, &s);
@@ -90,8 +88,7 @@ static void test_long_answer(void **state)
 	memcpy(answer, head, strlen(head));
 	answer[VMM_CLIENT_LINE_MAX] = '\n';
 	while (sent < VMM_CLIENT_LINE_MAX + 1) {
-		ssize_t n = send(fd, answer + sent, VMM_CLIENT_LINE_MAX + 1 - sent,
-				 MSG_DONTWAIT | MSG_NOSIGNAL);
+		ssize_t n = send(fd, answer + sent, VMM_CLIENT_LINE_MAX + 1 - sent, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		sent += n > 0 ? (size_t)n : 0;
 		spin(1);
@@ -138,10 +135,10 @@ static void test_lines(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-	    cmocka_unit_test(test_garbage),
-	    cmocka_unit_test(test_long_line),
-	    cmocka_unit_test(test_long_answer),
-	    cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_garbage),
+		cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_long_answer),
+		cmocka_unit_test(test_lines),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
