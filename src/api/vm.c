@@ -127,26 +127,65 @@ static void change_done(void *arg, const struct error *error)
 		call_reply_text(call, 200, "OK\n");
 }
 
-static void shutdown_with_body(struct call *call, const char *body, size_t n)
+/* Calls back when no record of the VM is being written. Whether the client leaves meanwhile is not watched, as little as while
+ * a request has the hypervisor's answer to wait for: what it asked for is done. */
+static void change_when_settled(struct call *call, vm_done_fn *then)
 {
 	struct vm *vm = call_vm(call);
-	struct shutdown_request request = {0};
-	cleanup_error struct error *error = NULL;
-	const char *action;
-	int r;
 
 	if (!vm)
 		return;
-	action = http_query_get(call->query, "action");
-	r = action && action[0] ? shutdown_action_parse(action, &request.action, &error)
-				: shutdown_request_parse(body, n, &request, &error);
-	/* Whatever the action: "reboot" is how existing clients ask a hypervisor to stop that only ends on a reboot. */
-	if (r || vm_shutdown(vm, &error)) {
+	if (!vm_is_settling(vm)) {
+		then(call, NULL);
+		return;
+	}
+	call->waiter = vm_wait(vm, VM_WAIT_SETTLED, STOP_LIMIT_MS, then, call);
+}
+
+/* NULL: it has been answered with what went wrong. */
+static struct vm *change_begin(struct call *call, const struct error *error)
+{
+	vm_waiter_free(&call->waiter);
+	if (error) {
+		call_reply_error(call, error);
+		return NULL;
+	}
+	return call_vm(call);
+}
+
+static void shutdown_begin(void *arg, const struct error *early)
+{
+	struct call *call = arg;
+	struct vm *vm = change_begin(call, early);
+	cleanup_error struct error *error = NULL;
+
+	if (!vm)
+		return;
+	if (vm_shutdown(vm, &error)) {
 		call_reply_error(call, error);
 		return;
 	}
 	call->waiter = vm_wait(vm, VM_WAIT_STOPPED, STOP_LIMIT_MS, change_done, call);
 	call_watch_client(call, change_client_left);
+}
+
+static void shutdown_with_body(struct call *call, const char *body, size_t n)
+{
+	struct shutdown_request request = {0};
+	cleanup_error struct error *error = NULL;
+	const char *action;
+	int r;
+
+	if (!call_vm(call))
+		return;
+	action = http_query_get(call->query, "action");
+	r = action && action[0] ? shutdown_action_parse(action, &request.action, &error)
+				: shutdown_request_parse(body, n, &request, &error);
+	/* Whatever the action: "reboot" is how existing clients ask a hypervisor to stop that only ends on a reboot. */
+	if (r)
+		call_reply_error(call, error);
+	else
+		change_when_settled(call, shutdown_begin);
 }
 
 void vm_post_shutdown(struct call *call)
@@ -168,12 +207,18 @@ static void pause_done(void *arg, const struct error *error)
 	call_watch_client(call, change_client_left);
 }
 
-static void pause_with_body(struct call *call, const char *body, size_t n)
+static void pause_begin(void *arg, const struct error *early)
 {
-	struct vm *vm = call_vm(call);
+	struct call *call = arg;
+	struct vm *vm = change_begin(call, early);
 
 	if (vm)
 		vm_pause(vm, pause_done, call);
+}
+
+static void pause_with_body(struct call *call, const char *body, size_t n)
+{
+	change_when_settled(call, pause_begin);
 }
 
 void vm_post_pause(struct call *call)
@@ -181,12 +226,18 @@ void vm_post_pause(struct call *call)
 	call_read_body(call, pause_with_body);
 }
 
-static void resume_with_body(struct call *call, const char *body, size_t n)
+static void resume_begin(void *arg, const struct error *early)
 {
-	struct vm *vm = call_vm(call);
+	struct call *call = arg;
+	struct vm *vm = change_begin(call, early);
 
 	if (vm)
 		vm_resume(vm, pause_done, call);
+}
+
+static void resume_with_body(struct call *call, const char *body, size_t n)
+{
+	change_when_settled(call, resume_begin);
 }
 
 void vm_post_resume(struct call *call)
@@ -205,9 +256,10 @@ static void relaunch_done(void *arg, const struct error *error)
 		call_reply_json(call, 200, view_created(vm));
 }
 
-static void relaunch_with_body(struct call *call, const char *body, size_t n)
+static void relaunch_begin(void *arg, const struct error *early)
 {
-	struct vm *vm = call_vm(call);
+	struct call *call = arg;
+	struct vm *vm = change_begin(call, early);
 	cleanup_error struct error *error = NULL;
 
 	if (!vm)
@@ -218,6 +270,11 @@ static void relaunch_with_body(struct call *call, const char *body, size_t n)
 	}
 	call->waiter = vm_wait(vm, VM_WAIT_SCHEDULED, RELAUNCH_LIMIT_MS, relaunch_done, call);
 	call_watch_client(call, change_client_left);
+}
+
+static void relaunch_with_body(struct call *call, const char *body, size_t n)
+{
+	change_when_settled(call, relaunch_begin);
 }
 
 void vm_post_relaunch(struct call *call)

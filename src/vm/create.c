@@ -288,6 +288,14 @@ void service_replace(struct vm *vm)
 		log_error("[%s] %s", hostname, error_message(error));
 }
 
+bool vm_is_settling(const struct vm *vm)
+{
+	if (!vm->op)
+		return false;
+	return str_eq(op_name(vm->op), "settle") ||
+	       (vm->state == VM_STATE_RUNNING && str_eq(op_name(vm->op), "launch"));
+}
+
 int vm_check_request(const struct vm *vm, enum vm_request request, struct error **err)
 {
 	if (vm_state_check(vm->hostname, vm->state, request, err))

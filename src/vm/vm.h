@@ -126,6 +126,9 @@ unsigned manager_count(const struct manager *m, const char *group);	/* VMs of th
 /* Begins to launch a VM of a group; the VM is STARTING and listed at once. ERR_NOT_FOUND (group), ERR_INVALID (limits, tags),
  * ERR_CONFLICT (name taken), ERR_UNAVAILABLE (stopping). */
 struct vm *manager_create(struct manager *m, const char *group, const struct node_request *request, struct error **err);
+/* An operation is under way of which only the record is left to be written: its state is what it will be, and a request for
+ * another is better begun at VM_WAIT_SETTLED than refused as coming too early. */
+bool vm_is_settling(const struct vm *vm);
 /* These begin what they say; ERR_CONFLICT when the state forbids it. Wait for the end with vm_wait. */
 int vm_shutdown(struct vm *vm, struct error **err);
 int vm_relaunch(struct vm *vm, struct error **err);
