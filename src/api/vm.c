@@ -153,20 +153,25 @@ static struct vm *change_begin(struct call *call, const struct error *error)
 	return call_vm(call);
 }
 
-static void shutdown_begin(void *arg, const struct error *early)
+static void change_start(struct call *call, const struct error *early, int (*start)(struct vm *vm, struct error **err),
+			 enum vm_wait_for what, int64_t timeout_ms, vm_done_fn *done)
 {
-	struct call *call = arg;
 	struct vm *vm = change_begin(call, early);
 	cleanup_error struct error *error = NULL;
 
 	if (!vm)
 		return;
-	if (vm_shutdown(vm, &error)) {
+	if (start(vm, &error)) {
 		call_reply_error(call, error);
 		return;
 	}
-	call->waiter = vm_wait(vm, VM_WAIT_STOPPED, STOP_LIMIT_MS, change_done, call);
+	call->waiter = vm_wait(vm, what, timeout_ms, done, call);
 	call_watch_client(call, change_client_left);
+}
+
+static void shutdown_begin(void *arg, const struct error *early)
+{
+	change_start(arg, early, vm_shutdown, VM_WAIT_STOPPED, STOP_LIMIT_MS, change_done);
 }
 
 static void shutdown_with_body(struct call *call, const char *body, size_t n)
@@ -258,18 +263,7 @@ static void relaunch_done(void *arg, const struct error *error)
 
 static void relaunch_begin(void *arg, const struct error *early)
 {
-	struct call *call = arg;
-	struct vm *vm = change_begin(call, early);
-	cleanup_error struct error *error = NULL;
-
-	if (!vm)
-		return;
-	if (vm_relaunch(vm, &error)) {
-		call_reply_error(call, error);
-		return;
-	}
-	call->waiter = vm_wait(vm, VM_WAIT_SCHEDULED, RELAUNCH_LIMIT_MS, relaunch_done, call);
-	call_watch_client(call, change_client_left);
+	change_start(arg, early, vm_relaunch, VM_WAIT_SCHEDULED, RELAUNCH_LIMIT_MS, relaunch_done);
 }
 
 static void relaunch_with_body(struct call *call, const char *body, size_t n)

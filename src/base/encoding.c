@@ -23,7 +23,7 @@ char *hex_encode(const void *data, size_t n)
 	return out;
 }
 
-static int hex_value(char c)
+int hex_digit(char c)
 {
 	if (c >= '0' && c <= '9')
 		return c - '0';
@@ -42,10 +42,10 @@ int hex_decode(const char *s, void *ret, size_t n)
 		return -1;
 	/* All of it is looked at first: a refusal writes nothing. */
 	for (size_t i = 0; i < 2 * n; i++)
-		if (hex_value(s[i]) < 0)
+		if (hex_digit(s[i]) < 0)
 			return -1;
 	for (size_t i = 0; i < n; i++)
-		out[i] = (unsigned char)((unsigned)hex_value(s[2 * i]) << 4 | (unsigned)hex_value(s[2 * i + 1]));
+		out[i] = (unsigned char)((unsigned)hex_digit(s[2 * i]) << 4 | (unsigned)hex_digit(s[2 * i + 1]));
 	return 0;
 }
 

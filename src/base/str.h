@@ -35,6 +35,7 @@ void strv_free(char ***list);
 
 char *hex_encode(const void *data, size_t n);
 int hex_decode(const char *s, void *ret, size_t n); /* exactly 2n digits, else -1 */
+int hex_digit(char c);				    /* its value; -1: none */
 #define BASE64_SIZE(n) (((n) + 2) / 3 * 4)	    /* characters of n bytes, padded */
 char *base64_encode(const void *data, size_t n);    /* RFC 4648 §4, padded */
 /* The same into `out`, which has room for BASE64_SIZE(n) characters; returns where they end. No NUL. */

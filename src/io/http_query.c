@@ -15,17 +15,6 @@ struct http_query {
 	size_t nparameters;
 };
 
-static int hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 /* RFC 3986 §2.1; with `form` also '+' as a space (WHATWG URL, application/x-www-form-urlencoded).
  */
 static char *decode(const char *s, size_t n, bool form, struct error **err)

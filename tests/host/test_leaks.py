@@ -148,7 +148,7 @@ def test_vms_that_come_and_go_leave_no_fd(fake, api):
     before, memory = fd_count(fake.pid), rss(fake.pid)
     for _ in range(20):
         api.remove(api.create(fake.group, wait=None)["hostname"])
-    until(lambda: fd_count(fake.pid) == before, 5, str(open_files(fake.pid)))
+    until(lambda: fd_count(fake.pid) <= before, 20, str(open_files(fake.pid)))  # connections end meanwhile
     assert rss(fake.pid) - memory < 4 * MIB
 
 

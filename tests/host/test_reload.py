@@ -62,6 +62,7 @@ def test_by_file(slotted):
 
 def test_refused(slotted):
     d = slotted()
+    until(lambda: d.client.get("/vm/slot1").json["agent_ready"], 30)
     before = d.client.get("/vm/slot1").json
     d.config["graceful_shutdown"] = False
     slots(d, "slot1", "slot2")
