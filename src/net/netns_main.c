@@ -28,14 +28,14 @@ static int read_plan(struct net_plan *ret, struct error **err)
 
 static int run_with_plan(int (*run)(const struct net_plan *p, struct error **err), struct error **err)
 {
-	struct net_plan plan = {0}; /* ends with the process */
+	cleanup_net_plan struct net_plan plan = {0};
 
 	return read_plan(&plan, err) < 0 ? -1 : run(&plan, err);
 }
 
 static int run_attach(const char *ifname, struct error **err)
 {
-	struct net_plan plan = {0};
+	cleanup_net_plan struct net_plan plan = {0};
 
 	return read_plan(&plan, err) < 0 ? -1 : netns_take_over(&plan, ifname, err);
 }
@@ -64,7 +64,7 @@ static int run(int argc, char **argv, struct error **err)
 
 int main(int argc, char **argv)
 {
-	struct error *err = NULL;
+	cleanup_error struct error *err = NULL;
 
 	if (run(argc, argv, &err) == 0)
 		return 0;

@@ -190,13 +190,15 @@ int netns_make(const struct net_plan *p, struct error **err)
 {
 	struct error *why = NULL;
 	struct making m;
+	int r = 0;
 
 	if (making_init(&m, p, err) < 0 || clear_old(p, err) < 0)
 		return -1;
-	for (size_t i = 0; i < ARRAY_LEN(netns_steps); i++)
+	for (size_t i = 0; i < ARRAY_LEN(netns_steps) && r == 0; i++)
 		if (netns_steps[i].run(&m, &why) < 0 || inject(netns_steps[i].name, &why) < 0)
-			return undo(&m, &why, err);
-	return 0;
+			r = undo(&m, &why, err);
+	netlink_close(&m.outside);
+	return r;
 }
 
 int netns_repair(const struct net_plan *p, struct error **err)

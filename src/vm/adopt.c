@@ -132,9 +132,13 @@ static void adopt_directory(struct manager *m, const char *hostname)
 	cleanup_free char *dir = str_fmt("%s/vms/%s", m->options->state_dir, hostname);
 	cleanup_free char *disk = fs_join(dir, "disk.qcow2");
 	cleanup_error struct error *error = NULL;
+	cleanup_free char *group = NULL;
+	unsigned number;
 
 	if (adopt_record(m, hostname, &error) == 0)
 		return;
+	if (error->code == ERR_NOT_FOUND && !vm_name_parse(m->options->config, hostname, &group, &number))
+		return; /* its owner's: no VM is called so */
 	if (error->code == ERR_NOT_FOUND && !fs_exists(disk)) {
 		error_free(&error);
 		if (fs_remove_tree(dir, &error) == 0)

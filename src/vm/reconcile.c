@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "base/units.h"
+#include "config/syntax.h"
 
 /* Says a thing once, however often it is found; again when it has changed or was well in between. */
 static void tell(char **last, const struct error *error, const char *what)
@@ -76,35 +77,32 @@ static struct look *look_new(struct manager *m)
 	return l;
 }
 
-/* "db-12": host group and number. What is called otherwise was never a VM's. */
-static bool stray_name(const char *name, char **ret_group, unsigned *ret_number)
+/* A VM as what is left of it names it; NULL: what is called that was never a VM's. */
+static struct vm *stray_new(struct manager *m, const char *name)
 {
-	const char *dash = strrchr(name, '-');
-	cleanup_free char *again = NULL;
-	uint64_t number;
+	cleanup_free char *group = NULL;
+	unsigned number;
+	struct vm *vm;
 
-	if (!dash || dash == name || str_to_u64(dash + 1, 1, INT32_MAX, "number", &number, NULL))
-		return false;
-	again = str_fmt("%.*s-%u", (int)(dash - name), name, (unsigned)number);
-	if (!str_eq(again, name))
-		return false;
-	*ret_group = str_ndup(name, (size_t)(dash - name));
-	*ret_number = (unsigned)number;
-	return true;
+	if (vm_name_parse(m->options->config, name, &group, &number))
+		return vm_new(m, group, number);
+	if (syntax_hostname(name, NULL) < 0)
+		return NULL;
+	vm = vm_new(m, name, 0); /* of a slot that is not in the configuration any more; its group nobody knows */
+	free(vm->hostname);
+	vm->hostname = str_dup(name);
+	return vm;
 }
 
 /* It is made a VM on its way out: so its name is taken for that long, a crash in the middle is survived, and what cannot be
  * removed is listed. */
 static void reconcile_stray(struct manager *m, const char *name)
 {
-	cleanup_free char *group = NULL;
-	unsigned number;
 	struct vm *vm;
 
-	if (manager_find(m, name) || strv_contains(m->left_alone, name) || !stray_name(name, &group, &number))
+	if (manager_find(m, name) || strv_contains(m->left_alone, name) || !(vm = stray_new(m, name)))
 		return;
 	log_warn("[%s] is no VM of this daemon any more: removing what is left of it", name);
-	vm = vm_new(m, group, number);
 	vm->stray = true;
 	vm_insert(vm);
 	vm_delete_start(vm);

@@ -48,6 +48,9 @@ struct look {
 	struct error *groups; /* why a group's network cannot be put right */
 };
 
+/* "db-12", number 12 of host group db, or the slot of that name in the configuration; false: neither. *ret_group is the
+ * caller's. */
+bool vm_name_parse(const struct config *cfg, const char *name, char **ret_group, unsigned *ret_number);
 /* In a worker. ERR_* when it cannot even look. */
 int reconcile_look(struct look *l, struct error **err);
 void look_free(struct look **l);

@@ -7,6 +7,31 @@
 #include "vm/reconcile.h"
 #include "vmm/cgroup.h"
 
+bool vm_name_parse(const struct config *cfg, const char *name, char **ret_group, unsigned *ret_number)
+{
+	const char *dash = strrchr(name, '-');
+	cleanup_free char *again = NULL;
+	uint64_t number;
+
+	for (size_t i = 0; i < cfg->ngroups; i++) {
+		const struct config_slot *slot = config_group_slot(&cfg->groups[i], name);
+
+		if (slot) {
+			*ret_group = str_dup(cfg->groups[i].name);
+			*ret_number = slot->index;
+			return true;
+		}
+	}
+	if (!dash || dash == name || str_to_u64(dash + 1, 1, INT32_MAX, "number", &number, NULL))
+		return false;
+	again = str_fmt("%.*s-%u", (int)(dash - name), name, (unsigned)number);
+	if (!str_eq(again, name))
+		return false;
+	*ret_group = str_ndup(name, (size_t)(dash - name));
+	*ret_number = (unsigned)number;
+	return true;
+}
+
 /* Names of VMs by what they have on this host. */
 struct found {
 	char **run_dirs, **state_dirs, **cgroups, **taps, **bridges, **spaces;
@@ -56,6 +81,19 @@ static void look_at_stranger(struct look *l, const char *name)
 
 	if (!strv_contains(l->known, name) && !strv_contains(*list, name))
 		strv_append(list, name);
+}
+
+/* In the working directory, which is its owner's, only what is called as VMs are that are numbered or in the configuration: a
+ * directory of any other name may be anybody's. */
+static void look_for_state(struct look *l, char *const *names)
+{
+	for (; names && *names; names++) {
+		cleanup_free char *group = NULL;
+		unsigned number;
+
+		if (vm_name_parse(l->options->config, *names, &group, &number))
+			look_at_stranger(l, *names);
+	}
 }
 
 static void look_for_strangers(struct look *l, char *const *names)
@@ -131,7 +169,7 @@ int reconcile_look(struct look *l, struct error **err)
 			look_at_vm(l, &l->vms[i], &f);
 		look_at_rules(l);
 		look_for_strangers(l, f.run_dirs);
-		look_for_strangers(l, f.state_dirs);
+		look_for_state(l, f.state_dirs);
 		look_for_strangers(l, f.cgroups);
 		look_for_strangers(l, f.taps);
 		look_for_strangers(l, f.spaces);

@@ -356,10 +356,17 @@ static int frames(char **argv)
 	_exit(frames_main((int)guest, (int)network)); /* and nothing that runs at exit */
 }
 
+static void monitor_free(struct monitor **m)
+{
+	if (*m)
+		monitor_spec_clear(&(*m)->spec);
+	mem_freep(m);
+}
+
 int main(int argc, char **argv)
 {
+	__attribute__((cleanup(monitor_free))) struct monitor *m = NULL;
 	cleanup_error struct error *error = NULL, *note = NULL;
-	struct monitor *m;
 
 	if (argc == 2 && str_eq(argv[1], "--version"))
 		return puts("slicer-monitor " SLICER_VERSION) < 0;

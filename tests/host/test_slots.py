@@ -10,7 +10,7 @@ import subprocess
 
 import pytest
 import yaml
-from slicertest import SLICER, until
+from slicertest import SLICER, alive, until
 from slicertest.daemon import LOG
 from slicertest.netspace import INTERNET
 
@@ -70,16 +70,15 @@ def test_what_a_slot_is(slotted):
 def test_a_killed_daemon_and_changed_slots(slotted):
     d = slotted
     until(lambda: all(n["status"] == "Running" for n in d.client.nodes()), 20)
-    pids = {name: json.loads((d.state_dir / "vms" / name / "record.json").read_text())["processes"]["vmm_pid"]
-            for name in ("slot1", "slot2")}
+    pid = d.vmm_pid("slot1")
+    d.vmm_pid("slot2")
     d.kill()
     slots(d, {"slot1": {}, "slot6": {}})
     d.file.write_text(yaml.safe_dump({"config": d.config}))
     d.start()
     until(lambda: {n["hostname"]: n["status"] for n in d.client.nodes()} ==
           {"slot1": "Running", "slot2": "Running", "slot6": "Running"}, 20, "one more line, and nothing else is touched")
-    now = json.loads((d.state_dir / "vms" / "slot1" / "record.json").read_text())["processes"]["vmm_pid"]
-    assert now == pids["slot1"] and addresses()["br-slot6"] == ["10.6.0.1"]
+    assert d.vmm_pid("slot1") == pid and addresses()["br-slot6"] == ["10.6.0.1"]
     assert "[slot2] is not a slot any more" in d.log_text()
     assert d.client.request("DELETE", f"/hostgroup/{d.group}/nodes/slot2").status == 200
 
@@ -91,6 +90,27 @@ def test_routes(slotted):
 
 
 GROUP = {"name": "infra", "slots": {"slot1": {}, "slot2": {}}}
+
+
+def test_a_slot_of_which_nothing_is_known_any_more(slotted):
+    """Its records and its line in the configuration are gone, the VM is not: the next daemon finds it by what bears its id."""
+    d = slotted
+    until(lambda: all(n["status"] == "Running" for n in d.client.nodes()), 20)
+    gone = [d.monitor_pid("slot2"), d.vmm_pid("slot2")]
+    stays = d.vmm_pid("slot1")
+    d.kill()
+    shutil.rmtree(d.state_dir / "vms" / "slot2")
+    (d.state_dir / "vms" / "backup").mkdir()  # its owner's
+    slots(d, {"slot1": {}})
+    d.env["SLICER_RECONCILE_MS"] = "100"
+    d.start()
+    until(lambda: not any(alive(pid) for pid in gone), 30, "it is ended")
+    until(lambda: {n["hostname"] for n in d.client.nodes()} == {"slot1"}, 20)
+    until(lambda: not (d.run_dir / "slot2").exists(), 20)
+    assert d.vmm_pid("slot1") == stays and alive(stays) and "br-slot1" in addresses()
+    assert (d.state_dir / "vms" / "backup").is_dir()
+    (d.state_dir / "vms" / "backup").rmdir()
+    assert d.stop() == 0 and "br-slot2" not in addresses(), "which nobody uses any more"
 
 
 def test_who_reaches_whom(world):

@@ -173,10 +173,10 @@ static int run_vm(const struct config_group *g, const char *id, unsigned number,
 	cleanup_net_plan struct net_plan plan = {0};
 	cleanup_close int tap = -1, guest = -1;
 	cleanup_free char *address = NULL;
-	struct net_user_host host;
+	__attribute__((cleanup(net_user_host_clear))) struct net_user_host host = {0};
 	struct net_port port;
 
-	net_user_probe(&host); /* ends with the process */
+	net_user_probe(&host);
 	vm.user_host = &host;
 	if (mode->reserve(&vm, NULL, NULL, 0, &address, &err) < 0)
 		return report("vm", err);

@@ -197,11 +197,15 @@ class Daemon:
         record = json.loads((self.state_dir / "vms" / vm / "record.json").read_text())
         return {**record, **(record.get("processes") or {})}
 
+    def pid_of(self, vm, kind):
+        """The agent may answer before the last record of the launch is on the disk, which has the pids."""
+        return until(lambda: self.record(vm).get(kind), 20, f"{kind} of {vm} in its record")
+
     def vmm_pid(self, vm):
-        return self.record(vm)["vmm_pid"]
+        return self.pid_of(vm, "vmm_pid")
 
     def monitor_pid(self, vm):
-        return self.record(vm)["monitor_pid"]
+        return self.pid_of(vm, "monitor_pid")
 
     def agent_pids(self, vm):
         """Of a fake VM: the agent's processes as the host sees them."""
