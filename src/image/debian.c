@@ -2,12 +2,15 @@
 /* Image debian: Debian with systemd, by mmdebstrap(1). */
 #include "image/recipe.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "image/apt.h"
+#include "image/confine.h"
 #include "image/debian_overlay.h"
 #include "image/embedded.h"
 #include "image/report.h"
@@ -135,85 +138,125 @@ static void show_step(void *arg, const char *line)
 	report_percent("rootfs", percent, "%s", in->step);
 }
 
-/* As root in namespaces that end with the first process, so that nothing of it goes on when this
- * program is killed. A user's mmdebstrap makes its own; its directory must be open to the ids that
- * the user was given, which the store's need not be. */
-static void add_program(char ***argv, char ***env, const struct writer *w)
+/* What runs mmdebstrap: for root, in `work`, confined or at least in namespaces that end with the first process, so that nothing of
+ * it goes on when this program is killed. A user's mmdebstrap makes its own; its directory must be open to the ids that the user
+ * was given, which the store's need not be. */
+static void add_program(char ***argv, char ***env, const char *work, bool confined, char **ret_exe)
 {
 	static const char *const as_root[] = {"unshare",      "--mount",      "--pid", "--fork",
-					      "--kill-child", "--mount-proc", PROGRAM, "--mode=root"};
-	static const char *const as_user[] = {PROGRAM, "--mode=unshare"};
-	bool root = geteuid() == 0;
+					      "--kill-child", "--mount-proc", NULL};
 
-	for (size_t i = 0; i < (root ? ARRAY_LEN(as_root) : ARRAY_LEN(as_user)); i++)
-		strv_append(argv, root ? as_root[i] : as_user[i]);
+	for (size_t i = 0; geteuid() == 0 && !confined && as_root[i]; i++)
+		strv_append(argv, as_root[i]);
+	if (confined)
+		confine_command(work, argv, ret_exe);
+	strv_append(argv, PROGRAM);
+	strv_append(argv, geteuid() == 0 ? "--mode=root" : "--mode=unshare");
 	strv_append_fmt(env, "SOURCE_DATE_EPOCH=%d", TREE_TIME);
 	strv_append(env, "DEBIAN_FRONTEND=noninteractive");
-	if (root)
-		strv_append_fmt(env, "TMPDIR=%s", w->tmp);
+	if (geteuid() == 0)
+		strv_append_fmt(env, "TMPDIR=%s", confined ? CONFINE_DIR : work);
 }
 
-static int run_mmdebstrap(const struct writer *w, const char *codename, char *const *all, struct install *progress,
-			  struct error **err)
+/* What is in the directory when it begins: apt.conf and overlay.tar. */
+struct bootstrap {
+	const char *work; /* its directory */
+	bool confined;
+	int tar; /* where the root filesystem goes */
+	const char *codename;
+	char *const *packages;
+	struct install *progress;
+};
+
+static int run_mmdebstrap(const struct bootstrap *b, struct error **err)
 {
-	cleanup_strv char **sources = apt_debian_sources(codename, err);
+	cleanup_strv char **sources = apt_debian_sources(b->codename, err);
 	const struct embedded_file *setup = embedded_find("setup.sh");
 	cleanup_strv char **argv = NULL, **env = NULL;
+	cleanup_free char *exe = NULL;
 
 	if (!sources)
 		return -1;
 	if (!setup)
 		return error_set(err, ERR_INTERNAL, "debian/setup.sh is not in this program");
-	cleanup_free char *include = strv_join(all, ",");
-	add_program(&argv, &env, w);
+	cleanup_free char *include = strv_join(b->packages, ",");
+	add_program(&argv, &env, b->work, b->confined, &exe);
 	strv_append(&argv, "--verbose");
 	strv_append(&argv, "--variant=minbase");
+	strv_append(&argv, "--format=tar");
 	strv_append(&argv, "--aptopt=./apt.conf");
 	strv_append_fmt(&argv, "--include=%s", include);
 	strv_append_fmt(&argv, "--customize-hook=%.*s", (int)setup->size, (const char *)setup->data);
 	strv_append(&argv, "--customize-hook=tar-in overlay.tar /");
-	strv_append(&argv, codename);
-	strv_append(&argv, "rootfs.tar");
+	strv_append(&argv, b->codename);
+	strv_append(&argv, "-");
 	for (size_t i = 0; sources[i]; i++)
 		strv_append(&argv, sources[i]);
 
 	struct tool tool = {.argv = (const char *const *)argv,
+			    .exe = exe,
 			    .package = PROGRAM,
-			    .cwd = w->tmp,
+			    .cwd = b->work,
 			    .env = (const char *const *)env,
 			    .on_line = show_step,
-			    .arg = progress,
+			    .arg = b->progress,
 			    .input = -1,
+			    .output = b->tar,
 			    .timeout_ms = TIMEOUT_MS};
 	return tool_run(&tool, NULL, err);
 }
 
-static int write_apt_options(const struct writer *w, struct error **err)
+/* A directory for what mmdebstrap does; *ret_confined: it is not root there. */
+static int make_work(const struct recipe_input *in, const char *codename, const char *work, bool *ret_confined,
+		     struct error **err)
 {
+	cleanup_free char *overlay = fs_join(work, "overlay.tar"), *options = fs_join(work, "apt.conf");
 	cleanup_free char *text = apt_fetch_options(err);
-	cleanup_free char *path = writer_temp(w, "apt.conf");
+	cleanup_error struct error *why = NULL;
 
-	return text ? fs_write_atomic(path, text, strlen(text), 0644, err) : -1;
+	if (!text || fs_mkdir_p(work, 0755, err) < 0 || debian_overlay(in, codename, overlay, err) < 0 ||
+	    fs_write_atomic(options, text, strlen(text), 0644, err) < 0)
+		return -1;
+	if (geteuid() != 0)
+		return 0;
+	*ret_confined = confine_prepare(work, &why) == 0;
+	if (!*ret_confined && why->code != ERR_UNSUPPORTED)
+		return error_move(err, &why);
+	if (!*ret_confined)
+		report_progress("rootfs",
+				"packages are installed by root: this host has no user namespaces for it (%s)",
+				error_message(why));
+	return 0;
+}
+
+static int make_tar(const struct recipe_input *in, char *const *all, size_t npackages, const char *tar,
+		    struct error **err)
+{
+	cleanup_free char *codename = find_codename(), *work = writer_temp(in->w, "debian");
+	struct install progress = {.all = npackages * UNITS_PER_PACKAGE};
+	struct bootstrap b = {.work = work, .codename = codename, .packages = all, .progress = &progress};
+	cleanup_close int fd = open(tar, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	int r;
+
+	if (fd < 0)
+		return error_errno(err, errno, "create %s", tar);
+	report_percent("rootfs", PERCENT_BEGIN, "installing Debian %s: %zu packages", codename, npackages);
+	b.tar = fd;
+	if (make_work(in, codename, work, &b.confined, err) < 0)
+		return -1;
+	r = run_mmdebstrap(&b, err);
+	free(progress.step);
+	return r < 0 ? -1 : fs_remove_tree(work, err);
 }
 
 static int debian_make(const struct recipe_input *in, const char *squashfs, struct error **err)
 {
-	cleanup_free char *codename = find_codename();
-	cleanup_free char *overlay = writer_temp(in->w, "overlay.tar");
 	cleanup_free char *tar = writer_temp(in->w, "rootfs.tar");
 	cleanup_strv char **all = all_packages(in->include);
 	size_t n = 0;
 	cleanup_free char *closure = apt_closure(all, &n, err);
-	struct install progress = {.all = n * UNITS_PER_PACKAGE};
 
-	if (!closure)
-		return -1;
-	report_percent("rootfs", PERCENT_BEGIN, "installing Debian %s: %zu packages", codename, n);
-	if (debian_overlay(in, codename, overlay, err) < 0 || write_apt_options(in->w, err) < 0)
-		return -1;
-	int r = run_mmdebstrap(in->w, codename, all, &progress, err);
-	free(progress.step);
-	if (r < 0 || fs_unlink(overlay, err) < 0)
+	if (!closure || make_tar(in, all, n, tar, err) < 0)
 		return -1;
 	report_percent("rootfs", PERCENT_INSTALLED, "packing the root filesystem");
 	if (squash_tar(tar, squashfs, err) < 0)

@@ -8,6 +8,7 @@
 
 #include "base/fs.h"
 #include "base/str.h"
+#include "image/child.h"
 #include "image/interrupt.h"
 #include "image/report.h"
 #include "image/unpack.h"
@@ -312,40 +313,82 @@ static struct archive *open_archive(int fd, struct error **err)
 	return NULL;
 }
 
-static int copy_from(struct import *in, const char *to, struct error **err)
+static int copy_from(struct import *in, int to, struct error **err)
 {
-	cleanup_close int fd = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	cleanup_archive struct archive *out = archive_write_new();
 
-	if (fd < 0)
-		return error_errno(err, errno, "create %s", to);
 	archive_write_set_format_pax_restricted(out);
 	archive_write_set_options(out, "hdrcharset=BINARY"); /* names are bytes, whatever the locale */
 	archive_write_add_filter_none(out);
-	if (archive_write_open_fd(out, fd) != ARCHIVE_OK)
-		return unpack_error(out, err, "write %s", to);
+	if (archive_write_open_fd(out, to) != ARCHIVE_OK)
+		return unpack_error(out, err, "write the archive");
 	in->to = out;
 	if (copy_entries(in, err) < 0)
 		return -1;
-	return archive_write_close(out) == ARCHIVE_OK ? 0 : unpack_error(out, err, "write %s", to);
+	return archive_write_close(out) == ARCHIVE_OK ? 0 : unpack_error(out, err, "write the archive");
+}
+
+struct conversion {
+	struct import in;
+	int from, to; /* fds */
+};
+
+/* In the child: what is in an archive is anybody's. */
+static int convert(void *arg, struct json_object *ret, struct error **err)
+{
+	struct conversion *c = arg;
+	cleanup_archive struct archive *from = open_archive(c->from, err);
+
+	c->in.from = from;
+	if (!from || copy_from(&c->in, c->to, err) < 0)
+		return -1;
+	js_add_strv(ret, "own_modules", c->in.facts->own_modules);
+	js_add_string(ret, "default_user", c->in.facts->default_user);
+	return 0;
+}
+
+static int copy_archive(struct conversion *c, struct error **err)
+{
+	const int fds[] = {c->to, c->from};
+	cleanup_json struct json_object *said = NULL;
+	const char *user = NULL;
+	bool given;
+
+	/* One that is stdin is there in any case. */
+	if (child_run(convert, c, fds, c->from == STDIN_FILENO ? 1 : 2, &said, err) < 0 ||
+	    js_get_strv(said, "own_modules", &c->in.facts->own_modules, &given, err) < 0 ||
+	    js_get_string(said, "default_user", &user, err) < 0)
+		return -1;
+	c->in.facts->default_user = user ? str_dup(user) : NULL;
+	return 0;
+}
+
+static int copy_directory(struct conversion *c, const char *path, struct error **err)
+{
+	cleanup_archive struct archive *from = open_directory(path, err);
+
+	c->in.prefix = path;
+	c->in.from = from;
+	return from ? copy_from(&c->in, c->to, err) : -1;
 }
 
 int import_copy(const char *source, const char *to, struct import_facts *ret, struct error **err)
 {
-	cleanup_close int opened = str_eq(source, "-") ? -1 : open(source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
-	int fd = str_eq(source, "-") ? STDIN_FILENO : opened;
-	cleanup_archive struct archive *from = NULL;
-	struct import in = {.facts = ret};
+	bool is_stdin = str_eq(source, "-");
+	cleanup_close int opened = is_stdin ? -1 : open(source, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+	cleanup_close int out = open(to, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+	struct conversion c = {.in = {.facts = ret}, .from = is_stdin ? STDIN_FILENO : opened, .to = out};
 	struct stat st;
+	int r;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
+	if (out < 0)
+		return error_errno(err, errno, "create %s", to);
+	if (c.from < 0 || fstat(c.from, &st) < 0)
 		return error_errno(err, errno, "open %s", source);
-	in.size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
-	in.prefix = S_ISDIR(st.st_mode) ? source : NULL;
-	from = in.prefix ? open_directory(source, err) : open_archive(fd, err);
-	in.from = from;
-	if (!from || copy_from(&in, to, err) < 0)
-		return error_wrap(err, "%s", str_eq(source, "-") ? "standard input" : source);
+	c.in.size = S_ISREG(st.st_mode) ? (uint64_t)st.st_size : 0;
+	r = S_ISDIR(st.st_mode) ? copy_directory(&c, source, err) : copy_archive(&c, err);
+	if (r < 0)
+		return error_wrap(err, "%s", is_stdin ? "standard input" : source);
 	if (!ret->default_user)
 		ret->default_user = str_dup("root");
 	return 0;

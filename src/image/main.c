@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "image/commands.h"
+#include "image/confine.h"
 #include "image/interrupt.h"
 #include "image/report.h"
 
@@ -123,6 +124,8 @@ int main(int argc, char **argv)
 
 	if (argc == 2 && strcmp(argv[1], "--version") == 0)
 		return puts("slicer-image " SLICER_VERSION) < 0;
+	if (argc > 1 && strcmp(argv[1], "confine") == 0) /* by this program itself */
+		return confine_main(&argv[2]);
 	interrupt_block();
 	umask(022); /* hypervisors read kernels and images as users of their own */
 	int r = parse(argc, argv, &args, &verb, &err);

@@ -174,7 +174,7 @@ int tool_run(const struct tool *tool, char **ret_out, struct error **err)
 	cleanup_close int errors = output_file("stderr", err);
 	if (errors < 0)
 		return -1;
-	if (spawn_and_wait(tool, exe, out, errors, err) < 0)
+	if (spawn_and_wait(tool, exe, tool->output > 0 ? tool->output : out, errors, err) < 0)
 		return error_wrap(err, "%s", name);
 	if (ret_out)
 		*ret_out = read_output(out, false);

@@ -5,6 +5,7 @@
  *             jail_keeper_start()                      a pid namespace with a process 1 that only waits
  *             jail_keeper_fork()
  *   child:    jail_namespaces()                        mount, ipc, uts, cgroup and mostly network
+ *             jail_shut_files()                        without root: files for reading cannot be written to either
  *             jail_root()                              a root directory with only what its specification names
  *             jail_limits()
  *             …changes its user, drops its capabilities…
@@ -42,6 +43,10 @@ pid_t jail_keeper_fork(struct jail_keeper *k, struct error **err);
 void jail_keeper_end(struct jail_keeper *k);
 
 int jail_namespaces(const struct jail_spec *s);
+
+/* jail_files.c, after jail_namespaces(): regular files among the fds that are open for reading only cannot be opened anew for writing
+ * by them any more. ESTALE: there is another file now at the path where one was. */
+int jail_shut_files(const int *fds, size_t n);
 
 /* jail_root.c. `program` is shown besides what the specification names; `uid` gets /dev/kvm as its own when `own_kvm`. */
 int jail_root(const struct jail_spec *s, const char *program, uid_t uid, bool own_kvm);

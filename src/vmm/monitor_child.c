@@ -105,6 +105,8 @@ static void child_enter_jail(const struct monitor_program *p, bool own_kvm, int 
 {
 	if (jail_namespaces(&p->jail) < 0)
 		child_fail(report, "its namespaces");
+	if (getuid() != 0 && jail_shut_files(p->fds, p->nfds) < 0)
+		child_fail(report, "its read-only files");
 	if (jail_root(&p->jail, p->argv[0], p->uid, own_kvm) < 0)
 		child_fail(report, "its root directory");
 	if (jail_limits(&p->jail) < 0)

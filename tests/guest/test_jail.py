@@ -6,8 +6,10 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import socket
 import subprocess
+import tempfile
 
 import pytest
 from slicertest import alive, run, until
@@ -181,12 +183,13 @@ INSIDE = {
 
 
 @contextlib.contextmanager
-def probe(directory, targets, **options):
-    """The probe in the place of a VMM; what it printed, as name → error."""
+def probe(directory, targets, prefix=(), **options):
+    """The probe in the place of a VMM; what it printed, as name → error. prefix: words before the command."""
     recipe = {"name": "vm-1", "dir": directory, "binary": PROBE, "net": "none", "uid": 399998,
               "cmdline": " ".join(f"{k}={v}" for k, v in targets.items())} | options
-    done = subprocess.run([VMMRUN, "launch", *(f"{k}={v}" for k, v in recipe.items())], capture_output=True, text=True,
-                          timeout=60, check=False, env=os.environ | {"SLICER_MONITOR": str(MONITOR)})
+    programs = recipe.pop("programs", {"vmmrun": VMMRUN, "monitor": MONITOR})
+    done = subprocess.run([*prefix, programs["vmmrun"], "launch", *(f"{k}={v}" for k, v in recipe.items())], capture_output=True,
+                          text=True, timeout=60, check=False, env=os.environ | {"SLICER_MONITOR": str(programs["monitor"])})
     assert done.returncode == 0, done.stderr
     try:
         console = directory / "console.txt"
@@ -243,6 +246,34 @@ def test_what_a_compromised_vmm_reaches(qemu, vm, files, tmp_path):
         tcp.settimeout(0.1)
         with pytest.raises(TimeoutError):
             tcp.accept()
+
+
+@pytest.fixture
+def as_user(files):
+    """A directory of an ordinary user's with programs and files of its own, wherever those of the tests are."""
+    with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="slicer-") as name:
+        top = pathlib.Path(name)
+        programs = {"vmmrun": VMMRUN, "monitor": MONITOR, "binary": PROBE}
+        for key, path in (programs | files).items():
+            shutil.copy(path, top / key)
+        subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", top / "data", "1G"], check=True)
+        (top / "vm").mkdir()
+        for path in (top, *top.iterdir()):
+            os.chown(path, 399997, 399997)
+        yield top
+
+
+def test_without_root_what_is_for_reading_cannot_be_written_to(as_user, files):
+    """The program has its user's uid then, whose files these are."""
+    options = {key: as_user / key for key in ("binary", "data", *files)} | {
+        "disk": GIB, "programs": {key: as_user / key for key in ("vmmrun", "monitor")},
+        "prefix": ["setpriv", "--reuid=399997", "--regid=399997", "--clear-groups"]}
+    with probe(as_user / "vm", {}, **options) as (_, found):
+        for file in ("image", "kernel", "initrd", "config"):
+            assert found[f"{file}_reopen"] == "EROFS", file
+        assert found["image_write"] == found["config_write"] == "EBADF" and found["image_truncate"] == "EINVAL"
+        for attempt in ("state_directory", "etc_passwd", "run_a_shell"):
+            assert found[attempt] == "ENOENT"
 
 
 # A helper has none of the VMM's files. passt speaks for the guest: it is on the host's network, as any local program, and may make

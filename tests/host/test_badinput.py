@@ -221,15 +221,6 @@ def test_no_space_for_records(small, store):
         (small / "filler").unlink()
 
 
-def test_no_space_for_the_image(small, stopped):
-    stopped.env["SLICER_STORE"] = str(small / "store")
-    code, said = up(stopped)
-    assert code == 1 and "space" in said.lower()
-    assert not os.path.exists(stopped.address)
-    left = [os.path.join(d, f) for d, _, files in os.walk(small) for f in files]
-    assert sum(os.path.getsize(f) for f in left) < 64 * 1024, left
-
-
 # --- what is in use
 
 def test_port_in_use(daemon):

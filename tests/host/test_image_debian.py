@@ -153,9 +153,12 @@ def copied(store, debian_build, tmp_path):
 
 
 def processes_of_build(store):
-    """Those that name the store, or work or are rooted below it."""
+    """Those that name the store, work or are rooted below it, or are of the users of a build (src/image/confine.h)."""
     found = find_processes(str(store))
     for entry in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if "1879048192" in (entry / "uid_map").read_text():
+                found.append(int(entry.name))
         for link in ("cwd", "root"):
             with contextlib.suppress(OSError):
                 if os.readlink(entry / link).startswith(str(store)):

@@ -167,3 +167,18 @@ def test_a_kernel_file_is_made_ready_once(daemon, empty, tmp_path, vmlinux):
     assert d.log_text().count("unpacking kernel") == 1
     assert {p.name for p in (empty / "kernels").iterdir()} == made and set(empty.rglob("*.cpio")) == set(times)
     assert time.monotonic() - start < 30
+
+
+def test_no_space_for_the_image(daemon, tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "small", small], check=True)
+    try:
+        d = daemon(start=False, env={"SLICER_STORE": str(small / "store")})
+        code, said = d.fails(300)
+        assert code == 1 and "space" in said.lower()
+        assert not os.path.exists(d.address)
+        left = [os.path.join(top, f) for top, _, files in os.walk(small) for f in files]
+        assert sum(os.path.getsize(f) for f in left) < 64 * 1024, left
+    finally:
+        subprocess.run(["umount", "-l", small], check=True)

@@ -17,7 +17,7 @@ EXTERNAL = {
     "base": ["-ljson-c"],
     "config": ["-lyaml"],
     "io": ["-levent_core", "-lnghttp2", "-lwslay"],
-    "image": ["-larchive", "-lcurl"],
+    "image": ["-larchive", "-lcurl", "-lseccomp"],
 }
 
 
