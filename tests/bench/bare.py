@@ -49,7 +49,7 @@ def recipe_of(pid):
             word = "user,id=net,restrict=on,ipv6=off"
         elif "filename=/dev/fdset/" in word:
             node = re.search(r"node-name=([\w-]+)", word).group(1)
-            files = {"root": "/blobs/", "config": "/config.raw"}
+            files = {"root": "/blobs/", "config": "/config.raw", "modules": "/modules.squashfs"}
             path = "{dir}/disk" if node == "data-file" else opened(pid, files[node])
             word = re.sub(r"/dev/fdset/\d+", path, word)
         else:
