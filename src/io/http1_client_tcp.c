@@ -6,26 +6,76 @@
 #include <sys/socket.h>
 
 #include "base/str.h"
+#include "base/units.h"
 #include "io/http1_client.h"
+
+enum { RESOLVE_MS = 10 * 1000 };
+
+/* A question to resolvers. When none of them answers it stays with the C library's thread until the process ends. */
+struct question {
+	struct gaicb ask;
+	struct addrinfo hints;
+	char *host, port[8];
+};
+
+static struct question *question_new(const struct http1_client *client)
+{
+	struct question *q = NEW(struct question);
+
+	q->host = str_dup(client->host);
+	snprintf(q->port, sizeof(q->port), "%u", client->port);
+	q->hints = (struct addrinfo){.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+	q->ask = (struct gaicb){.ar_name = q->host, .ar_service = q->port, .ar_request = &q->hints};
+	return q;
+}
+
+static void question_free(struct question *q)
+{
+	free(q->host);
+	free(q);
+}
+
+/* getaddrinfo(3) error; EAI_INPROGRESS: nobody has answered in time. */
+static int ask_resolvers(struct question *q)
+{
+	struct gaicb *list[] = {&q->ask};
+	int64_t deadline = clock_ms() + RESOLVE_MS, left = RESOLVE_MS;
+	int rc = getaddrinfo_a(GAI_NOWAIT, list, 1, NULL);
+
+	if (rc != 0)
+		return rc;
+	while ((rc = gai_error(&q->ask)) == EAI_INPROGRESS && left > 0) {
+		struct timespec ts = {.tv_sec = left / 1000, .tv_nsec = left % 1000 * 1000000};
+
+		gai_suspend((const struct gaicb *const *)list, 1, &ts);
+		left = deadline - clock_ms();
+	}
+	return rc;
+}
 
 static struct addrinfo *resolve(struct http1_client *client, struct error **err)
 {
-	const struct addrinfo hints = {
-		.ai_family = AF_UNSPEC,
-		.ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_NUMERICSERV,
-	};
-	char port[8];
-	struct addrinfo *list = NULL;
+	struct question *q = question_new(client);
+	struct addrinfo *found = NULL;
 	int rc;
 
-	snprintf(port, sizeof(port), "%u", client->port);
-	rc = getaddrinfo(client->host, port, &hints, &list);
-	if (rc != 0) {
-		error_set(err, ERR_UNAVAILABLE, "cannot resolve '%s': %s", client->host, gai_strerror(rc));
+	/* What is an address already needs no resolver, and no thread. */
+	q->hints.ai_flags |= AI_NUMERICHOST;
+	rc = getaddrinfo(q->host, q->port, &q->hints, &found);
+	if (rc == EAI_NONAME) {
+		q->hints.ai_flags &= ~AI_NUMERICHOST;
+		rc = ask_resolvers(q);
+		found = rc == 0 ? q->ask.ar_result : NULL;
+	}
+	if (rc == EAI_INPROGRESS) {
+		error_set(err, ERR_UNAVAILABLE, "cannot resolve '%s': no answer within %d s", client->host,
+			  RESOLVE_MS / 1000);
 		return NULL;
 	}
-	return list;
+	if (rc != 0)
+		error_set(err, ERR_UNAVAILABLE, "cannot resolve '%s': %s", client->host, gai_strerror(rc));
+	question_free(q);
+	return found;
 }
 
 static int dial_tcp(struct http1_client *client, unsigned attempt, struct error **err)

@@ -8,10 +8,8 @@ import sys
 
 import pytest
 from slicertest import Daemon, run, until
+from slicertest.hostspace import OUTSIDE, host_space, inside, ip, outside_of_host
 from slicertest.netspace import SERVER
-
-OUTSIDE = "203.0.113.1"  # RFC 5737
-
 
 # Prints the length of the longest frame that a machine of this MAC address has sent through an interface, when its input ends.
 LONGEST = """
@@ -32,18 +30,6 @@ print(longest)
 """
 
 
-def ip(*words, check=True):
-    return subprocess.run(["ip", *words], check=check, capture_output=True, text=True).stdout
-
-
-def inside(ns, *words):
-    return subprocess.run(["ip", "netns", "exec", ns, *words], capture_output=True, text=True, timeout=30)
-
-
-def outside_of_host():
-    return f"slt-out-{os.getpid()}"
-
-
 @contextlib.contextmanager
 def program(ns, script, *args):
     """A Python script in a namespace, once it says that it is ready."""
@@ -56,27 +42,9 @@ def program(ns, script, *args):
             process.kill()
 
 
-@contextlib.contextmanager
-def two_namespaces():
-    host, outside = f"slt-host-{os.getpid()}", outside_of_host()
-    try:
-        for name in (host, outside):
-            ip("netns", "add", name)
-            ip("-n", name, "link", "set", "lo", "up")
-        ip("-n", host, "link", "add", "uplink", "type", "veth", "peer", "name", "wire", "netns", outside)
-        for name, link, address in ((host, "uplink", "203.0.113.2/24"), (outside, "wire", f"{OUTSIDE}/24")):
-            ip("-n", name, "addr", "add", address, "dev", link)
-            ip("-n", name, "link", "set", link, "up")
-        ip("-n", host, "route", "add", "default", "via", OUTSIDE)
-        yield host
-    finally:
-        for name in (host, outside):
-            ip("netns", "del", name, check=False)
-
-
 @pytest.fixture(scope="module")
 def host(store):
-    with two_namespaces() as name:
+    with host_space() as name:
         yield name
 
 

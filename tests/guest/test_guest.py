@@ -241,8 +241,9 @@ def test_hundred_who_leave(qemu, api, vm):
             else:
                 raw.head("POST", f"/vm/{vm}/exec", {"cmd": "yes"}, Content_Length=0)
                 raw.recv()
-    until(lambda: fd_count(qemu.pid) == fds, 10)
-    until(lambda: guest() == before, 15)
+    # What was open for a request before may be closed by now.
+    until(lambda: fd_count(qemu.pid) <= fds, 60, f"{fds} open: {open_files(qemu.pid)}")
+    until(lambda: all(int(now) <= int(was) for now, was in zip(guest(), before)), 60, f"as before: {before}")
 
 
 def test_bytes_that_look_like_control_lines_do_nothing(qemu, api, vm):

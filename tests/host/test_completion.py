@@ -64,8 +64,9 @@ def test_files_are_left_to_bash(bash):
     assert bash("up", "vm.ya") == [] and bash("new", "x", "--userdata-file", "se") == []
 
 
-def test_a_shell_does_not_wait_for_resolvers(space, tmp_path):
-    """None that answers: packets to it go nowhere."""
+@pytest.fixture
+def mute(space, tmp_path):
+    """Runs a command where no resolver answers: packets to it go nowhere."""
     space.run("ip", "link", "add", "dns0", "type", "veth", "peer", "name", "dns1")
     for link in ("dns0", "dns1"):
         space.run("ip", "link", "set", link, "up")
@@ -74,17 +75,23 @@ def test_a_shell_does_not_wait_for_resolvers(space, tmp_path):
     resolv = tmp_path / "resolv.conf"
     resolv.write_text("nameserver 192.0.2.1\noptions timeout:30 attempts:5\n")
     there = [*space.prefix, "unshare", "--mount", "sh", "-c", f"mount --bind {resolv} $(realpath /etc/resolv.conf); exec \"$@\"", "sh"]
+    return lambda *words, seconds: subprocess.run(["timeout", "-s", "KILL", str(seconds), *there, *map(str, words)], check=False,
+                                                  capture_output=True, text=True, timeout=60)
 
-    def runs(*words, seconds):
-        return subprocess.run(["timeout", "-s", "KILL", str(seconds), *there, *map(str, words)], check=False, capture_output=True, text=True,
-                              timeout=60)
 
-    assert runs("getent", "ahosts", "vm.example.org", seconds=2).returncode == -9, "it is waited for"
+def test_a_shell_does_not_wait_for_resolvers(mute):
+    assert mute("getent", "ahosts", "vm.example.org", seconds=2).returncode == -9, "it is waited for"
     for url in ("vm.example.org", "http://vm.example.org:8080"):
-        done = runs(SLICER, "complete", "--", "vm", "exec", "--url", url, seconds=25)
+        done = mute(SLICER, "complete", "--", "vm", "exec", "--url", url, seconds=25)
         assert done.returncode == 0 and "--uid" in done.stdout, done
-    done = runs(SLICER, "complete", "--", "vm", "exec", "--url", "http://192.0.2.3", seconds=25)  # the address of nobody
+    done = mute(SLICER, "complete", "--", "vm", "exec", "--url", "http://192.0.2.3", seconds=25)  # the address of nobody
     assert done.returncode == 0 and "--uid" in done.stdout, done
+
+
+@pytest.mark.full
+def test_a_command_waits_for_resolvers_ten_seconds(mute):
+    done = mute(SLICER, "vm", "list", "--url", "http://vm.example.org:8080", seconds=40)
+    assert done.returncode == 1 and "cannot resolve 'vm.example.org': no answer within 10 s" in done.stderr, done
 
 
 def test_a_daemon_that_means_harm(bash):

@@ -399,7 +399,7 @@ def test_a_download_that_is_cut_ends_its_process(fake, api, vm, place):
     with api.raw() as raw:
         raw.head("GET", f"/vm/{vm}/cp", {"path": str(place / "big"), **ROOT})
         raw.read_head()
-    until(lambda: len(descendants(fake.vmm_pid(vm))) == workers and fd_count(fake.pid) == fds, 5)
+    until(lambda: len(descendants(fake.vmm_pid(vm))) == workers and fd_count(fake.pid) <= fds, 30)
 
 
 # --- the command line

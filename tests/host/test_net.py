@@ -8,7 +8,7 @@ import subprocess
 
 import pytest
 
-from slicertest.netspace import INTERNET, arrived, heard
+from slicertest.netspace import ENV, INTERNET, NETRUN, Guest, arrived, heard
 
 MIB = 1024 * 1024
 
@@ -106,6 +106,30 @@ def test_a_network_behind_a_vm(world, one):
     assert world.host.ask("192.168.200.2") == "192.168.137.1"
     assert world.lan.ask("192.168.200.2") == "10.99.0.1"
     assert a1.space.ask("192.168.137.1", source="192.168.200.2") == "192.168.200.2"
+
+
+def test_slicer_in_a_vm_of_slicer(world):
+    """The topology of nested-virtualization.md with its addresses and routes, a daemon's network on each of the two levels: the
+    workstation reaches both through the server."""
+    outer = world.config("slicer0", bridge("slicer0", "brslicer0", "192.168.130.1/24"))
+    inner = world.config("slicer1", bridge("slicer1", "brslicer1", "192.168.137.1/24"))
+    world.netrun(outer, "s-0", "up", "slicer0")
+    vm = world.guest(outer, "s-0", "slicer0", 1)
+    vm.space.run(NETRUN, inner, "s-1", "up", "slicer1", env=ENV)
+    nested = Guest(vm.space, inner, "s-1", "slicer1", 1, world.stack)
+    assert (vm.ip, nested.ip) == ("192.168.130.2", "192.168.137.2")
+    assert nested.space.ask(INTERNET) == "10.99.0.2", "through two translations"
+    assert world.host.ask(nested.ip) is None and world.lan.ask(nested.ip) is None
+    world.host.ip("route add 192.168.137.0/24 via 192.168.130.2")
+    world.lan.ip("route add 192.168.130.0/24 via 10.99.0.2", "route add 192.168.137.0/24 via 10.99.0.2")
+    assert world.host.ask(nested.ip) == "192.168.130.1"
+    assert world.lan.ask(vm.ip) == world.lan.ask(nested.ip) == "10.99.0.1"
+    nested.end()
+    vm.space.run(NETRUN, inner, "s-1", "down", "slicer1", env=ENV)
+    vm.end()
+    world.host.ip("route del 192.168.137.0/24")
+    world.netrun(outer, "s-0", "down", "slicer0")
+    assert world.host.state() == world.before
 
 
 def test_again_and_after_a_flush(world, one):

@@ -31,6 +31,30 @@ def make(world, config, count, capsys):
 
 
 @pytest.mark.parametrize("count", MANY)
+def test_bridge(world, count, capsys):
+    config = world.config("a", {"name": "vm", "count": 0, "network": {"mode": "bridge", "bridge": "brvm0", "gateway": "10.50.0.1/16"}})
+    world.netrun(config, "a-1", "up", "vm")
+    good = world.host.state()
+    make(world, config, count, capsys)
+    assert world.host.state() == good
+    world.netrun(config, "a-1", "down", "vm")
+    assert world.host.state() == world.before
+
+
+@pytest.mark.parametrize("count", [20, pytest.param(250, marks=pytest.mark.full)])  # there are 255
+def test_slots(world, count, capsys):
+    """A bridge for each, made with the group; 10.99.0.0/24 is the LAN's."""
+    numbers = [n for n in range(1, 256) if n != 99][:count]
+    config = world.config("a", {"name": "vm", "slots": {f"slot{n}": {} for n in numbers}})
+    world.netrun(config, "a-1", "up", "vm", timeout=550)
+    good = world.host.state()
+    make(world, config, count, capsys)
+    assert world.host.state() == good
+    world.netrun(config, "a-1", "down", "vm", timeout=550)
+    assert world.host.state() == world.before
+
+
+@pytest.mark.parametrize("count", MANY)
 def test_macvtap(world, count, capsys):
     config = world.config("a", {"name": "vm", "count": 0, "network": {"mode": "macvtap"}})
     world.netrun(config, "a-1", "up", "vm")

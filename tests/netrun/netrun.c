@@ -217,7 +217,8 @@ static int make_one(const struct config_group *g, const char *id, unsigned numbe
 			    .limits = limits_of(g)};
 	int64_t start = clock_ns();
 
-	vm.hostname = m->hostname = str_fmt("%s-%u", g->name, number);
+	vm.hostname = m->hostname =
+		number <= g->nslots ? str_dup(g->slots[number - 1].name) : str_fmt("%s-%u", g->name, number);
 	if (mode->reserve(&vm, NULL, used, number - 1, &m->address, err) < 0)
 		return -1;
 	vm.address = m->address;

@@ -1,0 +1,38 @@
+# SPDX-License-Identifier: MIT
+"""A network namespace in the place of a host for daemons with guests, with a second one as its only neighbour, "the Internet"."""
+import contextlib
+import os
+import subprocess
+
+OUTSIDE = "203.0.113.1"  # RFC 5737
+
+
+def ip(*words, check=True):
+    return subprocess.run(["ip", *words], check=check, capture_output=True, text=True).stdout
+
+
+def inside(ns, *words):
+    return subprocess.run(["ip", "netns", "exec", ns, *words], capture_output=True, text=True, timeout=30)
+
+
+def outside_of_host():
+    return f"slt-out-{os.getpid()}"
+
+
+@contextlib.contextmanager
+def host_space():
+    """Its name; it is 203.0.113.2, with a default route to OUTSIDE."""
+    host, outside = f"slt-host-{os.getpid()}", outside_of_host()
+    try:
+        for name in (host, outside):
+            ip("netns", "add", name)
+            ip("-n", name, "link", "set", "lo", "up")
+        ip("-n", host, "link", "add", "uplink", "type", "veth", "peer", "name", "wire", "netns", outside)
+        for name, link, address in ((host, "uplink", "203.0.113.2/24"), (outside, "wire", f"{OUTSIDE}/24")):
+            ip("-n", name, "addr", "add", address, "dev", link)
+            ip("-n", name, "link", "set", link, "up")
+        ip("-n", host, "route", "add", "default", "via", OUTSIDE)
+        yield host
+    finally:
+        for name in (host, outside):
+            ip("netns", "del", name, check=False)
