@@ -4,8 +4,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -127,6 +130,27 @@ int fd_socketpair(int ret[2], struct error **err)
 	ret[0] = fds[0];
 	ret[1] = fds[1];
 	return 0;
+}
+
+static int compare_fds(const void *a, const void *b)
+{
+	return *(const int *)a - *(const int *)b;
+}
+
+int fd_close_others(int *keep, size_t n)
+{
+	unsigned from = 3;
+
+	qsort(keep, n, sizeof(*keep), compare_fds);
+	for (size_t i = 0; i < n; i++) {
+		unsigned fd = (unsigned)keep[i];
+
+		if (fd > from && syscall(SYS_close_range, from, fd - 1, 0) < 0)
+			return -1;
+		if (fd >= from)
+			from = fd + 1;
+	}
+	return (int)syscall(SYS_close_range, from, UINT_MAX, 0);
 }
 
 size_t fd_count_open(void)

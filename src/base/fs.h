@@ -25,6 +25,9 @@ int fd_connect_unix(const char *path, struct error **err);
 /* Listens on a TCP socket (IPv4), non-blocking. ERR_CONFLICT when the port is in use. */
 struct sockaddr_in;
 int fd_listen_tcp(const struct sockaddr_in *addr, struct error **err);
+/* Closes all from 3 on but those of `keep`, which it sorts. -1 with errno: the kernel is older than close_range(2), Linux 5.9. For
+ * a process that has only one thread. */
+int fd_close_others(int *keep, size_t n);
 size_t fd_count_open(void); /* of this process, from /proc/self/fd */
 
 int fs_read_file(const char *path, size_t limit, char **ret, size_t *ret_len, struct error **err);

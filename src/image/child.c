@@ -72,32 +72,12 @@ static int filter_calls(void)
 	return r;
 }
 
-static int compare_ints(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
-/* `keep` is sorted. */
-static int close_others(const int *keep, size_t n)
-{
-	unsigned next = 3;
-
-	for (size_t i = 0; i <= n; i++) {
-		unsigned until = i < n ? (unsigned)keep[i] : ~0U;
-
-		if (until > next && syscall(SYS_close_range, next, i < n ? until - 1 : until, 0) < 0)
-			return -1;
-		next = until + 1;
-	}
-	return 0;
-}
-
-static int drop_privileges(const int *keep, size_t n, pid_t parent, struct error **err)
+static int drop_privileges(int *keep, size_t n, pid_t parent, struct error **err)
 {
 	const struct rlimit none = {0, 0};
 	int r;
 
-	if (close_others(keep, n) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
+	if (fd_close_others(keep, n) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
 		return error_errno(err, errno, "confine the reading");
 	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(CHILD_UID, CHILD_UID, CHILD_UID) < 0 ||
 			       setresuid(CHILD_UID, CHILD_UID, CHILD_UID) < 0))
@@ -115,7 +95,6 @@ static void __attribute__((noreturn)) run_child(child_fn *fn, void *arg, int ans
 	char *text;
 
 	keep[n++] = answer;
-	qsort(keep, n, sizeof(*keep), compare_ints);
 	if (drop_privileges(keep, n, parent, &error) < 0 || fn(arg, said, &error) < 0) {
 		js_add_string(said, "error", error_message(error));
 		js_add_u64(said, "code", error->code);
@@ -141,6 +120,11 @@ static int read_answer(int fd, pid_t pid, char **ret, size_t *ret_len, struct er
 		}
 		if (poll(&p, 1, WATCH_MS) <= 0)
 			continue;
+		if (n == ANSWER_MAX) {
+			kill(pid, SIGKILL); /* or both would wait */
+			return error_set(err, ERR_TOO_LARGE, "what is to be told of it is more than %d bytes",
+					 ANSWER_MAX);
+		}
 		got = read(fd, text + n, ANSWER_MAX - n);
 		if (got <= 0) {
 			*ret_len = n;

@@ -113,23 +113,22 @@ int confine_main(char *const *words)
 
 /* ---- slicer-image ---- */
 
-void confine_command(const char *dir, char ***argv, char **ret_exe)
+const char *confine_command(const char *dir, char ***argv)
 {
-	*ret_exe = str_dup(SELF);
 	strv_append(argv, "slicer-image");
 	strv_append(argv, WORD);
 	strv_append(argv, dir);
+	return SELF;
 }
 
 int confine_prepare(const char *dir, struct error **err)
 {
 	cleanup_strv char **argv = NULL;
-	cleanup_free char *exe = NULL;
 	cleanup_error struct error *why = NULL;
 
 	if (chown(dir, CONFINE_UID_FIRST, CONFINE_UID_FIRST) < 0)
 		return error_set(err, ERR_UNSUPPORTED, "chown: %s", strerror(errno));
-	confine_command(dir, &argv, &exe);
+	const char *exe = confine_command(dir, &argv);
 	strv_append(&argv, "/bin/true");
 	struct tool tool = {.argv = (const char *const *)argv, .exe = exe, .input = -1, .timeout_ms = CHECK_MS};
 	if (tool_run(&tool, NULL, &why) == 0)

@@ -141,21 +141,21 @@ static void show_step(void *arg, const char *line)
 /* What runs mmdebstrap: for root, in `work`, confined or at least in namespaces that end with the first process, so that nothing of
  * it goes on when this program is killed. A user's mmdebstrap makes its own; its directory must be open to the ids that the user
  * was given, which the store's need not be. */
-static void add_program(char ***argv, char ***env, const char *work, bool confined, char **ret_exe)
+static const char *add_program(char ***argv, char ***env, const char *work, bool confined)
 {
 	static const char *const as_root[] = {"unshare",      "--mount",      "--pid", "--fork",
 					      "--kill-child", "--mount-proc", NULL};
+	const char *exe = confined ? confine_command(work, argv) : NULL;
 
 	for (size_t i = 0; geteuid() == 0 && !confined && as_root[i]; i++)
 		strv_append(argv, as_root[i]);
-	if (confined)
-		confine_command(work, argv, ret_exe);
 	strv_append(argv, PROGRAM);
 	strv_append(argv, geteuid() == 0 ? "--mode=root" : "--mode=unshare");
 	strv_append_fmt(env, "SOURCE_DATE_EPOCH=%d", TREE_TIME);
 	strv_append(env, "DEBIAN_FRONTEND=noninteractive");
 	if (geteuid() == 0)
 		strv_append_fmt(env, "TMPDIR=%s", confined ? CONFINE_DIR : work);
+	return exe;
 }
 
 /* What is in the directory when it begins: apt.conf and overlay.tar. */
@@ -173,14 +173,13 @@ static int run_mmdebstrap(const struct bootstrap *b, struct error **err)
 	cleanup_strv char **sources = apt_debian_sources(b->codename, err);
 	const struct embedded_file *setup = embedded_find("setup.sh");
 	cleanup_strv char **argv = NULL, **env = NULL;
-	cleanup_free char *exe = NULL;
 
 	if (!sources)
 		return -1;
 	if (!setup)
 		return error_set(err, ERR_INTERNAL, "debian/setup.sh is not in this program");
 	cleanup_free char *include = strv_join(b->packages, ",");
-	add_program(&argv, &env, b->work, b->confined, &exe);
+	const char *exe = add_program(&argv, &env, b->work, b->confined);
 	strv_append(&argv, "--verbose");
 	strv_append(&argv, "--variant=minbase");
 	strv_append(&argv, "--format=tar");

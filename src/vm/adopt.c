@@ -137,9 +137,9 @@ static void adopt_directory(struct manager *m, const char *hostname)
 
 	if (adopt_record(m, hostname, &error) == 0)
 		return;
-	if (error->code == ERR_NOT_FOUND && !vm_name_parse(m->options->config, hostname, &group, &number))
-		return; /* its owner's: no VM is called so */
 	if (error->code == ERR_NOT_FOUND && !fs_exists(disk)) {
+		if (!vm_name_parse(m->options->config, hostname, &group, &number))
+			return; /* its owner's: no VM is called so */
 		error_free(&error);
 		if (fs_remove_tree(dir, &error) == 0)
 			return;

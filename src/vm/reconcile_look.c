@@ -72,26 +72,32 @@ static int found_read(struct found *f, const struct manager_options *o, char *co
 	return found_links(f, o->daemon_id, err);
 }
 
-/* A name that no VM has. Of a record or a disk it may be all that is left. */
-static void look_at_stranger(struct look *l, const char *name)
+static bool has_record_or_disk(const struct look *l, const char *name)
 {
 	cleanup_free char *record = str_fmt("%s/vms/%s/record.json", l->options->state_dir, name);
 	cleanup_free char *disk = str_fmt("%s/vms/%s/disk.qcow2", l->options->state_dir, name);
-	char ***list = fs_exists(record) || fs_exists(disk) ? &l->unknown : &l->strays;
+
+	return fs_exists(record) || fs_exists(disk);
+}
+
+/* A name that no VM has. Of a record or a disk it may be all that is left. */
+static void look_at_stranger(struct look *l, const char *name)
+{
+	char ***list = has_record_or_disk(l, name) ? &l->unknown : &l->strays;
 
 	if (!strv_contains(l->known, name) && !strv_contains(*list, name))
 		strv_append(list, name);
 }
 
-/* In the working directory, which is its owner's, only what is called as VMs are that are numbered or in the configuration: a
- * directory of any other name may be anybody's. */
+/* In the working directory, which is its owner's, a directory with nothing of a VM may be anybody's, unless it is called as VMs are
+ * that are numbered or in the configuration. */
 static void look_for_state(struct look *l, char *const *names)
 {
 	for (; names && *names; names++) {
 		cleanup_free char *group = NULL;
 		unsigned number;
 
-		if (vm_name_parse(l->options->config, *names, &group, &number))
+		if (has_record_or_disk(l, *names) || vm_name_parse(l->options->config, *names, &group, &number))
 			look_at_stranger(l, *names);
 	}
 }

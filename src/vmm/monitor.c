@@ -54,11 +54,6 @@ static int monitor_take_signals(struct monitor *m, struct error **err)
 	return m->signals < 0 ? error_errno(err, errno, "signalfd") : 0;
 }
 
-static int compare_fds(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
 /* Everything that the specification does not name is closed, also the starter's stderr: a pipe
  * there would stay open as long as the VM runs. */
 static int monitor_close_unnamed(const struct monitor_spec *s, struct error **err)
@@ -78,8 +73,7 @@ static int monitor_close_unnamed(const struct monitor_spec *s, struct error **er
 		memcpy(keep + n, s->helpers[i].fds, s->helpers[i].nfds * sizeof(keep[0]));
 		n += s->helpers[i].nfds;
 	}
-	qsort(keep, n, sizeof(keep[0]), compare_fds);
-	monitor_close_others(keep, n);
+	fd_close_others(keep, n);
 	for (size_t i = 0; i < n; i++) {
 		if (fd_set_cloexec(keep[i], true, err) < 0)
 			return error_wrap(err, "fd %d", keep[i]);

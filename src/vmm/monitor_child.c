@@ -31,26 +31,6 @@ static void child_fail(int report, const char *step)
 	_exit(127);
 }
 
-void monitor_close_others(const int *keep, size_t n)
-{
-	unsigned from = 3;
-
-	for (size_t i = 0; i < n; i++) {
-		unsigned fd = (unsigned)keep[i];
-
-		if (fd > from)
-			syscall(SYS_close_range, from, fd - 1, 0);
-		if (fd >= from)
-			from = fd + 1;
-	}
-	syscall(SYS_close_range, from, UINT_MAX, 0);
-}
-
-static int compare_fds(const void *a, const void *b)
-{
-	return *(const int *)a - *(const int *)b;
-}
-
 static void child_set_fds(const struct monitor_program *p, int message_fd, int report)
 {
 	int keep[MONITOR_FDS_MAX + 1];
@@ -60,8 +40,7 @@ static void child_set_fds(const struct monitor_program *p, int message_fd, int r
 		child_fail(report, "standard streams");
 	memcpy(keep, p->fds, p->nfds * sizeof(keep[0]));
 	keep[p->nfds] = report;
-	qsort(keep, p->nfds + 1, sizeof(keep[0]), compare_fds);
-	monitor_close_others(keep, p->nfds + 1);
+	fd_close_others(keep, p->nfds + 1);
 	for (size_t i = 0; i < p->nfds; i++) {
 		if (fcntl(p->fds[i], F_SETFD, 0) < 0)
 			child_fail(report, "its open files");

@@ -12,7 +12,5 @@
  * program runs, or -1: the error says which step failed. *ret_keeper is to be ended with the program. */
 pid_t monitor_child_start(const struct monitor_program *p, int message_fd, struct jail_keeper *ret_keeper,
 			  struct error **err);
-/* Closes every fd from 3 on that is not in `keep` (ascending). */
-void monitor_close_others(const int *keep, size_t n);
 
 #endif

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Guests on a bridge, in a network namespace of the test's own that has one neighbour, the "Internet"."""
 import contextlib
-import os
 import pathlib
 import subprocess
 import sys

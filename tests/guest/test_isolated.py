@@ -1,37 +1,14 @@
 # SPDX-License-Identifier: MIT
 """Guests in isolated networks, in a network namespace of the test's own whose one neighbour is LAN and "Internet" at once."""
-import contextlib
 import json
 import os
 import subprocess
 
 import pytest
 from slicertest import Daemon, run, until
+from slicertest.hostspace import OUTSIDE, host_space, ip, outside_of_host
 
-OUTSIDE, REFUSED, ELSEWHERE = "203.0.113.1", "203.0.113.9", "198.51.100.1"  # RFC 5737
-
-
-def ip(*words, check=True):
-    return subprocess.run(["ip", *words], check=check, capture_output=True, text=True).stdout
-
-
-@contextlib.contextmanager
-def two_namespaces():
-    host, outside = f"sli-host-{os.getpid()}", f"sli-out-{os.getpid()}"
-    try:
-        for name in (host, outside):
-            ip("netns", "add", name)
-            ip("-n", name, "link", "set", "lo", "up")
-        ip("-n", host, "link", "add", "uplink", "type", "veth", "peer", "name", "wire", "netns", outside)
-        for name, link, address in ((host, "uplink", "203.0.113.2/24"), (outside, "wire", f"{OUTSIDE}/24"),
-                                    (outside, "wire", f"{REFUSED}/24"), (outside, "lo", f"{ELSEWHERE}/32")):
-            ip("-n", name, "addr", "add", address, "dev", link)
-            ip("-n", name, "link", "set", link, "up")
-        ip("-n", host, "route", "add", "default", "via", OUTSIDE)
-        yield host
-    finally:
-        for name in (host, outside):
-            ip("netns", "del", name, check=False)
+REFUSED, ELSEWHERE = "203.0.113.9", "198.51.100.1"  # RFC 5737
 
 
 @pytest.fixture(autouse=True)
@@ -41,7 +18,9 @@ def nothing_left_by_test():
 
 @pytest.fixture(scope="module")
 def host(store):
-    with two_namespaces() as name:
+    with host_space() as name:
+        for link, address in (("wire", f"{REFUSED}/24"), ("lo", f"{ELSEWHERE}/32")):
+            ip("-n", outside_of_host(), "addr", "add", address, "dev", link)
         yield name
 
 

@@ -128,6 +128,18 @@ def test_an_archive_is_read_by_nobody(importing):
     assert "/caf\u00e9".encode() in listed
 
 
+def test_a_reader_that_tells_too_much(importing):
+    """The name of the default user is that of the archive's author."""
+    program, _ = importing
+    archive, text = io.BytesIO(), b"m" * (3 << 20) + b":x:1000:1000::/:/bin/sh\n"
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        entry = tarfile.TarInfo("etc/passwd")
+        entry.size = len(text)
+        tar.addfile(entry, io.BytesIO(text))
+    said = json.loads(program.communicate(archive.getvalue(), timeout=60)[0].splitlines()[-1])
+    assert said["type"] == "error" and "more than 1048576 bytes" in said["message"], said
+
+
 def test_a_reader_that_is_killed(importing):
     program, reader = importing
     os.kill(reader, signal.SIGKILL)

@@ -101,6 +101,9 @@ def test_a_slot_of_which_nothing_is_known_any_more(slotted):
     d.kill()
     shutil.rmtree(d.state_dir / "vms" / "slot2")
     (d.state_dir / "vms" / "backup").mkdir()  # its owner's
+    kept = d.state_dir / "vms" / "slot7"  # what a record that got lost was of
+    kept.mkdir()
+    (kept / "disk.qcow2").write_text("precious")
     slots(d, {"slot1": {}})
     d.env["SLICER_RECONCILE_MS"] = "100"
     d.start()
@@ -110,6 +113,8 @@ def test_a_slot_of_which_nothing_is_known_any_more(slotted):
     assert d.vmm_pid("slot1") == stays and alive(stays) and "br-slot1" in addresses()
     assert (d.state_dir / "vms" / "backup").is_dir()
     (d.state_dir / "vms" / "backup").rmdir()
+    assert (kept / "disk.qcow2").read_text() == "precious" and d.log_text().count("slot7") == 1, "left alone, and told of once"
+    shutil.rmtree(kept)
     assert d.stop() == 0 and "br-slot2" not in addresses(), "which nobody uses any more"
 
 

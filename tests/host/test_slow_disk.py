@@ -26,7 +26,7 @@ def test_what_is_asked_for_while_a_record_is_written(slow):
         assert answer.status == 200, f"{what}: {answer.text}"
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
-        create = pool.submit(d.client.create, d.group, persistent=True)
+        pool.submit(d.client.create, d.group, persistent=True)
         until(lambda: is_shown(d, vm, "Running"), 30)
         ask("shutdown")
         assert is_shown(d, vm, "Stopped")
