@@ -7,20 +7,15 @@
 #include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/queue.h>
-#include <sys/stat.h>
-#include <sys/vfs.h>
 #include <sys/wait.h>
 #include <unistd.h>
-#include <linux/magic.h>
 #include "base/fs.h"
 #include "base/str.h"
+#include "agent/task_cgroup.h"
 #include "agent/task_child.h"
 #include "agent/vfork.h"
 
-#define CGROUP_ROOT "/sys/fs/cgroup"
-#define CGROUP_BASE CGROUP_ROOT "/slicer"
-
-enum { DETACHED_GRACE_MS = 5000, SWEEP_EVERY = 64 };
+enum { DETACHED_GRACE_MS = 5000 };
 
 struct task {
 	struct task_factory *factory;
@@ -29,7 +24,7 @@ struct task {
 	struct timer *grace; /* detached: time left to end by itself */
 	child_fn *exited;
 	void *arg;
-	char *cgroup; /* NULL: none */
+	struct task_cgroup *cgroup; /* NULL: none */
 	pid_t pid;
 	bool tty, ended;
 	int slot; /* in the table; -1: none */
@@ -39,11 +34,9 @@ struct task_factory {
 	struct loop *loop;
 	struct task_table *table;
 	LIST_HEAD(, task) tasks;
-	bool cgroups;
-	unsigned next;	  /* names of cgroups */
-	bool moved;	  /* we are in a cgroup of our own */
-	sigset_t ignored; /* what children must not inherit */
-	void *stack;	  /* of children that share our memory; NULL: no memory for one */
+	struct cgroup_pool *cgroups; /* NULL: tasks have none */
+	sigset_t ignored;	     /* what children must not inherit */
+	void *stack;		     /* of children that share our memory; NULL: no memory for one */
 };
 
 static void find_ignored(sigset_t *ret)
@@ -63,72 +56,10 @@ struct task_factory *task_factory_new(struct loop *loop, struct task_table *tabl
 
 	f->loop = loop;
 	f->table = table;
-	f->cgroups = cgroups;
+	f->cgroups = cgroups ? cgroup_pool_new() : NULL;
 	f->stack = vfork_stack_new();
 	find_ignored(&f->ignored);
 	return f;
-}
-
-/* ---- cgroups ---- */
-
-static bool cgroup2_mounted(void)
-{
-	struct statfs st;
-
-	return statfs(CGROUP_ROOT, &st) == 0 && st.f_type == CGROUP2_SUPER_MAGIC;
-}
-
-/* Removes what earlier tasks left behind; one with survivors stays until they are gone. */
-static void sweep_cgroups(void)
-{
-	DIR *dir = opendir(CGROUP_BASE);
-	struct dirent *e;
-
-	while (dir && (e = readdir(dir))) {
-		if (str_starts(e->d_name, "task-"))
-			unlinkat(dirfd(dir), e->d_name, AT_REMOVEDIR);
-	}
-	if (dir)
-		closedir(dir);
-}
-
-/* Out of the init's cgroup, so that what is done to that one spares us. PID 1 itself stays where it is. */
-static void move_agent(struct task_factory *f)
-{
-	const pid_t pids[] = {getpid(), getppid()};
-
-	f->moved = true;
-	if (mkdir(CGROUP_BASE "/agent", 0755) < 0 && errno != EEXIST)
-		return;
-	for (size_t i = 0; i < ARRAY_LEN(pids); i++) {
-		cleanup_close int fd = open(CGROUP_BASE "/agent/cgroup.procs", O_WRONLY | O_CLOEXEC);
-
-		if (pids[i] > 1 && fd >= 0)
-			dprintf(fd, "%d", pids[i]);
-	}
-}
-
-/* cgroup2 may be mounted by the guest's init long after the agent started: looked at each time. */
-static char *new_cgroup(struct task_factory *f)
-{
-	cleanup_free char *path = NULL;
-
-	if (!f->cgroups || !cgroup2_mounted() || (mkdir(CGROUP_BASE, 0755) < 0 && errno != EEXIST))
-		return NULL;
-	if (!f->moved)
-		move_agent(f);
-	if (f->next % SWEEP_EVERY == 0)
-		sweep_cgroups();
-	path = str_fmt(CGROUP_BASE "/task-%d-%u", getpid(), f->next++);
-	return mkdir(path, 0755) < 0 ? NULL : TAKE_PTR(path);
-}
-
-static bool cgroup_kill(const char *cgroup)
-{
-	cleanup_free char *path = str_fmt("%s/cgroup.kill", cgroup);
-	cleanup_close int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	return fd >= 0 && write(fd, "1", 1) == 1;
 }
 
 /* ---- the table shared with the supervisor ---- */
@@ -160,9 +91,7 @@ static void destroy(struct task *t)
 	LIST_REMOVE(t, link);
 	child_free(&t->child);
 	timer_free(&t->grace);
-	if (t->cgroup)
-		rmdir(t->cgroup);
-	free(t->cgroup);
+	cgroup_release(t->factory->cgroups, &t->cgroup);
 	free(t);
 }
 
@@ -180,25 +109,36 @@ static void on_exit_of_child(void *arg, int status)
 		destroy(t);
 }
 
+/* Somebody removed the group, or gave it controllers for groups below it, or made it one of threads (cgroup-v2.rst, "No Internal
+ * Process Constraint"). */
+static bool group_is_unfit(int number)
+{
+	return number == ENODEV || number == EBUSY || number == EOPNOTSUPP;
+}
+
 /* The usual way of a command: it begins in its cgroup, where moving it would wait for all CPUs, longer than all the rest of a
  * start, and without a copy of our memory. When the child becomes another user, the kernel marks that memory as none that users
  * may trace (ptrace(2), "dumpable"; unless fs.suid_dumpable is 1, which opens every set-user-ID program). ENOSYS: not here, or not
  * for this task. */
 static pid_t start_shared(struct task *t, struct task_start *start)
 {
-	cleanup_close int dir = t->cgroup ? open(t->cgroup, O_PATH | O_DIRECTORY | O_CLOEXEC) : -1;
+	pid_t pid;
 
 	errno = ENOSYS;
-	if (start->spec->work || !t->factory->stack || (t->cgroup && dir < 0))
+	if (start->spec->work || !t->factory->stack)
 		return -1;
 	start->ignored = &t->factory->ignored;
-	return vfork_into(dir, t->factory->stack, task_child_run, start);
+	pid = vfork_into(t->cgroup ? cgroup_dir(t->cgroup) : -1, t->factory->stack, task_child_run, start);
+	if (pid >= 0 || !t->cgroup || !group_is_unfit(errno))
+		return pid;
+	cgroup_replace(t->factory->cgroups, &t->cgroup);
+	return vfork_into(t->cgroup ? cgroup_dir(t->cgroup) : -1, t->factory->stack, task_child_run, start);
 }
 
 /* Everywhere, and for what goes on running in our memory. */
 static pid_t start_forked(struct task *t, struct task_start *start)
 {
-	cleanup_free char *procs = t->cgroup ? str_fmt("%s/cgroup.procs", t->cgroup) : NULL;
+	cleanup_free char *procs = t->cgroup ? cgroup_procs(t->cgroup) : NULL;
 	int report[2];
 	pid_t pid;
 	ssize_t n;
@@ -248,7 +188,7 @@ struct task *task_start(struct task_factory *f, const struct task_spec *spec, ch
 	t->arg = arg;
 	t->tty = spec->tty;
 	t->slot = -1;
-	t->cgroup = new_cgroup(f);
+	t->cgroup = f->cgroups ? cgroup_take(f->cgroups) : NULL;
 	LIST_INSERT_HEAD(&f->tasks, t, link);
 	t->pid = start_child(t, spec, err);
 	if (t->pid < 0) {
@@ -320,6 +260,7 @@ void task_factory_free(struct task_factory **f)
 	}
 	if ((*f)->stack)
 		munmap((*f)->stack, VFORK_STACK);
+	cgroup_pool_free(&(*f)->cgroups);
 	free(TAKE_PTR(*f));
 }
 

@@ -147,12 +147,34 @@ def guest_rss(api, vm):
 
 def test_a_command_has_a_control_group_of_its_own(api, vm):
     """From its start: what leaves its session ends with its client as well."""
-    groups = [sh(api, vm, "cat /proc/self/cgroup", uid=uid, gid=uid) for uid in (0, 1000)]
-    assert all(re.fullmatch(r"0::/slicer/task-\d+-\d+", g) for g in groups) and groups[0] != groups[1], groups
     with api.raw() as raw:
         raw.head("POST", f"/vm/{vm}/exec", {"cmd": "sh", "args": ["-c", "setsid sleep 4321 & sleep 4321"]}, Content_Length=0)
         raw.read_head()
         until(lambda: sleepers(api, vm) == 3, 10)
+        groups = sh(api, vm, "cat /proc/self/cgroup $(printf '/proc/%s/cgroup ' $(pidof sleep))").split()
+        assert all(re.fullmatch(r"0::/slicer/task-\d+-\d+", g) for g in groups), groups
+        assert len(groups) == 3 and groups[0] != groups[1] == groups[2], groups
+    until(lambda: sleepers(api, vm) == 0, 10)
+
+
+def test_a_control_group_is_given_on_when_nobody_is_in_it(api, vm):
+    def group(also="", **ids):
+        return sh(api, vm, f"{also}\ncat /proc/self/cgroup", **ids)
+    own = "/sys/fs/cgroup$(cut -d: -f3 /proc/self/cgroup)"
+    first = group()
+    assert group() == first == group(uid=1000, gid=1000)
+    assert group("setsid sleep 4321 >/dev/null 2>&1 &") == first
+    second = group()
+    assert second != first
+    assert group(f"mkdir {own}/below") == second
+    third = group()
+    assert third not in (first, second)
+    assert group(f"rmdir {own}/below /sys/fs/cgroup{second[3:].strip()}/below 2>/dev/null || true") == third
+    sh(api, vm, f"kill $(pidof sleep); for g in /sys/fs/cgroup/slicer/task-*; do [ $g = {own} ] || rmdir $g; done")
+    with api.raw() as raw:  # of two that run at once one is in a new group
+        raw.head("POST", f"/vm/{vm}/exec", {"cmd": "sleep", "args": ["4321"]}, Content_Length=0)
+        raw.read_head()
+        assert group() != third
     until(lambda: sleepers(api, vm) == 0, 10)
 
 
