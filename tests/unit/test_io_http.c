@@ -156,12 +156,35 @@ static void test_encode(void **state)
 	free(s);
 }
 
+static void test_error_document(void **state)
+{
+	static const struct {
+		const char *body, *says;
+	} cases[] = {
+		{"{\"error\":\"it is \\u0022off\\u0022\",\"more\":1}", "it is \"off\""},
+		{"{\"error\":7}", ""},
+		{"{\"error\":null}", ""},
+		{"{}", ""},
+		{"[\"error\"]", ""},
+		{"\"error\"", ""},
+		{"", NULL},
+		{"Bad Gateway", NULL},
+		{"{\"error\":\"cut", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		cleanup_free char *text = http_error_parse(cases[i].body, strlen(cases[i].body));
+
+		assert_true(str_eq(text, cases[i].says));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_head),	  cmocka_unit_test(test_validation),	  cmocka_unit_test(test_query),
 		cmocka_unit_test(test_bad_query), cmocka_unit_test(test_many_parameters), cmocka_unit_test(test_bool),
-		cmocka_unit_test(test_encode),
+		cmocka_unit_test(test_encode),	  cmocka_unit_test(test_error_document),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
