@@ -152,7 +152,7 @@ static int filter_step(int state, unsigned char c)
 	case FILTER_C2:
 		if (c >= 0x80 && c <= 0x9f)
 			return filter_escaped((unsigned char)(c - 0x40));
-		return c == 0x1b ? FILTER_ESCAPE : FILTER_TEXT;
+		return c == 0x1b ? FILTER_ESCAPE : c == 0xc2 ? FILTER_C2 : FILTER_TEXT;
 	default:
 		return c == 0x1b ? FILTER_ESCAPE : c == 0xc2 ? FILTER_C2 : FILTER_TEXT;
 	}
@@ -172,7 +172,8 @@ size_t filter_terminal(const char *text, size_t n, char *out, int *state)
 		int before = *state;
 
 		*state = filter_step(before, c);
-		if (before == FILTER_C2 && c >= 0xa0)
+		/* Alone it is no character, and would make a C1 of what may follow when something between is dropped. */
+		if (before == FILTER_C2 && c >= 0xa0 && c <= 0xbf)
 			out[kept++] = (char)0xc2;
 		if (c == '\n' || (*state == FILTER_TEXT && is_plain(c) &&
 				  (before == FILTER_TEXT || (before == FILTER_C2 && (c < 0x80 || c >= 0xa0)))))

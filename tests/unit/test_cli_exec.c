@@ -195,6 +195,8 @@ static void test_terminal_filter(void **state)
 	FILTERED("\302\2331mc1\302\235x\ay \303\251 \302\251", "c1y \303\251 \302\251");
 	FILTERED("nul\0bel\a\b\177", "nulbel");
 	FILTERED("\302\033[1mx", "x");
+	FILTERED("a\302\302\2331mb\302\302\302\2352;c\ad\302", "abd");
+	FILTERED("a\302\302\033[m\2331mb\302\302\251", "a\2331mb\302\251");
 }
 
 int main(void)
