@@ -201,7 +201,7 @@ static void call_on_readable(void *arg)
 	struct call *call = arg;
 	struct stream *s = http_exchange_stream(call->exchange);
 
-	evbuffer_add_buffer(call->body, stream_input(s));
+	buffer_move(call->body, stream_input(s), evbuffer_get_length(stream_input(s)));
 	if (evbuffer_get_length(call->body) > REPLY_MAX) {
 		error_set(&call->error, ERR_TOO_LARGE, "the answer is larger than %d bytes", REPLY_MAX);
 		call->done = true;

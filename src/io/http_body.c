@@ -139,7 +139,7 @@ static void on_body_readable(void *arg)
 	struct body_reader *r = arg;
 	struct stream *s = &r->x->stream;
 
-	evbuffer_add_buffer(r->body, s->in);
+	buffer_move(r->body, s->in, evbuffer_get_length(s->in));
 	if (evbuffer_get_length(r->body) > r->limit)
 		refuse_body(r);
 	else if (s->eof)

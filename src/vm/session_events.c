@@ -33,16 +33,14 @@ static void events_apply(struct session *s, const struct session_event *e)
 static void events_readable(void *arg)
 {
 	struct session *s = arg;
-	struct http_exchange *x = s->event_exchange;
-	struct evbuffer *in = s->event_input;
-	size_t n;
+	struct stream *stream = http_exchange_stream(s->event_exchange);
+	cleanup_error struct error *error = NULL;
 	char *line;
+	size_t n;
+	int rc;
 
-	if (evbuffer_add_buffer(in, stream_input(http_exchange_stream(x))) < 0)
-		abort();
-	while ((line = evbuffer_readln(in, &n, EVBUFFER_EOL_LF))) {
+	while ((rc = lines_next(&s->event_lines, stream_input(stream), &line, &n, &error)) == 1) {
 		cleanup_free char *owned = line;
-		cleanup_error struct error *error = NULL;
 		struct session_event event;
 
 		if (session_event_parse(owned, n, &event, &error)) {
@@ -51,11 +49,10 @@ static void events_readable(void *arg)
 		}
 		events_apply(s, &event);
 	}
-	if (evbuffer_get_length(in) >= SESSION_MAX_EVENT || stream_eof(http_exchange_stream(x))) {
-		session_restart(s, "the event stream ended or has no lines");
-		return;
-	}
-	stream_resume(http_exchange_stream(x));
+	if (rc < 0 || stream_eof(stream))
+		session_restart(s, rc < 0 ? error_message(error) : "the event stream ended");
+	else
+		stream_resume(stream);
 }
 
 static void events_closed(void *arg, const struct error *error)
@@ -78,9 +75,7 @@ static void events_on_response(void *arg, struct http_exchange *x, const struct 
 
 void session_events_open(struct session *s)
 {
-	s->event_input = evbuffer_new();
-	if (!s->event_input)
-		abort();
+	s->event_lines = (struct lines){.max = SESSION_MAX_EVENT};
 	s->event_exchange = http2_client_open(s->mux, http_head_new_request("GET", "/v1/events"));
 	http_exchange_on_response(s->event_exchange, events_on_response, s);
 	stream_set_events(http_exchange_stream(s->event_exchange), &event_stream_events, s);
@@ -90,7 +85,5 @@ void session_events_open(struct session *s)
 void session_events_close(struct session *s)
 {
 	http_exchange_free(&s->event_exchange);
-	if (s->event_input)
-		evbuffer_free(s->event_input);
-	s->event_input = NULL;
+	lines_clear(&s->event_lines);
 }

@@ -6,6 +6,7 @@
 
 #include "io/control.h"
 #include "vm/session.h"
+#include "vmm/lines.h"
 
 enum {
 	SESSION_HANDSHAKE_MS = 5000,
@@ -16,7 +17,7 @@ enum {
 	/* A guest on a loaded host may stand still for seconds and is well: only /health has to be quick. */
 	SESSION_PING_DEADLINE_MS = 30 * 1000,
 	SESSION_ASK_MS = 2000,	       /* QUIET: ask again who is there */
-	SESSION_MAX_EVENT = 64 * 1024, /* bytes of a line, its LF included */
+	SESSION_MAX_EVENT = 64 * 1024, /* bytes of a line */
 };
 
 /*  CLOSED ──both sockets connected──▶ QUIET ──hello──▶ RESET ──await──▶ ECHO ──echo──▶ MUX ──ready event──▶ READY
@@ -44,7 +45,7 @@ struct session {
 	uint64_t discarded; /* bytes on the agent port before the echo */
 	struct http2_session *mux;
 	struct http_exchange *event_exchange;
-	struct evbuffer *event_input; /* of a line so far; kept here, because the stream's window may be shorter */
+	struct lines event_lines;
 	struct session_facts facts;
 	/* What the owner is still to be told. Each in a round of its own, so that it may free the session. */
 	struct timer *notify;
