@@ -54,25 +54,29 @@ static size_t column_width(const struct table *t, size_t column)
 	return width;
 }
 
-static void print_cell(const struct table *t, size_t column, const char *text, FILE *out)
+static void print_cell(const struct table *t, const size_t *widths, size_t column, const char *text, FILE *out)
 {
 	if (column + 1 == t->columns)
 		fprintf(out, "%s\n", text);
 	else
-		fprintf(out, "%-*s", (int)column_width(t, column) + 2, text);
+		fprintf(out, "%-*s", (int)widths[column] + 2, text);
 }
 
 void table_print(const struct table *t, FILE *out)
 {
+	cleanup_free size_t *widths = mem_alloc_array(t->columns, sizeof(*widths));
+
+	for (size_t c = 0; c < t->columns; c++)
+		widths[c] = column_width(t, c);
 	for (size_t i = 0; i < t->ncells; i++) {
-		print_cell(t, i % t->columns, t->cells[i], out);
+		print_cell(t, widths, i % t->columns, t->cells[i], out);
 		if (i + 1 != t->columns)
 			continue;
 		for (size_t c = 0; c < t->columns; c++) {
 			cleanup_free char *dashes = str_dup(t->cells[c]);
 
 			memset(dashes, '-', strlen(dashes));
-			print_cell(t, c, dashes, out);
+			print_cell(t, widths, c, dashes, out);
 		}
 	}
 }

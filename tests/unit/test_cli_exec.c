@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <time.h>
 
 #include "base/str.h"
 #include "cli/exec_frames.h"
@@ -199,12 +200,29 @@ static void test_terminal_filter(void **state)
 	FILTERED("a\302\302\033[m\2331mb\302\302\251", "a\2331mb\302\251");
 }
 
+static void test_long_table(void **state)
+{
+	static const char *const header[] = {"A", "B", "C", "D", NULL};
+	struct table *t = table_new(header);
+	FILE *out = fopen("/dev/null", "w");
+	clock_t start;
+
+	for (size_t i = 0; i < 4 * 40000; i++)
+		table_add(t, "cell");
+	start = clock();
+	table_print(t, out);
+	assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
+	fclose(out);
+	table_free(&t);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_frames),	       cmocka_unit_test(test_exit_codes),
 		cmocka_unit_test(test_hostile_frames), cmocka_unit_test(test_long_line),
 		cmocka_unit_test(test_shell_frames),   cmocka_unit_test(test_terminal_filter),
+		cmocka_unit_test(test_long_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
