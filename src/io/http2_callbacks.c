@@ -220,8 +220,7 @@ static ssize_t body_read(nghttp2_session *ng, int32_t id, uint8_t *buf, size_t l
 	return (ssize_t)(have < length ? have : length);
 }
 
-/* Called within nghttp2_session_mem_send, after all that it returned before: moves the body without
- * copying. */
+/* Called within nghttp2_session_mem_send, after all that it returned before. */
 static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t *head, size_t n,
 			nghttp2_data_source *source, void *arg)
 {
@@ -232,7 +231,7 @@ static int on_send_data(nghttp2_session *ng, nghttp2_frame *frame, const uint8_t
 		return NGHTTP2_ERR_CALLBACK_FAILURE;
 	assert(frame->data.padlen == 0);
 	evbuffer_add(s->batch, head, FRAME_HEAD_SIZE);
-	evbuffer_remove_buffer(x->base.stream.out, s->batch, n);
+	buffer_move(s->batch, x->base.stream.out, n);
 	if (n)
 		h2_due(x, H2_DUE_WROTE);
 	return evbuffer_get_length(s->batch) >= STREAM_WINDOW ? NGHTTP2_ERR_PAUSE : 0;
