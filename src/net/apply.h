@@ -41,7 +41,7 @@ struct net_item {
 	bool bridge;		 /* else a VM's tap */
 	char *daemon_id, *owner; /* name of the group or the VM */
 };
-/* `daemon_id`: NULL for those of all. */
+/* `daemon_id`: NULL for those of all. Waits up to a second for the interfaces that the kernel is about to remove. */
 int net_list(const char *daemon_id, struct net_item **ret, size_t *n, struct error **err);
 void net_items_free(struct net_item *items, size_t n);
 

@@ -4,13 +4,21 @@
 #include <arpa/inet.h>
 
 #include "base/str.h"
-#include "net/plan.h"
+#include "net/netns.h"
 
 bool net_is_ours(const struct link *link, const char *daemon_id)
 {
 	cleanup_free char *id = NULL, *name = NULL;
 
 	return net_alias_parse(link->alias, &id, &name) && str_eq(id, daemon_id);
+}
+
+bool net_is_ending(const struct link *link)
+{
+	cleanup_free char *id = NULL, *name = NULL;
+
+	return str_eq(link->kind, "veth") && !(link->flags & IFF_UP) && net_alias_parse(link->alias, &id, &name) &&
+	       !net_space_exists(name);
 }
 
 bool net_is_last(const struct net_facts *facts, const struct link *link, const char *daemon_id)

@@ -115,20 +115,42 @@ static int configure(struct netlink *nl, const struct net_plan *p, struct error 
 	return configure_host(nl, p, index, err);
 }
 
+/* Without address and route, and down: so it goes with the namespace that its other end is in, which the kernel takes apart in the
+ * background. The removal of an interface would wait for that, tens of milliseconds (RCU). */
+static int retire_veth(struct netlink *nl, const struct net_plan *p, int index, struct error **err)
+{
+	struct in_addr gateway = {htonl(p->addresses[0].addr.addr)};
+
+	if (links_address_delete(nl, index, gateway, p->addresses[0].addr.prefix, err) < 0)
+		return -1;
+	return netlink_link_set_up(nl, index, false, NULL) < 0 ? links_delete(nl, index, err) : 0;
+}
+
+/* False: there is none, or it is somebody else's. */
+static int remove_namespace(const struct net_plan *p, bool *ret_removed, struct error **err)
+{
+	cleanup_error struct error *why = NULL;
+
+	*ret_removed = net_space_exists(p->netns);
+	if (netns_down(p->netns, p->links[0].alias, &why) == 0)
+		return 0;
+	*ret_removed = false;
+	return why->code == ERR_CONFLICT ? 0 : error_move(err, &why);
+}
+
 static int isolated_down(const struct net_plan *p, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_error struct error *why = NULL;
 	int index = nl ? find_veth(nl, p, &why) : -1;
+	bool removed;
 
 	/* Somebody else's interface of that name stays. */
 	if (index < 0 && (!why || why->code != ERR_CONFLICT))
 		return error_move(err, &why);
-	if (index > 0 && links_delete(nl, index, err) < 0)
+	if ((index > 0 && retire_veth(nl, p, index, err) < 0) || remove_namespace(p, &removed, err) < 0 ||
+	    (index > 0 && !removed && links_delete(nl, index, err) < 0))
 		return -1;
-	error_free(&why);
-	if (netns_down(p->netns, p->links[0].alias, &why) < 0 && why->code != ERR_CONFLICT)
-		return error_move(err, &why);
 	return change_elements(p, false, err);
 }
 
@@ -220,6 +242,25 @@ static bool range_in_use(const struct net_facts *facts, struct ip4_cidr range, c
 	return false;
 }
 
+/* What the kernel is about to remove keeps no table. */
+static int delete_ending(const char *daemon_id, struct net_facts *facts, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = netlink_open(err);
+
+	if (!nl)
+		return -1;
+	for (size_t i = 0; i < facts->nlinks; i++) {
+		struct link *link = &facts->links[i];
+
+		if (!net_is_ours(link, daemon_id) || !net_is_ending(link))
+			continue;
+		if (links_delete(nl, link->index, err) < 0)
+			return -1;
+		mem_freep(&link->alias); /* nobody's from now on */
+	}
+	return 0;
+}
+
 static int isolated_group_down(const struct config_group *g, const char *daemon_id, struct error **err)
 {
 	cleanup_close int lock = net_lock(err);
@@ -233,6 +274,8 @@ static int isolated_group_down(const struct config_group *g, const char *daemon_
 	ip4_format_cidr(range, text);
 	if (range_in_use(&facts, range, daemon_id))
 		return error_set(err, ERR_CONFLICT, "addresses of %s are in use by VMs", text);
+	if (delete_ending(daemon_id, &facts, err) < 0)
+		return -1;
 	script = net_is_last(&facts, NULL, daemon_id) ? nft_remove_script(table)
 						      : nft_isolated_remove_script(table, range);
 	return net_firewall_unadmit(daemon_id, text, err) < 0 ? -1 : nft_run(script, err);
