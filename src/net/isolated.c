@@ -14,23 +14,30 @@
 
 #include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
 
+static const struct net_facts *networks(const struct net_vm *vm, struct net_facts *own, struct error **err)
+{
+	struct net_facts *facts = vm->networks ? vm->networks : own;
+
+	return facts->nlinks > 0 || net_facts_read_networks(facts, err) == 0 ? facts : NULL;
+}
+
 static int isolated_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
 			    struct error **err)
 {
-	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_net_facts struct net_facts own_facts = {0};
 	struct ip4_cidr got = {.prefix = ISOLATED_BLOCK_PREFIX};
 	struct net_isolated_ask ask = {.group = vm->group,
 				       .number = vm->number,
 				       .wanted = !wanted && *vm->address ? vm->address : wanted,
 				       .used = used,
 				       .nused = nused,
-				       .facts = &facts};
+				       .facts = networks(vm, &own_facts, err)};
 	char text[IP4_TEXT_MAX], own[IFNAMSIZ];
 
+	if (!ask.facts)
+		return -1;
 	net_hashed_name("ve-", vm->daemon_id, vm->hostname, own);
 	ask.own_link = if_nametoindex(own);
-	if (net_facts_read_networks(&facts, err) < 0)
-		return -1;
 	if (wanted || !*vm->address || net_isolated_take(&ask, &got.addr, NULL) < 0) {
 		ask.wanted = wanted;
 		if (net_isolated_take(&ask, &got.addr, err) < 0)
@@ -43,12 +50,13 @@ static int isolated_reserve(const struct net_vm *vm, const char *wanted, const u
 
 static int isolated_plan(const struct net_vm *vm, struct net_plan *ret, struct error **err)
 {
-	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_net_facts struct net_facts own = {0};
+	const struct net_facts *facts = networks(vm, &own, err);
 	struct ip4_cidr address;
 
-	if (ip4_parse_cidr(vm->address, &address, err) < 0 || net_facts_read_networks(&facts, err) < 0)
+	if (!facts || ip4_parse_cidr(vm->address, &address, err) < 0)
 		return -1;
-	return net_plan_isolated_vm(vm, address.addr, &facts, ret, err);
+	return net_plan_isolated_vm(vm, address.addr, facts, ret, err);
 }
 
 /* The index of the host's end, 0 when there is none. One without an alias is ours too, from a launch that was killed before

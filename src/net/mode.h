@@ -4,6 +4,7 @@
 #ifndef SLICER_NET_MODE_H
 #define SLICER_NET_MODE_H
 
+#include "net/facts.h"
 #include "net/plan.h"
 
 /* A VM as its network sees it; everything is borrowed. */
@@ -17,6 +18,8 @@ struct net_vm {
 	char *const *allow, *const *drop; /* what holds for it: its own lists, or its group's */
 	struct net_limits limits;
 	const struct net_user_host *user_host;
+	/* The host's networks, which the first of reserve and plan that needs them reads, for both; NULL: each reads its own. */
+	struct net_facts *networks;
 };
 
 /* What the VMM gets. */
