@@ -238,7 +238,7 @@ static uint64_t config_memory(const struct config *cfg)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; cfg && i < cfg->ngroups; i++)
-		sum += cfg->groups[i].count * cfg->groups[i].ram_bytes;
+		sum += config_group_vms(&cfg->groups[i]) * cfg->groups[i].ram_bytes;
 	return sum;
 }
 
@@ -270,7 +270,7 @@ void doctor_files(const struct doctor *d, struct doctor_result *r)
 
 	getrlimit(RLIMIT_NOFILE, &limit);
 	for (size_t i = 0; d->config && i < d->config->ngroups; i++)
-		vms += d->config->groups[i].count;
+		vms += config_group_vms(&d->config->groups[i]);
 	room = limit.rlim_cur > FILES_OF_DAEMON ? (limit.rlim_cur - FILES_OF_DAEMON) / FILES_PER_VM : 0;
 	if (room < vms || limit.rlim_cur < 2 * FILES_OF_DAEMON)
 		doctor_say(r, DOCTOR_WARNING, "A program may open %llu files, enough for about %llu VMs",

@@ -309,7 +309,8 @@ def test_helpers(doctor, tmp_path):
     doctor.says("helpers", "ok", "are there")
     version = doctor.check("helpers")["summary"].split()[-1]
     doctor.env["SLICER_LIBEXECDIR"] = str(tmp_path / "libexec")
-    doctor.says("helpers", "error", "libexec/slicer-agent is missing", fix="Install slicer again")
+    result = doctor.says("helpers", "error", "libexec/slicer-agent is missing", fix="Install slicer again")
+    assert len(result["detail"]) == 4
     (tmp_path / "libexec").mkdir()
     for name, says in (("slicer-agent", version), ("slicer-image", version), ("slicer-netns", version), ("slicer-monitor", "0.0.9")):
         path = tmp_path / "libexec" / name
@@ -603,5 +604,7 @@ def test_api(doctor, tmp_path):
         doctor.says("api", "note", f"No daemon answers at {tmp_path}/api.sock", api_config(doctor, f"socket: {tmp_path}/api.sock"))
         doctor.says("api", "note", "No daemon answers at http://127.0.0.1:2", api_config(doctor, "port: 2"))
         doctor.says("api", "warning", "does not serve you", api_config(doctor, "port: 2"), "--url", api.url)
+        doctor.says("api", "note", "No daemon answers at http://127.0.0.3:2", api_config(doctor, "{port: 2, bind_address: 127.0.0.3}"))
+        doctor.says("api", "note", "No daemon answers at http://127.0.0.1:2", api_config(doctor, "{port: 2, bind_address: 0.0.0.0}"))
         doctor.says("api", "ok", "has no API", api_config(doctor, "enabled: false"))
         doctor.says("api", "warning", "cannot be asked", "--url", "ftp://x", fix="slicer(1)")
