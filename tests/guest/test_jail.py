@@ -15,6 +15,7 @@ import pytest
 from slicertest import alive, run, until
 from slicertest.paths import BUILD, MONITOR
 from slicertest.proc import children, cmdline, name_of, open_files
+from slicertest.userns import no_user_namespaces
 
 VMMRUN, PROBE, PROBE_MONITOR = (BUILD / "tests/fakevmm" / name for name in ("vmmrun", "jailprobe", "probemonitor"))
 EMBEDDED = b"@@EMBEDDED TARGETS@@"
@@ -183,8 +184,8 @@ INSIDE = {
 
 
 @contextlib.contextmanager
-def probe(directory, targets, prefix=(), **options):
-    """The probe in the place of a VMM; what it printed, as name → error. prefix: words before the command."""
+def launched(directory, targets, prefix=(), **options):
+    """The probe in the place of a VMM; what vmmrun says of it. prefix: words before the command."""
     recipe = {"name": "vm-1", "dir": directory, "binary": PROBE, "net": "none", "uid": 399998,
               "cmdline": " ".join(f"{k}={v}" for k, v in targets.items())} | options
     programs = recipe.pop("programs", {"vmmrun": VMMRUN, "monitor": MONITOR})
@@ -192,11 +193,18 @@ def probe(directory, targets, prefix=(), **options):
                           text=True, timeout=60, check=False, env=os.environ | {"SLICER_MONITOR": str(programs["monitor"])})
     assert done.returncode == 0, done.stderr
     try:
-        console = directory / "console.txt"
-        until(lambda: console.exists() and "END\n" in console.read_text(), 60, "the probe has tried all")
-        yield json.loads(done.stdout), dict(line.split() for line in console.read_text().splitlines()[:-1])
+        yield json.loads(done.stdout)
     finally:
         subprocess.run([VMMRUN, "destroy", f"dir={directory}"], check=True, timeout=60)
+
+
+@contextlib.contextmanager
+def probe(directory, targets, prefix=(), **options):
+    """And what it printed, as name → error."""
+    with launched(directory, targets, prefix, **options) as process:
+        console = directory / "console.txt"
+        until(lambda: console.exists() and "END\n" in console.read_text(), 60, "the probe has tried all")
+        yield process, dict(line.split() for line in console.read_text().splitlines()[:-1])
 
 
 @contextlib.contextmanager
@@ -248,6 +256,9 @@ def test_what_a_compromised_vmm_reaches(qemu, vm, files, tmp_path):
             tcp.accept()
 
 
+NO_GROUP = "no control group of its own: that needs root"
+
+
 @pytest.fixture
 def as_user(files):
     """A directory of an ordinary user's with programs and files of its own, wherever those of the tests are."""
@@ -266,14 +277,26 @@ def as_user(files):
 def test_without_root_what_is_for_reading_cannot_be_written_to(as_user, files):
     """The program has its user's uid then, whose files these are."""
     options = {key: as_user / key for key in ("binary", "data", *files)} | {
-        "disk": GIB, "programs": {key: as_user / key for key in ("vmmrun", "monitor")},
+        "disk": GIB, "cgroup": "test/vm-1", "programs": {key: as_user / key for key in ("vmmrun", "monitor")},
         "prefix": ["setpriv", "--reuid=399997", "--regid=399997", "--clear-groups"]}
-    with probe(as_user / "vm", {}, **options) as (_, found):
+    with probe(as_user / "vm", {}, **options) as (process, found):
+        assert process["note"] == NO_GROUP
         for file in ("image", "kernel", "initrd", "config"):
             assert found[f"{file}_reopen"] == "EROFS", file
         assert found["image_write"] == found["config_write"] == "EBADF" and found["image_truncate"] == "EINVAL"
         for attempt in ("state_directory", "etc_passwd", "run_a_shell"):
             assert found[attempt] == "ENOENT"
+
+
+def test_without_user_namespaces_all_that_is_missing_is_said(as_user, files):
+    """And there is a VM, as its user's other programs are."""
+    options = {key: as_user / key for key in ("binary", "kernel")} | {
+        "cgroup": "test/vm-1", "programs": {key: as_user / key for key in ("vmmrun", "monitor")},
+        "prefix": ["setpriv", "--reuid=399997", "--regid=399997", "--clear-groups", *no_user_namespaces(399997)]}
+    with launched(as_user / "vm", {"rest": "yes"}, **options) as process:
+        assert process["note"].startswith(f"{NO_GROUP}; no jail: this host gives users no user namespaces")
+        assert process["note"].endswith("or run as root"), "all of it"
+        assert alive(process["vmm_pid"]) and status(process["vmm_pid"])["NoNewPrivs"] == "1"
 
 
 # A helper has none of the VMM's files. passt speaks for the guest: it is on the host's network, as any local program, and may make
