@@ -9,12 +9,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
-#include <linux/filter.h>
-#include <linux/if_tun.h>
-#include <linux/sockios.h>
 #include <linux/vm_sockets.h>
-#include <net/if.h>
-#include <net/if_arp.h>
 #include <netinet/in.h>
 #include <sched.h>
 #include <signal.h>
@@ -23,7 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
@@ -37,16 +31,12 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "jailprobe.h"
 
 enum { FORKS_MAX = 512, OPEN_MAX_TRIED = 4096, VALUE_MAX = 512 };
 
 /* Volatile: the compiler must not know what is in it. */
 static const volatile char embedded[4096] = "@@EMBEDDED TARGETS@@";
-
-struct targets {
-	const char *words; /* of -append */
-	int console, memory, root, data, kernel, initrd, config, tap, qmp;
-};
 
 static const char *target(const struct targets *t, const char *key, char *buf)
 {
@@ -348,71 +338,6 @@ static int vsock(const struct targets *t)
 static int crypto_socket(const struct targets *t)
 {
 	return socket(AF_ALG, SOCK_SEQPACKET | SOCK_CLOEXEC, 0) < 0 ? -1 : 0;
-}
-
-/* --- a tap, whose settings need no capability of who holds it (tun_chr_ioctl() and tap_ioctl() of the kernel) */
-
-static int tap_persists(const struct targets *t)
-{
-	return ioctl(t->tap, TUNSETPERSIST, 1);
-}
-/* The kernel looks at 32 bits of the request only, a filter at all that it is told to. */
-static int tap_persists_by_more_bits(const struct targets *t)
-{
-	return (int)syscall(SYS_ioctl, t->tap, 1UL << 32 | TUNSETPERSIST, 1);
-}
-static int tap_owner(const struct targets *t)
-{
-	return ioctl(t->tap, TUNSETOWNER, getuid());
-}
-static int tap_group(const struct targets *t)
-{
-	return ioctl(t->tap, TUNSETGROUP, getgid());
-}
-static int tap_type(const struct targets *t)
-{
-	return ioctl(t->tap, TUNSETLINK, ARPHRD_PPP);
-}
-static int tap_mac(const struct targets *t)
-{
-	struct ifreq req = {.ifr_hwaddr = {.sa_family = ARPHRD_ETHER, .sa_data = {2, 0, 0, 0, 0, 1}}};
-
-	return ioctl(t->tap, SIOCSIFHWADDR, &req);
-}
-static int tap_filter(const struct targets *t)
-{
-	struct sock_filter all = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX);
-	struct sock_fprog program = {.len = 1, .filter = &all};
-
-	return ioctl(t->tap, TUNATTACHFILTER, &program);
-}
-static int tap_addresses(const struct targets *t)
-{
-	struct tun_filter filter = {0};
-
-	return ioctl(t->tap, TUNSETTXFILTER, &filter) < 0 ? -1 : 0;
-}
-static int tap_another(const struct targets *t)
-{
-	struct ifreq req = {.ifr_name = "other", .ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
-
-	return ioctl(t->tap, TUNSETIFF, &req);
-}
-static int tap_network(const struct targets *t)
-{
-	return ioctl(t->tap, SIOCGSKNS, 0) < 0 ? -1 : 0;
-}
-/* The sockets that it was given are of the host's network namespace. */
-static int host_interfaces(const struct targets *t)
-{
-	struct ifreq found[16];
-	struct ifconf list = {.ifc_len = sizeof(found), .ifc_req = found};
-
-	return ioctl(t->qmp, SIOCGIFCONF, &list);
-}
-static int host_network(const struct targets *t)
-{
-	return ioctl(t->qmp, SIOCGSKNS, 0) < 0 ? -1 : 0;
 }
 
 /* --- the kernel */
