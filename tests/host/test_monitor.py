@@ -393,6 +393,27 @@ def test_a_jail_that_cannot_be_made(start, jail, words):
     assert not m.record.exists()
 
 
+@pytest.fixture
+def group():
+    """The path of a control group that is not there yet."""
+    roots = [pathlib.Path("/sys/fs/cgroup"), pathlib.Path("/sys/fs/cgroup/unified")]
+    path = next(r for r in roots if (r / "cgroup.controllers").exists()) / f"slicer-test-{os.getpid()}" / "vm-1"
+    yield path
+    for p in (path, path.parent):
+        p.rmdir()
+
+
+def test_what_the_host_cannot_limit_is_named(start, group):
+    m = start("sleep 60", cgroup={"path": str(group), "memory_bytes": 64 * MIB, "cpus": 1, "threads": 20})
+    have = (group.parent.parent / "cgroup.controllers").read_text().split()
+    lacking = ", ".join(c for c in ("memory", "cpu", "pids", "io") if c not in have)
+    assert not lacking or m.ready["note"] == \
+        f"not limited by a control group: {lacking} (cgroup2 has no such controllers on this host)"
+    assert (group / "cgroup.procs").read_text().split() == [str(m.pid), str(m.vmm)]
+    m.ask({"cmd": "kill"})
+    m.ended()
+
+
 def test_jail_ends_with_its_monitor(start):
     m = start("exec sleep 66", vmm={"jail": JAIL}, helpers=["exec sleep 67"])
     below = children(m.pid)
