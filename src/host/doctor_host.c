@@ -39,9 +39,12 @@ void doctor_system(const struct doctor *d, struct doctor_result *r)
 	if (!str_eq(host.machine, "x86_64") && !str_eq(host.machine, "aarch64"))
 		doctor_say(r, DOCTOR_ERROR, "The architecture %s is not supported: only x86_64 and aarch64 are",
 			   host.machine);
-	else if (!kernel_at_least(release, 5, 9))
-		/* close_range(2), without which open files would leak into VMMs */
-		doctor_say(r, DOCTOR_ERROR, "The kernel %s is too old: 5.9 or newer is needed", release);
+	else if (!kernel_at_least(release, 5, 12))
+		doctor_say(
+			r, DOCTOR_ERROR,
+			"The kernel %s is too old: 5.12 or newer is needed, whose mount_setattr(2) the jail of a VM is "
+			"made by",
+			release);
 	else if (!kernel_at_least(release, 5, 14))
 		doctor_say(r, DOCTOR_NOTE,
 			   "%s, Linux %s: before 5.14 a control group cannot be killed at once, so "

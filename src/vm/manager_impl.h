@@ -39,8 +39,8 @@ struct manager {
 	uint64_t revision;  /* of what others see of the VMs: see vm_touch */
 	struct timer *wake; /* waiters are looked at in the next round */
 	bool stopping, graceful;
-	bool told_of_host; /* what this host lacks for VMs was said in the log */
-	char **left_alone; /* hostnames whose records cannot be read: not ours to use */
+	char **told_of_host; /* what this host lacks for VMs, as far as it was said in the log */
+	char **left_alone;   /* hostnames whose records cannot be read: not ours to use */
 	loop_fn *stopped;
 	void *stopped_arg;
 	struct timer *look_timer; /* to the next reconciliation */

@@ -161,10 +161,11 @@ def test_config(doctor):
 
 def test_system(doctor):
     doctor.says("system", "ok", "Linux " + os.uname().release)
-    for release, severity in (("5.8.0-1-amd64", "error"), ("5.10.0-28-amd64", "note"), ("5.14.0", "ok"), ("4.99", "error"),
-                              ("10.0", "ok")):
+    for release, severity in (("5.8.0-1-amd64", "error"), ("5.10.0-28-amd64", "error"), ("5.11.22", "error"), ("5.12.0", "note"),
+                              ("5.13.19", "note"), ("5.14.0", "ok"), ("4.99", "error"), ("10.0", "ok")):
         doctor.put("/proc/sys/kernel/osrelease", release + "\n")
-        doctor.says("system", severity, release)
+        found = doctor.says("system", severity, release)
+        assert severity != "error" or "5.12 or newer is needed" in found["summary"]
 
 
 def test_kvm_lacking(doctor):
