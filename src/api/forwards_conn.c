@@ -6,7 +6,6 @@
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 
-#include "base/json.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "base/units.h"
@@ -63,12 +62,9 @@ static void conn_refused(struct forwards_conn *c, struct evbuffer *in)
 {
 	char text[REFUSAL_MAX];
 	ssize_t n = evbuffer_remove(in, text, sizeof(text));
-	cleanup_json struct json_object *body = n > 0 ? js_parse(text, (size_t)n, NULL) : NULL;
-	const char *why = NULL;
+	cleanup_free char *why = n > 0 ? http_error_parse(text, (size_t)n) : NULL;
 
-	if (body && json_object_is_type(body, json_type_object))
-		js_get_string(body, "error", &why, NULL);
-	conn_fail(c, why ? why : "the agent refused");
+	conn_fail(c, why && *why ? why : "the agent refused");
 }
 
 static void conn_readable(void *arg)

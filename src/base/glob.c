@@ -29,11 +29,12 @@ static const char *match_set(const char *p, const char *end, unsigned char c, bo
 	return p + 1;
 }
 
-/* Matches one byte c with the pattern element at p; returns what follows the element, or NULL. */
-static const char *match_one(const char *p, const char *end, char c)
+/* Matches one byte c with the pattern element at p; returns what follows the element, or NULL. `unclosed` is where the first set
+ * was seen that is not closed, NULL at first: those behind it are not either, and need not be read to their end again. */
+static const char *match_one(const char *p, const char *end, char c, const char **unclosed)
 {
 	bool hit = false;
-	const char *next;
+	const char *next = NULL;
 
 	if (p >= end)
 		return NULL;
@@ -41,9 +42,12 @@ static const char *match_one(const char *p, const char *end, char c)
 	case '?':
 		return p + 1;
 	case '[':
-		next = match_set(p + 1, end, (unsigned char)c, &hit);
+		if (!*unclosed || p < *unclosed)
+			next = match_set(p + 1, end, (unsigned char)c, &hit);
 		if (next)
 			return hit ? next : NULL;
+		if (!*unclosed || p < *unclosed)
+			*unclosed = p;
 		return c == '[' ? p + 1 : NULL; /* not closed: an ordinary character */
 	case '\\':
 		if (p + 1 < end)
@@ -57,7 +61,7 @@ static const char *match_one(const char *p, const char *end, char c)
 /* Iterative, with one point to go back to: only the last star can need another try. */
 static bool match_span(const char *p, const char *p_end, const char *s, const char *s_end)
 {
-	const char *star = NULL, *star_s = NULL;
+	const char *star = NULL, *star_s = NULL, *unclosed = NULL;
 
 	while (s < s_end) {
 		const char *next;
@@ -67,7 +71,7 @@ static bool match_span(const char *p, const char *p_end, const char *s, const ch
 			star_s = s;
 			continue;
 		}
-		next = match_one(p, p_end, *s);
+		next = match_one(p, p_end, *s, &unclosed);
 		if (next) {
 			p = next;
 			s++;

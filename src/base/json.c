@@ -163,15 +163,19 @@ int js_get_strv(struct json_object *obj, const char *key, char ***ret, bool *ret
 {
 	cleanup_strv char **list = NULL;
 	struct json_object *array;
+	size_t n;
 
 	if (get_member(obj, key, json_type_array, "a list of strings", &array, err) < 0)
 		return -1;
-	for (size_t i = 0; array && i < json_object_array_length(array); i++) {
+	n = array ? json_object_array_length(array) : 0;
+	if (n)
+		list = mem_alloc_array(n + 1, sizeof(*list));
+	for (size_t i = 0; i < n; i++) {
 		struct json_object *item = json_object_array_get_idx(array, i);
 
 		if (!json_object_is_type(item, json_type_string))
 			return error_set(err, ERR_INVALID, "\"%s\"[%zu] must be a string", key, i);
-		strv_append(&list, json_object_get_string(item));
+		list[i] = str_dup(json_object_get_string(item)); /* strv_append() would look for the end each time */
 	}
 	if (ret_present)
 		*ret_present = array != NULL;

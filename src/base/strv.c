@@ -38,10 +38,11 @@ void strv_append_fmt(char ***list, const char *fmt, ...)
 
 char **strv_copy(char *const *list)
 {
-	char **copy = NULL;
+	size_t n = strv_len(list);
+	char **copy = n ? mem_alloc_array(n + 1, sizeof(*copy)) : NULL;
 
-	for (; list && *list; list++)
-		strv_append(&copy, *list);
+	for (size_t i = 0; i < n; i++)
+		copy[i] = str_dup(list[i]);
 	return copy;
 }
 

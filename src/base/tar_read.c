@@ -266,11 +266,11 @@ static int on_header(struct tar_reader *r, struct error **err)
 /* Seconds with an optional fraction and sign, as pax writes times; the fraction is dropped. */
 static int read_pax_time(const char *value, int64_t *ret, struct error **err)
 {
-	cleanup_strv char **parts = strv_split(value, '.');
-	bool negative = parts[0][0] == '-';
+	cleanup_free char *whole = str_ndup(value, strcspn(value, "."));
+	bool negative = whole[0] == '-';
 	uint64_t seconds = 0;
 
-	if (str_to_u64(parts[0] + negative, 0, INT64_MAX / 2, "mtime", &seconds, NULL))
+	if (str_to_u64(whole + negative, 0, INT64_MAX / 2, "mtime", &seconds, NULL))
 		return bad(err, "a time is not a number");
 	*ret = negative ? -(int64_t)seconds : (int64_t)seconds;
 	return 0;

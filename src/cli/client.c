@@ -118,14 +118,12 @@ int client_unreachable(const struct client *c, const struct error *why, struct e
 /* {"error":"..."}, or plain text of one line or more. */
 static char *refusal_text(int status, const char *body)
 {
-	cleanup_json struct json_object *json = body ? js_parse(body, strlen(body), NULL) : NULL;
-	const char *text = NULL;
-	cleanup_free char *copy = NULL;
+	cleanup_free char *said = body ? http_error_parse(body, strlen(body)) : NULL, *copy = NULL;
+	const char *text;
 
-	if (json && json_object_is_type(json, json_type_object) && !js_get_string(json, "error", &text, NULL) && text &&
-	    *text)
-		return str_escape(text, strlen(text));
-	if (json || !body || !*body)
+	if (said && *said)
+		return str_escape(said, strlen(said));
+	if (said || !body || !*body)
 		return str_fmt("HTTP status %d (%s)", status, http_reason(status));
 	copy = str_ndup(body, strnlen(body, 1000));
 	text = str_trim(copy);
@@ -203,7 +201,7 @@ static void call_on_readable(void *arg)
 	struct call *call = arg;
 	struct stream *s = http_exchange_stream(call->exchange);
 
-	evbuffer_add_buffer(call->body, stream_input(s));
+	buffer_move(call->body, stream_input(s), evbuffer_get_length(stream_input(s)));
 	if (evbuffer_get_length(call->body) > REPLY_MAX) {
 		error_set(&call->error, ERR_TOO_LARGE, "the answer is larger than %d bytes", REPLY_MAX);
 		call->done = true;

@@ -54,25 +54,29 @@ static size_t column_width(const struct table *t, size_t column)
 	return width;
 }
 
-static void print_cell(const struct table *t, size_t column, const char *text, FILE *out)
+static void print_cell(const struct table *t, const size_t *widths, size_t column, const char *text, FILE *out)
 {
 	if (column + 1 == t->columns)
 		fprintf(out, "%s\n", text);
 	else
-		fprintf(out, "%-*s", (int)column_width(t, column) + 2, text);
+		fprintf(out, "%-*s", (int)widths[column] + 2, text);
 }
 
 void table_print(const struct table *t, FILE *out)
 {
+	cleanup_free size_t *widths = mem_alloc_array(t->columns, sizeof(*widths));
+
+	for (size_t c = 0; c < t->columns; c++)
+		widths[c] = column_width(t, c);
 	for (size_t i = 0; i < t->ncells; i++) {
-		print_cell(t, i % t->columns, t->cells[i], out);
+		print_cell(t, widths, i % t->columns, t->cells[i], out);
 		if (i + 1 != t->columns)
 			continue;
 		for (size_t c = 0; c < t->columns; c++) {
 			cleanup_free char *dashes = str_dup(t->cells[c]);
 
 			memset(dashes, '-', strlen(dashes));
-			print_cell(t, c, dashes, out);
+			print_cell(t, widths, c, dashes, out);
 		}
 	}
 }
@@ -152,7 +156,7 @@ static int filter_step(int state, unsigned char c)
 	case FILTER_C2:
 		if (c >= 0x80 && c <= 0x9f)
 			return filter_escaped((unsigned char)(c - 0x40));
-		return c == 0x1b ? FILTER_ESCAPE : FILTER_TEXT;
+		return c == 0x1b ? FILTER_ESCAPE : c == 0xc2 ? FILTER_C2 : FILTER_TEXT;
 	default:
 		return c == 0x1b ? FILTER_ESCAPE : c == 0xc2 ? FILTER_C2 : FILTER_TEXT;
 	}
@@ -172,7 +176,8 @@ size_t filter_terminal(const char *text, size_t n, char *out, int *state)
 		int before = *state;
 
 		*state = filter_step(before, c);
-		if (before == FILTER_C2 && c >= 0xa0)
+		/* Alone it is no character, and would make a C1 of what may follow when something between is dropped. */
+		if (before == FILTER_C2 && c >= 0xa0 && c <= 0xbf)
 			out[kept++] = (char)0xc2;
 		if (c == '\n' || (*state == FILTER_TEXT && is_plain(c) &&
 				  (before == FILTER_TEXT || (before == FILTER_C2 && (c < 0x80 || c >= 0xa0)))))

@@ -40,6 +40,20 @@ struct shutdown_request {
 	enum shutdown_action action;
 };
 
+/* PATCH /vm/{hostname}/tags: replace, or one or both of add and remove */
+enum { REQUEST_TAGS_MAX = 64, REQUEST_TAG_MAX = 256 /* bytes of one */ };
+struct tags_request {
+	char **add, **remove, **replace;
+	bool has_add, has_remove, has_replace;
+};
+/* Into *ret, which must be empty; to be cleared on error, too. */
+int tags_request_parse(const char *body, size_t n, struct tags_request *ret, struct error **err);
+void tags_request_clear(struct tags_request *r); /* twice is fine */
+#define cleanup_tags_request __attribute__((cleanup(tags_request_clear)))
+/* What the VM's `tags` become, without doubles; name=, which is given at launch, stays. *ret, NULL at first, is the caller's,
+ * on error too. ERR_INVALID beyond the limits above. */
+int tags_request_apply(const struct tags_request *r, char *const *tags, char ***ret, struct error **err);
+
 /* Fill *ret, which need not be initialised; on error it is empty. */
 int node_request_parse(const char *body, size_t n, struct node_request *ret, struct error **err);
 int shutdown_request_parse(const char *body, size_t n, struct shutdown_request *ret, struct error **err);

@@ -176,6 +176,8 @@ int slot_decode_strv(const struct slot *s, const struct value *v, struct error *
 		return slot_fail_type(s, v, "a list of strings", err);
 	if (slot_check_length(s, v, "entries", err) < 0)
 		return -1;
+	if (v->n)
+		list = mem_alloc_array(v->n + 1, sizeof(*list));
 	for (size_t i = 0; i < v->n; i++) {
 		const struct value *item = &v->items[i];
 		cleanup_free char *path = str_fmt("%s[%zu]", s->path, i);
@@ -186,7 +188,7 @@ int slot_decode_strv(const struct slot *s, const struct value *v, struct error *
 			return decode_fail(s->d, item, err, "%s must not be empty", path);
 		if (check_text(s, item, path, s->f->item_max, err) < 0)
 			return -1;
-		strv_append(&list, item->text);
+		list[i] = str_dup(item->text);
 	}
 	strv_free(dest);
 	*dest = TAKE_PTR(list);

@@ -347,6 +347,14 @@ static int convert(void *arg, struct json_object *ret, struct error **err)
 	return 0;
 }
 
+int import_archive(int from, int to, struct import_facts *ret, struct error **err)
+{
+	struct conversion c = {.in = {.facts = ret}, .from = from, .to = to};
+	cleanup_json struct json_object *said = json_object_new_object();
+
+	return convert(&c, said, err);
+}
+
 static int copy_archive(struct conversion *c, struct error **err)
 {
 	const int fds[] = {c->to, c->from};

@@ -27,6 +27,9 @@ void import_facts_clear(struct import_facts *facts);
  * filesystem has, ERR_TOO_LARGE which of the limits above it is over. */
 int import_copy(const char *source, const char *to, struct import_facts *ret, struct error **err);
 
+/* What import_copy does in a process of its own, on open files (for tests): *ret, which has to be empty, is what was seen. */
+int import_archive(int from, int to, struct import_facts *ret, struct error **err);
+
 /* "./a//b/" becomes "a/b"; "" is the root itself. The caller's; NULL with ERR_INVALID for what leads out or is too long. */
 char *import_path(const char *given, struct error **err);
 /* The user for import_facts, from the text of passwd(5); the caller's. */

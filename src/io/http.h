@@ -70,6 +70,8 @@ const char *http_shared_text(const struct http_shared *s); /* borrowed */
 void http_reply_shared(struct http_exchange **x, int status, const char *content_type, struct http_shared *body);
 void http_reply_error_status(struct http_exchange **x, int status, const struct error *error);
 void http_reply_error(struct http_exchange **x, const struct error *error); /* {"error":"..."} with its status */
+/* What such a document says: "" when it is JSON without an error, NULL when it is no JSON. Any bytes; the caller's. */
+char *http_error_parse(const char *body, size_t n);
 /* Reads the whole request body (ERR_TOO_LARGE beyond limit), then calls fn; body is NUL-terminated and borrowed. The error
  * is borrowed; x is again the callee's to answer and free. */
 typedef void http_body_fn(void *arg, struct http_exchange *x, const char *body, size_t n, const struct error *error);

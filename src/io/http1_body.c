@@ -133,7 +133,7 @@ static size_t move_data(struct http1_body *b, struct evbuffer *in, struct evbuff
 		b->left -= n;
 	}
 	if (n > 0 && out)
-		evbuffer_remove_buffer(in, out, n);
+		buffer_move(out, in, n);
 	else
 		evbuffer_drain(in, n);
 	return n;

@@ -87,6 +87,17 @@ void http_reply_error(struct http_exchange **x, const struct error *error)
 	http_reply_error_status(x, error_http_status(error), error);
 }
 
+char *http_error_parse(const char *body, size_t n)
+{
+	cleanup_json struct json_object *doc = js_parse(body, n, NULL);
+	const char *text = "";
+
+	if (!doc)
+		return NULL;
+	js_get_string(doc, "error", &text, NULL); /* fails for what is no object, and no string */
+	return str_dup(text);
+}
+
 struct body_reader {
 	struct http_exchange *x;
 	size_t limit;
@@ -128,7 +139,7 @@ static void on_body_readable(void *arg)
 	struct body_reader *r = arg;
 	struct stream *s = &r->x->stream;
 
-	evbuffer_add_buffer(r->body, s->in);
+	buffer_move(r->body, s->in, evbuffer_get_length(s->in));
 	if (evbuffer_get_length(r->body) > r->limit)
 		refuse_body(r);
 	else if (s->eof)

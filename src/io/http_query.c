@@ -46,10 +46,13 @@ static char *decode(const char *s, size_t n, bool form, struct error **err)
 static int parse_path(struct http_query *q, const char *s, size_t n, struct error **err)
 {
 	const char *end = s + n;
+	size_t slashes = 0, at = 0;
 
 	if (n == 0 || *s != '/')
 		return error_set(err, ERR_INVALID, "the URL's path does not begin with '/'");
-	q->segments = mem_alloc_array(1, sizeof(char *));
+	for (size_t i = 0; i < n; i++)
+		slashes += s[i] == '/';
+	q->segments = mem_alloc_array(slashes + 1, sizeof(char *));
 	while (s < end) {
 		const char *slash;
 		char *segment;
@@ -63,7 +66,7 @@ static int parse_path(struct http_query *q, const char *s, size_t n, struct erro
 		segment = decode(s, (size_t)(slash - s), false, err);
 		if (!segment)
 			return -1;
-		strv_append_take(&q->segments, segment);
+		q->segments[at++] = segment;
 		s = slash;
 	}
 	return 0;

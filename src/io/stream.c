@@ -199,6 +199,23 @@ void stream_write(struct stream *s, const void *data, size_t n)
 	flush(s);
 }
 
+enum { BUFFER_FEW = 1024 }; /* bytes: a quarter of the least that is read at once */
+
+void buffer_move(struct evbuffer *to, struct evbuffer *from, size_t n)
+{
+	char few[BUFFER_FEW];
+	ssize_t got;
+
+	if (n >= sizeof(few) && evbuffer_get_length(from) >= sizeof(few)) {
+		if (evbuffer_remove_buffer(from, to, n) < 0)
+			abort();
+		return;
+	}
+	got = evbuffer_remove(from, few, n);
+	if (got < 0 || evbuffer_add(to, few, (size_t)got) < 0)
+		abort();
+}
+
 void stream_write_buffer(struct stream *s, struct evbuffer *from, size_t n)
 {
 	assert(!s->end_requested);
@@ -208,8 +225,7 @@ void stream_write_buffer(struct stream *s, struct evbuffer *from, size_t n)
 	}
 	if (n == 0)
 		return;
-	if (evbuffer_remove_buffer(from, s->out, n) < 0)
-		abort();
+	buffer_move(s->out, from, n);
 	flush(s);
 }
 

@@ -31,7 +31,11 @@ struct evbuffer *stream_input(struct stream *s); /* borrowed; drain only */
 void stream_resume(struct stream *s);		 /* after draining; idempotent */
 bool stream_eof(const struct stream *s);	 /* the peer ended: nothing will be added to the input */
 void stream_write(struct stream *s, const void *data, size_t n);
-void stream_write_buffer(struct stream *s, struct evbuffer *from, size_t n); /* moves up to n bytes, without copying */
+void stream_write_buffer(struct stream *s, struct evbuffer *from, size_t n); /* as buffer_move() */
+/* Moves up to n bytes. Without copying but for few, which are put together: each of them may have a block of several KiB to
+ * itself, so that a peer who sends byte by byte would take a thousand times what a limit in bytes says, and whoever searches
+ * them long. */
+void buffer_move(struct evbuffer *to, struct evbuffer *from, size_t n);
 bool stream_full(const struct stream *s);      /* STREAM_WINDOW or more not yet sent, or it has failed */
 size_t stream_pending(const struct stream *s); /* bytes not yet sent */
 void stream_end(struct stream *s);	       /* no more writes; the peer sees the end after the last byte */

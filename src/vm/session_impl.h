@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* The parts of a session, shared by session.c (connections and handshake) and session_events.c (the event stream). */
+/* The parts of a session, shared by session.c (connections and handshake), session_events.c (the event stream) and
+ * session_event.c (its lines). */
 #ifndef SLICER_VM_SESSION_IMPL_H
 #define SLICER_VM_SESSION_IMPL_H
 
 #include "io/control.h"
 #include "vm/session.h"
+#include "vmm/lines.h"
 
 enum {
 	SESSION_HANDSHAKE_MS = 5000,
@@ -15,7 +17,7 @@ enum {
 	/* A guest on a loaded host may stand still for seconds and is well: only /health has to be quick. */
 	SESSION_PING_DEADLINE_MS = 30 * 1000,
 	SESSION_ASK_MS = 2000,	       /* QUIET: ask again who is there */
-	SESSION_MAX_EVENT = 64 * 1024, /* bytes of a line, its LF included */
+	SESSION_MAX_EVENT = 64 * 1024, /* bytes of a line */
 };
 
 /*  CLOSED ──both sockets connected──▶ QUIET ──hello──▶ RESET ──await──▶ ECHO ──echo──▶ MUX ──ready event──▶ READY
@@ -43,7 +45,7 @@ struct session {
 	uint64_t discarded; /* bytes on the agent port before the echo */
 	struct http2_session *mux;
 	struct http_exchange *event_exchange;
-	struct evbuffer *event_input; /* of a line so far; kept here, because the stream's window may be shorter */
+	struct lines event_lines;
 	struct session_facts facts;
 	/* What the owner is still to be told. Each in a round of its own, so that it may free the session. */
 	struct timer *notify;
@@ -53,6 +55,17 @@ struct session {
 	char *lost_why; /* why the last one that was ready ended; NULL: none has */
 };
 
+/* session_event.c: what a line of the event stream says. Strings are bounded, of printable ASCII. */
+enum session_event_kind { SESSION_EVENT_UNKNOWN, SESSION_EVENT_READY, SESSION_EVENT_USERDATA, SESSION_EVENT_ADDRESS };
+struct session_event { /* sizes as in struct session_facts */
+	enum session_event_kind kind;
+	char boot_id[40], user[64]; /* READY; "" if it did not say */
+	bool has_init;		    /* READY */
+	int exit_code;		    /* USERDATA: -1 to 255 */
+	char ip[16];		    /* ADDRESS: dotted quad */
+};
+/* Pure. An event of no known type is of a newer agent: SESSION_EVENT_UNKNOWN. ERR_INVALID or ERR_PROTOCOL for what is none. */
+int session_event_parse(const char *line, size_t n, struct session_event *ret, struct error **err);
 /* session_events.c: opens the event stream on s->mux; calls back session_event_* below. */
 void session_events_open(struct session *s);
 void session_events_close(struct session *s);

@@ -27,7 +27,7 @@ int lines_next(struct lines *l, struct evbuffer *in, char **ret, size_t *ret_len
 		l->partial = evbuffer_new();
 	if (evbuffer_get_length(l->partial) + n > l->max + (end.pos >= 0))
 		return error_set(err, ERR_PROTOCOL, "it sent a line of more than %zu bytes", l->max);
-	evbuffer_remove_buffer(in, l->partial, n);
+	buffer_move(l->partial, in, n);
 	if (end.pos < 0)
 		return 0;
 	*ret = lines_take(l, ret_len);

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What a guest answers to exec and shell, as the command line reads it; cut anywhere. */
+/* What a guest answers to exec and shell, and what it writes to its console, as the command line reads it; cut anywhere. */
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "cli/exec_frames.h"
+#include "cli/output.h"
 #include "cli/shell_frames.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -65,6 +66,38 @@ static void try_shell(const uint8_t *data, size_t n)
 		abort();
 }
 
+static size_t filter(const uint8_t *data, size_t n, size_t piece, char *out)
+{
+	size_t kept = 0;
+	int state = 0;
+
+	for (size_t at = 0; at < n; at += piece) {
+		size_t now = n - at < piece ? n - at : piece;
+		size_t got = filter_terminal((const char *)data + at, now, out + kept, &state);
+
+		if (got > now + 1)
+			abort();
+		kept += got;
+	}
+	return kept;
+}
+
+/* A terminal obeys ESC, the C1 control characters (0xC2 0x80 to 0xC2 0x9f), and those below the space. */
+static void try_filter(const uint8_t *data, size_t n, size_t piece)
+{
+	cleanup_free char *whole = mem_alloc(n + 1), *pieces = mem_alloc(2 * n + 1);
+	size_t kept = filter(data, n, n, whole);
+
+	if (filter(data, n, piece, pieces) != kept || (kept && memcmp(whole, pieces, kept) != 0))
+		abort();
+	for (size_t i = 0; i < kept; i++) {
+		unsigned char c = (unsigned char)whole[i], before = i ? (unsigned char)whole[i - 1] : 0;
+
+		if ((c < 0x20 && c != '\n' && c != '\t') || c == 0x7f || (before == 0xc2 && c >= 0x80 && c <= 0x9f))
+			abort();
+	}
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	size_t piece = size ? data[size - 1] % 60 + 1 : 1;
@@ -72,5 +105,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	try_exec(data, size, size);
 	try_exec(data, size, piece);
 	try_shell(data, size);
+	try_filter(data, size, piece);
 	return 0;
 }

@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <cmocka.h>
+#include <time.h>
 
 #include "base/json.h"
 #include "base/str.h"
@@ -224,6 +225,29 @@ static void test_many_keys_take_no_quadratic_time(void **state)
 	assert_true(clock_ms() - start < 10000);
 }
 
+static void test_many_strings_take_no_quadratic_time(void **state)
+{
+	cleanup_free char *text = NULL;
+	cleanup_json struct json_object *obj = NULL;
+	cleanup_strv char **list = NULL;
+	size_t size, n = 262144;
+	FILE *f = open_memstream(&text, &size);
+	bool present = false;
+	clock_t start;
+
+	fputs("{\"l\":[", f);
+	for (size_t i = 0; i < n; i++)
+		fputs(i ? ",\"\"" : "\"\"", f);
+	fputs("]}", f);
+	fclose(f);
+	obj = parse(text);
+	start = clock();
+	assert_int_equal(js_get_strv(obj, "l", &list, &present, NULL), 0);
+	assert_true(present);
+	assert_int_equal(strv_len(list), n);
+	assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
+}
+
 static void test_numbers(void **state)
 {
 	cleanup_json struct json_object *obj =
@@ -347,6 +371,7 @@ int main(void)
 		cmocka_unit_test(test_positions),
 		cmocka_unit_test(test_depth),
 		cmocka_unit_test(test_many_keys_take_no_quadratic_time),
+		cmocka_unit_test(test_many_strings_take_no_quadratic_time),
 		cmocka_unit_test(test_numbers),
 		cmocka_unit_test(test_readers),
 		cmocka_unit_test(test_writers_round_trip),

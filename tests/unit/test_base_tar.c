@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <time.h>
 
 #include "base/glob.h"
 #include "base/str.h"
@@ -311,6 +312,23 @@ static void test_limits(void **state)
 	assert_refused(&b, "over the limit");
 }
 
+static void test_long_extended_header(void **state)
+{
+	static char content[TAR_MAX_PAX];
+	struct tar_block block = raw_block("x", 'x', "1000000");
+	cleanup_error struct error *err = NULL;
+	struct tar_reader *r = tar_reader_new(&events, NULL, NULL);
+	int n = snprintf(content, sizeof(content), "%zu mtime=1", sizeof(content));
+	clock_t start = clock();
+
+	memset(content + n, '.', sizeof(content) - (size_t)n - 1);
+	content[sizeof(content) - 1] = '\n';
+	assert_int_equal(tar_reader_feed(r, &block, sizeof(block), &err), 0);
+	assert_int_equal(tar_reader_feed(r, content, sizeof(content), &err), 0);
+	assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
+	tar_reader_free(&r);
+}
+
 static void test_copy_mode(void **state)
 {
 	assert_int_equal(tar_copy_mode(04755), 0755);
@@ -327,10 +345,27 @@ static void test_glob(void **state)
 	assert_true(glob_match("\\", "\\"));
 	/* Exponential matchers never come back from this one. */
 	assert_false(glob_match("*a*a*a*a*a*a*a*a*a*a*a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"));
+	assert_true(glob_match("*[[[", "x[[[") && glob_match("[a][b", "a[b") && !glob_match("[a][b", "a[c"));
 	assert_true(glob_match_path("a/**/z", "a/z") && glob_match_path("a/**/z", "a/b/c/z"));
 	assert_true(glob_match_path("**", "x/y") && glob_match_path("**/y", "y") && glob_match_path("d/**", "d"));
 	assert_false(glob_match_path("a/*", "a/b/c") || glob_match_path("a/**/z", "a/b"));
 	assert_false(glob_match_path("a/**/b/**/c", "a/b/b/d"));
+}
+
+static void test_long_glob(void **state)
+{
+	char pattern[16000], name[256];
+	clock_t start = clock();
+
+	memset(pattern, '[', sizeof(pattern)); /* none of these sets is closed */
+	pattern[0] = '*';
+	pattern[sizeof(pattern) - 1] = 0;
+	memset(name, '[', sizeof(name));
+	name[sizeof(name) - 2] = 'x';
+	name[sizeof(name) - 1] = 0;
+	for (int i = 0; i < 30; i++)
+		assert_false(glob_match(pattern, name));
+	assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
 }
 
 static void test_exclude(void **state)
@@ -350,7 +385,8 @@ int main(void)
 		cmocka_unit_test(test_bad_paths),  cmocka_unit_test(test_malformed),
 		cmocka_unit_test(test_damaged),	   cmocka_unit_test(test_limits),
 		cmocka_unit_test(test_copy_mode),  cmocka_unit_test(test_glob),
-		cmocka_unit_test(test_exclude),
+		cmocka_unit_test(test_exclude),	   cmocka_unit_test(test_long_extended_header),
+		cmocka_unit_test(test_long_glob),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

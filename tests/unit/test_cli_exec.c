@@ -4,6 +4,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <cmocka.h>
+#include <time.h>
 
 #include "base/str.h"
 #include "cli/exec_frames.h"
@@ -195,6 +196,24 @@ static void test_terminal_filter(void **state)
 	FILTERED("\302\2331mc1\302\235x\ay \303\251 \302\251", "c1y \303\251 \302\251");
 	FILTERED("nul\0bel\a\b\177", "nulbel");
 	FILTERED("\302\033[1mx", "x");
+	FILTERED("a\302\302\2331mb\302\302\302\2352;c\ad\302", "abd");
+	FILTERED("a\302\302\033[m\2331mb\302\302\251", "a\2331mb\302\251");
+}
+
+static void test_long_table(void **state)
+{
+	static const char *const header[] = {"A", "B", "C", "D", NULL};
+	struct table *t = table_new(header);
+	FILE *out = fopen("/dev/null", "w");
+	clock_t start;
+
+	for (size_t i = 0; i < 4 * 40000; i++)
+		table_add(t, "cell");
+	start = clock();
+	table_print(t, out);
+	assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
+	fclose(out);
+	table_free(&t);
 }
 
 int main(void)
@@ -203,6 +222,7 @@ int main(void)
 		cmocka_unit_test(test_frames),	       cmocka_unit_test(test_exit_codes),
 		cmocka_unit_test(test_hostile_frames), cmocka_unit_test(test_long_line),
 		cmocka_unit_test(test_shell_frames),   cmocka_unit_test(test_terminal_filter),
+		cmocka_unit_test(test_long_table),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

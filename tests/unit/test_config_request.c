@@ -187,13 +187,50 @@ static void test_shutdown(void **state)
 	assert_int_equal(shutdown_action_parse("halt", &action, NULL), -1);
 }
 
+static char *change_tags(const char *body)
+{
+	char *const tags[] = {(char *)"name=web", (char *)"a", (char *)"b", NULL};
+	cleanup_tags_request struct tags_request r = {0};
+	cleanup_error struct error *err = NULL;
+	cleanup_strv char **after = NULL;
+
+	if (tags_request_parse(body, strlen(body), &r, &err) || tags_request_apply(&r, tags, &after, &err))
+		return str_fmt("! %s", error_message(err));
+	return strv_join(after, " ");
+}
+
+static void test_tags(void **state)
+{
+	static const struct {
+		const char *body, *result;
+	} cases[] = {
+		{"{\"add\":[\"c\",\"a\",\"c\"]}", "name=web a b c"},
+		{"{\"remove\":[\"a\",\"x\"]}", "name=web b"},
+		{"{\"add\":[\"a\"],\"remove\":[\"a\"]}", "name=web b a"},
+		{"{\"replace\":[\"z\",\"z\"]}", "name=web z"},
+		{"{\"replace\":[]}", "name=web"},
+		{"{\"replace\":[],\"add\":[]}", "! replace excludes add and remove"},
+		{"{}", "! one of add, remove and replace is needed"},
+		{"[]", "! the body must be an object with add, remove or replace"},
+		{"{\"add\":[7]}", "! \"add\"[0] must be a string"},
+		{"{\"add\":[\"\"]}", "! a tag has 1 to 256 bytes"},
+		{"{\"remove\":[\"name=web\"]}", "! the tag name= is given when a VM is created and stays as it is"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		cleanup_free char *result = change_tags(cases[i].body);
+
+		assert_string_equal(result, cases[i].result);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_fields), cmocka_unit_test(test_absent),
 		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_broken_json),
 		cmocka_unit_test(test_null_body),  cmocka_unit_test(test_group_limits),
-		cmocka_unit_test(test_shutdown),
+		cmocka_unit_test(test_shutdown),   cmocka_unit_test(test_tags),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

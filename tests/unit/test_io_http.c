@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Heads, targets and validation: what both versions of HTTP share. */
 #include "io_fixture.h"
+#include <time.h>
 #include "io/http_impl.h"
 
 static void test_head(void **state)
@@ -118,6 +119,22 @@ static void test_many_parameters(void **state)
 	free(target);
 }
 
+static void test_many_segments(void **state)
+{
+	enum { SEGMENTS = HTTP_MAX_TARGET / 2 };
+	cleanup_free char *target = mem_alloc(2 * SEGMENTS + 1);
+	clock_t start = clock();
+
+	for (size_t i = 0; i < SEGMENTS; i++)
+		memcpy(target + 2 * i, "/a", 2);
+	for (int i = 0; i < 500; i++) {
+		cleanup_query struct http_query *q = http_query_parse(target, NULL);
+
+		assert_int_equal(strv_len(http_query_segments(q)), SEGMENTS);
+	}
+	assert_true(clock() - start < 5 * CLOCKS_PER_SEC);
+}
+
 static void test_bool(void **state)
 {
 	static const struct {
@@ -156,12 +173,41 @@ static void test_encode(void **state)
 	free(s);
 }
 
+static void test_error_document(void **state)
+{
+	static const struct {
+		const char *body, *says;
+	} cases[] = {
+		{"{\"error\":\"it is \\u0022off\\u0022\",\"more\":1}", "it is \"off\""},
+		{"{\"error\":7}", ""},
+		{"{\"error\":null}", ""},
+		{"{}", ""},
+		{"[\"error\"]", ""},
+		{"\"error\"", ""},
+		{"", NULL},
+		{"Bad Gateway", NULL},
+		{"{\"error\":\"cut", NULL},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		cleanup_free char *text = http_error_parse(cases[i].body, strlen(cases[i].body));
+
+		assert_true(str_eq(text, cases[i].says));
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_head),	  cmocka_unit_test(test_validation),	  cmocka_unit_test(test_query),
-		cmocka_unit_test(test_bad_query), cmocka_unit_test(test_many_parameters), cmocka_unit_test(test_bool),
+		cmocka_unit_test(test_head),
+		cmocka_unit_test(test_validation),
+		cmocka_unit_test(test_query),
+		cmocka_unit_test(test_bad_query),
+		cmocka_unit_test(test_many_parameters),
+		cmocka_unit_test(test_bool),
 		cmocka_unit_test(test_encode),
+		cmocka_unit_test(test_error_document),
+		cmocka_unit_test(test_many_segments),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -486,6 +486,40 @@ static void test_splice_cancel(void **state)
 	stream_free(&right[1]);
 }
 
+/* Few bytes, each of which came in a block of its own, are put together; many are moved. */
+static void test_buffer_move(void **state)
+{
+	struct evbuffer *from = evbuffer_new(), *to = evbuffer_new();
+	struct evbuffer_iovec vec;
+	char many[4096];
+	size_t n = 50000;
+
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(evbuffer_reserve_space(from, sizeof(many), &vec, 1), 1);
+		*(char *)vec.iov_base = (char)('a' + i % 26);
+		vec.iov_len = 1;
+		evbuffer_commit_space(from, &vec, 1);
+		buffer_move(to, from, 1);
+	}
+	assert_int_equal(evbuffer_get_length(to), n);
+	assert_true(evbuffer_peek(to, -1, NULL, NULL, 0) < 100);
+	memset(many, '.', sizeof(many));
+	evbuffer_add(from, many, sizeof(many));
+	evbuffer_add(from, "rest", 4);
+	buffer_move(to, from, sizeof(many));
+	buffer_move(to, from, 100); /* more than there is */
+	assert_int_equal(evbuffer_get_length(from), 0);
+	assert_int_equal(evbuffer_get_length(to), n + sizeof(many) + 4);
+	for (size_t i = 0; i < n; i++) {
+		evbuffer_remove(to, many, 1);
+		assert_int_equal(many[0], 'a' + i % 26);
+	}
+	evbuffer_drain(to, sizeof(many));
+	assert_memory_equal(evbuffer_pullup(to, -1), "rest", 4);
+	evbuffer_free(from);
+	evbuffer_free(to);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -507,6 +541,7 @@ int main(void)
 		T(test_splice_fails),
 		T(test_splice_end_together),
 		T(test_splice_cancel),
+		T(test_buffer_move),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -132,6 +132,26 @@ static void test_lines(void **state)
 	}
 }
 
+/* A line that comes byte by byte takes no more memory and time than another. */
+static void test_lines_byte_by_byte(void **state)
+{
+	struct lines l = {.max = 50000};
+	struct evbuffer *in = evbuffer_new();
+	cleanup_free char *line = NULL;
+	size_t n;
+
+	for (size_t i = 0; i < l.max; i++) {
+		evbuffer_add(in, "x", 1);
+		assert_int_equal(lines_next(&l, in, &line, &n, NULL), 0);
+	}
+	assert_true(evbuffer_peek(l.partial, -1, NULL, NULL, 0) < 100);
+	evbuffer_add(in, "\n", 1);
+	assert_int_equal(lines_next(&l, in, &line, &n, NULL), 1);
+	assert_int_equal(n, l.max);
+	lines_clear(&l);
+	evbuffer_free(in);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -139,6 +159,7 @@ int main(void)
 		cmocka_unit_test(test_long_line),
 		cmocka_unit_test(test_long_answer),
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_lines_byte_by_byte),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
