@@ -172,7 +172,7 @@ int net_bridge_group_up(const struct config_group *g, const char *daemon_id, cha
 	if (ret_notes) {
 		cleanup_free char *sign = str_fmt("\"%s\"", plan.links[0].name);
 
-		*ret_notes = net_firewall_unsettled(&plan, &facts.firewall, sign);
+		*ret_notes = net_firewall_unsettled(plan.notes, &facts.firewall, sign);
 	}
 	return 0;
 }
