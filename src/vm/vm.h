@@ -90,11 +90,12 @@ struct manager_image {
 };
 struct manager_options {
 	const struct config *config;
-	const char *daemon_id;		    /* "<config base name>-<6 hex>" */
-	const char *state_dir;		    /* WORKDIR/.slicer/<id> */
-	const char *run_dir;		    /* /run/slicer/<id> */
-	const char *log_dir;		    /* /var/log/slicer */
-	const char *templates_dir;	    /* of empty disks, in the store */
+	const struct config *coming; /* what replaces it when the networks of its new slots are made; NULL: none */
+	const char *daemon_id;	     /* "<config base name>-<6 hex>" */
+	const char *state_dir;	     /* WORKDIR/.slicer/<id> */
+	const char *run_dir;	     /* /run/slicer/<id> */
+	const char *log_dir;	     /* /var/log/slicer */
+	const char *templates_dir;   /* of empty disks, in the store */
 	const struct manager_image *images; /* of all groups */
 	size_t nimages;
 	const struct vmm_ops *ops;
