@@ -68,9 +68,8 @@ struct net_plan {
 		unsigned mtu;
 		bool dhcp; /* then without address and gateway */
 		bool net_dns; /* name servers that the network says (a DHCP lease, CNI plugins), if it does, instead of `dns` */
-		bool ipv6;     /* as the network's routers say (SLAAC); else switched off */
 		char **routes; /* besides those that address and gateway are: "10.0.0.0/8 10.1.2.3", or without a gateway */
-		char **dns; /* these and the three above: not in the record */
+		char **dns; /* these and the two above: not in the record */
 	} guest;
 	char **allow, **drop;	   /* mode isolated: what holds for this VM */
 	struct net_limits limits;  /* modes bridge and isolated */
