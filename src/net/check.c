@@ -50,6 +50,11 @@ static int check_bridge(const struct config_group *g, const char *daemon_id, con
 	if (!link || (net_is_ours(link, daemon_id) && str_eq(link->kind, "bridge")))
 		return 0;
 	who = describe(link);
+	if (g->network.mode == NET_SLOTS)
+		return error_set(
+			err, ERR_CONFLICT,
+			"slot \"%s\": there is an interface %s. Remove that interface, or call the slot otherwise",
+			g->name, who);
 	return error_set(err, ERR_CONFLICT,
 			 "host group \"%s\": there is an interface %s. Set network.bridge to "
 			 "another name, or remove that interface",
@@ -63,6 +68,12 @@ static int fail_subnet(const struct config_group *g, const char *what, struct ip
 	char text[IP4_TEXT_MAX];
 
 	ip4_format_cidr(other, text);
+	if (g->network.mode == NET_SLOTS)
+		return error_set(
+			err, ERR_CONFLICT,
+			"slot \"%s\": the subnet of its gateway %s overlaps the %s %s of %s. Give the slot another number, "
+			"which is the second of its subnet (index: N)",
+			g->name, g->network.gateway, what, text, who);
 	return error_set(err, ERR_CONFLICT,
 			 "host group \"%s\": the subnet of gateway %s overlaps the %s %s of %s. Set "
 			 "network.gateway to an address in another subnet",

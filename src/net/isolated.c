@@ -234,7 +234,7 @@ static int isolated_group_up(const struct config_group *g, const char *daemon_id
 	if (group_apply(&plan, text, err) < 0)
 		return -1;
 	if (ret_notes)
-		*ret_notes = net_firewall_unsettled(&plan, &facts.firewall, text);
+		*ret_notes = net_firewall_unsettled(plan.notes, &facts.firewall, text);
 	return 0;
 }
 

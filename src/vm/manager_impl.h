@@ -47,6 +47,7 @@ struct manager {
 	struct look *look;	  /* the one under way, or NULL */
 	int64_t look_ms;
 	size_t looks, mend_next;	 /* how many there were; the VM whose network is next */
+	char **idle_bridges;		 /* that the last look found of use to nobody */
 	char *look_error, *groups_error; /* what was told last of them; NULL: all was well */
 };
 

@@ -152,7 +152,7 @@ void network_job_guest(const struct network_job *job, struct json_object *config
 	if (*guest->gateway)
 		js_add_string(net, "gateway", guest->gateway);
 	js_add_u64(net, "mtu", guest->mtu);
-	if (guest->ipv6)
+	if (net_mode(job->plan.mode)->ipv6)
 		js_add_bool(net, "ipv6", true);
 	if (guest->routes)
 		js_add_strv(net, "routes", guest->routes);
@@ -206,6 +206,14 @@ const char *vm_mac(const struct vm *vm)
 	if (vm->network && js_get_object(vm->network, "guest", &guest, NULL) == 0 && guest)
 		js_get_string(guest, "mac", &mac, NULL);
 	return mac;
+}
+
+bool vm_has_ipv6(const struct vm *vm)
+{
+	const struct config_group *group = config_group_find(vm->manager->options->config, vm->group);
+	const struct net_mode *mode = net_mode(network_mode(vm, group));
+
+	return mode && mode->ipv6;
 }
 
 void network_job_mended(const struct network_job *job, struct vm *vm)

@@ -349,7 +349,7 @@ def test_describe(tcp):
     d = tcp.client.get(f"/vm/{service}").json
     assert d["hostname"] == service and d["status"] == "Running" and d["hostgroup"] == tcp.group
     assert d["storage"] == "overlay" and d["image"] == "micro"
-    assert d["network"]["mode"] == "user" and d["network"]["policy_source"] == "host_group"
+    assert d["network"]["mode"] == "user" and d["network"]["ipv6"] == "off" and d["network"]["policy_source"] == "host_group"
     assert d["network"]["host_group"] == {"allow": [], "drop": []} == d["network"]["effective"]
     assert "override" not in d["network"]
     assert tcp.client.get("/vm/nosuch-1").status == 404
