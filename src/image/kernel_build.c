@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "image/apt.h"
+#include "image/deb.h"
 #include "image/modules.h"
 #include "image/report.h"
 #include "image/source.h"
@@ -14,7 +15,7 @@
 #include "image/vmlinux.h"
 
 #define PACKAGE_PREFIX "linux-image-"
-#define FILE_LIMIT ((uint64_t)256 << 20)
+#define BOOT_MODULES_LIMIT ((uint64_t)256 << 20) /* of all together; they are 4 MB */
 #define RECORD_LIMIT ((size_t)64 * 1024)
 #define DEPMOD_TIMEOUT_MS (2 * 60 * 1000)
 
@@ -34,7 +35,7 @@ static void unpacked_clear(struct unpacked *u)
 	free(u->modules);
 }
 
-static int take_kernel_file(struct archive *a, const char *path, void *arg, struct error **err)
+static char *place_kernel_file(void *arg, const char *path)
 {
 	const struct unpacked *u = arg;
 	cleanup_free char *image = str_fmt("boot/vmlinuz-%s", u->release);
@@ -42,11 +43,8 @@ static int take_kernel_file(struct archive *a, const char *path, void *arg, stru
 	const char *plain = str_starts(path, "usr/lib/") ? path + strlen("usr/") : path;
 
 	if (str_eq(path, image))
-		return unpack_to_file(a, u->vmlinuz, FILE_LIMIT, err);
-	if (!str_starts(plain, modules))
-		return 0;
-	cleanup_free char *to = fs_join(u->modules, plain + strlen(modules));
-	return unpack_to_file(a, to, FILE_LIMIT, err);
+		return str_dup(u->vmlinuz);
+	return str_starts(plain, modules) ? fs_join(u->modules, plain + strlen(modules)) : NULL;
 }
 
 /* A package's modules.dep is made when it is installed; the guest's modprobe needs the binary
@@ -86,7 +84,7 @@ static int unpack_package(const struct writer *w, const char *meta, struct unpac
 	u->vmlinuz = writer_temp(w, "vmlinuz");
 	u->root = writer_temp(w, "kernel.root");
 	u->modules = str_fmt("%s/lib/modules/%s", u->root, u->release);
-	if (deb_each_file(deb, take_kernel_file, u, err) < 0 || fs_remove_tree(dir, err) < 0)
+	if (deb_unpack(deb, place_kernel_file, u, err) < 0 || fs_remove_tree(dir, err) < 0)
 		return -1;
 	if (!fs_exists(u->vmlinuz) || !fs_exists(u->modules))
 		return error_set(err, ERR_INVALID, "package %s lacks /boot/vmlinuz-%s or its modules", package,
@@ -108,6 +106,7 @@ static char **copy_boot_modules(const char *modules, const char *to, struct erro
 {
 	cleanup_strv char **order = NULL;
 	cleanup_strv char **plain_order = NULL;
+	uint64_t left = BOOT_MODULES_LIMIT, size = 0;
 
 	if (modules_boot_order_dir(modules, &order, err) < 0)
 		return NULL;
@@ -116,8 +115,9 @@ static char **copy_boot_modules(const char *modules, const char *to, struct erro
 		cleanup_free char *plain = modules_plain_path(order[i]);
 		cleanup_free char *path = fs_join(to, plain);
 		cleanup_free char *dir = fs_dirname(path);
-		if (fs_mkdir_p(dir, 0755, err) < 0 || unpack_compressed_file(from, path, FILE_LIMIT, err) < 0)
+		if (fs_mkdir_p(dir, 0755, err) < 0 || unpack_compressed_file(from, path, left, &size, err) < 0)
 			return NULL;
+		left -= size;
 		strv_append_take(&plain_order, TAKE_PTR(plain));
 	}
 	if (!plain_order)

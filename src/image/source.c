@@ -7,10 +7,10 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "image/apt.h"
+#include "image/deb.h"
 #include "image/static_elf.h"
 #include "image/hash.h"
 #include "image/report.h"
-#include "image/unpack.h"
 
 static const char *const busybox_paths[] = {"bin/busybox", "usr/bin/busybox", NULL};
 static const char *const bash_paths[] = {"bin/bash-static", "usr/bin/bash-static", NULL};

@@ -13,10 +13,10 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "image/apt.h"
+#include "image/deb.h"
 #include "image/hash.h"
 #include "image/rootfs.h"
 #include "image/static_elf.h"
-#include "image/unpack.h"
 
 static void uri_line(void **state)
 {
