@@ -174,6 +174,8 @@ static int read_tar(int fd, struct tar_reader *reader, struct error **err)
 	while ((n = pread(fd, chunk, CHUNK, at)) > 0) {
 		if (tar_reader_feed(reader, chunk, (size_t)n, err) < 0)
 			return -1;
+		/* It is not needed twice, and its room is for the files. Not every file system can. */
+		fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, at, n);
 		at += n;
 	}
 	return n < 0 ? error_errno(err, errno, "read") : tar_reader_finish(reader, err);
