@@ -12,6 +12,17 @@ struct route {
 	bool open; /* without authentication */
 };
 
+/* What is Slicer's, and not in this version. */
+static void api_later(struct call *call)
+{
+	const char *target = http_exchange_request(call->x)->target;
+	cleanup_free char *path = str_escape(target, strcspn(target, "?"));
+	cleanup_error struct error *error = NULL;
+
+	error_set(&error, ERR_UNSUPPORTED, "%s is not in this version yet", path);
+	call_reply_error(call, error);
+}
+
 static const struct route routes[] = {
 	{"GET", "/healthz", server_healthz, .open = true},
 	{"HEAD", "/healthz", server_healthz, .open = true},
@@ -22,6 +33,7 @@ static const struct route routes[] = {
 	{"GET", "/hostgroup/{group}/nodes", nodes_list},
 	{"POST", "/hostgroup/{group}/nodes", nodes_create},
 	{"DELETE", "/hostgroup/{group}/nodes/{node}", nodes_delete},
+	{"GET", "/vm/commits", api_later}, /* no VM has that name */
 	{"GET", "/vm/{vm}", vm_describe},
 	{"GET", "/vm/{vm}/tags", vm_get_tags},
 	{"PATCH", "/vm/{vm}/tags", vm_patch_tags},
@@ -76,8 +88,8 @@ static void route_take(const char *pattern, const char *segment, struct call *ca
 		*ret = str_dup(segment);
 }
 
-/* Takes the parameters over on a match. Every request passes several patterns: nothing is allocated for those that differ. */
-static bool route_matches(const char *pattern, char *const *segments, struct call *call)
+/* Where the pattern and the path part, at the latest at the end of either: what is left of the pattern. */
+static const char *route_common(const char *pattern, char *const *segments, size_t *ret_n)
 {
 	const char *p = pattern;
 	size_t i = 0;
@@ -85,10 +97,19 @@ static bool route_matches(const char *pattern, char *const *segments, struct cal
 	for (; *p && segments[i]; p += route_segment(p), i++)
 		if (p[1] != '{' && (strlen(segments[i]) != route_segment(p) - 1 ||
 				    memcmp(p + 1, segments[i], route_segment(p) - 1) != 0))
-			return false;
-	if (*p || segments[i])
+			break;
+	*ret_n = i;
+	return p;
+}
+
+/* Takes the parameters over on a match. Every request passes several patterns: nothing is allocated for those that differ. */
+static bool route_matches(const char *pattern, char *const *segments, struct call *call)
+{
+	size_t n, i = 0;
+
+	if (*route_common(pattern, segments, &n) || segments[n])
 		return false;
-	for (p = pattern, i = 0; *p; p += route_segment(p), i++)
+	for (const char *p = pattern; *p; p += route_segment(p), i++)
 		route_take(p, segments[i], call);
 	return true;
 }
@@ -109,6 +130,23 @@ static const struct route *route_find(struct call *call, char **ret_allow)
 	}
 	*ret_allow = allow ? strv_join(allow, ", ") : NULL;
 	return NULL;
+}
+
+/* As api_later(), with all that is below them. */
+static const char *const later[] = {
+	"/secrets",	    "/proxy",	     "/vm/commits", "/vm/{vm}/commit", "/vm/{vm}/suspend",
+	"/vm/{vm}/restore", "/vm/{vm}/fork", "/vm/{vm}/fs", "/vm/{vm}/exec",
+};
+
+static bool route_is_later(const struct call *call)
+{
+	char *const *segments = http_query_segments(call->query);
+	size_t n;
+
+	for (size_t i = 0; i < ARRAY_LEN(later); i++)
+		if (!*route_common(later[i], segments, &n))
+			return true;
+	return false;
 }
 
 static int api_authorize(const struct api *api, const struct http_head *request, struct error **err)
@@ -168,6 +206,8 @@ void api_handle(void *arg, struct http_exchange *take)
 		call_reply_error(call, error);
 	else if (route)
 		route->run(call);
+	else if (route_is_later(call))
+		api_later(call);
 	else
 		api_reply_not_found(call, allow);
 }

@@ -30,7 +30,8 @@ struct api *api_new(struct loop *loop, struct manager *manager, const struct api
 void api_free(struct api **api); /* after the HTTP servers; calls under way must have ended */
 /* For http1_server_new; arg is the struct api. */
 void api_handle(void *arg, struct http_exchange *take);
-/* How a reload went that options.reload began: what was added (NULL: nothing) or why not. Nothing happens when nobody waits. */
-void api_reloaded(struct api *api, char *const *added, const struct error *error);
+/* How a reload went that options.reload began: what was added (NULL: nothing), with what the user should know of it (NULL:
+ * nothing), or why not. Nothing happens when nobody waits. */
+void api_reloaded(struct api *api, char *const *added, char *const *notes, const struct error *error);
 
 #endif

@@ -29,7 +29,7 @@ void server_reload(struct call *call)
 	call_watch_client(call, reload_client_left);
 }
 
-void api_reloaded(struct api *api, char *const *added, const struct error *error)
+void api_reloaded(struct api *api, char *const *added, char *const *notes, const struct error *error)
 {
 	struct call *call = TAKE_PTR(api->reloading);
 	struct json_object *obj;
@@ -42,5 +42,7 @@ void api_reloaded(struct api *api, char *const *added, const struct error *error
 	}
 	obj = json_object_new_object();
 	js_add_strv(obj, "added", added);
+	if (notes)
+		js_add_strv(obj, "notes", notes);
 	call_reply_json(call, 200, obj);
 }

@@ -111,6 +111,7 @@ static void view_add_network(const struct vm *vm, const struct config_group *g, 
 	char **drop = vm->override_drop ? vm->drop : g->network.drop;
 
 	js_add_string(net, "mode", config_net_mode_name(g->network.mode));
+	js_add_string(net, "ipv6", vm_has_ipv6(vm) ? "slaac" : "off");
 	js_add_string(net, "policy_source", vm->has_override ? "vm" : "host_group");
 	js_add(net, "host_group", view_lists(g->network.allow, true, g->network.drop, true));
 	if (vm->has_override)

@@ -45,7 +45,8 @@ bool fs_exists(const char *path);
 int fs_list_dirs(const char *path, char ***ret, struct error **err);
 int fs_list_files(const char *path, char ***ret, struct error **err); /* the same of regular files */
 int fs_copy_file(const char *from, const char *to, mode_t mode,
-		 struct error **err); /* reflink, else sparse; no fsync */
+		 struct error **err);					   /* reflink, else sparse; no fsync */
+int fs_copy_fd(int from, const char *to, mode_t mode, struct error **err); /* the same of a regular file that is open */
 /* flock(2) on a file created 0600 that holds the owner's pid; ERR_CONFLICT names that pid. Returns the fd that holds it. */
 int fs_lock(const char *path, struct error **err);
 char *fs_self_exe(void); /* of this program; NULL if unknown */

@@ -76,19 +76,27 @@ static int copy_sparse(int from, int to, off_t size)
 	return 0;
 }
 
-int fs_copy_file(const char *from, const char *to, mode_t mode, struct error **err)
+int fs_copy_fd(int from, const char *to, mode_t mode, struct error **err)
 {
 	cleanup_fs_temp struct fs_temp t = FS_TEMP_EMPTY;
-	cleanup_close int fd = open(from, O_RDONLY | O_CLOEXEC);
 	struct stat st;
 
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return error_errno(err, errno, "cannot open %s", from);
+	if (fstat(from, &st) < 0)
+		return error_errno(err, errno, "fstat");
 	if (!S_ISREG(st.st_mode))
-		return error_set(err, ERR_INVALID, "%s is not a regular file", from);
+		return error_set(err, ERR_INVALID, "it is not a regular file");
 	if (fs_temp_open(&t, to, mode, err) < 0)
-		return error_wrap(err, "cannot copy %s to %s", from, to);
-	if (ioctl(t.fd, FICLONE, fd) < 0 && copy_sparse(fd, t.fd, st.st_size) < 0)
-		return error_errno(err, errno, "cannot copy %s to %s", from, to);
+		return -1;
+	if (ioctl(t.fd, FICLONE, from) < 0 && copy_sparse(from, t.fd, st.st_size) < 0)
+		return error_errno(err, errno, "copy to %s", to);
 	return fs_temp_commit(&t, to, err);
+}
+
+int fs_copy_file(const char *from, const char *to, mode_t mode, struct error **err)
+{
+	cleanup_close int fd = open(from, O_RDONLY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_errno(err, errno, "cannot open %s", from);
+	return fs_copy_fd(fd, to, mode, err) < 0 ? error_wrap(err, "cannot copy %s", from) : 0;
 }

@@ -214,7 +214,7 @@ static int list_fill(struct netlink *nl, const struct request *req, netlink_each
 		list->n = 0;
 		r = netlink_dump(nl, &copy, each, list);
 	}
-	if (r == 0)
+	if (r == 0 || r == -ENOENT) /* a table without an entry ever */
 		return 0;
 	if (clear)
 		clear(list);
@@ -306,6 +306,8 @@ int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct 
 
 	request_init(&req, RTM_GETROUTE, 0, sizeof(req.route));
 	req.route.rtm_family = AF_INET;
+	req.route.rtm_table = RT_TABLE_MAIN;
+	req.route.rtm_type = RTN_UNICAST;
 	if (list_fill(nl, &req, each_route, &list, NULL, "routes", err) < 0)
 		return -1;
 	*ret = list.items;

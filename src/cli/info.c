@@ -10,13 +10,18 @@ static int run_info(struct cli *cli, const struct parsed *args, struct error **e
 {
 	cleanup_client struct client c = {0};
 	cleanup_json struct json_object *server = NULL;
+	bool json = parsed_bool(args, "json", false);
 
+	if (!json) {
+		printf("Client:\n  Version:    %s\n", SLICER_VERSION);
+		fflush(stdout); /* before what may go wrong from here on */
+	}
 	if (client_open(&c, args, err))
 		return -1;
 	server = client_json(&c, "GET", "/info", NULL, CLIENT_TIMEOUT_MS, err);
 	if (!server)
 		return -1;
-	if (parsed_bool(args, "json", false)) {
+	if (json) {
 		cleanup_json struct json_object *both = json_object_new_object();
 		struct json_object *client = json_object_new_object();
 
@@ -26,7 +31,6 @@ static int run_info(struct cli *cli, const struct parsed *args, struct error **e
 		print_json(both, stdout);
 		return 0;
 	}
-	printf("Client:\n  Version:    %s\n", SLICER_VERSION);
 	printf("Server:\n  URL:        %s\n  Version:    %s\n", c.endpoint.shown, show_string(server, "version"));
 	if (*show_string(server, "git_commit"))
 		printf("  Git commit: %s\n", show_string(server, "git_commit"));

@@ -96,6 +96,11 @@ static void resolve_slots(struct config_group *g)
 			g->slots[i].index = trailing_number(g->slots[i].name);
 }
 
+size_t config_group_vms(const struct config_group *g)
+{
+	return g->nslots ? g->nslots : g->count;
+}
+
 bool config_group_dns_given(const struct config_group *g)
 {
 	return object_given(&config_group_type, g, "dns_servers");
@@ -194,8 +199,12 @@ int config_load_file(const char *path, struct config **ret, struct error **err)
 	if (fs_read_file(path, CONFIG_FILE_MAX, &text, &n, err) < 0) {
 		if (err && (*err)->code == ERR_TOO_LARGE)
 			(*err)->code = ERR_INVALID; /* it cannot be right: the same exit status as for what is in it */
-		if (err && (*err)->sys_errno == ENOENT)
-			return error_wrap(err, "there is no such configuration (slicer new prints one)");
+		if (err && (*err)->sys_errno == ENOENT) {
+			error_free(err);
+			return error_set(err, ERR_NOT_FOUND,
+					 "there is no %s: name a configuration, or make one (slicer new NAME > FILE)",
+					 path);
+		}
 		return error_wrap(err, "cannot read the configuration");
 	}
 	if (config_parse(text, n, path, &cfg, err) < 0 || config_check(cfg, err) < 0)

@@ -92,11 +92,14 @@ static void api_failed(const struct client *c, const struct error *why, struct d
 /* Where the configuration's daemon listens; the caller's, NULL without one. */
 static char *api_of_config(const struct config *cfg)
 {
+	bool any;
+
 	if (!cfg)
 		return NULL;
 	if (config_api_socket(cfg))
 		return str_fmt("unix://%s", config_api_socket(cfg));
-	return str_fmt("http://127.0.0.1:%u", cfg->api.port);
+	any = !cfg->api.bind_address || str_eq(cfg->api.bind_address, "0.0.0.0");
+	return str_fmt("http://%s:%u", any ? "127.0.0.1" : cfg->api.bind_address, cfg->api.port);
 }
 
 void doctor_api(const struct doctor *d, struct doctor_result *r)

@@ -39,9 +39,12 @@ void doctor_system(const struct doctor *d, struct doctor_result *r)
 	if (!str_eq(host.machine, "x86_64") && !str_eq(host.machine, "aarch64"))
 		doctor_say(r, DOCTOR_ERROR, "The architecture %s is not supported: only x86_64 and aarch64 are",
 			   host.machine);
-	else if (!kernel_at_least(release, 5, 9))
-		/* close_range(2), without which open files would leak into VMMs */
-		doctor_say(r, DOCTOR_ERROR, "The kernel %s is too old: 5.9 or newer is needed", release);
+	else if (!kernel_at_least(release, 5, 12))
+		doctor_say(
+			r, DOCTOR_ERROR,
+			"The kernel %s is too old: 5.12 or newer is needed, whose mount_setattr(2) the jail of a VM is "
+			"made by",
+			release);
 	else if (!kernel_at_least(release, 5, 14))
 		doctor_say(r, DOCTOR_NOTE,
 			   "%s, Linux %s: before 5.14 a control group cannot be killed at once, so "
@@ -238,7 +241,7 @@ static uint64_t config_memory(const struct config *cfg)
 	uint64_t sum = 0;
 
 	for (size_t i = 0; cfg && i < cfg->ngroups; i++)
-		sum += cfg->groups[i].count * cfg->groups[i].ram_bytes;
+		sum += config_group_vms(&cfg->groups[i]) * cfg->groups[i].ram_bytes;
 	return sum;
 }
 
@@ -270,7 +273,7 @@ void doctor_files(const struct doctor *d, struct doctor_result *r)
 
 	getrlimit(RLIMIT_NOFILE, &limit);
 	for (size_t i = 0; d->config && i < d->config->ngroups; i++)
-		vms += d->config->groups[i].count;
+		vms += config_group_vms(&d->config->groups[i]);
 	room = limit.rlim_cur > FILES_OF_DAEMON ? (limit.rlim_cur - FILES_OF_DAEMON) / FILES_PER_VM : 0;
 	if (room < vms || limit.rlim_cur < 2 * FILES_OF_DAEMON)
 		doctor_say(r, DOCTOR_WARNING, "A program may open %llu files, enough for about %llu VMs",

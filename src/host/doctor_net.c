@@ -5,6 +5,7 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "host/doctor_checks.h"
+#include "host/doctor_interfaces.h"
 #include "net/cni.h"
 #include "net/plan.h"
 
@@ -102,17 +103,22 @@ void doctor_cni(const struct doctor *d, struct doctor_result *r)
 		doctor_say(r, DOCTOR_OK, "The plugins of the default CNI network are there, and iptables");
 }
 
-/* The bridges that the configuration names, or the one that most have. */
-static char **bridge_names(const struct doctor *d)
+/* What firewalls keep from VMs of the configuration, with the commands; when it has no group that they could, of the bridge
+ * that most have. */
+static void firewall_notes(const struct doctor *d, const struct net_firewall *fw, char ***ret)
 {
-	char **names = NULL;
+	cleanup_strv char **bridges = doctor_bridges(d);
+	bool any = bridges;
 
+	for (char **bridge = bridges; bridge && *bridge; bridge++)
+		net_firewall_notes(fw, *bridge, ret);
 	for (size_t i = 0; d->config && i < d->config->ngroups; i++)
-		if (d->config->groups[i].network.mode == NET_BRIDGE)
-			strv_append(&names, d->config->groups[i].network.bridge);
-	if (!names)
-		strv_append(&names, "brvm0");
-	return names;
+		if (d->config->groups[i].network.mode == NET_ISOLATED) {
+			net_firewall_notes_isolated(fw, &d->config->groups[i], ret);
+			any = true;
+		}
+	if (!any)
+		net_firewall_notes(fw, "brvm0", ret);
 }
 
 void doctor_firewall(const struct doctor *d, struct doctor_result *r)
@@ -120,8 +126,7 @@ void doctor_firewall(const struct doctor *d, struct doctor_result *r)
 	cleanup_free char *nft = doctor_program(d, "nft");
 	cleanup_net_facts struct net_facts facts = {0};
 	cleanup_error struct error *why = NULL;
-	cleanup_strv char **bridges = bridge_names(d);
-	enum doctor_severity bad = doctor_need(d, BRIDGE_MODES);
+	enum doctor_severity bad = doctor_need(d, FILTER_MODES);
 
 	if (!d->privileged) {
 		doctor_say_hidden(r, "the rules of firewalls");
@@ -132,19 +137,20 @@ void doctor_firewall(const struct doctor *d, struct doctor_result *r)
 			   why ? error_message(why) : "");
 		return;
 	}
-	for (char **bridge = bridges; *bridge; bridge++)
-		net_firewall_notes(&facts.firewall, *bridge, &r->fix);
+	firewall_notes(d, &facts.firewall, &r->fix);
 	if (r->fix)
-		doctor_say(r, bad == DOCTOR_ERROR ? DOCTOR_WARNING : bad,
-			   "A firewall drops what passes between interfaces, so that VMs on "
-			   "bridges may reach no further than this host");
+		doctor_say(
+			r, bad == DOCTOR_ERROR ? DOCTOR_WARNING : bad,
+			"A firewall drops what passes between interfaces, so that VMs may reach no further than this "
+			"host");
 	else if (facts.firewall.iptables_drop)
 		doctor_say(r, DOCTOR_OK,
 			   "%s drops what passes between interfaces; \"slicer up\" adds rules that "
-			   "accept its bridges, in the "
-			   "chain %s",
+			   "accept what its VMs send and get, in the chain %s",
 			   facts.firewall.docker_user ? "Docker" : "iptables (ufw, Docker)",
 			   facts.firewall.docker_user ? "DOCKER-USER" : "FORWARD");
+	else if (facts.firewall.others || facts.firewall.firewalld || facts.firewall.legacy_drop)
+		doctor_say(r, DOCTOR_OK, "A firewall drops what passes between interfaces, and lets VMs pass");
 	else
 		doctor_say(r, DOCTOR_OK, "No firewall drops what passes between interfaces");
 }

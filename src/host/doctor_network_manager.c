@@ -68,8 +68,8 @@ static bool is_unmanaged(char *const *specs, const char *name)
 static char **manager_takes(const struct doctor *d)
 {
 	cleanup_strv char **specs = unmanaged_devices(d);
-	struct doctor_candidate list[DOCTOR_CANDIDATES_MAX];
-	size_t n = doctor_candidates(d, list);
+	struct doctor_candidate *list;
+	size_t n = doctor_candidates(d, &list);
 	char **taken = NULL;
 
 	for (size_t i = 0; i < n; i++)

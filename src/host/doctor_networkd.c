@@ -122,8 +122,8 @@ static char *networkd_taker(const struct doctor *d, const struct doctor_candidat
 
 static void networkd_takers(const struct doctor *d, struct doctor_result *r)
 {
-	struct doctor_candidate list[DOCTOR_CANDIDATES_MAX];
-	size_t n = doctor_candidates(d, list);
+	struct doctor_candidate *list;
+	size_t n = doctor_candidates(d, &list);
 
 	for (size_t i = 0; i < n; i++) {
 		cleanup_free char *path = networkd_taker(d, &list[i]);

@@ -31,7 +31,7 @@ const struct doctor_check doctor_checks[] = {
 	 "It translates addresses, and keeps VMs from speaking for another.", doctor_nft},
 	{"forwarding", "IPv4 forwarding", "Without it VMs reach this host only.", doctor_forwarding},
 	{"firewall", "Firewalls that drop what they do not know (Docker, ufw, firewalld, nftables)",
-	 "They keep VMs on bridges from the rest of the world.", doctor_firewall},
+	 "They keep VMs from the rest of the world.", doctor_firewall},
 	{"rp-filter", "Reverse path filtering", "It keeps VMs on bridges from sending with foreign addresses.",
 	 doctor_rp_filter},
 	{"cni", "CNI plugins and iptables", "Host groups without a network section get their network from them.",

@@ -205,7 +205,6 @@ void doctor_helpers(const struct doctor *d, struct doctor_result *r)
 	check_helper("slicer-image", r);
 	check_helper("slicer-monitor", r);
 	check_helper("slicer-netns", r);
-	check_helper("slicer-netns", r);
 	if (!r->detail) {
 		doctor_say(r, DOCTOR_OK,
 			   "slicer-agent, slicer-image, slicer-monitor and slicer-netns are there, of "

@@ -5,8 +5,10 @@
 
 #include "base/fs.h"
 #include "base/str.h"
+#include "net/isolated_pool.h"
 #include "net/nft.h"
 #include "net/plan.h"
+#include "net/slots.h"
 
 enum { RULES_OF_ADMISSION = 2 };
 
@@ -113,8 +115,8 @@ static void expect_address(struct net_expect *e, const char *who, const struct l
 	MISSING(e, "%s: %s has not the address %s", who, link->name, text);
 }
 
-/* The rules that let the bridge pass a firewall that drops. */
-static void expect_admission(struct net_expect *e, const char *who, const char *chain, const char *bridge)
+/* The rules that let the bridge, or the range, pass a firewall that drops. */
+static void expect_admission(struct net_expect *e, const char *who, const char *chain, const char *passing)
 {
 	cleanup_free char *place = str_fmt("ip filter %s ", chain);
 	unsigned n = 0;
@@ -122,11 +124,11 @@ static void expect_admission(struct net_expect *e, const char *who, const char *
 	for (size_t i = 0; i < e->scan->nthings; i++) {
 		const struct net_thing *t = &e->scan->things[i];
 
-		n += t->kind == NET_KIND_RULE && str_eq(t->daemon_id, e->daemon->id) && str_eq(t->alias, bridge) &&
+		n += t->kind == NET_KIND_RULE && str_eq(t->daemon_id, e->daemon->id) && str_eq(t->alias, passing) &&
 		     str_starts(t->name, place);
 	}
 	if (n < RULES_OF_ADMISSION)
-		MISSING(e, "%s: the rules that let %s pass the chain %s of another firewall are missing", who, bridge,
+		MISSING(e, "%s: the rules that let %s pass the chain %s of another firewall are missing", who, passing,
 			chain);
 }
 
@@ -158,27 +160,63 @@ static void expect_bridge(struct net_expect *e, const char *who, const struct ne
 		expect_admission(e, who, p->admit_chain, bridge);
 }
 
-void net_expect_group(struct net_expect *e, const struct config_group *g)
+static void expect_range(struct net_expect *e, const char *who, const struct config_group *g, const struct net_plan *p)
 {
-	cleanup_free char *who = str_fmt("host group \"%s\"", g->name);
+	cleanup_free char *subnet = NULL;
+	struct ip4_cidr range;
+	char text[IP4_TEXT_MAX];
+
+	if (net_isolated_range(g, &range, NULL) < 0) /* the plan has it as well */
+		return;
+	ip4_format_cidr(range, text);
+	subnet = str_fmt("subnets %s", text);
+	for (char **entry = p->sysctls; entry && *entry; entry++)
+		expect_sysctl(e, who, *entry);
+	expect_rules(e, who, "ip");
+	expect_element(e, who, "ip", subnet);
+	if (p->admit_chain)
+		expect_admission(e, who, p->admit_chain, text);
+}
+
+typedef int plan_fn(const struct config_group *g, const char *daemon_id, const struct net_facts *facts,
+		    struct net_plan *ret, struct error **err);
+
+/* What one plan says: with `fix` only whether it can be made. */
+static void expect_plan(struct net_expect *e, const struct config_group *g, plan_fn *plan_group, const char *fix)
+{
+	cleanup_free char *who = str_fmt("%s \"%s\"", g->network.mode == NET_SLOTS ? "slot" : "host group", g->name);
 	cleanup_net_plan struct net_plan plan = {0};
 	cleanup_error struct error *why = NULL;
 
-	if (g->network.mode != NET_BRIDGE) /* the others make nothing for a group as such */
-		return;
-	if (net_plan_group(g, e->daemon->id, &e->facts, &plan, &why))
-		net_expect_say(e, "as it says", "%s", error_message(why));
-	else
+	if (plan_group(g, e->daemon->id, &e->facts, &plan, &why))
+		net_expect_say(e, fix ? fix : "as it says", "%s", error_message(why));
+	else if (!fix && g->network.mode == NET_ISOLATED)
+		expect_range(e, who, g, &plan);
+	else if (!fix)
 		expect_bridge(e, who, &plan);
+}
+
+/* The modes that have none of these make nothing for a group as such. */
+static void expect_plans(struct net_expect *e, const struct config_group *g, const char *fix)
+{
+	if (g->network.mode == NET_ISOLATED)
+		expect_plan(e, g, net_plan_isolated_group, fix);
+	for (size_t i = 0; i < net_bridged_count(g); i++) {
+		struct net_bridged one;
+
+		net_bridged_get(g, e->daemon->id, i, &one);
+		expect_plan(e, &one.group, net_plan_group, fix);
+	}
+}
+
+void net_expect_group(struct net_expect *e, const struct config_group *g)
+{
+	expect_plans(e, g, NULL);
 }
 
 void net_expect_room(struct net_expect *e, const struct config_group *g)
 {
-	cleanup_net_plan struct net_plan plan = {0};
-	cleanup_error struct error *why = NULL;
-
-	if (g->network.mode == NET_BRIDGE && net_plan_group(g, e->daemon->id, &e->facts, &plan, &why))
-		net_expect_say(e, "as it says, or slicer up cannot start", "%s", error_message(why));
+	expect_plans(e, g, "as it says, or slicer up cannot start");
 }
 
 static const struct net_thing *find_link(const struct net_expect *e, const char *name, const char *alias)

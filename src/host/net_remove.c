@@ -9,6 +9,7 @@
 #include "base/links.h"
 #include "base/str.h"
 #include "host/net_scan.h"
+#include "net/apply.h"
 #include "net/nft.h"
 
 enum { CGROUP_DEPTH_MAX = 8 }; /* of what was made below a VM's */
@@ -26,6 +27,9 @@ static int remove_netns(const struct net_thing *t, struct error **err)
 {
 	cleanup_free char *path = fs_join("/run/netns", t->name);
 
+	/* Plugins are asked while it is there; when one fails it stays, so that whoever mends that can try again. */
+	if (net_cni_forget(t->daemon_id, t->owner, err))
+		return -1;
 	if (umount2(path, MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT)
 		return error_errno(err, errno, "cannot unmount %s", path);
 	return fs_unlink(path, err);

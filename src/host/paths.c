@@ -61,7 +61,7 @@ int daemon_paths_find(const char *config_file, struct daemon_paths *ret, struct 
 	memset(ret, 0, sizeof(*ret));
 	if (!real || !cwd) {
 		free(real);
-		return error_errno(err, errno, "%s", config_file);
+		return error_errno(err, errno, "cannot open %s", config_file);
 	}
 	ret->config = real;
 	ret->id = paths_id(real);

@@ -76,6 +76,19 @@ static void print_added(struct json_object *answer)
 		printf("%s: added\n", json_object_get_string(json_object_array_get_idx(added, i)));
 }
 
+/* What its log says as well. */
+static void print_notes(struct json_object *answer)
+{
+	cleanup_strv char **notes = NULL;
+
+	js_get_strv(answer, "notes", &notes, NULL, NULL);
+	for (char **note = notes; note && *note; note++) {
+		cleanup_free char *shown = str_escape(*note, strlen(*note));
+
+		fprintf(stderr, "%s\n", shown);
+	}
+}
+
 /* With --json a refusal is an object, too. */
 static int refused(bool json, struct error **err)
 {
@@ -104,10 +117,12 @@ static int reload_run(struct cli *cli, const struct parsed *args, struct error *
 	answer = client_json(&c, "POST", target, NULL, RELOAD_TIMEOUT_MS, err);
 	if (!answer)
 		return refused(json, err);
-	if (json)
+	if (json) {
 		print_json(answer, stdout);
-	else
-		print_added(answer);
+		return 0;
+	}
+	print_added(answer);
+	print_notes(answer);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include "host/reload.h"
 #include "io/worker.h"
 #include "net/apply.h"
+#include "net/slots.h"
 
 struct reloader {
 	struct reloader_options o;
@@ -16,6 +17,7 @@ struct reloader {
 	reload_done_fn *done;
 	void *done_arg;
 	char **added;		/* names of new slots */
+	char **notes;		/* about their networks, sentences for the user */
 	struct config **former; /* what was replaced: workers may look at it still */
 	size_t nformer;
 };
@@ -40,46 +42,46 @@ static void find_added(struct reloader *r)
 	}
 }
 
-/* A group with one of its slots: borrows all of it. */
-static struct config_group group_of_slot(const struct config_group *g, size_t slot)
-{
-	struct config_group one = *g;
-
-	one.slots = &g->slots[slot];
-	one.nslots = 1;
-	return one;
-}
-
-static int new_slots_up(struct reloader *r, struct error **err)
+/* Calls it for each new slot, as a group that has only that one, until one fails. */
+static int new_slots_each(struct reloader *r,
+			  int (*one_slot)(struct reloader *r, const struct config_group *one, struct error **err),
+			  struct error **err)
 {
 	for (size_t i = 0; i < r->loading->ngroups; i++)
 		for (size_t k = 0; k < r->loading->groups[i].nslots; k++) {
-			struct config_group one = group_of_slot(&r->loading->groups[i], k);
+			struct config_group one = net_bridged_part(&r->loading->groups[i], k);
 
-			if (strv_contains(r->added, one.slots->name) && net_group_up(&one, r->o.daemon_id, NULL, err))
+			if (strv_contains(r->added, one.slots->name) && one_slot(r, &one, err) < 0)
 				return -1;
 		}
 	return 0;
 }
 
-static void new_slots_down(struct reloader *r)
+static int new_slot_up(struct reloader *r, const struct config_group *one, struct error **err)
 {
-	for (size_t i = 0; i < r->loading->ngroups; i++)
-		for (size_t k = 0; k < r->loading->groups[i].nslots; k++) {
-			struct config_group one = group_of_slot(&r->loading->groups[i], k);
+	cleanup_strv char **notes = NULL;
 
-			if (strv_contains(r->added, one.slots->name))
-				net_group_down(&one, r->o.daemon_id, NULL);
-		}
+	if (net_group_up(one, r->o.daemon_id, &notes, err) < 0)
+		return -1;
+	for (char **note = notes; note && *note; note++)
+		strv_append(&r->notes, *note);
+	return 0;
+}
+
+/* The failure of one keeps no other. */
+static int new_slot_down(struct reloader *r, const struct config_group *one, struct error **err)
+{
+	net_group_down(one, r->o.daemon_id, NULL);
+	return 0;
 }
 
 static int reload_work(void *arg, struct error **err)
 {
 	struct reloader *r = arg;
 
-	if (new_slots_up(r, err) == 0)
+	if (new_slots_each(r, new_slot_up, err) == 0)
 		return 0;
-	new_slots_down(r);
+	new_slots_each(r, new_slot_down, NULL);
 	return -1;
 }
 
@@ -111,15 +113,18 @@ static int reload_finish(struct reloader *r, const struct error *error, struct e
 
 static void reload_end(struct reloader *r, const struct error *error)
 {
-	cleanup_strv char **added = TAKE_PTR(r->added);
+	cleanup_strv char **added = TAKE_PTR(r->added), **notes = TAKE_PTR(r->notes);
 	cleanup_free char *names = added ? strv_join(added, ", ") : NULL;
 
+	r->o.manager_options->coming = NULL;
 	config_free(&r->loading);
 	if (error)
 		log_error("%s: not reloaded: %s", r->o.file, error_message(error));
 	else
 		log_info("%s: reloaded: %s", r->o.file, names ? names : "nothing was added");
-	r->done(r->done_arg, error ? NULL : added, error);
+	for (char **note = notes; !error && note && *note; note++)
+		log_warn("%s", *note);
+	r->done(r->done_arg, error ? NULL : added, error ? NULL : notes, error);
 }
 
 static void reload_done(void *arg, const struct error *error)
@@ -157,6 +162,7 @@ int reloader_begin(struct reloader *r, reload_done_fn *done, void *arg, struct e
 	find_added(r);
 	r->done = done;
 	r->done_arg = arg;
+	r->o.manager_options->coming = r->loading;
 	worker_submit(r->o.pool, reload_work, reload_done, r);
 	return 0;
 }
@@ -178,6 +184,7 @@ void reloader_free(struct reloader **rp)
 	free(r->former);
 	config_free(&r->loading);
 	strv_free(&r->added);
+	strv_free(&r->notes);
 	js_put(&r->loaded);
 	free(r);
 }

@@ -20,9 +20,9 @@ struct reloader_options {
 	struct worker_pool *pool; /* networks are made in it */
 };
 
-/* How it went, in the loop: the names of the slots that were added (NULL: none), or why nothing
- * was. Both borrowed. */
-typedef void reload_done_fn(void *arg, char *const *added, const struct error *error);
+/* How it went, in the loop: the names of the slots that were added (NULL: none) and what the user should know of their networks
+ * (sentences, which are logged already; NULL: nothing), or why nothing was. All borrowed. */
+typedef void reload_done_fn(void *arg, char *const *added, char *const *notes, const struct error *error);
 
 /* `take_loaded`: the configuration as the file had it when the daemon began (config_to_json()). */
 struct reloader *reloader_new(const struct reloader_options *options, struct json_object *take_loaded);

@@ -76,7 +76,9 @@ static int service_check_paths(const struct service_unit *u, struct error **err)
 	if (!u->exe || !u->directory)
 		return error_set(err, ERR_IO, "this program or the working directory cannot be found: was it removed?");
 	if (!fs_exists(u->config))
-		return error_set(err, ERR_NOT_FOUND, "there is no %s: slicer new makes one", u->config);
+		return error_set(err, ERR_NOT_FOUND,
+				 "there is no %s: name a configuration, or make one (slicer new NAME > FILE)",
+				 u->config);
 	if (stat(u->directory, &st) || !S_ISDIR(st.st_mode))
 		return error_set(err, ERR_NOT_FOUND, "the working directory %s is not there", u->directory);
 	return 0;

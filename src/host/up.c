@@ -202,11 +202,11 @@ static void up_on_signal(void *arg)
 
 /* ---- what was added to the configuration is taken over, on SIGHUP and by POST /reload ---- */
 
-static void up_reloaded(void *arg, char *const *added, const struct error *error)
+static void up_reloaded(void *arg, char *const *added, char *const *notes, const struct error *error)
 {
 	struct daemon *d = arg;
 
-	api_reloaded(d->api, added, error);
+	api_reloaded(d->api, added, notes, error);
 }
 
 static int up_reload(void *arg, const char *file, struct error **err)

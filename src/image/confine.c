@@ -121,13 +121,11 @@ const char *confine_command(const char *dir, char ***argv)
 	return SELF;
 }
 
-int confine_prepare(const char *dir, struct error **err)
+int confine_check(const char *dir, struct error **err)
 {
 	cleanup_strv char **argv = NULL;
 	cleanup_error struct error *why = NULL;
 
-	if (chown(dir, CONFINE_UID_FIRST, CONFINE_UID_FIRST) < 0)
-		return error_set(err, ERR_UNSUPPORTED, "chown: %s", strerror(errno));
 	const char *exe = confine_command(dir, &argv);
 	strv_append(&argv, "/bin/true");
 	struct tool tool = {.argv = (const char *const *)argv, .exe = exe, .input = -1, .timeout_ms = CHECK_MS};

@@ -12,9 +12,9 @@
 enum { CONFINE_UID_FIRST = 1879048192, CONFINE_UIDS = 65536 };
 #define CONFINE_DIR "/var/tmp"
 
-/* Whether a program can be run so; else why not. Only root's programs need it. `dir` is given to those users. ERR_UNSUPPORTED
- * when the host does not let root make namespaces (in a container, say). */
-int confine_prepare(const char *dir, struct error **err);
+/* Whether a program can be run so; else why not. Only root's programs need it. ERR_UNSUPPORTED when the host does not let root make
+ * namespaces (in a container, say). */
+int confine_check(const char *dir, struct error **err);
 /* What to put before a command, for tool_run(): appended to *argv. Returns the program to execute: a constant. */
 const char *confine_command(const char *dir, char ***argv);
 /* That program's main(), with the words after its name: DIR PROGRAM ARGUMENT… Returns the exit status. */

@@ -10,13 +10,12 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "image/apt.h"
-#include "image/confine.h"
 #include "image/debian_overlay.h"
 #include "image/embedded.h"
 #include "image/report.h"
 #include "image/squash.h"
-#include "image/tool.h"
 #include "image/tree.h"
+#include "image/work.h"
 
 #define PROGRAM "mmdebstrap"
 #define DEFAULT_CODENAME "bookworm"
@@ -138,30 +137,26 @@ static void show_step(void *arg, const char *line)
 	report_percent("rootfs", percent, "%s", in->step);
 }
 
-/* What runs mmdebstrap: for root, in `work`, confined or at least in namespaces that end with the first process, so that nothing of
- * it goes on when this program is killed. A user's mmdebstrap makes its own; its directory must be open to the ids that the user
- * was given, which the store's need not be. */
-static const char *add_program(char ***argv, char ***env, const char *work, bool confined)
+/* Root's mmdebstrap that is not confined is at least in namespaces that end with the first process, so that nothing of it goes on
+ * when this program is killed. A user's mmdebstrap makes its own. */
+static void add_program(char ***argv, char ***env, const struct work *work)
 {
 	static const char *const as_root[] = {"unshare",      "--mount",      "--pid", "--fork",
 					      "--kill-child", "--mount-proc", NULL};
-	const char *exe = confined ? confine_command(work, argv) : NULL;
 
-	for (size_t i = 0; geteuid() == 0 && !confined && as_root[i]; i++)
+	for (size_t i = 0; geteuid() == 0 && !work->confined && as_root[i]; i++)
 		strv_append(argv, as_root[i]);
 	strv_append(argv, PROGRAM);
 	strv_append(argv, geteuid() == 0 ? "--mode=root" : "--mode=unshare");
 	strv_append_fmt(env, "SOURCE_DATE_EPOCH=%d", TREE_TIME);
 	strv_append(env, "DEBIAN_FRONTEND=noninteractive");
 	if (geteuid() == 0)
-		strv_append_fmt(env, "TMPDIR=%s", confined ? CONFINE_DIR : work);
-	return exe;
+		strv_append_fmt(env, "TMPDIR=%s", work_path(work));
 }
 
 /* What is in the directory when it begins: apt.conf and overlay.tar. */
 struct bootstrap {
-	const char *work; /* its directory */
-	bool confined;
+	const struct work *work;
 	int tar; /* where the root filesystem goes */
 	const char *codename;
 	char *const *packages;
@@ -179,7 +174,7 @@ static int run_mmdebstrap(const struct bootstrap *b, struct error **err)
 	if (!setup)
 		return error_set(err, ERR_INTERNAL, "debian/setup.sh is not in this program");
 	cleanup_free char *include = strv_join(b->packages, ",");
-	const char *exe = add_program(&argv, &env, b->work, b->confined);
+	add_program(&argv, &env, b->work);
 	strv_append(&argv, "--verbose");
 	strv_append(&argv, "--variant=minbase");
 	strv_append(&argv, "--format=tar");
@@ -193,47 +188,35 @@ static int run_mmdebstrap(const struct bootstrap *b, struct error **err)
 		strv_append(&argv, sources[i]);
 
 	struct tool tool = {.argv = (const char *const *)argv,
-			    .exe = exe,
 			    .package = PROGRAM,
-			    .cwd = b->work,
 			    .env = (const char *const *)env,
 			    .on_line = show_step,
 			    .arg = b->progress,
 			    .input = -1,
 			    .output = b->tar,
 			    .timeout_ms = TIMEOUT_MS};
-	return tool_run(&tool, NULL, err);
+	return work_run(b->work, &tool, NULL, err);
 }
 
-/* A directory for what mmdebstrap does; *ret_confined: it is not root there. */
-static int make_work(const struct recipe_input *in, const char *codename, const char *work, bool *ret_confined,
-		     struct error **err)
+/* A directory for what mmdebstrap does. */
+static int make_work(const struct recipe_input *in, const char *codename, struct work *ret, struct error **err)
 {
-	cleanup_free char *overlay = fs_join(work, "overlay.tar"), *options = fs_join(work, "apt.conf");
 	cleanup_free char *text = apt_fetch_options(err);
-	cleanup_error struct error *why = NULL;
 
-	if (!text || fs_mkdir_p(work, 0755, err) < 0 || debian_overlay(in, codename, overlay, err) < 0 ||
-	    fs_write_atomic(options, text, strlen(text), 0644, err) < 0)
+	if (!text || work_open(ret, in->w, "debian", err) < 0)
 		return -1;
-	if (geteuid() != 0)
-		return 0;
-	*ret_confined = confine_prepare(work, &why) == 0;
-	if (!*ret_confined && why->code != ERR_UNSUPPORTED)
-		return error_move(err, &why);
-	if (!*ret_confined)
-		report_progress("rootfs",
-				"packages are installed by root: this host has no user namespaces for it (%s)",
-				error_message(why));
-	return 0;
+	cleanup_free char *overlay = fs_join(ret->dir, "overlay.tar"), *options = fs_join(ret->dir, "apt.conf");
+	return debian_overlay(in, codename, overlay, err) < 0 ? -1
+							      : fs_write_atomic(options, text, strlen(text), 0644, err);
 }
 
 static int make_tar(const struct recipe_input *in, char *const *all, size_t npackages, const char *tar,
 		    struct error **err)
 {
-	cleanup_free char *codename = find_codename(), *work = writer_temp(in->w, "debian");
+	cleanup_free char *codename = find_codename();
+	cleanup_work struct work work = WORK_NONE;
 	struct install progress = {.all = npackages * UNITS_PER_PACKAGE};
-	struct bootstrap b = {.work = work, .codename = codename, .packages = all, .progress = &progress};
+	struct bootstrap b = {.work = &work, .codename = codename, .packages = all, .progress = &progress};
 	cleanup_close int fd = open(tar, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 	int r;
 
@@ -241,11 +224,11 @@ static int make_tar(const struct recipe_input *in, char *const *all, size_t npac
 		return error_errno(err, errno, "create %s", tar);
 	report_percent("rootfs", PERCENT_BEGIN, "installing Debian %s: %zu packages", codename, npackages);
 	b.tar = fd;
-	if (make_work(in, codename, work, &b.confined, err) < 0)
+	if (make_work(in, codename, &work, err) < 0)
 		return -1;
 	r = run_mmdebstrap(&b, err);
 	free(progress.step);
-	return r < 0 ? -1 : fs_remove_tree(work, err);
+	return r < 0 ? -1 : work_close(&work, err);
 }
 
 static int debian_make(const struct recipe_input *in, const char *squashfs, struct error **err)
@@ -258,7 +241,7 @@ static int debian_make(const struct recipe_input *in, const char *squashfs, stru
 	if (!closure || make_tar(in, all, n, tar, err) < 0)
 		return -1;
 	report_percent("rootfs", PERCENT_INSTALLED, "packing the root filesystem");
-	if (squash_tar(tar, squashfs, err) < 0)
+	if (squash_tar(in->w, tar, squashfs, err) < 0)
 		return -1;
 	report_percent("rootfs", PERCENT_PACKED, "packed");
 	return fs_unlink(tar, err);

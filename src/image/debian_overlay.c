@@ -10,12 +10,11 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "image/embedded.h"
-#include "image/tool.h"
+#include "image/squash.h"
 #include "image/tree.h"
 #include "image/unpack.h"
 
 #define MODULES "usr/lib/modules"
-#define UNPACK_TIMEOUT_MS (5 * 60 * 1000)
 
 static const struct tree_entry directories[] = {
 	{"etc/ssh/sshd_config.d", 0755, 0, 0},
@@ -111,13 +110,15 @@ static int add_modules(struct archive *a, const struct recipe_input *in, struct 
 {
 	cleanup_free char *kernel = writer_path(in->w, in->kernel->path);
 	cleanup_free char *squashfs = fs_join(kernel, "modules.squashfs");
-	cleanup_free char *dir = writer_temp(in->w, "modules");
-	const char *const argv[] = {"unsquashfs", "-quiet", "-no-progress", "-no-xattrs", "-d", dir, squashfs, NULL};
-	struct tool tool = {.argv = argv, .package = "squashfs-tools", .input = -1, .timeout_ms = UNPACK_TIMEOUT_MS};
+	cleanup_work struct work work = WORK_NONE;
 
-	if (tool_run(&tool, NULL, err) < 0 || add_module_tree(a, dir, in->kernel->release, err) < 0)
+	if (work_open(&work, in->w, "modules", err) < 0)
+		return -1;
+	cleanup_free char *dir = fs_join(work.dir, "root");
+	if (squash_unpack(&work, squashfs, "root", NULL, err) < 0 ||
+	    add_module_tree(a, dir, in->kernel->release, err) < 0)
 		return error_wrap(err, "modules of kernel %s", in->kernel->release);
-	return fs_remove_tree(dir, err);
+	return work_close(&work, err);
 }
 
 int debian_overlay(const struct recipe_input *in, const char *codename, const char *tar, struct error **err)

@@ -295,20 +295,16 @@ static struct archive *open_directory(const char *path, struct error **err)
 	return NULL;
 }
 
-/* Not libarchive's "all" filters: some of those run programs. */
 static struct archive *open_archive(int fd, struct error **err)
 {
 	struct archive *a = archive_read_new();
 
-	archive_read_support_filter_gzip(a);
-	archive_read_support_filter_bzip2(a);
-	archive_read_support_filter_xz(a);
-	archive_read_support_filter_zstd(a);
-	archive_read_support_filter_lz4(a);
+	unpack_support_filters(a);
 	archive_read_support_format_tar(a);
 	if (archive_read_open_fd(a, fd, CHUNK) == ARCHIVE_OK)
 		return a;
-	error_set(err, ERR_INVALID, "it is not a tar archive, plain or compressed by gzip, bzip2, xz, zstd or lz4");
+	error_set(err, ERR_INVALID,
+		  "it is not a tar archive, plain or compressed by gzip, bzip2, xz, lzma, zstd or lz4");
 	archive_free(a);
 	return NULL;
 }

@@ -21,7 +21,7 @@ struct import_facts {
 };
 void import_facts_clear(struct import_facts *facts);
 
-/* Copies `source` into the new tar archive `to`. source: a tar archive, plain or compressed by gzip, bzip2, xz, zstd or lz4; a
+/* Copies `source` into the new tar archive `to`. source: a tar archive, plain or compressed by gzip, bzip2, xz, lzma, zstd or lz4; a
  * directory, whose other file systems are left out; or "-", an archive on stdin. Kept: files, directories, links, devices,
  * FIFOs, owners, modes, times, and the extended attributes security.capability and user.*. ERR_INVALID says what no root
  * filesystem has, ERR_TOO_LARGE which of the limits above it is over. */

@@ -41,7 +41,7 @@ static int make_rootfs(const struct writer *w, const char *source, struct import
 	if (!busybox || import_copy(source, tar, &i->facts, err) < 0)
 		return -1;
 	report_percent("rootfs", PERCENT_READ, "packing the root filesystem");
-	if (squash_tar(tar, squashfs, err) < 0 || fs_unlink(tar, err) < 0)
+	if (squash_tar(w, tar, squashfs, err) < 0 || fs_unlink(tar, err) < 0)
 		return -1;
 	return image_parts_publish(w, squashfs, busybox, &i->parts, err);
 }

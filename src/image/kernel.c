@@ -24,6 +24,7 @@ void kernel_source_clear(struct kernel_source *source)
 	free(source->id);
 	free(source->key);
 	free(source->release);
+	free(source->package);
 	*source = (struct kernel_source){0};
 }
 
@@ -83,9 +84,10 @@ static int identify_package(struct kernel_source *source, struct error **err)
 {
 	struct apt_package package = {0};
 
-	source->package = META_PACKAGE;
-	if (apt_resolve(META_PACKAGE, &package, err) < 0)
+	if (apt_resolve_meta(META_PACKAGE, KERNEL_PACKAGE_PREFIX, &package, &source->package, err) < 0) {
+		apt_package_clear(&package);
 		return error_wrap(err, "the default kernel");
+	}
 	source->id = str_fmt("deb:%s", package.hash);
 	apt_package_clear(&package);
 	return 0;

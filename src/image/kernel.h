@@ -10,7 +10,7 @@ struct kernel_source {
 	char *id;      /* changes when the kernel does */
 	char *key;     /* 16 hex digits over id and the way it is unpacked */
 	char *release; /* of a kernel of this host; NULL: it comes from `package` */
-	const char *package;
+	char *package;
 };
 void kernel_source_clear(struct kernel_source *source);
 int kernel_source_resolve(struct kernel_source *ret, struct error **err);

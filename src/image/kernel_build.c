@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "image/apt.h"
+#include "image/deb.h"
 #include "image/modules.h"
 #include "image/report.h"
 #include "image/source.h"
@@ -13,8 +14,8 @@
 #include "image/unpack.h"
 #include "image/vmlinux.h"
 
-#define PACKAGE_PREFIX "linux-image-"
-#define FILE_LIMIT ((uint64_t)256 << 20)
+#define ROOT "root"
+#define BOOT_MODULES_LIMIT ((uint64_t)256 << 20) /* of all together; they are 4 MB */
 #define RECORD_LIMIT ((size_t)64 * 1024)
 #define DEPMOD_TIMEOUT_MS (2 * 60 * 1000)
 
@@ -22,19 +23,21 @@
 struct unpacked {
 	char *release;
 	char *vmlinuz;
-	char *root;    /* NULL: the modules are the host's own */
-	char *modules; /* directory lib/modules/RELEASE */
+	struct work work; /* not open: the modules are the host's own */
+	char *modules;	  /* directory lib/modules/RELEASE, in `work` */
+	char *place;	  /* of it on this host */
 };
 
 static void unpacked_clear(struct unpacked *u)
 {
 	free(u->release);
 	free(u->vmlinuz);
-	free(u->root);
+	work_clear(&u->work);
 	free(u->modules);
+	free(u->place);
 }
 
-static int take_kernel_file(struct archive *a, const char *path, void *arg, struct error **err)
+static char *place_kernel_file(void *arg, const char *path)
 {
 	const struct unpacked *u = arg;
 	cleanup_free char *image = str_fmt("boot/vmlinuz-%s", u->release);
@@ -42,56 +45,66 @@ static int take_kernel_file(struct archive *a, const char *path, void *arg, stru
 	const char *plain = str_starts(path, "usr/lib/") ? path + strlen("usr/") : path;
 
 	if (str_eq(path, image))
-		return unpack_to_file(a, u->vmlinuz, FILE_LIMIT, err);
-	if (!str_starts(plain, modules))
-		return 0;
-	cleanup_free char *to = fs_join(u->modules, plain + strlen(modules));
-	return unpack_to_file(a, to, FILE_LIMIT, err);
+		return str_dup(u->vmlinuz);
+	return str_starts(plain, modules) ? fs_join(u->place, plain + strlen(modules)) : NULL;
 }
 
 /* A package's modules.dep is made when it is installed; the guest's modprobe needs the binary
  * indexes as well. */
 static int run_depmod(const struct writer *w, const struct unpacked *u, struct error **err)
 {
-	const char *const argv[] = {"depmod", "-b", u->root, u->release, NULL};
+	const char *const argv[] = {"depmod", "-b", ROOT, u->release, NULL};
 	struct source package = {.id = NULL};
 	struct tool tool = {.argv = argv, .package = "kmod", .input = -1, .timeout_ms = DEPMOD_TIMEOUT_MS};
+	cleanup_free char *copy = fs_join(u->work.dir, "depmod"), *kmod = NULL;
 	cleanup_error struct error *missing = NULL;
 
-	if (tool_run(&tool, NULL, &missing) == 0)
+	if (work_give(&u->work, u->modules, err) < 0)
+		return -1;
+	if (work_run(&u->work, &tool, NULL, &missing) == 0)
 		return 0;
 	if (!missing || missing->code != ERR_UNSUPPORTED)
 		return error_move(err, &missing);
 	/* Its libraries are those that libarchive needs, so the bare program runs. */
-	cleanup_free char *kmod = source_fetch(&program_depmod, &package, w, err);
+	if (apt_resolve(program_depmod.package, &package.package, err) == 0)
+		kmod = source_fetch(&program_depmod, &package, w, err);
+	source_clear(&package);
 	if (!kmod)
 		return error_wrap(err, "%s", error_message(missing));
-	tool.exe = kmod;
-	return tool_run(&tool, NULL, err);
+	tool.exe = "./depmod";
+	return fs_copy_file(kmod, copy, 0755, err) < 0 ? -1 : work_run(&u->work, &tool, NULL, err);
 }
 
-static int unpack_package(const struct writer *w, const char *meta, struct unpacked *u, struct error **err)
+static int download_kernel(const struct writer *w, const char *package, const char *to, struct error **err)
 {
-	cleanup_free char *package = apt_dependency(meta, PACKAGE_PREFIX, err);
-	if (!package)
-		return -1;
-	cleanup_free char *dir = writer_temp(w, "kernel.deb.d");
-	report_progress("kernel", "downloading package %s", package);
-	cleanup_free char *deb = apt_download(package, dir, err);
-	if (!deb)
-		return -1;
+	struct apt_package found = {0};
+	int r;
 
-	report_progress("kernel", "unpacking the kernel and its modules");
-	u->release = str_dup(package + strlen(PACKAGE_PREFIX));
-	u->vmlinuz = writer_temp(w, "vmlinuz");
-	u->root = writer_temp(w, "kernel.root");
-	u->modules = str_fmt("%s/lib/modules/%s", u->root, u->release);
-	if (deb_each_file(deb, take_kernel_file, u, err) < 0 || fs_remove_tree(dir, err) < 0)
+	report_progress("kernel", "downloading package %s", package);
+	r = apt_resolve(package, &found, err);
+	if (r == 0)
+		r = apt_download(&found, w, to, err);
+	apt_package_clear(&found);
+	return r;
+}
+
+static int unpack_package(const struct writer *w, const char *package, struct unpacked *u, struct error **err)
+{
+	cleanup_free char *deb = writer_temp(w, "kernel.deb");
+
+	if (download_kernel(w, package, deb, err) < 0 || work_open(&u->work, w, "kernel", err) < 0)
 		return -1;
-	if (!fs_exists(u->vmlinuz) || !fs_exists(u->modules))
+	report_progress("kernel", "unpacking the kernel and its modules");
+	u->release = str_dup(package + strlen(KERNEL_PACKAGE_PREFIX));
+	u->vmlinuz = writer_temp(w, "vmlinuz");
+	u->modules = str_fmt(ROOT "/lib/modules/%s", u->release);
+	u->place = fs_join(u->work.dir, u->modules);
+	if (deb_unpack(deb, place_kernel_file, u, err) < 0 || fs_unlink(deb, err) < 0)
+		return -1;
+	if (!fs_exists(u->vmlinuz) || !fs_exists(u->place))
 		return error_set(err, ERR_INVALID, "package %s lacks /boot/vmlinuz-%s or its modules", package,
 				 u->release);
-	return run_depmod(w, u, err);
+	return run_depmod(w, u, err) < 0 ? -1 : work_keep_plain_files(&u->work, err);
 }
 
 static void use_host_kernel(const char *release, struct unpacked *u)
@@ -108,6 +121,7 @@ static char **copy_boot_modules(const char *modules, const char *to, struct erro
 {
 	cleanup_strv char **order = NULL;
 	cleanup_strv char **plain_order = NULL;
+	uint64_t left = BOOT_MODULES_LIMIT, size = 0;
 
 	if (modules_boot_order_dir(modules, &order, err) < 0)
 		return NULL;
@@ -116,8 +130,9 @@ static char **copy_boot_modules(const char *modules, const char *to, struct erro
 		cleanup_free char *plain = modules_plain_path(order[i]);
 		cleanup_free char *path = fs_join(to, plain);
 		cleanup_free char *dir = fs_dirname(path);
-		if (fs_mkdir_p(dir, 0755, err) < 0 || unpack_compressed_file(from, path, FILE_LIMIT, err) < 0)
+		if (fs_mkdir_p(dir, 0755, err) < 0 || unpack_compressed_file(from, path, left, &size, err) < 0)
 			return NULL;
+		left -= size;
 		strv_append_take(&plain_order, TAKE_PTR(plain));
 	}
 	if (!plain_order)
@@ -156,17 +171,18 @@ static int pack(const struct kernel_parts *parts, const char *dir, struct error 
 	cleanup_free char *vmlinux = fs_join(dir, "vmlinux");
 	cleanup_free char *squashfs = fs_join(dir, "modules.squashfs");
 	cleanup_free char *boot_modules = fs_join(dir, "modules");
+	cleanup_free char *modules = parts->work ? fs_join(parts->work->dir, parts->modules) : str_dup(parts->modules);
 	cleanup_strv char **order = NULL;
 
 	if (fs_mkdir_p(boot_modules, 0755, err) < 0 || vmlinux_extract(parts->vmlinuz, vmlinux, err) < 0)
 		return -1;
-	if (parts->modules) {
-		order = copy_boot_modules(parts->modules, boot_modules, err);
+	if (modules) {
+		order = copy_boot_modules(modules, boot_modules, err);
 		if (!order)
 			return -1;
 		report_progress("kernel", "packing the modules of %s", parts->release);
 	}
-	if (squash_dir(parts->modules ? parts->modules : boot_modules, squashfs, err) < 0)
+	if (squash_dir(parts->work, modules ? parts->modules : boot_modules, squashfs, err) < 0)
 		return -1;
 	return write_record(dir, parts, order, err);
 }
@@ -197,17 +213,16 @@ static int unpack_and_pack(const struct writer *w, const struct kernel_source *s
 				     .key = source->key,
 				     .source = source->id,
 				     .vmlinuz = u->vmlinuz,
+				     .work = u->work.dir ? &u->work : NULL,
 				     .modules = u->modules};
 	return kernel_pack(w, &parts, ret, err);
 }
 
 int kernel_build(const struct writer *w, const struct kernel_source *source, struct kernel *ret, struct error **err)
 {
-	struct unpacked u = {0};
+	struct unpacked u = {.work = WORK_NONE};
 	int r = unpack_and_pack(w, source, &u, ret, err);
 
-	if (u.root)
-		fs_remove_tree(u.root, NULL);
 	unpacked_clear(&u);
 	return r;
 }

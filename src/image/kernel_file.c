@@ -3,26 +3,26 @@
 
 #include <dirent.h>
 #include <errno.h>
-#include <fts.h>
 
 #include "base/fs.h"
 #include "base/str.h"
 #include "image/hash.h"
 #include "image/kernel_build.h"
 #include "image/report.h"
-#include "image/tool.h"
+#include "image/squash.h"
 #include "image/vmlinux.h"
 
 #define RECIPE "file 1" /* raise it when the same file shall give another kernel directory */
 #define KERNEL_LIMIT ((size_t)512 << 20)
-#define UNPACK_TIMEOUT_MS (5 * 60 * 1000)
+#define ROOT "root"
 
 /* Where the modules of a release come from. */
 struct modules_source {
-	char *id;	/* changes when they do */
-	char *squashfs; /* to unpack them from: of an image, or of a kernel of the store */
-	bool whole;	/* the squashfs is /lib/modules/RELEASE and not a root filesystem */
-	char *dir;	/* of this host, to be read as it is */
+	char *id;	     /* changes when they do */
+	char *squashfs;	     /* to unpack them from: of an image, or of a kernel of the store */
+	bool whole;	     /* the squashfs is /lib/modules/RELEASE and not a root filesystem */
+	char *dir;	     /* of this host, to be read as it is */
+	const char *release; /* borrowed */
 };
 
 static void source_clear_modules(struct modules_source *s)
@@ -59,6 +59,7 @@ static int find_modules(const struct writer *w, const struct store_image *image,
 	cleanup_free char *dep = fs_join(host, "modules.dep");
 	cleanup_free char *stored = find_in_store(w, release);
 
+	ret->release = release;
 	if (strv_contains(image->own_modules, release)) {
 		ret->id = str_fmt("image:%s", image->digest);
 		ret->squashfs = str_dup(image->rootfs);
@@ -79,76 +80,66 @@ static int find_modules(const struct writer *w, const struct store_image *image,
 	return 0;
 }
 
-static int unsquash(const struct modules_source *from, const char *release, const char *to, struct error **err)
+/* The modules of that release, unpacked in `work`; *ret: the path of their directory there. */
+static int unsquash(const struct modules_source *from, const char *release, const struct work *work, char **ret,
+		    struct error **err)
 {
 	cleanup_free char *plain = str_fmt("lib/modules/%s", release);
 	cleanup_free char *merged = str_fmt("usr/%s", plain);
-	const char *const argv[] = {"unsquashfs", "-quiet", "-no-progress", "-no-xattrs",
-				    "-d",	  to,	    from->squashfs, from->whole ? NULL : merged,
-				    plain,	  NULL};
-	struct tool tool = {.argv = argv, .package = "squashfs-tools", .input = -1, .timeout_ms = UNPACK_TIMEOUT_MS};
+	const char *const below[] = {merged, plain, NULL}; /* one of them */
 
-	return tool_run(&tool, NULL, err);
+	if (squash_unpack(work, from->squashfs, ROOT, from->whole ? NULL : below, err) < 0)
+		return -1;
+	if (from->whole)
+		*ret = str_dup(ROOT);
+	for (size_t i = 0; !*ret && below[i]; i++) {
+		cleanup_free char *relative = str_fmt(ROOT "/%s", below[i]);
+		cleanup_free char *dir = fs_join(work->dir, relative);
+		if (fs_exists(dir))
+			*ret = TAKE_PTR(relative);
+	}
+	return *ret ? 0 : error_set(err, ERR_NOT_FOUND, "they are not in the image any more");
 }
 
-/* What was unpacked is an image's, perhaps a hostile one's: a link would let its modules be files of this host. */
-static int keep_plain_files(const char *dir, struct error **err)
-{
-	char *const roots[] = {(char *)(uintptr_t)dir, NULL};
-	FTS *fts = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
-	int r = 0;
-
-	if (!fts)
-		return error_errno(err, errno, "read %s", dir);
-	for (FTSENT *e; r == 0 && (e = fts_read(fts));)
-		if (e->fts_info == FTS_SL || e->fts_info == FTS_SLNONE || e->fts_info == FTS_DEFAULT)
-			r = fs_unlink(e->fts_path, err);
-	fts_close(fts);
-	return r;
-}
-
-/* The directory with the modules; NULL without an error when there are none. */
-static int unpack_modules(const struct writer *w, const struct modules_source *from, const char *release, char **ret,
+/* Fills in where the modules are, if there are any. */
+static int unpack_modules(const struct writer *w, const struct modules_source *from, struct work *work, char **ret,
 			  struct error **err)
 {
-	static const char *const below[] = {"usr/lib/modules", "lib/modules"};
-	cleanup_free char *closed = writer_temp(w, "unpacked"); /* a setuid file is nobody's in there */
-	cleanup_free char *scratch = fs_join(closed, "root");
-
-	*ret = str_dup(from->dir);
-	if (!from->squashfs)
+	if (!from->squashfs) {
+		*ret = str_dup(from->dir);
 		return 0;
-	if (fs_mkdir_p(closed, 0700, err) < 0 || unsquash(from, release, scratch, err) < 0 ||
-	    keep_plain_files(scratch, err) < 0)
-		return error_wrap(err, "modules of kernel %s", release);
-	if (from->whole)
-		*ret = TAKE_PTR(scratch);
-	for (size_t i = 0; !*ret && i < ARRAY_LEN(below); i++) {
-		cleanup_free char *dir = str_fmt("%s/%s/%s", scratch, below[i], release);
-		if (fs_exists(dir))
-			*ret = TAKE_PTR(dir);
 	}
-	return *ret ? 0 : error_set(err, ERR_NOT_FOUND, "modules of kernel %s are not in the image any more", release);
+	return work_open(work, w, "unpacked", err) < 0 ? -1 : unsquash(from, from->release, work, ret, err);
+}
+
+static int check_kernel(const char *data, size_t n, const struct kernel_parts *parts, struct error **err)
+{
+	if (kernel_file_check(data, n, err) < 0)
+		return -1;
+	if (!parts->modules && kernel_file_check_builtin(data, n, err) < 0)
+		return error_wrap(
+			err, "neither the image nor the store nor /lib/modules of this host has modules for kernel %s",
+			parts->release);
+	return 0;
 }
 
 static int build(const struct writer *w, const char *path, const struct modules_source *from,
 		 const struct kernel_parts *parts, struct kernel *ret, struct error **err)
 {
 	cleanup_free char *vmlinux = writer_temp(w, "vmlinux"), *data = NULL, *modules = NULL;
+	cleanup_work struct work work = WORK_NONE;
 	struct kernel_parts whole = *parts;
 	size_t n = 0;
 
 	report_progress("kernel", "unpacking kernel %s", parts->release);
-	if (vmlinux_extract(path, vmlinux, err) < 0 || fs_read_file(vmlinux, KERNEL_LIMIT, &data, &n, err) < 0 ||
-	    kernel_file_check(data, n, err) < 0 || unpack_modules(w, from, parts->release, &modules, err) < 0)
+	if (vmlinux_extract(path, vmlinux, err) < 0 || fs_read_file(vmlinux, KERNEL_LIMIT, &data, &n, err) < 0)
 		return -1;
-	if (!modules && kernel_file_check_builtin(data, n, err) < 0)
-		return error_wrap(
-			err, "neither the image nor the store nor /lib/modules of this host has modules for kernel %s",
-			parts->release);
+	if (unpack_modules(w, from, &work, &modules, err) < 0)
+		return error_wrap(err, "modules of kernel %s", parts->release);
 	whole.vmlinuz = vmlinux;
+	whole.work = work.dir ? &work : NULL;
 	whole.modules = modules;
-	return kernel_pack(w, &whole, ret, err);
+	return check_kernel(data, n, &whole, err) < 0 ? -1 : kernel_pack(w, &whole, ret, err);
 }
 
 struct kernel_input {

@@ -25,13 +25,12 @@ static char *micro_identify(char *const *include, struct error **err)
 static int make_with(const struct source *bash, const struct recipe_input *in, const char *squashfs, struct error **err)
 {
 	cleanup_free char *program = source_fetch(&program_bash, bash, in->w, err);
-	cleanup_free char *scratch = writer_temp(in->w, "rootfs");
 
 	if (!program)
 		return -1;
 	report_progress("rootfs", "packing the root filesystem");
 	struct rootfs_programs programs = {.busybox = in->busybox, .bash = program};
-	return rootfs_build(&programs, scratch, squashfs, err);
+	return rootfs_build(in->w, &programs, squashfs, err);
 }
 
 static int micro_make(const struct recipe_input *in, const char *squashfs, struct error **err)

@@ -1,10 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 #include "image/modules.h"
 
+#include <stdlib.h>
+
 #include "base/fs.h"
 #include "base/str.h"
 
-#define FILE_LIMIT ((size_t)16 << 20)
+#define FILE_LIMIT ((size_t)4 << 20) /* those of a kernel with everything are 1 MB */
+#define ORDER_MAX 256
 #define DEPTH_MAX 32
 #define PATH_LIMIT 512
 
@@ -69,13 +72,31 @@ static int check_path(const char *path, struct error **err)
 struct dep_line {
 	char *path;
 	char **needs;
+	bool added;
 };
 
 struct resolver {
-	struct dep_line *lines;
+	struct dep_line *lines, **by_path;
 	size_t n;
 	char **order;
+	size_t in_order;
 };
+
+static int compare_lines(const void *a, const void *b)
+{
+	const struct dep_line *x = *(struct dep_line *const *)a, *y = *(struct dep_line *const *)b;
+	int r = strcmp(x->path, y->path);
+
+	return r ? r : (x > y) - (x < y); /* the first of two */
+}
+
+static void sort_lines(struct resolver *r)
+{
+	r->by_path = mem_alloc_array(r->n + 1, sizeof(struct dep_line *));
+	for (size_t i = 0; i < r->n; i++)
+		r->by_path[i] = &r->lines[i];
+	qsort(r->by_path, r->n, sizeof(struct dep_line *), compare_lines);
+}
 
 static int parse_dep(const char *text, struct resolver *r, struct error **err)
 {
@@ -95,6 +116,7 @@ static int parse_dep(const char *text, struct resolver *r, struct error **err)
 		if (*needs)
 			line->needs = strv_split(needs, ' ');
 	}
+	sort_lines(r);
 	return 0;
 }
 
@@ -105,18 +127,25 @@ static void resolver_clear(struct resolver *r)
 		strv_free(&r->lines[i].needs);
 	}
 	free(r->lines);
+	free(r->by_path);
 	strv_free(&r->order);
 }
 
-static const struct dep_line *find_path(const struct resolver *r, const char *path)
+static struct dep_line *find_path(const struct resolver *r, const char *path)
 {
-	for (size_t i = 0; i < r->n; i++)
-		if (str_eq(r->lines[i].path, path))
-			return &r->lines[i];
-	return NULL;
+	size_t low = 0, high = r->n;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+		if (strcmp(r->by_path[middle]->path, path) < 0)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low < r->n && str_eq(r->by_path[low]->path, path) ? r->by_path[low] : NULL;
 }
 
-static const struct dep_line *find_name(const struct resolver *r, const char *name)
+static struct dep_line *find_name(const struct resolver *r, const char *name)
 {
 	for (size_t i = 0; i < r->n; i++)
 		if (is_module(r->lines[i].path, name))
@@ -124,22 +153,26 @@ static const struct dep_line *find_name(const struct resolver *r, const char *na
 	return NULL;
 }
 
-static int add_with_needs(struct resolver *r, const struct dep_line *line, int depth, struct error **err)
+static int add_with_needs(struct resolver *r, struct dep_line *line, int depth, struct error **err)
 {
-	if (strv_contains(r->order, line->path))
+	if (line->added)
 		return 0;
 	if (depth > DEPTH_MAX)
 		return error_set(err, ERR_INVALID, "modules.dep: the dependencies of %s run in a circle", line->path);
 	if (check_path(line->path, err) < 0)
 		return -1;
 	for (size_t i = 0; line->needs && line->needs[i]; i++) {
-		const struct dep_line *need = find_path(r, line->needs[i]);
+		struct dep_line *need = find_path(r, line->needs[i]);
 		if (!need)
 			return error_set(err, ERR_INVALID, "modules.dep: %s needs a module that has no line",
 					 line->path);
 		if (add_with_needs(r, need, depth + 1, err) < 0)
 			return -1;
 	}
+	if (r->in_order == ORDER_MAX)
+		return error_set(err, ERR_TOO_LARGE, "modules.dep: a boot needs more than %d modules", ORDER_MAX);
+	line->added = true;
+	r->in_order++;
 	strv_append(&r->order, line->path);
 	return 0;
 }
@@ -157,7 +190,7 @@ static int resolve(struct resolver *r, char *const *builtin, struct error **err)
 	for (size_t i = 0; i < ARRAY_LEN(wishes); i++) {
 		if (is_builtin(builtin, wishes[i].name))
 			continue;
-		const struct dep_line *line = find_name(r, wishes[i].name);
+		struct dep_line *line = find_name(r, wishes[i].name);
 		if (line && add_with_needs(r, line, 0, err) < 0)
 			return -1;
 		if (!line && wishes[i].required)

@@ -5,12 +5,14 @@
 #include "base/str.h"
 #include "image/embedded.h"
 #include "image/squash.h"
-#include "image/tool.h"
+#include "image/work.h"
 
 #define USER_ID 1000
 #define SHADOW_GID 42
 #define LIST_TIMEOUT_MS 10000
 #define APPLET_MAX 32
+/* The names become lines for mksquashfs, whose other kinds of lines run programs. */
+#define APPLET_CHARACTERS "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-+.["
 
 static const struct staged directories[] = {
 	{"usr", 0755, 0, 0},
@@ -85,7 +87,7 @@ static const char *const no_links[] = {"busybox", "bash", "sh", "su", "sudo", "i
 
 static bool wants_link(const char *name)
 {
-	if (!*name || strlen(name) > APPLET_MAX)
+	if (!*name || strlen(name) > APPLET_MAX || name[strspn(name, APPLET_CHARACTERS)])
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(no_links); i++)
 		if (str_eq(name, no_links[i]))
@@ -110,13 +112,26 @@ char **rootfs_applet_links(const char *list)
 	return paths;
 }
 
-static int add_applets(struct stage *stage, const char *busybox, struct error **err)
+/* The program may have come from elsewhere. */
+static int list_applets(const struct writer *w, const char *busybox, char **ret, struct error **err)
 {
 	const char *const argv[] = {"busybox", "--list-full", NULL};
-	struct tool tool = {.argv = argv, .exe = busybox, .input = -1, .timeout_ms = LIST_TIMEOUT_MS};
+	struct tool tool = {.argv = argv, .exe = "./busybox", .input = -1, .timeout_ms = LIST_TIMEOUT_MS};
+	cleanup_work struct work work = WORK_NONE;
+
+	if (work_open(&work, w, "busybox", err) < 0)
+		return -1;
+	cleanup_free char *copy = fs_join(work.dir, "busybox");
+	if (fs_copy_file(busybox, copy, 0755, err) < 0 || work_run(&work, &tool, ret, err) < 0)
+		return -1;
+	return work_close(&work, err);
+}
+
+static int add_applets(const struct writer *w, struct stage *stage, const char *busybox, struct error **err)
+{
 	cleanup_free char *list = NULL;
 
-	if (tool_run(&tool, &list, err) < 0)
+	if (list_applets(w, busybox, &list, err) < 0)
 		return -1;
 	cleanup_strv char **paths = rootfs_applet_links(list);
 	if (!paths)
@@ -144,7 +159,8 @@ static int add_fixed(struct stage *stage, struct error **err)
 }
 
 /* su is a copy of busybox because the setuid bit must not be on all applets. */
-static int add_programs(struct stage *stage, const struct rootfs_programs *programs, struct error **err)
+static int add_programs(const struct writer *w, struct stage *stage, const struct rootfs_programs *programs,
+			struct error **err)
 {
 	const struct {
 		struct staged entry;
@@ -158,18 +174,19 @@ static int add_programs(struct stage *stage, const struct rootfs_programs *progr
 	for (size_t i = 0; i < ARRAY_LEN(files); i++)
 		if (stage_file(stage, &files[i].entry, files[i].from, err) < 0)
 			return -1;
-	return add_applets(stage, programs->busybox, err);
+	return add_applets(w, stage, programs->busybox, err);
 }
 
-int rootfs_build(const struct rootfs_programs *programs, const char *scratch, const char *to, struct error **err)
+int rootfs_build(const struct writer *w, const struct rootfs_programs *programs, const char *to, struct error **err)
 {
+	cleanup_free char *scratch = writer_temp(w, "rootfs");
 	struct stage stage = {.dir = scratch};
 	int r = fs_mkdir_p(scratch, 0755, err);
 
 	if (r == 0)
 		r = add_fixed(&stage, err);
 	if (r == 0)
-		r = add_programs(&stage, programs, err);
+		r = add_programs(w, &stage, programs, err);
 	if (r == 0)
 		r = squash_stage(&stage, to, err);
 	stage_clear(&stage);

@@ -6,11 +6,10 @@
 
 #include "base/fs.h"
 #include "base/str.h"
-#include "image/apt.h"
+#include "image/deb.h"
 #include "image/static_elf.h"
 #include "image/hash.h"
 #include "image/report.h"
-#include "image/unpack.h"
 
 static const char *const busybox_paths[] = {"bin/busybox", "usr/bin/busybox", NULL};
 static const char *const bash_paths[] = {"bin/bash-static", "usr/bin/bash-static", NULL};
@@ -24,6 +23,7 @@ void source_clear(struct source *source)
 {
 	free(source->id);
 	free(source->host_path);
+	apt_package_clear(&source->package);
 	*source = (struct source){0};
 }
 
@@ -50,12 +50,10 @@ int source_resolve(const struct program *program, struct source *ret, struct err
 		ret->host_path = TAKE_PTR(path);
 		return 0;
 	}
-	struct apt_package package = {0};
-	if (apt_resolve(program->package, &package, err) < 0)
+	if (apt_resolve(program->package, &ret->package, err) < 0)
 		return error_wrap(err, "%s is needed: run `apt-get install %s`, or let apt find it", program->name,
 				  program->package);
-	ret->id = str_fmt("deb:%s", package.hash);
-	apt_package_clear(&package);
+	ret->id = str_fmt("deb:%s", ret->package.hash);
 	return 0;
 }
 
@@ -66,11 +64,11 @@ char *source_fetch(const struct program *program, const struct source *source, c
 		return str_dup(source->host_path);
 
 	report_progress("download", "downloading package %s", program->package);
-	cleanup_free char *scratch = str_fmt("%s.deb.d", program->name);
-	cleanup_free char *dir = writer_temp(w, scratch);
-	cleanup_free char *deb = apt_download(program->package, dir, err);
+	cleanup_free char *scratch = str_fmt("%s.deb", program->name);
+	cleanup_free char *deb = writer_temp(w, scratch);
 	cleanup_free char *path = writer_temp(w, program->name);
-	if (!deb || deb_extract_file(deb, program->paths, path, err) < 0 || fs_remove_tree(dir, err) < 0)
+	if (apt_download(&source->package, w, deb, err) < 0 || deb_extract_file(deb, program->paths, path, err) < 0 ||
+	    fs_unlink(deb, err) < 0)
 		return NULL;
 	if (chmod(path, 0755) < 0) {
 		error_errno(err, errno, "chmod %s", path);

@@ -4,7 +4,7 @@
 #define SLICER_IMAGE_SOURCE_H
 
 #include "base/error.h"
-#include "image/writer.h"
+#include "image/apt.h"
 
 /* A static program and the package that holds it. */
 struct program {
@@ -19,6 +19,7 @@ extern const struct program program_depmod; /* not static; only ever run on this
 struct source {
 	char *id;	 /* changes when the content does */
 	char *host_path; /* NULL: the package is to be fetched */
+	struct apt_package package;
 };
 void source_clear(struct source *source);
 

@@ -34,6 +34,8 @@ static const char *const times[] = {"-all-time", "-mkfs-time", "-root-time"};
 
 #define PROGRAM "mksquashfs"
 #define PACKAGE "squashfs-tools"
+#define IN_WORK "made.squashfs"
+#define SIZE_MAX_OF_ONE ((uint64_t)128 << 30)
 
 int squash_check(struct error **err)
 {
@@ -43,10 +45,18 @@ int squash_check(struct error **err)
 }
 
 struct squash_input {
-	const char *source; /* as mksquashfs takes it: "-" for stdin */
-	int fd;		    /* stdin; -1: none */
-	bool as_root;	    /* under the id 0 of a namespace where the real one is another */
+	const char *source;	 /* as mksquashfs takes it: "-" for stdin */
+	int fd;			 /* stdin; -1: none */
+	const struct work *work; /* where it runs; NULL: it needs no confinement */
+	bool as_root;		 /* under the id 0 of a namespace where the real one is another */
 };
+
+static int run(const struct squash_input *in, const struct tool *tool, const char *to, struct error **err)
+{
+	if (!in->work)
+		return tool_run(tool, NULL, err);
+	return work_run(in->work, tool, NULL, err) < 0 ? -1 : work_take(in->work, IN_WORK, to, SIZE_MAX_OF_ONE, err);
+}
 
 static int squash(const struct squash_input *in, const char *to, char *const *more, struct error **err)
 {
@@ -58,7 +68,7 @@ static int squash(const struct squash_input *in, const char *to, char *const *mo
 	}
 	strv_append(&argv, PROGRAM);
 	strv_append(&argv, in->source);
-	strv_append(&argv, to);
+	strv_append(&argv, in->work ? IN_WORK : to);
 	for (size_t i = 0; i < ARRAY_LEN(common); i++)
 		strv_append(&argv, common[i]);
 	for (size_t i = 0; i < ARRAY_LEN(times); i++) {
@@ -72,26 +82,48 @@ static int squash(const struct squash_input *in, const char *to, char *const *mo
 		.argv = (const char *const *)argv, .package = PACKAGE, .input = in->fd, .timeout_ms = TIMEOUT_MS};
 	if (fs_unlink(to, err) < 0)
 		return -1;
-	return tool_run(&tool, NULL, err);
+	return run(in, &tool, to, err);
 }
 
-int squash_dir(const char *from, const char *to, struct error **err)
+int squash_dir(const struct work *work, const char *from, const char *to, struct error **err)
 {
 	char no_xattrs[] = "-no-xattrs", all_root[] = "-all-root";
-	struct squash_input in = {.source = from, .fd = -1};
+	struct squash_input in = {.source = from, .fd = -1, .work = work};
 
 	return squash(&in, to, (char *[]){no_xattrs, all_root, NULL}, err);
 }
 
-int squash_tar(const char *tar, const char *to, struct error **err)
+int squash_tar(const struct writer *w, const char *tar, const char *to, struct error **err)
 {
+	cleanup_work struct work work = WORK_NONE;
 	cleanup_close int fd = open(tar, O_RDONLY | O_CLOEXEC);
-	struct squash_input in = {.source = "-", .fd = fd, .as_root = true};
+	struct squash_input in = {.source = "-", .fd = fd, .as_root = true, .work = &work};
 	char option[] = "-tar", exports[] = "-exports"; /* overlayfs needs it for index=on */
 
 	if (fd < 0)
 		return error_errno(err, errno, "open %s", tar);
+	if (work_open(&work, w, "pack", err) < 0)
+		return -1;
 	return squash(&in, to, (char *[]){option, exports, NULL}, err);
+}
+
+/* By its fd, because who runs it cannot reach its path. */
+int squash_unpack(const struct work *work, const char *squashfs, const char *to, const char *const *paths,
+		  struct error **err)
+{
+	static const char *const fixed[] = {"unsquashfs", "-quiet", "-no-progress", "-no-xattrs", "-d", NULL};
+	cleanup_close int fd = open(squashfs, O_RDONLY | O_CLOEXEC);
+	cleanup_strv char **argv = strv_copy((char *const *)(uintptr_t)fixed);
+
+	if (fd < 0)
+		return error_errno(err, errno, "open %s", squashfs);
+	strv_append(&argv, to);
+	strv_append(&argv, "/proc/self/fd/0");
+	for (; paths && *paths; paths++)
+		strv_append(&argv, *paths);
+	struct tool tool = {
+		.argv = (const char *const *)argv, .package = PACKAGE, .input = fd, .timeout_ms = TIMEOUT_MS};
+	return work_run(work, &tool, NULL, err) < 0 ? -1 : work_keep_plain_files(work, err);
 }
 
 void stage_clear(struct stage *stage)

@@ -3,14 +3,19 @@
 #ifndef SLICER_IMAGE_SQUASH_H
 #define SLICER_IMAGE_SQUASH_H
 
-#include "base/error.h"
+#include "image/work.h"
 
 /* Whether it is installed: asked before long work. ERR_UNSUPPORTED with the remedy. */
 int squash_check(struct error **err);
-/* From a directory; everything belongs to root. */
-int squash_dir(const char *from, const char *to, struct error **err);
+/* From a directory; everything belongs to root. `work`: `from` is a path in it; NULL: this host's own. */
+int squash_dir(const struct work *work, const char *from, const char *to, struct error **err);
 /* From a tar archive, with its owners, modes, devices and extended attributes. */
-int squash_tar(const char *tar, const char *to, struct error **err);
+int squash_tar(const struct writer *w, const char *tar, const char *to, struct error **err);
+
+/* Unpacks it into the new directory `to` of `work`, where there are only directories and regular files then. `paths` (NULL: all):
+ * what of it, NULL-terminated; those that it has not are left out. */
+int squash_unpack(const struct work *work, const char *squashfs, const char *to, const char *const *paths,
+		  struct error **err);
 
 /* A tree with owners and modes of its own. Its files lie in a directory; what only root could give them, and links, are
  * lines of a pseudo file. (From a tar, mksquashfs 4.5 takes no pseudo file, and gives "/" to the user who runs it.) */

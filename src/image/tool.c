@@ -163,8 +163,8 @@ int tool_missing(const char *program, const char *package, struct error **err)
 
 int tool_run(const struct tool *tool, char **ret_out, struct error **err)
 {
-	const char *name = tool->argv[0];
-	cleanup_free char *exe = tool->exe ? str_dup(tool->exe) : proc_find_program(name);
+	const char *name = tool->name ? tool->name : tool->argv[0];
+	cleanup_free char *exe = tool->exe ? str_dup(tool->exe) : proc_find_program(tool->argv[0]);
 
 	if (!exe)
 		return tool_missing(name, tool->package, err);

@@ -7,6 +7,7 @@
 
 struct tool {
 	const char *const *argv; /* NULL-terminated */
+	const char *name;	 /* for errors; NULL: argv[0] */
 	const char *exe;	 /* path; NULL: argv[0] in PATH, /usr/sbin and /sbin */
 	const char *package;	 /* Debian package that has it, for the error when it is missing */
 	const char *cwd;	 /* NULL: the present one */

@@ -7,6 +7,7 @@
 
 #include "base/fs.h"
 #include "base/str.h"
+#include "image/child.h"
 
 #define CHUNK (128 * 1024)
 
@@ -60,58 +61,72 @@ static int create_file(const char *path, struct error **err)
 	return fd < 0 ? error_errno(err, errno, "create %s", path) : fd;
 }
 
-int unpack_to_file(struct archive *a, const char *path, uint64_t limit, struct error **err)
+/* Some of libarchive's filters run a program (lrzip, lzop, grzip), so that its "all" are too many. */
+void unpack_support_filters(struct archive *a)
 {
-	cleanup_free char *dir = fs_dirname(path);
+	archive_read_support_filter_gzip(a);
+	archive_read_support_filter_bzip2(a);
+	archive_read_support_filter_xz(a);
+	archive_read_support_filter_lzma(a);
+	archive_read_support_filter_zstd(a);
+	archive_read_support_filter_lz4(a);
+}
 
-	if (fs_mkdir_p(dir, 0755, err) < 0)
+struct unpacking {
+	const void *data; /* NULL: from is a file */
+	size_t n;
+	int from, to; /* fds */
+	uint64_t limit;
+};
+
+/* In the child. */
+static int unpack_raw(void *arg, struct json_object *ret, struct error **err)
+{
+	const struct unpacking *u = arg;
+	cleanup_archive struct archive *a = archive_read_new();
+	struct archive_entry *entry;
+	uint64_t size = 0;
+
+	unpack_support_filters(a);
+	archive_read_support_format_raw(a);
+	archive_read_support_format_empty(a);
+	int r = u->data ? archive_read_open_memory(a, u->data, u->n) : archive_read_open_fd(a, u->from, CHUNK);
+	if (r != ARCHIVE_OK || archive_read_next_header(a, &entry) != ARCHIVE_OK)
+		return unpack_error(a, err, "decompress");
+	if (unpack_to_fd(a, u->to, u->limit, &size, err) < 0)
 		return -1;
-	cleanup_close int fd = create_file(path, err);
-	if (fd < 0)
-		return -1;
-	if (unpack_to_fd(a, fd, limit, NULL, err) < 0)
-		return error_wrap(err, "%s", path);
+	js_add_u64(ret, "size", size);
 	return 0;
 }
 
-static struct archive *new_raw_reader(void)
+static int run_unpacking(struct unpacking *u, uint64_t *ret_size, struct error **err)
 {
-	struct archive *a = archive_read_new();
+	const int fds[] = {u->to, u->from};
+	cleanup_json struct json_object *said = NULL;
 
-	archive_read_support_filter_all(a);
-	archive_read_support_format_raw(a);
-	archive_read_support_format_empty(a);
-	return a;
-}
-
-static int unpack_raw(struct archive *a, int fd, uint64_t limit, uint64_t *ret_size, struct error **err)
-{
-	struct archive_entry *entry;
-
-	if (archive_read_next_header(a, &entry) != ARCHIVE_OK)
-		return unpack_error(a, err, "decompress");
-	return unpack_to_fd(a, fd, limit, ret_size, err);
+	if (child_run(unpack_raw, u, fds, u->data ? 1 : 2, &said, err) < 0)
+		return -1;
+	return js_get_u64(said, "size", u->limit, ret_size, err);
 }
 
 int unpack_data(const void *data, size_t n, int fd, uint64_t limit, uint64_t *ret_size, struct error **err)
 {
-	cleanup_archive struct archive *a = new_raw_reader();
+	struct unpacking u = {.data = data, .n = n, .from = -1, .to = fd, .limit = limit};
 
-	if (archive_read_open_memory(a, data, n) != ARCHIVE_OK)
-		return unpack_error(a, err, "decompress");
-	return unpack_raw(a, fd, limit, ret_size, err);
+	return run_unpacking(&u, ret_size, err);
 }
 
-int unpack_compressed_file(const char *from, const char *to, uint64_t limit, struct error **err)
+int unpack_compressed_file(const char *from, const char *to, uint64_t limit, uint64_t *ret_size, struct error **err)
 {
-	cleanup_archive struct archive *a = new_raw_reader();
-	cleanup_close int fd = create_file(to, err);
+	cleanup_close int in = open(from, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+	cleanup_close int out = create_file(to, err);
+	struct unpacking u = {.from = in, .to = out, .limit = limit};
 
-	if (fd < 0)
+	if (out < 0)
 		return -1;
-	if (archive_read_open_filename(a, from, CHUNK) != ARCHIVE_OK)
-		return unpack_error(a, err, "open %s", from);
-	if (unpack_raw(a, fd, limit, NULL, err) < 0)
+	if (in < 0)
+		return error_errno(err, errno, "open %s", from);
+	if (run_unpacking(&u, ret_size, err) < 0)
 		return error_wrap(err, "%s", from);
 	return 0;
 }

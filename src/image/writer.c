@@ -58,6 +58,7 @@ int writer_open(struct writer *w, const char *store, struct error **err)
 	*w = WRITER_NONE;
 	w->store = fs_absolute(store);
 	w->tmp = writer_path(w, "tmp");
+	w->confinement = NEW(struct confinement);
 	if (fs_mkdir_p(w->store, 0755, err) < 0 || lock_store(w, err) < 0 || fs_remove_tree(w->tmp, err) < 0)
 		return error_wrap(err, "image store %s", w->store);
 	for (size_t i = 0; i < ARRAY_LEN(directories); i++) {
@@ -75,6 +76,7 @@ void writer_close(struct writer *w)
 	fd_closep(&w->lock);
 	free(w->tmp);
 	free(w->store);
+	free(w->confinement);
 	*w = WRITER_NONE;
 }
 

@@ -6,10 +6,15 @@
 
 #include "base/error.h"
 
+struct confinement { /* work.h */
+	bool asked, possible;
+};
+
 struct writer {
 	char *store; /* absolute */
 	char *tmp; /* empty at first; everything in it goes with writer_close, or with the next writer after a crash */
 	int lock;
+	struct confinement *confinement;
 };
 
 /* Makes the store, waits up to 30 minutes for another writer (says so once), removes what a killed one left. */

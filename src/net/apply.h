@@ -18,6 +18,8 @@ int net_group_up(const struct config_group *g, const char *daemon_id, char ***re
 int net_group_down(const struct config_group *g, const char *daemon_id, struct error **err);
 /* The same for a group that is in no configuration any more: see net_list(). */
 int net_bridge_down(const char *bridge, const char *daemon_id, struct error **err);
+/* The same while the daemon runs on: its tables stay, for groups that have no interface yet. */
+int net_bridge_drop(const char *bridge, const char *daemon_id, struct error **err);
 
 /* What the plan's mode makes for the VM; `ret` may hold an fd, which is the caller's. Its rules are in force before it can
  * send. An interface of that name that is this VM's is replaced: the caller knows that its VMM is gone. What the group needs
@@ -31,6 +33,10 @@ int net_vm_down(const struct net_plan *p, struct error **err);
  * have of them. Success when there is nothing. */
 int net_stray_down(const char *daemon_id, const char *vm, struct error **err);
 
+/* What plugins of mode CNI were asked to add for that VM: DEL, by the list that ADD had. Success when there is nothing. Runs the
+ * plugins. */
+int net_cni_forget(const char *daemon_id, const char *vm, struct error **err);
+
 /* Elements of the daemon's sets that name a VM's interface which is not there, nor in `keep`: removes them, which nobody else
  * does once their VM is not known. *ret: those names; the caller's, NULL when there were none. Runs nft. */
 int net_elements_sweep(const char *daemon_id, char *const *keep, char ***ret, struct error **err);
@@ -39,9 +45,10 @@ int net_elements_sweep(const char *daemon_id, char *const *keep, char ***ret, st
 struct net_item {
 	char name[IFNAMSIZ];
 	bool bridge;		 /* else a VM's tap */
+	bool used;		 /* bridges: an interface of a VM, of whichever daemon, is on it */
 	char *daemon_id, *owner; /* name of the group or the VM */
 };
-/* `daemon_id`: NULL for those of all. */
+/* `daemon_id`: NULL for those of all. Waits up to a second for the interfaces that the kernel is about to remove. */
 int net_list(const char *daemon_id, struct net_item **ret, size_t *n, struct error **err);
 void net_items_free(struct net_item *items, size_t n);
 

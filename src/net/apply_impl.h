@@ -15,9 +15,6 @@ int net_sysctls_apply(char *const *sysctls, struct error **err); /* see struct n
  * else's. */
 int net_find_own_link(struct netlink *nl, const struct net_plan *p, struct error **err);
 
-/* cni_mode.c: DEL of what the plugins were asked to add for a VM; success when there is nothing. */
-int net_cni_forget(const char *daemon_id, const char *vm, struct error **err);
-
 /* group.c: the rows of mode bridge. */
 int net_bridge_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err);
 int net_bridge_group_down(const struct config_group *g, const char *daemon_id, struct error **err);

@@ -37,7 +37,7 @@ static int join_bridge(struct netlink *nl, const struct net_plan *p, int index, 
 	int master = netlink_link_index(nl, link->master, &why);
 
 	if (master < 0 && why->code == ERR_NOT_FOUND)
-		return error_set(err, ERR_CONFLICT, "bridge %s is gone; the daemon makes it again when it is restarted",
+		return error_set(err, ERR_CONFLICT, "bridge %s is gone; the daemon makes it again within half a minute",
 				 link->master);
 	if (master < 0)
 		return error_move(err, &why);

@@ -4,13 +4,21 @@
 #include <arpa/inet.h>
 
 #include "base/str.h"
-#include "net/plan.h"
+#include "net/netns.h"
 
 bool net_is_ours(const struct link *link, const char *daemon_id)
 {
 	cleanup_free char *id = NULL, *name = NULL;
 
 	return net_alias_parse(link->alias, &id, &name) && str_eq(id, daemon_id);
+}
+
+bool net_is_ending(const struct link *link)
+{
+	cleanup_free char *id = NULL, *name = NULL;
+
+	return str_eq(link->kind, "veth") && !(link->flags & IFF_UP) && net_alias_parse(link->alias, &id, &name) &&
+	       !net_space_exists(name);
 }
 
 bool net_is_last(const struct net_facts *facts, const struct link *link, const char *daemon_id)
@@ -42,6 +50,11 @@ static int check_bridge(const struct config_group *g, const char *daemon_id, con
 	if (!link || (net_is_ours(link, daemon_id) && str_eq(link->kind, "bridge")))
 		return 0;
 	who = describe(link);
+	if (g->network.mode == NET_SLOTS)
+		return error_set(
+			err, ERR_CONFLICT,
+			"slot \"%s\": there is an interface %s. Remove that interface, or call the slot otherwise",
+			g->name, who);
 	return error_set(err, ERR_CONFLICT,
 			 "host group \"%s\": there is an interface %s. Set network.bridge to "
 			 "another name, or remove that interface",
@@ -55,6 +68,12 @@ static int fail_subnet(const struct config_group *g, const char *what, struct ip
 	char text[IP4_TEXT_MAX];
 
 	ip4_format_cidr(other, text);
+	if (g->network.mode == NET_SLOTS)
+		return error_set(
+			err, ERR_CONFLICT,
+			"slot \"%s\": the subnet of its gateway %s overlaps the %s %s of %s. Give the slot another number, "
+			"which is the second of its subnet (index: N)",
+			g->name, g->network.gateway, what, text, who);
 	return error_set(err, ERR_CONFLICT,
 			 "host group \"%s\": the subnet of gateway %s overlaps the %s %s of %s. Set "
 			 "network.gateway to an address in another subnet",

@@ -53,22 +53,22 @@ int net_firewall_parse(const char *json, struct net_firewall *ret, struct error 
 
 /* iptables-legacy keeps its tables elsewhere in the kernel; its program is there where it is used.
  */
-static bool legacy_drops(void)
+static void legacy_read(struct net_firewall *ret)
 {
 	cleanup_free char *tables = NULL, *program = NULL;
 	struct proc_result r = {0};
-	bool drops;
 
 	if (fs_read_file("/proc/net/ip_tables_names", 4096, &tables, NULL, NULL) < 0 || !strstr(tables, "filter"))
-		return false;
+		return;
 	program = proc_find_program("iptables-legacy");
 	if (!program)
-		return false;
-	drops = proc_run((char *const[]){program, (char *)"-S", (char *)"FORWARD", NULL}, NULL, 1024 * 1024,
-			 NFT_TIMEOUT_MS, &r, NULL) == 0 &&
-		strstr(r.out, "-P FORWARD DROP");
+		return;
+	ret->legacy_drop = proc_run((char *const[]){program, (char *)"-S", (char *)"FORWARD", NULL}, NULL, 1024 * 1024,
+				    NFT_TIMEOUT_MS, &r, NULL) == 0 &&
+			   strstr(r.out, "-P FORWARD DROP");
+	if (ret->legacy_drop)
+		ret->legacy_rules = TAKE_PTR(r.out);
 	proc_result_clear(&r);
-	return drops;
 }
 
 static int firewall_read(struct net_firewall *ret, struct error **err)
@@ -77,7 +77,7 @@ static int firewall_read(struct net_firewall *ret, struct error **err)
 
 	if (!json || net_firewall_parse(json, ret, err) < 0)
 		return -1;
-	ret->legacy_drop = legacy_drops();
+	legacy_read(ret);
 	return 0;
 }
 
@@ -142,6 +142,7 @@ void net_facts_clear(struct net_facts *f)
 	free(f->addrs);
 	free(f->routes);
 	strv_free(&f->firewall.others);
+	free(f->firewall.legacy_rules);
 	*f = (struct net_facts){0};
 }
 

@@ -10,6 +10,7 @@ struct net_firewall {
 	bool iptables_drop; /* policy of FORWARD in `table ip filter`: Docker, ufw, iptables-nft */
 	bool docker_user;   /* its chain DOCKER-USER is there, which Docker leaves to the user */
 	bool legacy_drop;   /* the same by iptables-legacy, which nft does not show */
+	char *legacy_rules; /* then those of its FORWARD, as `iptables-legacy -S` prints them; NULL: not known */
 	bool firewalld;
 	char **others; /* "inet filter forward": chains whose policy is drop */
 };

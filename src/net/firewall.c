@@ -21,9 +21,21 @@ void net_plan_uplinks(struct net_plan *p, const struct net_facts *facts)
 	}
 }
 
+/* The user has given the commands below. */
+static bool legacy_passes(const struct net_firewall *fw, const struct net_pass *pass)
+{
+	for (size_t i = 0; i < ARRAY_LEN(pass->iptables); i++) {
+		cleanup_free char *rule = str_fmt("-A FORWARD %s -j ACCEPT\n", pass->iptables[i]);
+
+		if (!fw->legacy_rules || !strstr(fw->legacy_rules, rule))
+			return false;
+	}
+	return true;
+}
+
 void net_firewall_explain(const struct net_firewall *fw, const struct net_pass *pass, char ***notes)
 {
-	if (fw->legacy_drop)
+	if (fw->legacy_drop && !legacy_passes(fw, pass))
 		strv_append_fmt(
 			notes,
 			"iptables-legacy drops packets between interfaces, so that %s reach no further than this "
@@ -75,17 +87,35 @@ int net_firewall_unadmit(const char *daemon_id, const char *key, struct error **
 	return nft_unadmit(owner, err);
 }
 
-char **net_firewall_unsettled(const struct net_plan *p, const struct net_firewall *fw, const char *sign)
+static bool is_settled(const char *note, const struct net_firewall *fw, const char *sign)
+{
+	if (fw->firewalld && strstr(note, "firewall-cmd"))
+		return nft_has("table inet firewalld", sign);
+	for (char **name = fw->others; name && *name; name++) {
+		cleanup_free char *chain = str_fmt("chain %s", *name);
+
+		if (strstr(note, chain) && nft_has(chain, sign))
+			return true;
+	}
+	return false;
+}
+
+char **net_firewall_unsettled(char *const *notes, const struct net_firewall *fw, const char *sign)
 {
 	char **left = NULL;
 
-	for (char **note = p->notes; note && *note; note++) {
-		bool settled = false;
-
-		for (char **chain = fw->others; chain && *chain && !settled; chain++)
-			settled = strstr(*note, *chain) && nft_chain_has(*chain, sign);
-		if (!settled)
-			strv_append(&left, *note);
-	}
+	for (; notes && *notes; notes++)
+		if (!is_settled(*notes, fw, sign))
+			strv_append(&left, *notes);
 	return left;
+}
+
+void net_firewall_tell(const struct net_firewall *fw, const struct net_pass *pass, char ***notes)
+{
+	cleanup_strv char **all = NULL, **left = NULL;
+
+	net_firewall_explain(fw, pass, &all);
+	left = net_firewall_unsettled(all, fw, pass->sign);
+	for (char **note = left; note && *note; note++)
+		strv_append(notes, *note);
 }

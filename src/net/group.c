@@ -109,10 +109,10 @@ static int tables_remove(const char *table, struct error **err)
 	return nft_run(script, err);
 }
 
-/* Removes an interface that is ours, and all that the group has in tables. The failure of one does
- * not keep the others; the first is told. */
+/* Removes an interface that is ours, and all that the group has in tables; with the last one the tables, too, unless they are to
+ * stay. The failure of one does not keep the others; the first is told. */
 static int group_remove(struct netlink *nl, const char *bridge, const char *daemon_id, const struct net_facts *facts,
-			struct error **err)
+			bool stay, struct error **err)
 {
 	const struct link *link = net_facts_link(facts, bridge);
 	cleanup_free char *table = nft_table(daemon_id);
@@ -121,7 +121,7 @@ static int group_remove(struct netlink *nl, const char *bridge, const char *daem
 	net_firewall_unadmit(daemon_id, bridge, &first);
 	if (link)
 		links_delete(nl, link->index, &second);
-	if (net_is_last(facts, link, daemon_id))
+	if (!stay && net_is_last(facts, link, daemon_id))
 		tables_remove(table, &third);
 	else
 		elements_remove(link, table, facts, &third);
@@ -137,7 +137,7 @@ static void group_undo(struct netlink *nl, const struct net_plan *p)
 
 	if (net_facts_read(false, &facts, NULL) < 0)
 		return;
-	group_remove(nl, p->links[0].name, p->daemon_id, &facts, NULL);
+	group_remove(nl, p->links[0].name, p->daemon_id, &facts, false, NULL);
 	net_facts_clear(&facts);
 }
 
@@ -172,7 +172,7 @@ int net_bridge_group_up(const struct config_group *g, const char *daemon_id, cha
 	if (ret_notes) {
 		cleanup_free char *sign = str_fmt("\"%s\"", plan.links[0].name);
 
-		*ret_notes = net_firewall_unsettled(&plan, &facts.firewall, sign);
+		*ret_notes = net_firewall_unsettled(plan.notes, &facts.firewall, sign);
 	}
 	return 0;
 }
@@ -189,7 +189,7 @@ static int check_unused(const struct net_facts *facts, const struct link *bridge
 	return 0;
 }
 
-int net_bridge_down(const char *bridge, const char *daemon_id, struct error **err)
+static int bridge_remove(const char *bridge, const char *daemon_id, bool stay, struct error **err)
 {
 	cleanup_close int lock = net_lock(err);
 	cleanup_netlink struct netlink *nl = lock < 0 ? NULL : netlink_open(err);
@@ -203,7 +203,17 @@ int net_bridge_down(const char *bridge, const char *daemon_id, struct error **er
 		return 0;
 	if (link && check_unused(&facts, link, err) < 0)
 		return -1;
-	return group_remove(nl, bridge, daemon_id, &facts, err);
+	return group_remove(nl, bridge, daemon_id, &facts, stay, err);
+}
+
+int net_bridge_down(const char *bridge, const char *daemon_id, struct error **err)
+{
+	return bridge_remove(bridge, daemon_id, false, err);
+}
+
+int net_bridge_drop(const char *bridge, const char *daemon_id, struct error **err)
+{
+	return bridge_remove(bridge, daemon_id, true, err);
 }
 
 int net_bridge_group_down(const struct config_group *g, const char *daemon_id, struct error **err)

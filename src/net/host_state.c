@@ -7,8 +7,9 @@
 #include "base/str.h"
 #include "base/units.h"
 #include "net/apply_impl.h"
+#include "net/check.h"
 
-enum { LOCK_DEADLINE_MS = 30000, LOCK_POLL_US = 5000 };
+enum { LOCK_DEADLINE_MS = 30000, LOCK_POLL_US = 5000, ENDING_MS = 1000, ENDING_POLL_US = 20000 };
 
 /* The namespace itself is what is locked: no file is left, and daemons in other namespaces are not
  * concerned. */
@@ -42,13 +43,39 @@ int net_lock_shared(struct error **err)
 	return lock_namespace(LOCK_SH, err);
 }
 
+/* All links, once none of them is about to go; after a second as they are. */
+static int settled_links(struct netlink *nl, struct link **ret, size_t *n, struct error **err)
+{
+	int64_t deadline = clock_ms() + ENDING_MS;
+
+	while (links_list(nl, ret, n, err) == 0) {
+		size_t ending = 0;
+
+		for (size_t i = 0; i < *n; i++)
+			ending += net_is_ending(&(*ret)[i]);
+		if (ending == 0 || clock_ms() > deadline)
+			return 0;
+		links_free(*ret, *n);
+		usleep(ENDING_POLL_US);
+	}
+	return -1;
+}
+
+static bool is_used(const struct link *bridge, const struct link *links, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (links[i].master == bridge->index && links[i].alias && str_starts(links[i].alias, "slicer:"))
+			return true;
+	return false;
+}
+
 int net_list(const char *daemon_id, struct net_item **ret, size_t *n, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	struct link *links;
 	size_t nlinks;
 
-	if (!nl || links_list(nl, &links, &nlinks, err) < 0)
+	if (!nl || settled_links(nl, &links, &nlinks, err) < 0)
 		return -1;
 	*ret = mem_alloc_array(nlinks + 1, sizeof(**ret));
 	*n = 0;
@@ -59,6 +86,7 @@ int net_list(const char *daemon_id, struct net_item **ret, size_t *n, struct err
 			continue;
 		memcpy(item->name, links[i].name, sizeof(item->name));
 		item->bridge = str_eq(links[i].kind, "bridge");
+		item->used = item->bridge && is_used(&links[i], links, nlinks);
 		*n += 1;
 		if (daemon_id && !str_eq(daemon_id, item->daemon_id)) {
 			*n -= 1;

@@ -14,23 +14,30 @@
 
 #include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
 
+static const struct net_facts *networks(const struct net_vm *vm, struct net_facts *own, struct error **err)
+{
+	struct net_facts *facts = vm->networks ? vm->networks : own;
+
+	return facts->nlinks > 0 || net_facts_read_networks(facts, err) == 0 ? facts : NULL;
+}
+
 static int isolated_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
 			    struct error **err)
 {
-	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_net_facts struct net_facts own_facts = {0};
 	struct ip4_cidr got = {.prefix = ISOLATED_BLOCK_PREFIX};
 	struct net_isolated_ask ask = {.group = vm->group,
 				       .number = vm->number,
 				       .wanted = !wanted && *vm->address ? vm->address : wanted,
 				       .used = used,
 				       .nused = nused,
-				       .facts = &facts};
+				       .facts = networks(vm, &own_facts, err)};
 	char text[IP4_TEXT_MAX], own[IFNAMSIZ];
 
+	if (!ask.facts)
+		return -1;
 	net_hashed_name("ve-", vm->daemon_id, vm->hostname, own);
 	ask.own_link = if_nametoindex(own);
-	if (net_facts_read_networks(&facts, err) < 0)
-		return -1;
 	if (wanted || !*vm->address || net_isolated_take(&ask, &got.addr, NULL) < 0) {
 		ask.wanted = wanted;
 		if (net_isolated_take(&ask, &got.addr, err) < 0)
@@ -43,12 +50,13 @@ static int isolated_reserve(const struct net_vm *vm, const char *wanted, const u
 
 static int isolated_plan(const struct net_vm *vm, struct net_plan *ret, struct error **err)
 {
-	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_net_facts struct net_facts own = {0};
+	const struct net_facts *facts = networks(vm, &own, err);
 	struct ip4_cidr address;
 
-	if (ip4_parse_cidr(vm->address, &address, err) < 0 || net_facts_read_networks(&facts, err) < 0)
+	if (!facts || ip4_parse_cidr(vm->address, &address, err) < 0)
 		return -1;
-	return net_plan_isolated_vm(vm, address.addr, &facts, ret, err);
+	return net_plan_isolated_vm(vm, address.addr, facts, ret, err);
 }
 
 /* The index of the host's end, 0 when there is none. One without an alias is ours too, from a launch that was killed before
@@ -115,20 +123,42 @@ static int configure(struct netlink *nl, const struct net_plan *p, struct error 
 	return configure_host(nl, p, index, err);
 }
 
+/* Without address and route, and down: so it goes with the namespace that its other end is in, which the kernel takes apart in the
+ * background. The removal of an interface would wait for that, tens of milliseconds (RCU). */
+static int retire_veth(struct netlink *nl, const struct net_plan *p, int index, struct error **err)
+{
+	struct in_addr gateway = {htonl(p->addresses[0].addr.addr)};
+
+	if (links_address_delete(nl, index, gateway, p->addresses[0].addr.prefix, err) < 0)
+		return -1;
+	return netlink_link_set_up(nl, index, false, NULL) < 0 ? links_delete(nl, index, err) : 0;
+}
+
+/* False: there is none, or it is somebody else's. */
+static int remove_namespace(const struct net_plan *p, bool *ret_removed, struct error **err)
+{
+	cleanup_error struct error *why = NULL;
+
+	*ret_removed = net_space_exists(p->netns);
+	if (netns_down(p->netns, p->links[0].alias, &why) == 0)
+		return 0;
+	*ret_removed = false;
+	return why->code == ERR_CONFLICT ? 0 : error_move(err, &why);
+}
+
 static int isolated_down(const struct net_plan *p, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_error struct error *why = NULL;
 	int index = nl ? find_veth(nl, p, &why) : -1;
+	bool removed;
 
 	/* Somebody else's interface of that name stays. */
 	if (index < 0 && (!why || why->code != ERR_CONFLICT))
 		return error_move(err, &why);
-	if (index > 0 && links_delete(nl, index, err) < 0)
+	if ((index > 0 && retire_veth(nl, p, index, err) < 0) || remove_namespace(p, &removed, err) < 0 ||
+	    (index > 0 && !removed && links_delete(nl, index, err) < 0))
 		return -1;
-	error_free(&why);
-	if (netns_down(p->netns, p->links[0].alias, &why) < 0 && why->code != ERR_CONFLICT)
-		return error_move(err, &why);
 	return change_elements(p, false, err);
 }
 
@@ -204,7 +234,7 @@ static int isolated_group_up(const struct config_group *g, const char *daemon_id
 	if (group_apply(&plan, text, err) < 0)
 		return -1;
 	if (ret_notes)
-		*ret_notes = net_firewall_unsettled(&plan, &facts.firewall, text);
+		*ret_notes = net_firewall_unsettled(plan.notes, &facts.firewall, text);
 	return 0;
 }
 
@@ -220,6 +250,25 @@ static bool range_in_use(const struct net_facts *facts, struct ip4_cidr range, c
 	return false;
 }
 
+/* What the kernel is about to remove keeps no table. */
+static int delete_ending(const char *daemon_id, struct net_facts *facts, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = netlink_open(err);
+
+	if (!nl)
+		return -1;
+	for (size_t i = 0; i < facts->nlinks; i++) {
+		struct link *link = &facts->links[i];
+
+		if (!net_is_ours(link, daemon_id) || !net_is_ending(link))
+			continue;
+		if (links_delete(nl, link->index, err) < 0)
+			return -1;
+		mem_freep(&link->alias); /* nobody's from now on */
+	}
+	return 0;
+}
+
 static int isolated_group_down(const struct config_group *g, const char *daemon_id, struct error **err)
 {
 	cleanup_close int lock = net_lock(err);
@@ -233,6 +282,8 @@ static int isolated_group_down(const struct config_group *g, const char *daemon_
 	ip4_format_cidr(range, text);
 	if (range_in_use(&facts, range, daemon_id))
 		return error_set(err, ERR_CONFLICT, "addresses of %s are in use by VMs", text);
+	if (delete_ending(daemon_id, &facts, err) < 0)
+		return -1;
 	script = net_is_last(&facts, NULL, daemon_id) ? nft_remove_script(table)
 						      : nft_isolated_remove_script(table, range);
 	return net_firewall_unadmit(daemon_id, text, err) < 0 ? -1 : nft_run(script, err);

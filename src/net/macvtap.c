@@ -139,6 +139,7 @@ const struct net_mode net_mode_macvtap = {
 	.mode = NET_MACVTAP,
 	.needs_root = true,
 	.needs_group = true,
+	.ipv6 = true,
 	.group_up = macvtap_group_up,
 	.reserve = macvtap_reserve,
 	.plan = macvtap_plan,

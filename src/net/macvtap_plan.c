@@ -128,7 +128,6 @@ static void plan_guest(const struct net_vm *vm, const unsigned char mac[6], unsi
 
 	mac_format(mac, guest->mac);
 	guest->mtu = mtu;
-	guest->ipv6 = true;
 	guest->dns = strv_copy(vm->dns);
 	if (*vm->address) {
 		snprintf(guest->address, sizeof(guest->address), "%s", vm->address);

@@ -4,6 +4,7 @@
 #ifndef SLICER_NET_MODE_H
 #define SLICER_NET_MODE_H
 
+#include "net/facts.h"
 #include "net/plan.h"
 
 /* A VM as its network sees it; everything is borrowed. */
@@ -17,6 +18,8 @@ struct net_vm {
 	char *const *allow, *const *drop; /* what holds for it: its own lists, or its group's */
 	struct net_limits limits;
 	const struct net_user_host *user_host;
+	/* The host's networks, which the first of reserve and plan that needs them reads, for both; NULL: each reads its own. */
+	struct net_facts *networks;
 };
 
 /* What the VMM gets. */
@@ -35,6 +38,7 @@ struct net_mode {
 	enum config_net_mode mode;
 	bool needs_root;
 	bool needs_group; /* reserve and plan do: net_vm.group is not NULL */
+	bool ipv6;	  /* guests have what the network's routers say (SLAAC); else it is off in them */
 	/* Of a whole group, see net/apply.h; NULL: nothing to do. */
 	int (*group_up)(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err);
 	int (*group_down)(const struct config_group *g, const char *daemon_id, struct error **err);

@@ -132,11 +132,16 @@ int netns_mend(const struct net_plan *p, struct error **err)
 	return call_with_plan((const char *const[3]){"mend"}, p, -1, NULL, err);
 }
 
-int netns_down(const char *name, const char *alias, struct error **err)
+bool net_space_exists(const char *name)
 {
 	cleanup_free char *path = str_fmt(NETNS_DIR "/%s", name);
 
-	return fs_exists(path) ? call((const char *const[3]){"down", name, alias}, NULL, -1, NULL, err) : 0;
+	return fs_exists(path);
+}
+
+int netns_down(const char *name, const char *alias, struct error **err)
+{
+	return net_space_exists(name) ? call((const char *const[3]){"down", name, alias}, NULL, -1, NULL, err) : 0;
 }
 
 /* Is there a name that is not known? Only then is it worth a look inside. */

@@ -26,6 +26,7 @@ struct netns_attached {
 };
 /* The VM takes the place of the interface in its namespace. */
 int netns_attach(const struct net_plan *p, const char *ifname, struct netns_attached *ret, struct error **err);
+bool net_space_exists(const char *name);
 /* Success when there is none. ERR_CONFLICT when it is somebody else's. */
 int netns_down(const char *name, const char *alias, struct error **err);
 /* Names of a daemon's namespaces that are not `known` as VMs'; the list is the caller's, NULL when it is empty. */

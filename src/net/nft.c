@@ -277,9 +277,9 @@ int nft_unadmit(const char *owner, struct error **err)
 	return r < 0 || a.all == 0 ? r : nft_run(script, err);
 }
 
-bool nft_chain_has(const char *chain, const char *sign)
+bool nft_has(const char *what, const char *sign)
 {
-	cleanup_free char *arguments = str_fmt("list chain %s", chain);
+	cleanup_free char *arguments = str_fmt("list %s", what);
 	cleanup_free char *text = nft_read(arguments, NULL);
 
 	return text && strstr(text, sign);

@@ -26,7 +26,7 @@ char *nft_remove_script(const char *table); /* both tables; succeeds without the
  * first rules, known by the comment `owner`. Once, however often called. Only matches that iptables(8) can show. */
 int nft_admit(const char *chain, const char *from, const char *to, const char *owner, struct error **err);
 int nft_unadmit(const char *owner, struct error **err); /* success when there is nothing */
-/* Does this text occur in the rules of the chain ("inet filter forward")? */
-bool nft_chain_has(const char *chain, const char *sign);
+/* Does this text occur in the list of "chain inet filter forward", or "table inet firewalld"? */
+bool nft_has(const char *what, const char *sign);
 
 #endif

@@ -68,9 +68,8 @@ struct net_plan {
 		unsigned mtu;
 		bool dhcp; /* then without address and gateway */
 		bool net_dns; /* name servers that the network says (a DHCP lease, CNI plugins), if it does, instead of `dns` */
-		bool ipv6;     /* as the network's routers say (SLAAC); else switched off */
 		char **routes; /* besides those that address and gateway are: "10.0.0.0/8 10.1.2.3", or without a gateway */
-		char **dns; /* these and the three above: not in the record */
+		char **dns; /* these and the two above: not in the record */
 	} guest;
 	char **allow, **drop;	   /* mode isolated: what holds for this VM */
 	struct net_limits limits;  /* modes bridge and isolated */
@@ -83,6 +82,10 @@ void net_plan_clear(struct net_plan *p);
  * its bridge, its subnet or a part of it belongs to somebody else; the message says to whom. */
 int net_plan_group(const struct config_group *g, const char *daemon_id, const struct net_facts *facts,
 		   struct net_plan *ret, struct error **err);
+/* The same of a group of mode isolated: rules on the host, and notes about its firewalls and about lists by which no name can be
+ * resolved. ERR_CONFLICT when the range that the configuration asks for is somebody else's network. */
+int net_plan_isolated_group(const struct config_group *g, const char *daemon_id, const struct net_facts *facts,
+			    struct net_plan *ret, struct error **err);
 struct net_vm; /* net/mode.h */
 /* `address`: from net_pool_take(). */
 int net_plan_bridge_vm(const struct net_vm *vm, uint32_t address, const struct net_facts *facts, struct net_plan *ret,
@@ -92,9 +95,10 @@ struct json_object *net_plan_to_json(const struct net_plan *p); /* the caller's 
 /* What removing and mending need of a VM's plan; strict. Without a mode it is of a version that knew bridges only. */
 int net_plan_from_json(struct json_object *obj, struct net_plan *ret, struct error **err);
 
-/* Appends a sentence per firewall that keeps the bridge's VMs from reaching further than this host and
- * that only the user can mend, with the commands. */
+/* Appends a sentence per firewall that keeps the bridge's VMs, or those of a group of mode isolated, from reaching further than
+ * this host and that only the user can mend, with the commands; not of those that let them pass by now. Runs nft. */
 void net_firewall_notes(const struct net_firewall *fw, const char *bridge, char ***notes);
+void net_firewall_notes_isolated(const struct net_firewall *fw, const struct config_group *g, char ***notes);
 
 /* Inside src/net: all of that but the mode, and what the mode says. */
 int net_plan_read(struct json_object *obj, struct net_plan *ret, struct error **err);

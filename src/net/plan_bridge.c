@@ -8,19 +8,19 @@
 #include "net/mode.h"
 #include "net/nft.h"
 
-/* With `p`, for its plan; else only for the notes. */
+/* With `p`, for its plan; else only what the user is still to do. */
 static void bridge_firewall(struct net_plan *p, const struct net_firewall *fw, const char *bridge, char ***notes)
 {
 	cleanup_free char *who = str_fmt("VMs on %s", bridge), *in = str_fmt("-i %s", bridge),
 			  *out = str_fmt("-o %s", bridge);
 	cleanup_free char *from = str_fmt("iifname %s", bridge), *to = str_fmt("oifname %s", bridge);
-	cleanup_free char *zone = str_fmt("--add-interface=%s", bridge);
-	const struct net_pass pass = {who, {in, out}, {from, to}, "interfaces that are in no zone", zone};
+	cleanup_free char *zone = str_fmt("--add-interface=%s", bridge), *sign = str_fmt("\"%s\"", bridge);
+	const struct net_pass pass = {who, {in, out}, {from, to}, "interfaces that are in no zone", zone, sign};
 
 	if (p)
 		net_plan_firewall(p, fw, &pass);
 	else
-		net_firewall_explain(fw, &pass, notes);
+		net_firewall_tell(fw, &pass, notes);
 }
 
 void net_firewall_notes(const struct net_firewall *fw, const char *bridge, char ***notes)

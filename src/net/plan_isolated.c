@@ -12,14 +12,30 @@
 #define TAP "tap"
 #define UPLINK "uplink"
 
-static void plan_firewall(struct net_plan *p, const struct config_group *g, const struct net_firewall *fw,
-			  const char *range)
+/* With `p`, for its plan; else only what the user is still to do. */
+static void isolated_firewall(struct net_plan *p, const struct config_group *g, const struct net_firewall *fw,
+			      const char *range, char ***notes)
 {
 	cleanup_free char *who = str_fmt("VMs of host group %s", g->name), *zone = str_fmt("--add-source=%s", range);
 	cleanup_free char *s = str_fmt("-s %s", range), *d = str_fmt("-d %s", range);
 	cleanup_free char *from = str_fmt("ip saddr %s", range), *to = str_fmt("ip daddr %s", range);
+	const struct net_pass pass = {who, {s, d}, {from, to}, "sources that are in no zone", zone, range};
 
-	net_plan_firewall(p, fw, &(struct net_pass){who, {s, d}, {from, to}, "sources that are in no zone", zone});
+	if (p)
+		net_plan_firewall(p, fw, &pass);
+	else
+		net_firewall_tell(fw, &pass, notes);
+}
+
+void net_firewall_notes_isolated(const struct net_firewall *fw, const struct config_group *g, char ***notes)
+{
+	struct ip4_cidr range;
+	char text[IP4_TEXT_MAX];
+
+	if (net_isolated_range(g, &range, NULL) < 0)
+		return;
+	ip4_format_cidr(range, text);
+	isolated_firewall(NULL, g, fw, text, notes);
 }
 
 /* Only allow: what is not named is blocked, and that is easily forgotten of DNS. */
@@ -90,7 +106,7 @@ int net_plan_isolated_group(const struct config_group *g, const char *daemon_id,
 	ret->name = str_dup(g->name);
 	net_plan_uplinks(ret, facts);
 	ret->nft = nft_isolated_script(table, range);
-	plan_firewall(ret, g, &facts->firewall, text);
+	isolated_firewall(ret, g, &facts->firewall, text, NULL);
 	note_lists(ret, g, facts);
 	return 0;
 }

@@ -5,10 +5,6 @@
 
 #include "net/mode.h"
 
-/* Rules on the host, and notes: about its firewalls, and about lists by which no name can be resolved. ERR_CONFLICT when
- * the range that the configuration asks for is somebody else's network. */
-int net_plan_isolated_group(const struct config_group *g, const char *daemon_id, const struct net_facts *facts,
-			    struct net_plan *ret, struct error **err);
 /* `address`: from net_isolated_take(). */
 int net_plan_isolated_vm(const struct net_vm *vm, uint32_t address, const struct net_facts *facts, struct net_plan *ret,
 			 struct error **err);

@@ -2,25 +2,26 @@
 /* Mode `slots`: each slot is a bridge of its own, br-<slot>, with the subnet 10.N.0.0/24 and one
  * VM, .2. What a bridge needs is bridge.c's and group.c's; that slots do not reach each other is a
  * rule about their link group (nft.h). */
+#include "net/slots.h"
+
 #include "base/str.h"
 #include "net/apply_impl.h"
 #include "net/mode.h"
 
 enum { SLOT_PREFIX = 24 };
 
-/* A slot as the group of a bridge that it would be. */
-struct slot_group {
-	struct config_group group;
-	char bridge[IFNAMSIZ], gateway[IP4_TEXT_MAX];
-};
-
 static uint32_t slot_address(const struct config_slot *slot, uint32_t host)
 {
 	return 10U << 24 | slot->index << 16 | host;
 }
 
-static void slot_group(const struct config_group *g, const char *daemon_id, const struct config_slot *slot,
-		       struct slot_group *ret)
+size_t net_bridged_count(const struct config_group *g)
+{
+	return g->network.mode == NET_BRIDGE ? 1 : g->network.mode == NET_SLOTS ? g->nslots : 0;
+}
+
+static void bridged_slot(const struct config_group *g, const char *daemon_id, const struct config_slot *slot,
+			 struct net_bridged *ret)
 {
 	int n = snprintf(ret->bridge, sizeof(ret->bridge), "br-%s", slot->name);
 
@@ -31,6 +32,36 @@ static void slot_group(const struct config_group *g, const char *daemon_id, cons
 	ret->group.name = slot->name;
 	ret->group.network = (struct config_network){
 		.mode = NET_SLOTS, .bridge = ret->bridge, .tap_prefix = slot->name, .gateway = ret->gateway};
+}
+
+void net_bridged_get(const struct config_group *g, const char *daemon_id, size_t i, struct net_bridged *ret)
+{
+	if (g->network.mode == NET_SLOTS)
+		bridged_slot(g, daemon_id, &g->slots[i], ret);
+	else
+		ret->group = *g;
+}
+
+struct config_group net_bridged_part(const struct config_group *g, size_t i)
+{
+	struct config_group one = *g;
+
+	if (g->network.mode == NET_SLOTS) {
+		one.slots = &g->slots[i];
+		one.nslots = 1;
+	}
+	return one;
+}
+
+void net_bridge_names(const struct config *cfg, const char *daemon_id, char ***ret)
+{
+	for (size_t i = 0; i < cfg->ngroups; i++)
+		for (size_t k = 0; k < net_bridged_count(&cfg->groups[i]); k++) {
+			struct net_bridged one;
+
+			net_bridged_get(&cfg->groups[i], daemon_id, k, &one);
+			strv_append(ret, one.group.network.bridge);
+		}
 }
 
 static const struct config_slot *slot_find(const struct net_vm *vm, struct error **err)
@@ -47,9 +78,9 @@ static int slots_group_up(const struct config_group *g, const char *daemon_id, c
 {
 	for (size_t i = 0; i < g->nslots; i++) {
 		cleanup_strv char **notes = NULL;
-		struct slot_group slot;
+		struct net_bridged slot;
 
-		slot_group(g, daemon_id, &g->slots[i], &slot);
+		net_bridged_get(g, daemon_id, i, &slot);
 		if (net_bridge_group_up(&slot.group, daemon_id, &notes, err) < 0)
 			return -1;
 		for (char **note = notes; ret_notes && note && *note; note++)
@@ -64,9 +95,9 @@ static int slots_group_down(const struct config_group *g, const char *daemon_id,
 	cleanup_error struct error *first = NULL;
 
 	for (size_t i = 0; i < g->nslots; i++) {
-		struct slot_group slot;
+		struct net_bridged slot;
 
-		slot_group(g, daemon_id, &g->slots[i], &slot);
+		net_bridged_get(g, daemon_id, i, &slot);
 		net_bridge_down(slot.bridge, daemon_id, first ? NULL : &first);
 	}
 	return first ? error_move(err, &first) : 0;
@@ -90,11 +121,11 @@ static int slots_plan(const struct net_vm *vm, struct net_plan *ret, struct erro
 	const struct config_slot *slot = slot_find(vm, err);
 	cleanup_net_facts struct net_facts facts = {0};
 	struct net_vm as_bridged = *vm;
-	struct slot_group group;
+	struct net_bridged group;
 
 	if (!slot || net_facts_read(false, &facts, err) < 0)
 		return -1;
-	slot_group(vm->group, vm->daemon_id, slot, &group);
+	bridged_slot(vm->group, vm->daemon_id, slot, &group);
 	as_bridged.group = &group.group;
 	as_bridged.number = 0; /* its interface is named by a hash: a slot's name may be long */
 	return net_plan_bridge_vm(&as_bridged, slot_address(slot, 2), &facts, ret, err);

@@ -3,41 +3,67 @@
 #include <fcntl.h>
 #include <unistd.h>
 
-#include "base/fs.h"
 #include "base/str.h"
 #include "net/apply_impl.h"
 
+enum { SYSCTL_VALUE_MAX = 64 };
+
+#define SYSCTL_NET "net/"
+
+static bool sysctl_is(int dir, const char *name, const char *value)
+{
+	char now[SYSCTL_VALUE_MAX];
+	cleanup_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	ssize_t n = fd < 0 ? -1 : read(fd, now, sizeof(now) - 1);
+
+	if (n < 0)
+		return false;
+	now[n] = '\0';
+	return str_eq(str_trim(now), value);
+}
+
+static int sysctl_write(int dir, const char *name, const char *value)
+{
+	cleanup_close int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
+
+	return fd < 0 || write(fd, value, strlen(value)) < 0 ? -1 : 0;
+}
+
 /* Writes only what differs: /proc may be read-only and right. */
-static int sysctl_apply(const char *entry, struct error **err)
+static int sysctl_apply(int dir, const char *entry, struct error **err)
 {
 	bool optional = *entry == '-';
 	const char *key = entry + optional, *value = strchr(key, '=');
-	cleanup_free char *path = NULL, *now = NULL;
-	cleanup_close int fd = -1;
+	cleanup_free char *name = NULL;
 
-	if (!value)
-		return error_set(err, ERR_INTERNAL, "\"%s\" is no sysctl", entry);
-	path = str_fmt("/proc/sys/%.*s", (int)(value - key), key);
+	if (!value || !str_starts(key, SYSCTL_NET))
+		return error_set(err, ERR_INTERNAL, "\"%s\" is no sysctl of networks", entry);
+	key += strlen(SYSCTL_NET);
+	name = str_ndup(key, (size_t)(value - key));
 	value++;
-	if (optional && !fs_exists(path))
-		return 0;
-	if (fs_read_file(path, 64, &now, NULL, NULL) == 0 && str_eq(str_trim(now), value))
-		return 0;
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	if (fd >= 0 && write(fd, value, strlen(value)) >= 0)
+	if (sysctl_is(dir, name, value) || sysctl_write(dir, name, value) == 0)
 		return 0;
 	if (optional && errno == ENOENT)
-		return 0; /* its interface has just gone */
+		return 0; /* not in this kernel, or its interface has just gone */
 	return error_errno(err, errno,
-			   "cannot write %s to %s, which the VMs' network needs (in a container, "
+			   "cannot write %s to /proc/sys/net/%s, which the VMs' network needs (in a container, "
 			   "/proc/sys must be writable)",
-			   value, path);
+			   value, name);
 }
 
+/* From their directory: each way through it from above looks at those of all network namespaces, one after the other, since to the
+ * kernel they are entries of one name. */
 int net_sysctls_apply(char *const *sysctls, struct error **err)
 {
-	for (; sysctls && *sysctls; sysctls++)
-		if (sysctl_apply(*sysctls, err) < 0)
+	cleanup_close int dir = -1;
+
+	if (!sysctls || !*sysctls)
+		return 0;
+	dir = open("/proc/sys/net", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (dir < 0)
+		return error_errno(err, errno, "cannot open /proc/sys/net");
+	for (; *sysctls; sysctls++)
+		if (sysctl_apply(dir, *sysctls, err) < 0)
 			return -1;
 	return 0;
 }

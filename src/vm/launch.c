@@ -10,7 +10,7 @@
 #include "vm/manager_impl.h"
 #include "vm/network.h"
 
-enum { RETRY_SHIFT_MAX = 5 };
+enum { RETRY_SHIFT_MAX = 5, NOTES_MAX = 16 /* different ones that are said */ };
 
 struct launch {
 	struct vm *vm; /* for the loop's steps only */
@@ -118,15 +118,25 @@ static int launch_network_undo(void *ctx, struct error **err)
 	return network_job_down(&l->net, err);
 }
 
+static void launch_tell_note(const struct launch *l)
+{
+	char ***told = &l->vm->manager->told_of_host;
+
+	if (!l->process.note[0])
+		return;
+	if (strv_contains(*told, l->process.note) || strv_len(*told) >= NOTES_MAX) {
+		log_debug("[%s] %s", l->name, l->process.note);
+		return;
+	}
+	log_warn("[%s] %s; so it is for other VMs, which is said once", l->name, l->process.note);
+	strv_append(told, l->process.note);
+}
+
 static void launch_vmm_finish(void *ctx)
 {
 	struct launch *l = ctx;
 
-	if (l->process.note[0] && !l->vm->manager->told_of_host)
-		log_warn("[%s] %s; so it is for other VMs, which is said once", l->name, l->process.note);
-	else if (l->process.note[0])
-		log_debug("[%s] %s", l->name, l->process.note);
-	l->vm->manager->told_of_host |= l->process.note[0] != '\0';
+	launch_tell_note(l);
 	l->vm->processes = (struct vm_processes){
 		.monitor_pid = l->process.monitor_pid,
 		.monitor_start = l->process.monitor_start,

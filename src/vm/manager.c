@@ -50,6 +50,7 @@ void manager_free(struct manager **mp)
 	timer_free(&m->wake);
 	reconcile_stop(m);
 	strv_free(&m->left_alone);
+	strv_free(&m->told_of_host);
 	net_user_host_clear(&m->net_host);
 	free(m->boot_id);
 	free(m);

@@ -39,14 +39,15 @@ struct manager {
 	uint64_t revision;  /* of what others see of the VMs: see vm_touch */
 	struct timer *wake; /* waiters are looked at in the next round */
 	bool stopping, graceful;
-	bool told_of_host; /* what this host lacks for VMs was said in the log */
-	char **left_alone; /* hostnames whose records cannot be read: not ours to use */
+	char **told_of_host; /* what this host lacks for VMs, as far as it was said in the log */
+	char **left_alone;   /* hostnames whose records cannot be read: not ours to use */
 	loop_fn *stopped;
 	void *stopped_arg;
 	struct timer *look_timer; /* to the next reconciliation */
 	struct look *look;	  /* the one under way, or NULL */
 	int64_t look_ms;
 	size_t looks, mend_next;	 /* how many there were; the VM whose network is next */
+	char **idle_bridges;		 /* that the last look found of use to nobody */
 	char *look_error, *groups_error; /* what was told last of them; NULL: all was well */
 };
 

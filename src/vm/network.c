@@ -70,7 +70,7 @@ static uint32_t *network_used(const struct vm *vm, size_t *ret_n)
 	return used;
 }
 
-int vm_network_reserve(struct vm *vm, const char *wanted, struct error **err)
+static int network_reserve(struct vm *vm, const char *wanted, struct net_facts *networks, struct error **err)
 {
 	struct net_vm self;
 	const struct net_mode *mode = network_vm(vm, &self, err);
@@ -78,12 +78,18 @@ int vm_network_reserve(struct vm *vm, const char *wanted, struct error **err)
 	cleanup_free uint32_t *used = network_used(vm, &nused);
 	char *address = NULL;
 
+	self.networks = networks;
 	if (!mode || mode->reserve(&self, wanted && wanted[0] ? wanted : NULL, used, nused, &address, err))
 		return -1;
 	free(vm->ip);
 	vm->ip = address;
 	vm_touch(vm);
 	return 0;
+}
+
+int vm_network_reserve(struct vm *vm, const char *wanted, struct error **err)
+{
+	return network_reserve(vm, wanted, NULL, err);
 }
 
 /* For the record; a script is made anew from the rest whenever it is needed. */
@@ -96,14 +102,16 @@ static void network_keep(struct vm *vm, const struct net_plan *plan)
 
 int network_job_plan(struct network_job *job, struct vm *vm, struct error **err)
 {
+	cleanup_net_facts struct net_facts networks = {0};
 	struct net_vm self;
 	const struct net_mode *mode;
 
 	*job = (struct network_job){.port.tap_fd = -1,
 				    .helper_uid = vm->manager->options->uid_base + UIDS_PER_VM * vm->uid_slot + 1};
-	if (vm_network_reserve(vm, NULL, err))
+	if (network_reserve(vm, NULL, &networks, err))
 		return -1;
 	mode = network_vm(vm, &self, err);
+	self.networks = &networks;
 	if (!mode || mode->plan(&self, &job->plan, err))
 		return -1;
 	job->planned = true;
@@ -144,7 +152,7 @@ void network_job_guest(const struct network_job *job, struct json_object *config
 	if (*guest->gateway)
 		js_add_string(net, "gateway", guest->gateway);
 	js_add_u64(net, "mtu", guest->mtu);
-	if (guest->ipv6)
+	if (net_mode(job->plan.mode)->ipv6)
 		js_add_bool(net, "ipv6", true);
 	if (guest->routes)
 		js_add_strv(net, "routes", guest->routes);
@@ -198,6 +206,14 @@ const char *vm_mac(const struct vm *vm)
 	if (vm->network && js_get_object(vm->network, "guest", &guest, NULL) == 0 && guest)
 		js_get_string(guest, "mac", &mac, NULL);
 	return mac;
+}
+
+bool vm_has_ipv6(const struct vm *vm)
+{
+	const struct config_group *group = config_group_find(vm->manager->options->config, vm->group);
+	const struct net_mode *mode = net_mode(network_mode(vm, group));
+
+	return mode && mode->ipv6;
 }
 
 void network_job_mended(const struct network_job *job, struct vm *vm)

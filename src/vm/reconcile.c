@@ -5,6 +5,7 @@
 #include "base/str.h"
 #include "base/units.h"
 #include "config/syntax.h"
+#include "net/slots.h"
 
 /* Says a thing once, however often it is found; again when it has changed or was well in between. */
 static void tell(char **last, const struct error *error, const char *what)
@@ -72,6 +73,10 @@ static struct look *look_new(struct manager *m)
 			look_add(l, vm, n <= RECONCILE_MENDS || (i + n - m->mend_next % n) % n < RECONCILE_MENDS);
 	}
 	m->mend_next += RECONCILE_MENDS;
+	net_bridge_names(l->options->config, l->options->daemon_id, &l->bridges);
+	if (l->options->coming)
+		net_bridge_names(l->options->coming, l->options->daemon_id, &l->bridges);
+	l->idle_before = TAKE_PTR(m->idle_bridges);
 	if (l->all_groups)
 		look_add_interfaces(l);
 	return l;
@@ -186,6 +191,7 @@ static void reconcile_done(void *arg, const struct error *error)
 	for (struct vm *vm = m->vms; vm; vm = vm->next)
 		vm_watch_monitor(vm);
 	tell(&m->look_error, error, "reconciliation");
+	m->idle_bridges = TAKE_PTR(l->idle);
 	if (!error) {
 		tell(&m->groups_error, l->groups, "network");
 		for (size_t i = 0; i < l->nvms; i++)
@@ -196,6 +202,10 @@ static void reconcile_done(void *arg, const struct error *error)
 				*name);
 		for (char **name = l->swept; name && *name; name++)
 			log_warn("interface %s is gone and no VM of this daemon has it: its rules are removed", *name);
+		for (char **name = l->dropped; name && *name; name++)
+			log_info(
+				"bridge %s is of no group of the configuration any more, and nobody used it: it is removed",
+				*name);
 		for (char **name = l->strays; name && *name; name++)
 			reconcile_stray(m, *name);
 		for (char **name = l->unknown; name && *name; name++)
@@ -230,6 +240,7 @@ void reconcile_stop(struct manager *m)
 {
 	timer_free(&m->look_timer);
 	look_free(&m->look);
+	strv_free(&m->idle_bridges);
 	mem_freep(&m->look_error);
 	mem_freep(&m->groups_error);
 }

@@ -37,14 +37,18 @@ struct look {
 	bool all_groups;
 	struct look_vm *vms;
 	size_t nvms;
-	char **known;	   /* names of all VMs, and those that are left alone */
-	char **interfaces; /* those that the records of all VMs name; with all_groups only */
-	char **tried;	   /* groups whose network was made anew because of a VM's */
+	char **known;	    /* names of all VMs, and those that are left alone */
+	char **interfaces;  /* those that the records of all VMs name; with all_groups only */
+	char **tried;	    /* groups whose network was made anew because of a VM's */
+	char **bridges;	    /* of the configuration, and of one that is about to be taken over */
+	char **idle_before; /* bridges that the look before found of use to nobody */
 	/* What was found. */
 	char **mended;	      /* those of them of which something had been removed, and is back */
 	char **swept;	      /* interfaces that were gone and named by rules, which are gone as well now */
 	char **strays;	      /* names of VMs that are not known: nothing of theirs is worth keeping */
 	char **unknown;	      /* the same with a record or a disk */
+	char **idle;	      /* our bridges that are of no group and that no VM is on */
+	char **dropped;	      /* those of them that were so before as well, and are gone now */
 	struct error *groups; /* why a group's network cannot be put right */
 };
 

@@ -4,6 +4,7 @@
 #include "base/str.h"
 #include "net/apply.h"
 #include "net/netns.h"
+#include "net/slots.h"
 #include "vm/reconcile.h"
 #include "vmm/cgroup.h"
 
@@ -34,7 +35,7 @@ bool vm_name_parse(const struct config *cfg, const char *name, char **ret_group,
 
 /* Names of VMs by what they have on this host. */
 struct found {
-	char **run_dirs, **state_dirs, **cgroups, **taps, **bridges, **spaces;
+	char **run_dirs, **state_dirs, **cgroups, **taps, **bridges, **used_bridges, **spaces;
 };
 
 static void found_clear(struct found *f)
@@ -44,6 +45,7 @@ static void found_clear(struct found *f)
 	strv_free(&f->cgroups);
 	strv_free(&f->taps);
 	strv_free(&f->bridges);
+	strv_free(&f->used_bridges);
 	strv_free(&f->spaces);
 }
 
@@ -54,8 +56,11 @@ static int found_links(struct found *f, const char *daemon_id, struct error **er
 
 	if (net_list(daemon_id, &items, &n, err))
 		return -1;
-	for (size_t i = 0; i < n; i++)
+	for (size_t i = 0; i < n; i++) {
 		strv_append(items[i].bridge ? &f->bridges : &f->taps, items[i].bridge ? items[i].name : items[i].owner);
+		if (items[i].used)
+			strv_append(&f->used_bridges, items[i].name);
+	}
 	net_items_free(items, n);
 	return 0;
 }
@@ -142,18 +147,42 @@ static void look_at_vm(struct look *l, struct look_vm *vm, const struct found *f
 		look_mend(l, vm);
 }
 
+/* Makes a group's bridges anew that are gone, and nothing else of it. */
+static void look_for_bridges(struct look *l, const struct config_group *g, const struct found *f)
+{
+	for (size_t i = 0; i < net_bridged_count(g) && !l->groups; i++) {
+		struct config_group part = net_bridged_part(g, i);
+		struct net_bridged one;
+
+		net_bridged_get(g, l->options->daemon_id, i, &one);
+		if (!strv_contains(f->bridges, one.group.network.bridge))
+			net_group_up(&part, l->options->daemon_id, NULL, &l->groups);
+	}
+}
+
 /* Also what VMs that are still to come need. */
 static void look_at_groups(struct look *l, const struct found *f)
 {
 	const struct config *cfg = l->options->config;
 
-	for (size_t i = 0; i < cfg->ngroups; i++) {
-		const struct config_group *g = &cfg->groups[i];
+	for (size_t i = 0; i < cfg->ngroups && !l->groups; i++)
+		if (l->all_groups)
+			net_group_up(&cfg->groups[i], l->options->daemon_id, NULL, &l->groups);
+		else
+			look_for_bridges(l, &cfg->groups[i], f);
+}
 
-		bool gone = g->network.mode == NET_BRIDGE && !strv_contains(f->bridges, g->network.bridge);
-
-		if ((l->all_groups || gone) && !l->groups)
-			net_group_up(g, l->options->daemon_id, NULL, &l->groups);
+/* Bridges of groups and slots that have left the configuration, once the last of their VMs is gone. What is so in one look
+ * only may have come while it was under way. */
+static void look_at_bridges(struct look *l, const struct found *f)
+{
+	for (char **name = f->bridges; name && *name; name++) {
+		if (strv_contains(l->bridges, *name) || strv_contains(f->used_bridges, *name))
+			continue;
+		if (!strv_contains(l->idle_before, *name))
+			strv_append(&l->idle, *name);
+		else if (net_bridge_drop(*name, l->options->daemon_id, l->groups ? NULL : &l->groups) == 0)
+			strv_append(&l->dropped, *name);
 	}
 }
 
@@ -173,6 +202,7 @@ int reconcile_look(struct look *l, struct error **err)
 		look_at_groups(l, &f);
 		for (size_t i = 0; i < l->nvms; i++)
 			look_at_vm(l, &l->vms[i], &f);
+		look_at_bridges(l, &f);
 		look_at_rules(l);
 		look_for_strangers(l, f.run_dirs);
 		look_for_state(l, f.state_dirs);
@@ -200,6 +230,10 @@ void look_free(struct look **lp)
 	strv_free(&l->interfaces);
 	strv_free(&l->swept);
 	strv_free(&l->tried);
+	strv_free(&l->bridges);
+	strv_free(&l->idle_before);
+	strv_free(&l->idle);
+	strv_free(&l->dropped);
 	strv_free(&l->mended);
 	strv_free(&l->strays);
 	strv_free(&l->unknown);

@@ -90,11 +90,12 @@ struct manager_image {
 };
 struct manager_options {
 	const struct config *config;
-	const char *daemon_id;		    /* "<config base name>-<6 hex>" */
-	const char *state_dir;		    /* WORKDIR/.slicer/<id> */
-	const char *run_dir;		    /* /run/slicer/<id> */
-	const char *log_dir;		    /* /var/log/slicer */
-	const char *templates_dir;	    /* of empty disks, in the store */
+	const struct config *coming; /* what replaces it when the networks of its new slots are made; NULL: none */
+	const char *daemon_id;	     /* "<config base name>-<6 hex>" */
+	const char *state_dir;	     /* WORKDIR/.slicer/<id> */
+	const char *run_dir;	     /* /run/slicer/<id> */
+	const char *log_dir;	     /* /var/log/slicer */
+	const char *templates_dir;   /* of empty disks, in the store */
 	const struct manager_image *images; /* of all groups */
 	size_t nimages;
 	const struct vmm_ops *ops;
@@ -137,8 +138,10 @@ typedef void vm_done_fn(void *arg, const struct error *error);
 void vm_pause(struct vm *vm, vm_done_fn *done, void *arg); /* done may come from within the call */
 void vm_resume(struct vm *vm, vm_done_fn *done, void *arg);
 void vm_set_tags(struct vm *vm, char **take_tags); /* in its record once VM_WAIT_SETTLED */
-const char *vm_mac(const struct vm *vm);	   /* of its interface; borrowed; NULL before its first launch */
-char *vm_log_path(const struct vm *vm);		   /* of its console; the caller's */
+/* Whether its guest has the addresses that the network's routers say (SLAAC); else IPv6 is off in it. */
+bool vm_has_ipv6(const struct vm *vm);
+const char *vm_mac(const struct vm *vm); /* of its interface; borrowed; NULL before its first launch */
+char *vm_log_path(const struct vm *vm);	 /* of its console; the caller's */
 struct loop *vm_loop(const struct vm *vm);
 
 enum vm_wait_for {

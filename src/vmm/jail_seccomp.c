@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /* System call filters by libseccomp. QEMU and passt install filters of their own besides; those see what these leave. */
 #include <errno.h>
+#include <linux/if_tun.h>
 #include <sched.h>
 #include <seccomp.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include "base/mem.h"
 #include "vmm/jail.h"
@@ -69,6 +71,15 @@ static const scmp_datum_t namespaces[] = {CLONE_NEWUSER, CLONE_NEWNS,  CLONE_NEW
 static const scmp_datum_t families[] = {AF_VSOCK, AF_ALG, AF_XDP,   AF_RDS,   AF_TIPC, AF_KEY, AF_BLUETOOTH,
 					AF_CAN,	  AF_NFC, AF_PPPOX, AF_RXRPC, AF_IUCV, AF_SMC, AF_QIPCRTR};
 
+/* Of a tap, which whoever holds it may set without any right: that it stays when it is closed, whom it belongs to, what kind it
+ * is, and what code looks at its frames. QEMU sets offloads, the size of a header and queues. (tun_chr_ioctl() of the kernel) */
+static const scmp_datum_t tap_settings[] = {TUNSETPERSIST,   TUNSETOWNER,      TUNSETGROUP,
+					    TUNSETLINK,	     TUNSETDEBUG,      TUNATTACHFILTER,
+					    TUNDETACHFILTER, TUNSETFILTEREBPF, TUNSETTXFILTER};
+/* What sockets and taps answer about interfaces, and set: a tap's MAC address; and the sockets that a VMM was given are of the
+ * host's network namespace. (linux/sockios.h: 0x8900 to 0x89ff) */
+static const uint32_t interface_requests = 0x8900, request_group = 0xffffff00;
+
 static const int byte_movers[] = {
 	SCMP_SYS(brk),	    SCMP_SYS(close),	       SCMP_SYS(exit),	       SCMP_SYS(exit_group), SCMP_SYS(futex),
 	SCMP_SYS(mmap),	    SCMP_SYS(munmap),	       SCMP_SYS(poll),	       SCMP_SYS(ppoll),	     SCMP_SYS(read),
@@ -92,6 +103,22 @@ static int deny_families(scmp_filter_ctx filter)
 	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(families); i++)
 		rc = seccomp_rule_add(filter, SCMP_ACT_ERRNO(EAFNOSUPPORT), SCMP_SYS(socket), 1,
 				      SCMP_A0(SCMP_CMP_EQ, families[i]));
+	return rc;
+}
+
+/* The kernel looks at 32 bits of a request only. */
+static int deny_request(scmp_filter_ctx filter, uint32_t mask, scmp_datum_t request)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ERRNO(EPERM), SCMP_SYS(ioctl), 1,
+				SCMP_A1(SCMP_CMP_MASKED_EQ, mask, request & mask));
+}
+
+static int deny_tap_settings(scmp_filter_ctx filter)
+{
+	int rc = 0;
+
+	for (size_t i = 0; rc == 0 && i < ARRAY_LEN(tap_settings); i++)
+		rc = deny_request(filter, UINT32_MAX, tap_settings[i]);
 	return rc;
 }
 
@@ -122,6 +149,10 @@ int jail_deny_syscalls(const struct jail_spec *s)
 
 	if (rc == 0)
 		rc = deny_families(filter);
+	if (rc == 0)
+		rc = deny_tap_settings(filter);
+	if (rc == 0 && !s->host_network)
+		rc = deny_request(filter, request_group, interface_requests);
 	if (rc == 0 && !s->own_sandbox)
 		rc = deny_namespaces(filter);
 	return load_and_release(filter, rc);

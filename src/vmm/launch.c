@@ -68,6 +68,13 @@ static int launch_read_ready(int fd, int64_t deadline, char *line, size_t size, 
 	}
 }
 
+static void launch_add_note(struct vmm_process *process, const char *note)
+{
+	size_t n = strlen(process->note);
+
+	snprintf(process->note + n, sizeof(process->note) - n, "%s%s", n ? "; " : "", note);
+}
+
 static int launch_parse_ready(const char *line, struct vmm_process *ret, struct error **err)
 {
 	cleanup_json struct json_object *obj = NULL;
@@ -88,7 +95,7 @@ static int launch_parse_ready(const char *line, struct vmm_process *ret, struct 
 	if (!monitor || !vmm)
 		return error_set(err, ERR_PROTOCOL, "the monitor's ready line has no pids");
 	if (note)
-		snprintf(ret->note, sizeof(ret->note), "%s", note);
+		launch_add_note(ret, note);
 	ret->monitor_pid = (pid_t)monitor;
 	ret->vmm_pid = (pid_t)vmm;
 	return 0;
@@ -137,7 +144,7 @@ static char *launch_cgroup(const struct vmm_spec *spec, struct vmm_process *ret)
 	char *path = spec->cgroup ? cgroup_reserve(spec->run_dir, spec->cgroup, &error) : NULL;
 
 	if (error)
-		snprintf(ret->note, sizeof(ret->note), "%s", error->message);
+		launch_add_note(ret, error->message);
 	return path;
 }
 

@@ -124,6 +124,15 @@ static int monitor_start_programs(struct monitor *m, struct error **err)
 	return 0;
 }
 
+/* One sentence after the other, as the daemon joins them (launch.c). */
+static void monitor_add_note(struct error **note, const struct error *more)
+{
+	cleanup_error struct error *before = *note;
+
+	*note = NULL;
+	error_set(note, more->code, "%s%s%s", before ? before->message : "", before ? "; " : "", more->message);
+}
+
 /* Without root, namespaces need a user namespace. Where there is none the VM runs as it does without a jail: as the user itself,
  * from which there is nothing to take away. */
 static void monitor_prepare_jails(struct monitor *m, struct error **ret_note)
@@ -135,8 +144,7 @@ static void monitor_prepare_jails(struct monitor *m, struct error **ret_note)
 	m->spec.vmm.jailed = false;
 	for (size_t i = 0; i < m->spec.nhelpers; i++)
 		m->spec.helpers[i].jailed = false;
-	if (!*ret_note)
-		error_move(ret_note, &error);
+	monitor_add_note(ret_note, error);
 }
 
 /* `note`: what is not as it was asked for, but no reason to fail; may be NULL. */

@@ -17,24 +17,26 @@ enum {
 	EVENTS_MAX = 4096, /* bytes of memory.events */
 };
 
-/* The end of another VM removes the groups above this one whenever they are empty: then once more. */
+/* Errors do not name the group: they are the same for all VMs of a daemon, and are said once (vm/launch.c).
+ *
+ * The end of another VM removes the groups above this one whenever they are empty: then once more. */
 static int make_and_enter(const char *path, struct error **err)
 {
-	cleanup_free char *procs = fs_join(path, "cgroup.procs");
+	cleanup_free char *procs = fs_join(path, "cgroup.procs"), *parent = fs_dirname(path);
 
 	for (int tries = 0; tries < ENTER_TRIES; tries++) {
 		cleanup_error struct error *error = NULL;
 		cleanup_close int fd = -1;
 
 		if (fs_mkdir_p(path, 0755, &error) < 0 && error->code != ERR_NOT_FOUND)
-			return error_move(err, &error);
+			return error_errno(err, error->sys_errno, "cannot make one in %s", parent);
 		fd = open(procs, O_WRONLY | O_CLOEXEC);
 		if (fd >= 0 && write(fd, "0", 1) == 1)
 			return 0;
 		if (errno != ENOENT && errno != ENODEV)
 			break;
 	}
-	return error_errno(err, errno, "cannot enter %s", path);
+	return error_errno(err, errno, "cannot enter one in %s", parent);
 }
 
 int monitor_enter_cgroup(const char *path, struct error **err)

@@ -15,6 +15,8 @@
 #include "vmm/monitor_child.h"
 #include "vmm/monitor_kvm.h"
 
+#define ROOT_STEP "its root directory"
+
 /* What the child says through the pipe when it cannot start the program. */
 struct child_failure {
 	int errnum;
@@ -87,7 +89,7 @@ static void child_enter_jail(const struct monitor_program *p, bool own_kvm, int 
 	if (getuid() != 0 && jail_shut_files(p->fds, p->nfds) < 0)
 		child_fail(report, "its read-only files");
 	if (jail_root(&p->jail, p->argv[0], p->uid, own_kvm) < 0)
-		child_fail(report, "its root directory");
+		child_fail(report, ROOT_STEP);
 	if (jail_limits(&p->jail) < 0)
 		child_fail(report, "limits");
 }
@@ -137,6 +139,12 @@ static int child_await_exec(int report, const char *program, struct error **err)
 	if (n != sizeof(f))
 		return error_set(err, ERR_INTERNAL, "%s did not start", program);
 	f.step[sizeof(f.step) - 1] = '\0';
+	if (f.errnum == ENOSYS && str_eq(f.step, ROOT_STEP))
+		return error_set(err, ERR_UNSUPPORTED,
+				 "cannot start %s: " ROOT_STEP
+				 " needs mount_setattr(2), which Linux has from 5.12 on; a "
+				 "container's filter of system calls may hide it",
+				 program);
 	return error_errno(err, f.errnum, "cannot start %s: %s", program, f.step);
 }
 

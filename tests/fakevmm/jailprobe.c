@@ -31,16 +31,12 @@
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "jailprobe.h"
 
 enum { FORKS_MAX = 512, OPEN_MAX_TRIED = 4096, VALUE_MAX = 512 };
 
 /* Volatile: the compiler must not know what is in it. */
 static const volatile char embedded[4096] = "@@EMBEDDED TARGETS@@";
-
-struct targets {
-	const char *words; /* of -append */
-	int console, memory, root, data, kernel, initrd, config;
-};
 
 static const char *target(const struct targets *t, const char *key, char *buf)
 {
@@ -564,6 +560,18 @@ static const struct {
 	ATTEMPT(packet_socket),
 	ATTEMPT(vsock),
 	ATTEMPT(crypto_socket),
+	ATTEMPT(tap_persists),
+	ATTEMPT(tap_persists_by_more_bits),
+	ATTEMPT(tap_owner),
+	ATTEMPT(tap_group),
+	ATTEMPT(tap_mac),
+	ATTEMPT(tap_filter),
+	ATTEMPT(tap_addresses),
+	ATTEMPT(tap_another),
+	ATTEMPT(tap_network),
+	ATTEMPT(tap_type),
+	ATTEMPT(host_interfaces),
+	ATTEMPT(host_network),
 	ATTEMPT(make_device),
 	ATTEMPT(open_kvm),
 	ATTEMPT(open_mem),
@@ -629,6 +637,8 @@ int main(int argc, char **argv)
 		.kernel = fd_of(value_of(argv, "-kernel"), "/proc/self/fd/", ""),
 		.initrd = fd_of(value_of(argv, "-initrd"), "/proc/self/fd/", ""),
 		.config = fd_of(argv, "filename=/dev/fdset/", "node-name=config"),
+		.tap = fd_of(argv, "fd=", "tap,id=net"),
+		.qmp = fd_of(argv, "fd=", "socket,id=qmp"),
 	};
 
 	if (argc == 2 && strcmp(argv[1], "--list") == 0) {

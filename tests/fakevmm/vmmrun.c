@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Launches one VM through src/vmm without a daemon, for tests: vmmrun KEY=VALUE…, prints what
  * vmm_launch() answered as JSON. vmmrun launch name=vm-1 dir=/tmp/x kernel=… initrd=… [root=…]
- * [data=…] [config=…] [ram=MiB] [vcpus=N] [net=none|user|slirp] [uid=N] [hypervisor=qemu]
+ * [data=…] [config=…] [ram=MiB] [vcpus=N] [net=none|user|slirp|tap:NAME|macvtap:NAME] [uid=N] [hypervisor=qemu]
  * [cmdline=…] [console=PATH] [limit=BYTES] [cgroup=ID/NAME]
  * [jail=no] [disk=BYTES] [binary=PATH] [helper=PATH] vmmrun destroy dir=/tmp/x Sockets, console.txt and
  * exit.json are made in `dir`. */
@@ -9,6 +9,7 @@
 #include <unistd.h>
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/links.h"
 #include "base/str.h"
 #include "base/units.h"
 #include "net/mac.h"
@@ -33,7 +34,18 @@ static uint64_t number(char **argv, const char *key, uint64_t fallback)
 	return s ? strtoull(s, NULL, 10) : fallback;
 }
 
-static void choose_net(char **argv, struct vmm_net *net, struct net_user_plan *plan)
+/* tap:NAME makes one, macvtap:NAME opens one. As the daemon does both. */
+static int choose_tap(const char *kind, struct vmm_net *net, struct error **err)
+{
+	const char *name = strchr(kind, ':') + 1;
+
+	net->kind = VMM_NET_TAP;
+	net->tap_fd = str_starts(kind, "tap:") ? links_tap_create(name, (uid_t)-1, err)
+					       : links_macvtap_open(name, (int)if_nametoindex(name), err);
+	return net->tap_fd < 0 ? -1 : 0;
+}
+
+static int choose_net(char **argv, struct vmm_net *net, struct net_user_plan *plan, struct error **err)
 {
 	const char *kind = option(argv, "net", "none");
 	struct net_user_host host;
@@ -41,10 +53,12 @@ static void choose_net(char **argv, struct vmm_net *net, struct net_user_plan *p
 	mac_from_hostname(option(argv, "name", "vm-1"), net->mac);
 	net->helper_uid = net->helper_gid = (uid_t)number(argv, "helper_uid", 399999);
 	if (str_eq(kind, "none"))
-		return;
+		return 0;
+	if (strchr(kind, ':'))
+		return choose_tap(kind, net, err);
 	net->kind = VMM_NET_SLIRP;
 	if (!str_eq(kind, "user"))
-		return;
+		return 0;
 	net_user_probe(&host);
 	net_user_plan(&host, NULL, plan);
 	net_user_host_clear(&host);
@@ -54,6 +68,7 @@ static void choose_net(char **argv, struct vmm_net *net, struct net_user_plan *p
 	} else {
 		fprintf(stderr, "vmmrun: %s\n", plan->note);
 	}
+	return 0;
 }
 
 static void print_process(const struct vmm_process *p, const struct vmm_probe *probe, int64_t took_ns)
@@ -133,9 +148,9 @@ static int launch(char **argv, const char *dir, struct error **err)
 	};
 	int rc;
 
-	if (!ops || vmm_probe(ops, VMM_ACCEL_AUTO, NULL, &probe, err) < 0)
+	if (!ops || vmm_probe(ops, VMM_ACCEL_AUTO, NULL, &probe, err) < 0 ||
+	    choose_net(argv, &spec.net, &plan, err) < 0)
 		return -1;
-	choose_net(argv, &spec.net, &plan);
 	replace_helper(option(argv, "helper", NULL), &spec.net);
 	used = *ops;
 	if (option(argv, "binary", NULL))

@@ -14,6 +14,7 @@ import pytest
 from slicertest import Daemon, descendants, find_processes, run, until
 from slicertest.daemon import free_port
 from slicertest.forward import Forward, connect, echoed, recv_all
+from slicertest.userns import has_user_namespaces
 
 NOBODY = 65534
 PORT, UNIX = 7000, "/run/echo.sock"
@@ -97,6 +98,12 @@ def test_forward_to_a_port_and_to_a_socket_of_the_guest(daemon, vm, home):
             sock.connect(str(near))
             assert echoed(sock, DATA) == DATA
     assert forward.process.returncode == 0 and not near.exists()
+
+
+def test_the_log_says_what_is_missing(daemon, vm):
+    said = [line for line in daemon.log_text().splitlines() if "said once" in line]
+    assert len(said) == 1 and f"[{vm}] no control group of its own: that needs root" in said[0], said
+    assert ("no jail" in said[0]) == (not has_user_namespaces())
 
 
 def own_address():

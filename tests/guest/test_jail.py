@@ -12,9 +12,12 @@ import subprocess
 import tempfile
 
 import pytest
-from slicertest import alive, run, until
+from slicertest import Daemon, alive, run, until
+from slicertest.hostspace import host_space
 from slicertest.paths import BUILD, MONITOR
 from slicertest.proc import children, cmdline, name_of, open_files
+from slicertest.space import space
+from slicertest.userns import no_user_namespaces
 
 VMMRUN, PROBE, PROBE_MONITOR = (BUILD / "tests/fakevmm" / name for name in ("vmmrun", "jailprobe", "probemonitor"))
 EMBEDDED = b"@@EMBEDDED TARGETS@@"
@@ -69,63 +72,102 @@ def programs(monitor):
     return found
 
 
+class Inmates(dict):
+    """The programs of a VM, as name → pid. devices: a regular expression of those that its VMM has open besides."""
+
+    def __init__(self, daemon, vm, expected, devices="/dev/null"):
+        found = programs(daemon.monitor_pid(vm))
+        assert {k: len(v) for k, v in found.items()} == expected
+        super().__init__({k: v[0] for k, v in found.items() if k != "keeper"})
+        self.keepers, self.daemon, self.devices = found["keeper"], daemon, devices
+
+
+IN_USER_MODE = {"qemu": 1, "passt": 1, "frames": 1, "keeper": 3}
+
+
 @pytest.fixture(scope="module")
 def inmates(qemu, vm):
-    found = programs(qemu.monitor_pid(vm))
-    assert {k: len(v) for k, v in found.items()} == {"qemu": 1, "passt": 1, "frames": 1, "keeper": 3}
-    return {k: v[0] for k, v in found.items()} | {"keepers": found["keeper"]}
+    return Inmates(qemu, vm, IN_USER_MODE)
 
 
-EACH = ("qemu", "passt", "frames")
-OWN_ROOT = ("qemu", "frames")  # passt has made one of its own within the one that it was given, an empty one
+@pytest.fixture(scope="module")
+def behind_a_tap(store, tmp_path_factory):
+    network = {"bridge": "brjail0", "tap_prefix": "jailtap", "gateway": "192.168.139.1/24"}
+    with host_space() as host, Daemon(tmp_path_factory.mktemp("tap"), hypervisor="qemu", group={"network": network, "count": 1},
+                                      prefix=("nsenter", f"--net=/run/netns/{host}")) as d:
+        vm = f"{d.group}-1"
+        until(lambda: d.client.get(f"/vm/{vm}/health").status == 200, 120, f"{vm} answers")
+        yield Inmates(d, vm, {"qemu": 1, "keeper": 1}, "/dev/null|/dev/net/tun")
 
 
-@pytest.mark.parametrize("name", EACH)
-class TestOutside:
-    def test_user(self, inmates, name):
-        s = status(inmates[name])
+@pytest.fixture(scope="module", params=["inmates-qemu", "inmates-passt", "inmates-frames", "behind_a_tap-qemu"])
+def inmate(request):
+    """Of one VM, the name of one of its programs."""
+    vm, name = request.param.split("-")
+    return request.getfixturevalue(vm), name
+
+
+class Outside:
+    """Also under KVM, in tests/nested/inside/limits.py."""
+
+    def test_user(self, inmate):
+        vm, name = inmate
+        s = status(vm[name])
         uid = s["Uid"].split()[0]
         assert int(uid) >= 300000 and s["Uid"].split() == s["Gid"].split() == [uid] * 4 and s["Groups"].split() in ([], [uid])
-        assert (uid == status(inmates["qemu"])["Uid"].split()[0]) == (name == "qemu")
+        assert (uid == status(vm["qemu"])["Uid"].split()[0]) == (name == "qemu")
 
-    def test_no_rights(self, inmates, name):
-        s = status(inmates[name])
+    def test_no_rights(self, inmate):
+        vm, name = inmate
+        s = status(vm[name])
         assert s["NoNewPrivs"] == "1"
         for cap in ("CapInh", "CapPrm", "CapEff", "CapAmb") + (("CapBnd",) if name != "passt" else ()):
             assert int(s[cap], 16) == 0, cap  # passt's bounding set is that of its own user namespace
 
-    def test_system_calls_are_filtered(self, inmates, name):
-        s = status(inmates[name])
+    def test_system_calls_are_filtered(self, inmate):
+        vm, name = inmate
+        s = status(vm[name])
         assert s["Seccomp"] == "2" and s["Seccomp_filters"] == "2", "ours, and that of the program itself"
+        if name == "qemu":
+            words = cmdline(vm[name])
+            assert {"on", "spawn=deny", "elevateprivileges=deny"} <= set(words[words.index("-sandbox") + 1].split(","))
 
-    def test_namespaces(self, qemu, inmates, name):
+    def test_namespaces(self, inmate):
+        vm, name = inmate
         for kind in NAMESPACES:
-            own = namespace(inmates[name], kind)
-            others = {namespace(p, kind) for p in (qemu.pid, *(inmates[n] for n in EACH if n != name))}
+            own = namespace(vm[name], kind)
+            others = {namespace(p, kind) for p in (vm.daemon.pid, *(pid for n, pid in vm.items() if n != name))}
             # passt speaks for the guest in the host's network.
             assert (own in others) == (name == "passt" and kind == "net"), kind
-        assert status(inmates[name])["NSpid"].split() == [str(inmates[name]), "2"]
+        assert status(vm[name])["NSpid"].split() == [str(vm[name]), "2"]
 
-    def test_mounts(self, inmates, name):
-        for place, (options, kind) in mounts(inmates[name]).items():
+    def test_mounts(self, inmate):
+        vm, name = inmate
+        for place, (options, kind) in mounts(vm[name]).items():
             assert {"nosuid"} <= options, place
             assert "ro" in options, f"{place} can be written"
             assert "nodev" in options or place == "/dev", place
             assert "noexec" in options or kind not in ("tmpfs", "proc"), place
 
-    def test_limits(self, inmates, name):
-        have = limits(inmates[name])
+    def test_limits(self, inmate):
+        vm, name = inmate
+        have = limits(vm[name])
         assert have["Max core file size"] == "0" and int(have["Max open files"]) <= 1024
         assert int(have["Max file size"]) == (17 * GIB + 64 * MIB if name == "qemu" else 0)
         assert int(have["Max processes"]) == (129 if name == "qemu" else 16)
         assert int(have["Max locked memory"]) <= 65536 and have["Max msgqueue size"] == "0"
 
-    def test_open_files(self, inmates, name):
-        allowed = {"qemu": r"/dev/null|pipe:.*|socket:.*|/memfd:guest-memory.*|anon_inode:.*|/.*/(vmlinux|.*\.cpio|disk\.qcow2|modules\.squashfs|"
-                           r"config\.raw|blobs/sha256/[0-9a-f]{64})",
+    def test_open_files(self, inmate):
+        vm, name = inmate
+        allowed = {"qemu": r"pipe:.*|socket:.*|/memfd:guest-memory.*|anon_inode:.*|/.*/(vmlinux|.*\.cpio|disk\.qcow2|modules\.squashfs|"
+                           r"config\.raw|blobs/sha256/[0-9a-f]{64})|" + vm.devices,
                    "passt": r"/dev/null|pipe:.*|socket:.*|anon_inode:.*|/dev/urandom", "frames": r"/dev/null|pipe:.*|socket:.*"}
-        for fd, to in open_files(inmates[name]):
+        for fd, to in open_files(vm[name]):
             assert re.fullmatch(allowed[name], to), (fd, to)
+
+
+class TestOutside(Outside):
+    pass
 
 
 @pytest.mark.parametrize("name,files", [
@@ -135,6 +177,11 @@ def test_a_root_with_only_what_it_needs(inmates, name, files):
     assert tree(inmates[name]) == files
 
 
+def test_passt_has_made_an_empty_root_of_its_own(inmates):
+    """Within the one that it was given."""
+    assert os.listdir(f"/proc/{inmates['passt']}/root") == []
+
+
 def test_network_of_the_vmm_is_empty(inmates):
     net = pathlib.Path(f"/proc/{inmates['qemu']}/net")
     assert [line.split(":")[0].strip() for line in (net / "dev").read_text().splitlines()[2:]] == ["lo"]
@@ -142,7 +189,7 @@ def test_network_of_the_vmm_is_empty(inmates):
 
 
 def test_keepers_can_only_wait(inmates):
-    for pid in inmates["keepers"]:
+    for pid in inmates.keepers:
         s = status(pid)
         assert s["Seccomp"] == "1" and int(s["CapEff"], 16) == 0 and s["NSpid"].split()[1] == "1"
         assert [to.split(":")[0] for _, to in open_files(pid)] == ["socket"]
@@ -172,7 +219,10 @@ INSIDE = {
     "root_of_process_one": GONE, "proc_of_other_vmm": GONE, "proc_sys": GONE, "proc_sysrq": GONE, "run_a_shell": GONE,
     "api_socket": GONE, "other_qmp": GONE, "other_monitor": GONE, "abstract_socket": {"ECONNREFUSED"},
     "host_loopback": UNREACHABLE, "host_address": UNREACHABLE, "internet": UNREACHABLE, "raw_socket": DENIED,
-    "packet_socket": DENIED, "vsock": {"EAFNOSUPPORT"}, "crypto_socket": {"EAFNOSUPPORT"},
+    "packet_socket": DENIED, "host_interfaces": DENIED, "host_network": DENIED,
+    "tap_persists": DENIED, "tap_persists_by_more_bits": DENIED, "tap_owner": DENIED, "tap_group": DENIED, "tap_type": DENIED,
+    "tap_mac": DENIED, "tap_filter": DENIED, "tap_addresses": DENIED, "tap_network": DENIED, "tap_another": {"EBADF"},
+    "vsock": {"EAFNOSUPPORT"}, "crypto_socket": {"EAFNOSUPPORT"},
     "make_device": DENIED, "open_kvm": GONE, "open_mem": GONE, "mount_tmpfs": DENIED, "remount_writable": DENIED,
     "unmount": DENIED, "change_root": DENIED, "new_user_namespace": DENIED, "clone_user_namespace": DENIED,
     "clone3_user_namespace": {"ENOSYS"}, "load_module": DENIED, "load_bpf": DENIED, "ring": DENIED, "perf": DENIED,
@@ -183,8 +233,8 @@ INSIDE = {
 
 
 @contextlib.contextmanager
-def probe(directory, targets, prefix=(), **options):
-    """The probe in the place of a VMM; what it printed, as name → error. prefix: words before the command."""
+def launched(directory, targets, prefix=(), **options):
+    """The probe in the place of a VMM; what vmmrun says of it. prefix: words before the command."""
     recipe = {"name": "vm-1", "dir": directory, "binary": PROBE, "net": "none", "uid": 399998,
               "cmdline": " ".join(f"{k}={v}" for k, v in targets.items())} | options
     programs = recipe.pop("programs", {"vmmrun": VMMRUN, "monitor": MONITOR})
@@ -192,11 +242,18 @@ def probe(directory, targets, prefix=(), **options):
                           text=True, timeout=60, check=False, env=os.environ | {"SLICER_MONITOR": str(programs["monitor"])})
     assert done.returncode == 0, done.stderr
     try:
-        console = directory / "console.txt"
-        until(lambda: console.exists() and "END\n" in console.read_text(), 60, "the probe has tried all")
-        yield json.loads(done.stdout), dict(line.split() for line in console.read_text().splitlines()[:-1])
+        yield json.loads(done.stdout)
     finally:
         subprocess.run([VMMRUN, "destroy", f"dir={directory}"], check=True, timeout=60)
+
+
+@contextlib.contextmanager
+def probe(directory, targets, prefix=(), **options):
+    """And what it printed, as name → error."""
+    with launched(directory, targets, prefix, **options) as process:
+        console = directory / "console.txt"
+        until(lambda: console.exists() and "END\n" in console.read_text(), 60, "the probe has tried all")
+        yield process, dict(line.split() for line in console.read_text().splitlines()[:-1])
 
 
 @contextlib.contextmanager
@@ -249,6 +306,39 @@ def test_what_a_compromised_vmm_reaches(qemu, vm, files, tmp_path):
 
 
 @pytest.fixture
+def wire():
+    """A network namespace with an interface, and a macvtap beside it."""
+    with space() as own:
+        own.run("sh", "-c", "ip link add d0 type veth peer name d1; ip link set d0 up; ip link set d1 up; "
+                "ip link add mv0 link d0 address 02:00:00:00:00:77 type macvtap mode bridge; ip link set mv0 up")
+        yield own
+
+
+# What the kernel allows to whoever has the fd; a macvtap's MAC address is the guest's, and others on that wire would be robbed by it.
+TAPS = {"tap:t0": {"tap_persists", "tap_persists_by_more_bits", "tap_owner", "tap_group", "tap_type", "tap_mac", "tap_filter", "tap_addresses"},
+        "macvtap:mv0": {"tap_mac"}}
+
+
+@pytest.mark.parametrize("net", TAPS)
+def test_what_a_compromised_vmm_does_to_its_tap(files, wire, tmp_path, net):
+    own = tmp_path / "data.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", own, "1G"], check=True)
+    options = {"net": net, "kernel": files["kernel"], "data": own, "disk": GIB, "prefix": ["ip", "netns", "exec", wire.name]}
+    for name in ("jail", "none"):
+        (tmp_path / name).mkdir()
+    with probe(tmp_path / "jail", {}, **options) as (_, found):
+        assert {n: e for n, e in found.items() if n.startswith(("tap_", "host_")) and e not in INSIDE[n]} == {
+            "tap_another": "done" if net == "macvtap:mv0" else "EEXIST"}, "flags of its own queue; it has an interface already"
+    assert "t0" not in wire.links() and "02:00:00:00:00:77" in wire.links()
+    with probe(tmp_path / "none", {}, jail="no", **options) as (_, found):
+        assert {n for n, e in found.items() if n.startswith("tap_") and e == "done"} - {"tap_another"} == TAPS[net]
+        assert found["host_interfaces"] == "done"
+
+
+NO_GROUP = "no control group of its own: that needs root"
+
+
+@pytest.fixture
 def as_user(files):
     """A directory of an ordinary user's with programs and files of its own, wherever those of the tests are."""
     with tempfile.TemporaryDirectory(dir="/var/tmp", prefix="slicer-") as name:
@@ -266,14 +356,26 @@ def as_user(files):
 def test_without_root_what_is_for_reading_cannot_be_written_to(as_user, files):
     """The program has its user's uid then, whose files these are."""
     options = {key: as_user / key for key in ("binary", "data", *files)} | {
-        "disk": GIB, "programs": {key: as_user / key for key in ("vmmrun", "monitor")},
+        "disk": GIB, "cgroup": "test/vm-1", "programs": {key: as_user / key for key in ("vmmrun", "monitor")},
         "prefix": ["setpriv", "--reuid=399997", "--regid=399997", "--clear-groups"]}
-    with probe(as_user / "vm", {}, **options) as (_, found):
+    with probe(as_user / "vm", {}, **options) as (process, found):
+        assert process["note"] == NO_GROUP
         for file in ("image", "kernel", "initrd", "config"):
             assert found[f"{file}_reopen"] == "EROFS", file
         assert found["image_write"] == found["config_write"] == "EBADF" and found["image_truncate"] == "EINVAL"
         for attempt in ("state_directory", "etc_passwd", "run_a_shell"):
             assert found[attempt] == "ENOENT"
+
+
+def test_without_user_namespaces_all_that_is_missing_is_said(as_user, files):
+    """And there is a VM, as its user's other programs are."""
+    options = {key: as_user / key for key in ("binary", "kernel")} | {
+        "cgroup": "test/vm-1", "programs": {key: as_user / key for key in ("vmmrun", "monitor")},
+        "prefix": ["setpriv", "--reuid=399997", "--regid=399997", "--clear-groups", *no_user_namespaces(399997)]}
+    with launched(as_user / "vm", {"rest": "yes"}, **options) as process:
+        assert process["note"].startswith(f"{NO_GROUP}; no jail: this host gives users no user namespaces")
+        assert process["note"].endswith("or run as root"), "all of it"
+        assert alive(process["vmm_pid"]) and status(process["vmm_pid"])["NoNewPrivs"] == "1"
 
 
 # A helper has none of the VMM's files. passt speaks for the guest: it is on the host's network, as any local program, and may make
@@ -285,6 +387,7 @@ HELPER = INSIDE | {"change_firmware": GONE, "unmount": GONE | DENIED} | {n: {"EB
 IN_PLACE_OF = {
     "frames": HELPER,
     "passt": HELPER | {
+        "tap_mac": NOTHING, "tap_network": NOTHING, "host_interfaces": NOTHING, "host_network": NOTHING,
         "proc_sys": {"EACCES"}, "proc_sysrq": {"EACCES"} | GONE, "abstract_socket": DONE, "host_loopback": DONE, "host_address": DONE,
         "internet": DONE, "new_user_namespace": DONE, "clone_user_namespace": DONE, "clone3_user_namespace": DONE},
 }

@@ -349,7 +349,7 @@ def test_describe(tcp):
     d = tcp.client.get(f"/vm/{service}").json
     assert d["hostname"] == service and d["status"] == "Running" and d["hostgroup"] == tcp.group
     assert d["storage"] == "overlay" and d["image"] == "micro"
-    assert d["network"]["mode"] == "user" and d["network"]["policy_source"] == "host_group"
+    assert d["network"]["mode"] == "user" and d["network"]["ipv6"] == "off" and d["network"]["policy_source"] == "host_group"
     assert d["network"]["host_group"] == {"allow": [], "drop": []} == d["network"]["effective"]
     assert "override" not in d["network"]
     assert tcp.client.get("/vm/nosuch-1").status == 404
@@ -550,3 +550,12 @@ def test_frames_of_a_running_exec_end_when_the_vm_is_deleted(fake, api):
     with pytest.raises((AssertionError, OSError, ValueError)):
         for _ in frames:
             pass
+
+
+@pytest.mark.parametrize("path", ["secrets", "secrets/token", "proxy/v1/clients/a", "vm/commits", "vm/commits/c1/fork", "vm/{vm}/commit",
+                                  "vm/{vm}/suspend", "vm/{vm}/restore", "vm/{vm}/fork", "vm/{vm}/fs/readdir?path=/", "vm/{vm}/exec/e1/logs"])
+def test_what_is_not_in_this_version_is_501(api, path):
+    answer = api.post("/" + path.format(vm="any-1"))
+    assert answer.status == 501 and answer.error.endswith("is not in this version yet"), answer.text
+    assert api.get("/vm/commits").status == 501
+    assert api.post("/nosuch/" + path).status == 404

@@ -82,17 +82,39 @@ def without(prepare):
     return ["unshare", "--mount", "--propagation", "private", "sh", "-c", f'{prepare} && exec "$@"', "sh"]
 
 
-@pytest.mark.parametrize("prepare", ["umount {root}", "mount -o remount,bind,ro {root}"])
-def test_goes_on_without(daemon, prepare):
-    d = daemon(start=False)
+def start_without(d, prepare):
     d.spawn(prefix=without(prepare.format(root=root())))
 
     def answers():
         with contextlib.suppress(OSError):
             return d.client.get("/healthz", timeout=5).status == 200
     until(answers, 60)
+
+
+UMOUNT, READ_ONLY = "umount {root}", "mount -o remount,bind,ro {root}"
+
+
+@pytest.mark.parametrize("prepare,word", [(UMOUNT, "this host has no cgroup2"), (READ_ONLY, "cannot make one in /sys/fs/cgroup")])
+def test_goes_on_without(daemon, prepare, word):
+    """The log says so, once."""
+    d = daemon(start=False)
+    start_without(d, prepare)
+    other = d.client.create(d.group)["hostname"]
     vm = d.client.create(d.group, persistent=True)["hostname"]
     assert group_of(d.vmm_pid(vm)) == group_of(os.getpid())
+    said = [line for line in d.log_text().splitlines() if "said once" in line]
+    assert len(said) == 1 and f"[{other}] no control group of its own: {word}" in said[0], said
     assert d.client.post(f"/vm/{vm}/shutdown").status == 200
     assert d.client.node(vm)["status"] == "Stopped"
     assert not path_of(d, vm).exists()
+
+
+def test_what_else_is_lacking_is_said_too(daemon):
+    d = daemon(start=False)
+    start_without(d, READ_ONLY)
+    d.client.create(d.group)
+    subprocess.run(["nsenter", "-t", str(d.pid), "-m", "umount", root()], check=True)
+    for _ in range(2):
+        d.client.create(d.group)
+    said = [line for line in d.log_text().splitlines() if "said once" in line]
+    assert len(said) == 2 and "cannot make one in" in said[0] and "this host has no cgroup2" in said[1], said

@@ -6,10 +6,11 @@ import json
 import os
 import shutil
 import signal
+import subprocess
 import threading
 
 import pytest
-from slicertest import Daemon, UpFailed, find_processes, until
+from slicertest import SLICER, Daemon, UpFailed, alive, find_processes, until
 from slicertest.cni import BRIDGE_LIST, PTP_LIST, cni_host
 
 HOSTILE = """#!/bin/sh
@@ -28,7 +29,7 @@ esac
 
 
 @pytest.fixture(scope="module")
-def host():
+def host(store):
     with cni_host() as one:
         yield one
 
@@ -146,6 +147,40 @@ def test_what_is_left_of_a_vm_that_nobody_knows_is_removed(host, clean, tmp_path
         d.start()
         until(lambda: host.state()["namespaces"] == [] and not host.state()["addresses"], 20)
         os.unlink(f"/var/log/slicer/{vm}.txt")  # which stays, for whoever wonders
+
+
+def end_of_all(d, vm):
+    """Neither the daemon nor the VM is there any more."""
+    pids = [p for p in find_processes(vm) if p != d.pid]
+    d.kill()
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: not any(alive(pid) for pid in pids), 10)
+
+
+@pytest.mark.parametrize("verb", [("net", "check", "--fix"), ("doctor", "--fix", "--only", "leftovers")], ids=["check", "doctor"])
+def test_what_a_dead_daemons_dead_vm_has_is_removed(host, clean, tmp_path, verb):
+    """Leases, rules and what is kept for DEL, too: the plugins are asked. While one of them fails the namespace stays."""
+    host.put("10-test.conflist", BRIDGE_LIST)
+    before = host.state()
+    with cni(host, tmp_path, "test") as d:
+        vm = d.client.create(d.group, timeout="60s")["hostname"]
+        end_of_all(d, vm)
+        state = host.state()
+        assert state["namespaces"] == [vm] and state["cache"] and state["addresses"] and state["rules"]
+        broken = tmp_path / "broken"
+        broken.mkdir()
+        (broken / "firewall").write_text("#!/bin/sh\necho '{\"code\":11,\"msg\":\"try again later\"}'\nexit 1\n")
+        (broken / "firewall").chmod(0o755)
+        done = subprocess.run([*host.prefix, "env", f"CNI_PATH={broken}:/usr/lib/cni", SLICER, *verb], capture_output=True, text=True)
+        assert "try again later" in done.stderr + done.stdout and host.state()["namespaces"] == [vm], done
+        done = subprocess.run([*host.prefix, SLICER, *verb], capture_output=True, text=True)
+        assert done.returncode == 0 and f"Removed: netns {vm}, of {vm}" in done.stdout, done
+        after = host.state()
+        assert {**after, "links": before["links"]} == before and not find_processes(vm)
+        d.start()
+        until(lambda: d.client.nodes() == [], 20)
 
 
 DNS = "10.91.0.53"

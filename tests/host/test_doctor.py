@@ -47,9 +47,10 @@ ManageForeignRoutes=no
 IGNORE_FILE = "/etc/systemd/network/00-slicer-ignore.network"
 NM_FILE = "/etc/NetworkManager/conf.d/90-slicer.conf"
 NETWORKS = {
-    "isolated": "mode: isolated",
-    "bridge": "bridge: brvm0\n      tap_prefix: vmtap\n      gateway: 192.168.137.1/24",
-    "user": "mode: user",
+    "isolated": "count: 1\n    network:\n      mode: isolated\n      range: 169.254.60.0/22",
+    "bridge": "count: 1\n    network:\n      bridge: brvm0\n      tap_prefix: vmtap\n      gateway: 192.168.137.1/24",
+    "slots": "slots:\n      slot1: {}\n      web: {index: 7}",
+    "user": "count: 1\n    network:\n      mode: user",
 }
 
 
@@ -76,8 +77,11 @@ class Doctor:
 
     def config(self, network="bridge", **keys):
         path = self.dir / "vm.yaml"
-        lines = [f"    {k}: {v}\n" for k, v in {"count": 1, "ram_mb": 256, **keys}.items()]
-        path.write_text(f"config:\n  host_groups:\n  - name: vm\n{''.join(lines)}    network:\n      {NETWORKS[network]}\n")
+        text = NETWORKS[network]
+        if "count" in keys:
+            text = text.replace("count: 1", f"count: {keys.pop('count')}")
+        lines = [f"    {k}: {v}\n" for k, v in {"ram_mb": 256, **keys}.items()]
+        path.write_text(f"config:\n  host_groups:\n  - name: vm\n{''.join(lines)}    {text}\n")
         return path
 
     def run(self, *args, prefix=(), **kwargs):
@@ -161,10 +165,11 @@ def test_config(doctor):
 
 def test_system(doctor):
     doctor.says("system", "ok", "Linux " + os.uname().release)
-    for release, severity in (("5.8.0-1-amd64", "error"), ("5.10.0-28-amd64", "note"), ("5.14.0", "ok"), ("4.99", "error"),
-                              ("10.0", "ok")):
+    for release, severity in (("5.8.0-1-amd64", "error"), ("5.10.0-28-amd64", "error"), ("5.11.22", "error"), ("5.12.0", "note"),
+                              ("5.13.19", "note"), ("5.14.0", "ok"), ("4.99", "error"), ("10.0", "ok")):
         doctor.put("/proc/sys/kernel/osrelease", release + "\n")
-        doctor.says("system", severity, release)
+        found = doctor.says("system", severity, release)
+        assert severity != "error" or "5.12 or newer is needed" in found["summary"]
 
 
 def test_kvm_lacking(doctor):
@@ -309,7 +314,8 @@ def test_helpers(doctor, tmp_path):
     doctor.says("helpers", "ok", "are there")
     version = doctor.check("helpers")["summary"].split()[-1]
     doctor.env["SLICER_LIBEXECDIR"] = str(tmp_path / "libexec")
-    doctor.says("helpers", "error", "libexec/slicer-agent is missing", fix="Install slicer again")
+    result = doctor.says("helpers", "error", "libexec/slicer-agent is missing", fix="Install slicer again")
+    assert len(result["detail"]) == 4
     (tmp_path / "libexec").mkdir()
     for name, says in (("slicer-agent", version), ("slicer-image", version), ("slicer-netns", version), ("slicer-monitor", "0.0.9")):
         path = tmp_path / "libexec" / name
@@ -386,8 +392,20 @@ def test_firewall(doctor):
     path.write_text(path.read_text().replace("brvm0", "brweb0"))
     doctor.says("firewall", "warning", "A firewall drops", path, prefix=other, fix="iifname brweb0 accept")
     doctor.says("firewall", "warning", "A firewall drops", prefix=firewall("table inet firewalld { chain x { }; }"), fix="firewall-cmd")
+    for network, words in (("slots", ["iifname br-slot1 accept", "oifname br-web accept"]),
+                           ("isolated", ["ip saddr 169.254.60.0/22 accept", "ip daddr 169.254.60.0/22 accept"])):
+        result = doctor.says("firewall", "warning", "A firewall drops", doctor.config(network), prefix=other, fix=words[0])
+        assert words[1] in str(result["fix"]) and "brvm0" not in str(result["fix"])
     doctor.says("firewall", "note", "Without nft", prefix=inside("mount --bind /dev/null /usr/sbin/nft"))
     assert doctor.says("firewall", "note", "Only root", prefix=NOBODY)["needs_root"]
+
+
+def test_a_firewall_that_its_user_has_mended(doctor):
+    gate = "table inet mine { chain gate { type filter hook forward priority 0; policy drop; %s accept; %s accept; }; }"
+    doctor.says("firewall", "ok", "lets VMs pass", doctor.config("bridge"), prefix=firewall(gate % ("iifname brvm0", "oifname brvm0")))
+    ranged = firewall(gate % ("ip saddr 169.254.60.0/22", "ip daddr 169.254.60.0/22"))
+    doctor.says("firewall", "ok", "lets VMs pass", doctor.config("isolated"), prefix=ranged)
+    doctor.says("firewall", "warning", "A firewall drops", doctor.config("bridge"), prefix=ranged, fix="iifname brvm0")
 
 
 def test_rp_filter(doctor):
@@ -467,6 +485,19 @@ def test_networkd_knows_the_names_of_a_configuration(doctor):
     doctor.says("networkd", "ok", "leaves")
 
 
+def test_networkd_knows_the_bridges_of_slots(doctor):
+    doctor.put("/proc/77/comm", "systemd-network\n")
+    for path, text in SEEDS.items():
+        doctor.put(path, text)
+    doctor.put("/etc/systemd/network/20-bridges.network", "[Match]\nName=br*\n")
+    path = doctor.config("slots")
+    result = doctor.says("networkd", "warning", "takes interfaces like br-slot1", path)
+    assert [line.split()[-1] for line in result["detail"]] == ["br-slot1", "br-web"]
+    assert "Name=vt-* vb-* mv-* br-slot1 br-web\n" in shown(result, IGNORE_FILE)
+    assert doctor.run("--fix", "--only", "networkd", path).returncode == 0
+    doctor.says("networkd", "ok", "leaves", path)
+
+
 def test_networkd_files_hide_each_other(doctor):
     doctor.put("/proc/77/comm", "systemd-network\n")
     doctor.put("/etc/systemd/networkd.conf.d/50.conf", "[Network]\nManageForeignRoutes = no\n")
@@ -520,6 +551,16 @@ def test_network_manager(doctor):
     assert "is there already" in done.stdout and "wlan0" in (doctor.root / NM_FILE[1:]).read_text()
     doctor.put("/etc/NetworkManager/NetworkManager.conf", "[keyfile]\nunmanaged-devices=interface-name:v*,interface-name:br*,interface-name:mv-*\n")
     doctor.says("networkmanager", "ok", "leaves interfaces of VMs alone")
+
+
+def test_network_manager_knows_the_bridges_of_slots(doctor):
+    doctor.put("/proc/88/comm", "NetworkManager\n")
+    doctor.put("/etc/NetworkManager/NetworkManager.conf", "[keyfile]\nunmanaged-devices=interface-name:v*,interface-name:mv-*\n")
+    path = doctor.config("slots")
+    result = doctor.says("networkmanager", "note", "interfaces like br-slot1", path)
+    assert len(result["detail"]) == 2 and ";interface-name:br-slot1;interface-name:br-web\n" in shown(result, NM_FILE)
+    assert doctor.run("--fix", "--only", "networkmanager", path).returncode == 0
+    doctor.says("networkmanager", "ok", "leaves interfaces", path)
 
 
 def test_fix_needs_root(doctor):
@@ -603,5 +644,7 @@ def test_api(doctor, tmp_path):
         doctor.says("api", "note", f"No daemon answers at {tmp_path}/api.sock", api_config(doctor, f"socket: {tmp_path}/api.sock"))
         doctor.says("api", "note", "No daemon answers at http://127.0.0.1:2", api_config(doctor, "port: 2"))
         doctor.says("api", "warning", "does not serve you", api_config(doctor, "port: 2"), "--url", api.url)
+        doctor.says("api", "note", "No daemon answers at http://127.0.0.3:2", api_config(doctor, "{port: 2, bind_address: 127.0.0.3}"))
+        doctor.says("api", "note", "No daemon answers at http://127.0.0.1:2", api_config(doctor, "{port: 2, bind_address: 0.0.0.0}"))
         doctor.says("api", "ok", "has no API", api_config(doctor, "enabled: false"))
         doctor.says("api", "warning", "cannot be asked", "--url", "ftp://x", fix="slicer(1)")

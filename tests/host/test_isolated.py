@@ -39,7 +39,7 @@ def test_a_vm_and_its_end(isolated):
     d = isolated
     vm = d.client.create(d.group)["hostname"]
     shown = d.client.get(f"/vm/{vm}").json
-    assert shown["network"] == {"mode": "isolated", "policy_source": "host_group",
+    assert shown["network"] == {"mode": "isolated", "ipv6": "off", "policy_source": "host_group",
                                 "host_group": {"allow": [], "drop": ["192.0.2.0/24"]},
                                 "effective": {"allow": [], "drop": ["192.0.2.0/24"]}}
     address = next(a for a in veth(d, vm)["addr_info"])
@@ -56,7 +56,7 @@ def test_lists_of_one_launch(isolated):
     assert made.status in (200, 201), made.text
     vm = made.json["hostname"]
     network = d.client.get(f"/vm/{vm}").json["network"]
-    assert network == {"mode": "isolated", "policy_source": "vm", "host_group": {"allow": [], "drop": ["192.0.2.0/24"]},
+    assert network == {"mode": "isolated", "ipv6": "off", "policy_source": "vm", "host_group": {"allow": [], "drop": ["192.0.2.0/24"]},
                        "override": {"allow": ["198.51.100.7:443"], "drop": []},
                        "effective": {"allow": ["198.51.100.7:443"], "drop": []}}
     text = rules(vm)

@@ -33,6 +33,7 @@ def test_a_vm_gets_an_interface_beside_its_parent_and_takes_it_along(net, tmp_pa
         assert parent == "lan0" and made["ip"] != f"{SUBNET}.2/24"
         shown = net.on_host("-d", "link", "show", name)
         node = d.client.nodes()[0]
+        assert d.client.get(f"/vm/{made['hostname']}").json["network"]["ipv6"] == "slaac"
         assert "macvtap mode bridge" in shown and node["mac"] in shown and "ALLMULTI" in shown
         assert f"alias slicer:{d.id}:{made['hostname']}" in shown
         assert net.on_host("-6", "addr", "show", "dev", name) == "", "the host has no address on it"

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: MIT
 """slicer-monitor with shell scripts in place of a VMM, looked at from outside (docs/protocol.md §5)."""
 import contextlib
+import ctypes
+import errno
 import fcntl
 import json
 import os
@@ -8,11 +10,14 @@ import pathlib
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
 
 import pytest
+from slicertest.proc import children
+from slicertest.userns import has_user_namespaces, no_user_namespaces
 
 HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ.get("SLICER_BUILD", HERE.parent.parent / "build"))
@@ -20,6 +25,9 @@ MONITOR = BUILD / "src/vmm/slicer-monitor"
 UID = 64901
 MIB = 1 << 20
 ROOT = os.geteuid() == 0
+LIBC = ctypes.CDLL(None)
+# prctl(2), and numbers of calls, which these have on all architectures: of a new one, and of one that there will not be for long.
+PR_SET_SECCOMP, SECCOMP_MODE_FILTER, MOUNT_SETATTR, UNUSED = 22, 2, 442, 4000
 
 
 def high(fd):
@@ -57,6 +65,7 @@ class Monitor:
     def __init__(self, directory, script, **options):
         directory.chmod(0o755)
         user = options.pop("user", None)  # whom the monitor runs as
+        prefix, before = options.pop("prefix", []), options.pop("before", lambda: None)  # in the child, last
         options_of_user = {"user": user, "group": user, "extra_groups": []} if user else {}
         if user:
             os.chown(directory, user, user)
@@ -84,7 +93,7 @@ class Monitor:
         memfd = high(os.memfd_create("spec"))
         os.write(memfd, text)
         given = (control, console_r, console_w, ready_w)
-        self.run = dict(args=[MONITOR, "vm-1"], preexec_fn=lambda: os.dup2(memfd, 3), stderr=subprocess.PIPE,
+        self.run = dict(args=[*prefix, MONITOR, "vm-1"], preexec_fn=lambda: (os.dup2(memfd, 3), before()), stderr=subprocess.PIPE,
                         pass_fds=(3, *given, *extra), **options_of_user)
         self.first = subprocess.run(**self.run, check=False, timeout=20)
         for fd in (*given, memfd):
@@ -230,7 +239,7 @@ def test_console_on_a_full_disk(start, tmp_path):
 
 STARTER = """
 import pathlib, sys, time
-sys.path.insert(0, {here!r})
+sys.path[:0] = {path!r}
 from test_monitor import Monitor
 m = Monitor(pathlib.Path({dir!r}), {script!r}, limit=65536)
 print(m.pid, m.vmm, flush=True)
@@ -241,7 +250,7 @@ time.sleep(60)
 def test_starter_is_killed(start, tmp_path):
     tmp_path.chmod(0o755)
     script = "trap 'exit 7' TERM; while :; do printf '%04000d\\n' 0 >&$CONSOLE; sleep 0.02; done"
-    starter = subprocess.Popen([sys.executable, "-c", STARTER.format(here=str(HERE), dir=str(tmp_path), script=script)],
+    starter = subprocess.Popen([sys.executable, "-c", STARTER.format(path=sys.path, dir=str(tmp_path), script=script)],
                                stdout=subprocess.PIPE, text=True)
     pid, vmm = map(int, starter.stdout.readline().split())
     starter.kill()
@@ -259,11 +268,11 @@ def test_starter_is_killed(start, tmp_path):
 
 def test_helpers(start):
     m = start("sleep 60", helpers=["exec sleep 61", "exec sleep 62"])
-    children = pathlib.Path(f"/proc/{m.pid}/task/{m.pid}/children").read_text().split()
-    assert len(children) == 3 and int(children[-1]) == m.vmm, "helpers are started first"
+    below = children(m.pid)
+    assert len(below) == 3 and below[-1] == m.vmm, "helpers are started first"
     m.ask({"cmd": "kill"})
     record = m.ended()
-    assert not any(alive(int(c)) for c in children)
+    assert not any(alive(c) for c in below)
     assert "has ended" not in record["console_tail"]
 
 
@@ -330,14 +339,50 @@ def test_jail(start, user):
     m = start("echo /*; echo $$ /dev/* /proc/self /proc/[0-9]*; head -c 5000 /dev/zero >&$CONSOLE; kill -ABRT $$",
               helpers=["exec sleep 65"], vmm={"jail": JAIL}, user=user)
     record = m.ended()
-    if "no jail" in m.ready.get("note", ""):  # such a host must say why
-        assert user and "user namespaces" in m.ready["note"]
+    if user and not has_user_namespaces():
+        assert m.ready["note"].startswith("no jail: ")
         return
     assert "note" not in m.ready
     first, last = record["vmm_message"].splitlines()[:2]
     assert set(first.split()) == {"/bin", "/dev", "/etc", "/lib", "/lib64", "/proc", "/usr"}
     assert last == "2 /dev/null /proc/self /proc/2", "no process of the host, nor process 1"
     assert record["signal"] == "SIGABRT", "it is not process 1, which would ignore that"
+
+
+@pytest.mark.skipif(not has_user_namespaces(), reason="needs user namespaces, to forbid them in one")
+def test_without_user_namespaces_there_is_no_jail(start):
+    """It says so, and runs."""
+    m = start("echo /*; id -u", vmm={"jail": JAIL}, user=UID, prefix=no_user_namespaces(UID))
+    record = m.ended()
+    assert m.ready["note"].startswith("no jail: this host gives users no user namespaces (No space left on device)")
+    seen, uid = record["vmm_message"].splitlines()
+    assert "/proc" in seen.split() and "/home" in seen.split() and uid == str(UID)
+
+
+def deny_system_call(number):
+    """From here on, and in all children, it fails as on a kernel that does not have it. seccomp(2): a filter of four instructions."""
+    load_number, jump_if_equal, leave = 0x20, 0x15, 0x06
+    allow, not_there = 0x7fff0000, 0x00050000 | errno.ENOSYS
+    code = b"".join(struct.pack("HBBI", *i) for i in (
+        (load_number, 0, 0, 0), (jump_if_equal, 0, 1, number), (leave, 0, 0, not_there), (leave, 0, 0, allow)))
+    buf = ctypes.create_string_buffer(code)
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(buf)))
+    assert LIBC.prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0) == 0
+
+
+def test_a_kernel_that_is_too_old_for_the_jail(start):
+    m = start("sleep 60", vmm={"jail": JAIL}, before=lambda: deny_system_call(MOUNT_SETATTR))
+    assert "its root directory needs mount_setattr(2), which Linux has from 5.12 on" in m.ready["error"]
+    assert not m.record.exists()
+
+
+def test_a_jail_within_a_filter_of_system_calls(start):
+    """As containers and services have them."""
+    m = start("exec sleep 60", vmm={"jail": JAIL}, before=lambda: deny_system_call(UNUSED))
+    keeper = next(c for c in children(m.pid) if pathlib.Path(f"/proc/{c}/comm").read_text() == "jail-keeper\n")
+    assert proc_status(keeper)["Seccomp_filters"] == "2" and proc_status(m.vmm)["Seccomp_filters"] == "2"
+    os.kill(m.pid, signal.SIGKILL)
+    wait_for(lambda: not alive(keeper) and not alive(m.vmm), 5, "the end of keeper and VMM")
 
 
 @pytest.mark.parametrize("jail,words", [
@@ -348,9 +393,30 @@ def test_a_jail_that_cannot_be_made(start, jail, words):
     assert not m.record.exists()
 
 
+@pytest.fixture
+def group():
+    """The path of a control group that is not there yet."""
+    roots = [pathlib.Path("/sys/fs/cgroup"), pathlib.Path("/sys/fs/cgroup/unified")]
+    path = next(r for r in roots if (r / "cgroup.controllers").exists()) / f"slicer-test-{os.getpid()}" / "vm-1"
+    yield path
+    for p in (path, path.parent):
+        p.rmdir()
+
+
+def test_what_the_host_cannot_limit_is_named(start, group):
+    m = start("sleep 60", cgroup={"path": str(group), "memory_bytes": 64 * MIB, "cpus": 1, "threads": 20})
+    have = (group.parent.parent / "cgroup.controllers").read_text().split()
+    lacking = ", ".join(c for c in ("memory", "cpu", "pids", "io") if c not in have)
+    assert not lacking or m.ready["note"] == \
+        f"not limited by a control group: {lacking} (cgroup2 has no such controllers on this host)"
+    assert (group / "cgroup.procs").read_text().split() == [str(m.pid), str(m.vmm)]
+    m.ask({"cmd": "kill"})
+    m.ended()
+
+
 def test_jail_ends_with_its_monitor(start):
     m = start("exec sleep 66", vmm={"jail": JAIL}, helpers=["exec sleep 67"])
-    below = [int(c) for c in pathlib.Path(f"/proc/{m.pid}/task/{m.pid}/children").read_text().split()]
+    below = children(m.pid)
     assert len(below) == 3
     os.kill(m.pid, signal.SIGKILL)
     wait_for(lambda: not any(alive(c) for c in below), 5, "the end of VMM, helper and keeper")
@@ -371,9 +437,9 @@ def test_kvm_access(start):
 
 def test_monitor_is_killed(start):
     m = start("exec sleep 60", helpers=["exec sleep 64"])
-    children = [int(c) for c in pathlib.Path(f"/proc/{m.pid}/task/{m.pid}/children").read_text().split()]
+    below = children(m.pid)
     os.kill(m.pid, signal.SIGKILL)
-    wait_for(lambda: not any(alive(c) for c in children), 5, "the end of VMM and helper")
+    wait_for(lambda: not any(alive(c) for c in below), 5, "the end of VMM and helper")
 
 
 def test_monitor_is_terminated(start):

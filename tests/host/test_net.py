@@ -247,17 +247,48 @@ def test_a_firewall_that_drops_what_it_does_not_know(world, docker):
     assert world.host.state() == before
 
 
-def test_a_firewall_that_only_the_user_can_mend(world):
-    world.host.run("nft", "add table inet mine; add chain inet mine gate "
-                   "{ type filter hook forward priority 0; policy drop; }")
-    config = world.config("a", bridge("vm", "brvm0", "192.168.137.1/24"))
+@pytest.mark.parametrize("kind", ["bridge", "isolated"])
+@pytest.mark.parametrize("firewall", ["nftables", "iptables-legacy"])
+def test_a_firewall_that_only_the_user_can_mend(world, firewall, kind):
+    if firewall == "nftables":
+        world.host.run("nft", "add table inet mine; add chain inet mine gate "
+                       "{ type filter hook forward priority 0; policy drop; }")
+    else:
+        world.host.run("iptables-legacy", "-P", "FORWARD", "DROP")
+    group = bridge("vm", "brvm0", "192.168.137.1/24") if kind == "bridge" else {"name": "vm", "network": {"mode": "isolated"}}
+    config = world.config("a", group)
     note = world.netrun(config, "a-1", "up", "vm").stdout
     a1 = world.guest(config, "a-1", "vm", 1)
     assert a1.space.ask(INTERNET) is None
     commands = [part.strip() for part in note.split("Allow them: ")[1].split(";")[:2]]
     for command in commands:  # what the note says helps
+        if firewall == "iptables-legacy":
+            assert world.netrun(config, "a-1", "up", "vm").stdout == note, "said until both are done"
         world.host.run(*command.split())
     assert a1.space.ask(INTERNET) == "10.99.0.2"
+    assert world.netrun(config, "a-1", "up", "vm").stdout == ""
+
+
+FIREWALLD = """table inet firewalld {
+ chain filter_FORWARD { type filter hook forward priority 10; policy accept; ZONES
+ }
+}
+"""
+
+
+@pytest.mark.parametrize("kind", ["bridge", "isolated"])
+def test_firewalld_is_told_of_until_it_knows(world, kind):
+    """Its table as it is without and with the bridge or the range in a zone."""
+    if kind == "bridge":
+        group, matches = bridge("vm", "brvm0", "192.168.137.1/24"), ('iifname "brvm0"', 'oifname "brvm0"')
+    else:
+        group = {"name": "vm", "network": {"mode": "isolated", "range": "169.254.60.0/22"}}
+        matches = "ip saddr 169.254.60.0/22", "ip daddr 169.254.60.0/22"
+    config = world.config("a", group)
+    world.host.run("nft", "-f", "-", input=FIREWALLD.replace("ZONES", 'iifname "brvm01" accept'))
+    assert "firewall-cmd --permanent --zone=trusted --add-" in world.netrun(config, "a-1", "up", "vm").stdout
+    world.host.run("nft", "-f", "-", input="delete table inet firewalld\n" +
+                   FIREWALLD.replace("ZONES", "".join(f"\n  {match} accept" for match in matches)))
     assert world.netrun(config, "a-1", "up", "vm").stdout == ""
 
 

@@ -16,6 +16,7 @@ PACKETS, TRAIN, EXCHANGES = 50, 16, 120
 GROUPS = {
     "bridge": {"bridge": "brvm0", "tap_prefix": "vmtap", "gateway": "192.168.137.1/24"},
     "isolated": {"mode": "isolated"},
+    "slots": None,
 }
 LIMITS = {"none": {}, "bytes": {"network_bandwidth": "256KiB"}, "packets": {"network_packets": PACKETS}}
 
@@ -77,17 +78,22 @@ def rules(world, mode):
     return re.findall(r"limit.*rate over.*|rate over.*", world.host.run(*inside, "nft", "list", "ruleset").stdout)
 
 
-def group(mode, kind):
-    return {"name": "vm", "count": 1, "network": GROUPS[mode], **({"limits": LIMITS[kind]} if LIMITS[kind] else {})}
+def group(mode, limits):
+    what = {"slots": {"slot1": {}}} if mode == "slots" else {"count": 1, "network": GROUPS[mode]}
+    return {"name": "vm", **what, **({"limits": limits} if limits else {})}
+
+
+def guest(place, config, mode):
+    return place.guest(config, "a-1", "vm", 1, "slot1" if mode == "slots" else None)
 
 
 @pytest.mark.parametrize("mode", GROUPS)
 def test_each_direction_is_limited(place, mode):
     took = {}
     for kind in LIMITS:
-        config = place.config(kind, group(mode, kind))
+        config = place.config(kind, group(mode, LIMITS[kind]))
         place.netrun(config, "a-1", "up", "vm")
-        vm = place.guest(config, "a-1", "vm", 1)
+        vm = guest(place, config, mode)
         took[kind] = [seconds(vm, what, n) for what, n in (("out", SIZE), ("in", SIZE), ("both", EXCHANGES))
                       if (kind, what) not in (("packets", "out"), ("packets", "in"), ("bytes", "both"))]
         vm.end()
@@ -101,9 +107,9 @@ def test_each_direction_is_limited(place, mode):
 
 @pytest.mark.parametrize("mode", GROUPS)
 def test_mended_and_removed(place, mode):
-    config = place.config("a", group(mode, "bytes") | {"limits": LIMITS["bytes"] | LIMITS["packets"]})
+    config = place.config("a", group(mode, LIMITS["bytes"] | LIMITS["packets"]))
     place.netrun(config, "a-1", "up", "vm")
-    vm = place.guest(config, "a-1", "vm", 1)
+    vm = guest(place, config, mode)
     before = rules(place, mode)
     assert len(before) == 4 and vm.plan["limits"] == {"bandwidth": RATE, "packets": PACKETS}
     place.netrun(config, "a-1", "mend", input=vm.text)

@@ -278,18 +278,45 @@ def standing_still(daemon):
 
 
 BROKEN = {  # what is done: words of what is said; {tap} is the VM's interface, {table} the daemon's
-    "ip link set {tap} nomaster": ["interface {tap} is not on the bridge brnv0"],
+    "ip link set {tap} nomaster": ["interface {tap} is not on the bridge {bridge}"],
     "ip link set {tap} down": ["interface {tap} is down"],
-    "ip link set brnv0 down": ["the bridge brnv0 is down"],
-    "ip addr flush dev brnv0": ["brnv0 has not the address 192.168.77.1/24"],
-    "echo 0 > /proc/sys/net/ipv4/conf/brnv0/forwarding": ["net/ipv4/conf/brnv0/forwarding is 0, not 1"],
-    "echo 0 > /proc/sys/net/ipv4/conf/brnv0/rp_filter": ["net/ipv4/conf/brnv0/rp_filter is 0, not 1"],
+    "ip link set {bridge} down": ["the bridge {bridge} is down"],
+    "ip addr flush dev {bridge}": ["{bridge} has not the address {gateway}"],
+    "echo 0 > /proc/sys/net/ipv4/conf/{bridge}/forwarding": ["net/ipv4/conf/{bridge}/forwarding is 0, not 1"],
+    "echo 0 > /proc/sys/net/ipv4/conf/{bridge}/rp_filter": ["net/ipv4/conf/{bridge}/rp_filter is 0, not 1"],
     "nft delete element bridge {table} ports '{{ \"{tap}\" }}'": ["\"ports {tap}\" is missing"],
-    "nft flush set ip {table} subnets": ["\"subnets 192.168.77.0/24\" is missing"],
+    "nft flush set ip {table} subnets": ["\"subnets {subnet}\" is missing"],
     "nft flush ruleset": ["the table ip {table} is missing", "the table bridge {table} is missing", "\"ports {tap}\" is missing"],
     "nft flush table bridge {table}": ["the rules of the table bridge {table} are gone"],
     "ip link set {tap} alias slicer:other-1:vm": ["interface {tap} is missing"],
 }
+KINDS = {  # a group, and the words of what is made for it and its VM
+    "bridge": ({"network": NETWORK}, {"bridge": "brnv0", "gateway": "192.168.77.1/24", "subnet": "192.168.77.0/24"}),
+    "slots": ({"slots": {"nvs240": {}, "nvs241": {}}}, {"bridge": "br-nvs241", "gateway": "10.241.0.1/24", "subnet": "10.241.0.0/24"}),
+}
+FORWARD_DROPS = "table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; }"
+
+
+@pytest.fixture
+def grouped(daemon):
+    """A daemon with a group as given, which is all that says what its VMs are."""
+    def start(group):
+        d = daemon(start=False, group=group)
+        if "slots" in group:
+            for key in ("network", "count", "vcpu", "ram_mb"):
+                d.config["host_groups"][0].pop(key, None)
+        return d.start()
+    yield start
+    for log in pathlib.Path("/var/log/slicer").glob("nvs24*"):  # has the slot's name only, and is kept
+        log.unlink()
+
+
+def a_vm(d):
+    """The last slot, or one that is made."""
+    if "slots" not in d.config["host_groups"][0]:
+        return d.client.create(d.group)["hostname"]
+    until(lambda: {n["status"] for n in d.client.nodes()} == {"Running"}, 20)
+    return max(n["hostname"] for n in d.client.nodes())
 
 
 def mended(daemon, vm, tap):
@@ -299,30 +326,84 @@ def mended(daemon, vm, tap):
     daemon.start()
 
 
-def test_check_finds_what_is_missing(clean, bridged):
-    vm = bridged.client.create(bridged.group)["hostname"]
-    tap = next(i["name"] for i in items(bridged.id).values() if i["type"] == "tun")
-    words = {"tap": tap, "table": f"slicer_{bridged.id}"}
-    assert check() == [] and check(bridged.file) == []
+@pytest.mark.parametrize("kind", KINDS)
+def test_check_finds_what_is_missing(clean, grouped, kind):
+    group, words = KINDS[kind]
+    d = grouped(group)
+    vm = a_vm(d)
+    tap = next(i["name"] for i in items(d.id).values() if i["type"] == "tun" and i["vm"] == vm)
+    words = {**words, "tap": tap, "table": f"slicer_{d.id}"}
+    assert check() == [] and check(d.file) == []
     assert "as they should be" in slicer("net", "check").stdout
     for command, expected in BROKEN.items():
-        with standing_still(bridged):
+        with standing_still(d):
             sh(command.format(**words))
             found = check()
         for sentence in expected:
             assert any(sentence.format(**words) in f for f in found), (command, found)
-        assert check(bridged.file) != []
-        mended(bridged, vm, tap)
+        assert check(d.file) != []
+        mended(d, vm, tap)
         until(lambda: check() == [], 10, f"mended after {command}")
     # A firewall that came later: the next start lets the bridge pass it.
-    with standing_still(bridged):
-        sh("nft 'table ip filter { chain FORWARD { type filter hook forward priority 0; policy drop; }; }'")
-        assert any("pass the chain FORWARD" in f for f in check())
-    mended(bridged, vm, tap)
+    with standing_still(d):
+        sh(f"nft '{FORWARD_DROPS}'")
+        assert any(f"let {words['bridge']} pass the chain FORWARD" in f for f in check())
+    mended(d, vm, tap)
     assert check() == []
-    bridged.client.delete(f"/hostgroup/{bridged.group}/nodes/{vm}")
-    bridged.stop()
+    if kind == "bridge":
+        d.client.delete(f"/hostgroup/{d.group}/nodes/{vm}")
+    d.stop()
     sh("nft delete table ip filter")
+
+
+def test_check_finds_what_an_isolated_group_lacks(clean, grouped):
+    """Which has no interface of its own: rules, its range, and what other firewalls let pass."""
+    d = grouped({"name": "nviso", "network": {"mode": "isolated", "range": "169.254.60.0/22"}})
+    table = f"slicer_{d.id}"
+    assert check() == [] and check(d.file) == []
+    for command, expected in {
+        f"nft flush set ip {table} subnets": "\"subnets 169.254.60.0/22\" is missing",
+        f"nft flush table ip {table}": f"the rules of the table ip {table} are gone",
+        f"nft delete table ip {table}": f"the table ip {table} is missing",
+    }.items():
+        with standing_still(d):
+            sh(command)
+            assert f'host group "nviso": {expected}' in "\n".join(check()), command
+        d.kill()
+        d.start()
+        assert check() == [], command
+    with standing_still(d):
+        sh(f"nft '{FORWARD_DROPS}'")
+        assert any("let 169.254.60.0/22 pass the chain FORWARD" in f for f in check())
+    d.kill()
+    d.start()
+    assert check() == []
+    assert d.stop() == 0
+    sh("nft delete table ip filter")
+
+
+IN_THE_WAY = {  # of a daemon that is to come: what is there, what it wants, what is said
+    "a slot's bridge": ("ip link add br-nvs241 type bridge", "slots: {nvs240: {}, nvs241: {}}",
+                        "slot \"nvs241\": there is an interface br-nvs241, a bridge that slicer did not make"),
+    "a slot's subnet": ("ip link add nvway type bridge; ip addr add 10.241.0.9/24 dev nvway", "slots: {nvs240: {}, nvs241: {}}",
+                        "overlaps the address 10.241.0.9/24 of nvway"),
+    "an isolated range": ("ip link add nvway type bridge; ip addr add 192.168.79.9/24 dev nvway",
+                          "network: {mode: isolated, range: 192.168.79.128/26}", "is in the network of nvway (192.168.79.9/24)"),
+}
+
+
+@pytest.mark.parametrize("case", IN_THE_WAY)
+def test_check_of_a_file_whose_place_is_taken(clean, tmp_path, case):
+    script, group, words = IN_THE_WAY[case]
+    path = tmp_path / "coming.yaml"
+    path.write_text(f"config:\n  host_groups:\n  - name: nv\n    {group}\n")
+    assert check(path) == []
+    sh(script)
+    try:
+        (found,) = check(path)
+        assert words in found
+    finally:
+        subprocess.run(["sh", "-c", "ip link del br-nvs241; ip link del nvway"], capture_output=True)
 
 
 def test_check_of_a_file(clean, bridged):

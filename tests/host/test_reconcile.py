@@ -254,6 +254,29 @@ def test_links_of_nobody(space, bridged, kind):
     assert statuses(d) == {vm: "Running"}
 
 
+def test_bridges_of_nobody(space, daemon):
+    """Of a group that has left the configuration: ours go once no VM is on them, and the tables stay for whom they are to guard."""
+    d = daemon(env=OFTEN, prefix=space.prefix, group={"name": "reciso", "network": {"mode": "isolated"}})
+    good = space.rules()
+    marks = {BRIDGE: f"slicer:{d.id}:old", "xother": "slicer:other-123456:x", "xforeign": "slicer-bridge"}
+    space.run("ip", "tuntap", "add", TAP, "mode", "tap")
+    space.run("ip", "link", "set", TAP, "alias", "slicer:other-123456:x-1")
+    for name, mark in marks.items():
+        space.run("ip", "link", "add", name, "type", "bridge")
+        if name == BRIDGE:
+            space.run("ip", "link", "set", TAP, "master", BRIDGE)
+        space.run("ip", "link", "set", name, "alias", mark)
+    looks(d, 4)
+    assert set(marks) <= link_names(space), "an interface of a VM is on ours"
+    space.run("ip", "link", "del", TAP)
+    until(lambda: BRIDGE not in link_names(space), 10)
+    until(lambda: f"bridge {BRIDGE} is of no group of the configuration any more" in d.log_text(), 5)
+    looks(d)
+    assert set(marks) - {BRIDGE} <= link_names(space) and space.rules() == good
+    assert d.log_text().count(f"bridge {BRIDGE}") == 1
+    d.client.create("reciso")
+
+
 def elements(space, family, table):
     listed = json.loads(space.run("nft", "-j", "list", "table", family, table))["nftables"]
     held = {(o[kind]["name"], str(e)) for o in listed for kind in ("set", "map") if kind in o for e in o[kind].get("elem", [])}

@@ -83,21 +83,64 @@ def test_refused(slotted):
     assert set(status(d)) == {"slot1"} and d.client.get("/vm/slot1").json == before
 
 
-def test_networks_that_cannot_be_made(slotted):
-    """A slot whose subnet is taken: neither it nor the ones beside it are there afterwards."""
+def ip(*lines):
+    for line in lines:
+        subprocess.run(["ip", *line.split()], check=True)
+
+
+def links():
+    listed = subprocess.run(["ip", "-j", "link"], capture_output=True, check=True).stdout
+    return {link["ifname"]: link.get("ifalias") for link in json.loads(listed)}
+
+
+TAKEN = {  # what is there, and what is said of it
+    "subnet": (["link add foreign type bridge", "addr add 10.6.0.9/24 dev foreign"], "link del foreign",
+               'slot "slot6": the subnet of its gateway 10.6.0.1/24 overlaps the address 10.6.0.9/24 of foreign'),
+    "wider": (["link add foreign type bridge", "addr add 10.6.3.9/22 dev foreign"], "link del foreign",
+              'slot "slot6": the subnet of its gateway 10.6.0.1/24 overlaps the address 10.6.3.9/22 of foreign'),
+    "bridge": (["link add br-slot6 type bridge"], "link del br-slot6",
+               'slot "slot6": there is an interface br-slot6, a bridge that slicer did not make. Remove that interface'),
+}
+
+
+@pytest.mark.parametrize("case", TAKEN)
+def test_networks_that_cannot_be_made(slotted, case):
+    """A slot whose place is taken: neither it nor the ones beside it are there afterwards, and those that were are as they were."""
+    there, gone, words = TAKEN[case]
     d = slotted()
-    subprocess.run(["ip", "link", "add", "foreign", "type", "bridge"], check=True)
+    until(lambda: d.client.get("/vm/slot1").json["agent_ready"], 30)
+    pid, shown = d.vmm_pid("slot1"), d.client.get("/vm/slot1").json
+    rules = subprocess.run(["nft", "list", "ruleset"], capture_output=True, check=True).stdout
+    ip(*there)
     try:
-        subprocess.run(["ip", "addr", "add", "10.6.0.9/24", "dev", "foreign"], check=True)
+        before = links()
         slots(d, "slot1", "slot2", "slot6")
         done = reload(d, d.file)
-        assert done.returncode == 1 and "10.6.0" in done.stderr, done.stderr
-        links = {link["ifname"] for link in json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, check=True).stdout)}
-        assert "br-slot1" in links and not {"br-slot2", "br-slot6"} & links and set(status(d)) == {"slot1"}
+        assert done.returncode == 1 and words in done.stderr, done.stderr
+        assert links() == before and "br-slot1" in before and "br-slot2" not in before
+        assert subprocess.run(["nft", "list", "ruleset"], capture_output=True, check=True).stdout == rules
+        assert set(status(d)) == {"slot1"} and d.vmm_pid("slot1") == pid and d.client.get("/vm/slot1").json == shown
     finally:
-        subprocess.run(["ip", "link", "del", "foreign"], check=True)
+        ip(gone)
     done = reload(d, d.file)
-    assert (done.returncode, done.stdout) == (0, "slot2: added\nslot6: added\n"), done.stderr
+    assert (done.returncode, done.stdout, done.stderr) == (0, "slot2: added\nslot6: added\n", "")
+
+
+def test_a_firewall_that_keeps_a_new_slot(slotted):
+    """What only the user can mend is said to who asked and in the log, of the new slots only."""
+    d = slotted()
+    subprocess.run(["nft", "table inet mine { chain gate { type filter hook forward priority 0; policy drop; }; }"], check=True)
+    try:
+        slots(d, "slot1", "slot2")
+        done = reload(d, d.file)
+        assert (done.returncode, done.stdout) == (0, "slot2: added\n")
+        assert "nft insert rule inet mine gate iifname br-slot2 accept" in done.stderr and "br-slot1" not in done.stderr
+        assert done.stderr.strip() in d.log_text()
+        slots(d, "slot1", "slot2", "slot6")
+        said = json.loads(reload(d, d.file, "--json").stdout)
+        assert said["added"] == ["slot6"] and len(said["notes"]) == 1 and "VMs on br-slot6" in said["notes"][0]
+    finally:
+        subprocess.run(["nft", "delete table inet mine"], check=True)
 
 
 def test_which_daemon(slotted, tmp_path):

@@ -32,6 +32,19 @@ def test_each_daemon_has_a_block(daemon):
         assert d.id not in owners()
 
 
+def test_the_user_of_a_vm_that_is_deleted_is_free(daemon):
+    d = daemon()
+
+    def slots():
+        return {r["hostname"]: r["uid_slot"] for r in d.records()}
+    a, b = (d.client.create(d.group)["hostname"] for _ in range(2))
+    before = slots()
+    assert before[a] != before[b]
+    d.client.remove(a)
+    c = d.client.create(d.group)["hostname"]
+    assert slots() == {b: before[b], c: before[a]}
+
+
 def test_a_range_that_is_too_narrow(daemon):
     d = daemon(start=False, config={"uid_first": 400000, "uid_last": 400100})
     assert "8192 are needed" in d.fails()[1]

@@ -33,6 +33,14 @@ def slots(d, names):
     return d
 
 
+def looks(d, n=4):
+    """Waits until it has looked again: something that is certainly removed is put there each time."""
+    for _ in range(n):
+        stray = d.run_dir / "slot1-999"
+        stray.mkdir()
+        until(lambda: not stray.exists(), 10, "a look")
+
+
 @pytest.fixture
 def logs():
     """A slot's log has its name only, and what is kept when it stops: this removes it."""
@@ -67,6 +75,17 @@ def test_what_a_slot_is(slotted):
     assert d.client.node("slot1")["ip"] == "10.1.0.2"
 
 
+def test_a_stopped_slots_bridge_comes_back(logs, daemon):
+    """In the next look at what exists, long before the one that compares everything, which is every tenth."""
+    d = slots(daemon(start=False, env={"SLICER_RECONCILE_MS": "1500"}), ONE).start()
+    until(lambda: all(n["status"] == "Running" for n in d.client.nodes()), 20)
+    assert d.client.request("POST", "/vm/slot2/shutdown").status == 200
+    sh("ip", "link", "del", "br-slot2")
+    until(lambda: addresses().get("br-slot2") == ["10.2.0.1"], 7)
+    assert d.client.request("POST", "/vm/slot2/relaunch").status == 200
+    until(lambda: all(n["status"] == "Running" for n in d.client.nodes()), 20)
+
+
 def test_a_killed_daemon_and_changed_slots(slotted):
     d = slotted
     until(lambda: all(n["status"] == "Running" for n in d.client.nodes()), 20)
@@ -75,18 +94,27 @@ def test_a_killed_daemon_and_changed_slots(slotted):
     d.kill()
     slots(d, {"slot1": {}, "slot6": {}})
     d.file.write_text(yaml.safe_dump({"config": d.config}))
+    d.env["SLICER_RECONCILE_MS"] = "100"
     d.start()
     until(lambda: {n["hostname"]: n["status"] for n in d.client.nodes()} ==
           {"slot1": "Running", "slot2": "Running", "slot6": "Running"}, 20, "one more line, and nothing else is touched")
     assert d.vmm_pid("slot1") == pid and addresses()["br-slot6"] == ["10.6.0.1"]
     assert "[slot2] is not a slot any more" in d.log_text()
+    looks(d)
+    assert "br-slot2" in addresses(), "its VM is on it"
     assert d.client.request("DELETE", f"/hostgroup/{d.group}/nodes/slot2").status == 200
+    until(lambda: "br-slot2" not in addresses(), 20, "its bridge goes once nobody is on it")
+    until(lambda: not {"br-slot2", "10.2.0.0/24"} & set(re.findall(r"[\w./-]+", sh("nft", "list", "ruleset"))), 5, "so do its rules")
+    assert addresses()["br-slot1"] == ["10.1.0.1"] and d.client.node("slot1")["status"] == "Running"
 
 
 def test_routes(slotted):
+    """By a command; and by the daemon when it begins, line by line."""
     said = subprocess.run([SLICER, "vm", "route", slotted.file], env=slotted.env, check=True, capture_output=True, text=True).stdout
-    assert "ip route add 10.1.0.0/24 via" in said and "ip route add 10.2.0.0/24 via" in said
-    assert "tailscale up --advertise-routes=10.1.0.0/24,10.2.0.0/24" in said
+    for text in (said, slotted.log_text()):
+        assert "ip route add 10.1.0.0/24 via" in text and "ip route add 10.2.0.0/24 via" in text
+        assert "tailscale up --advertise-routes=10.1.0.0/24,10.2.0.0/24" in text
+    assert {line.rstrip() for line in said.splitlines()} <= {line.rstrip() for line in slotted.log_text().splitlines()}
 
 
 GROUP = {"name": "infra", "slots": {"slot1": {}, "slot2": {}}}

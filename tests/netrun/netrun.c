@@ -208,8 +208,10 @@ static int make_one(const struct config_group *g, const char *id, unsigned numbe
 		    struct error **err)
 {
 	const struct net_mode *mode = net_mode(g->network.mode);
+	cleanup_net_facts struct net_facts networks = {0};
 	struct net_vm vm = {.group = g,
 			    .daemon_id = id,
+			    .networks = &networks,
 			    .number = number,
 			    .address = "",
 			    .allow = g->network.allow,

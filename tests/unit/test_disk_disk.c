@@ -59,6 +59,27 @@ static void run(const char *a, const char *b, const char *c, const char *d)
 		fail_msg("%s", error_message(err));
 }
 
+static size_t count_words(const char *text, const char *word)
+{
+	size_t n = 0;
+
+	for (const char *at = text; (at = strstr(at, word)); at += strlen(word))
+		n++;
+	return n;
+}
+
+/* Else the guest's kernel writes them. */
+static void check_tables_are_zero(const char *raw)
+{
+	char *const argv[] = {(char *)"dumpe2fs", (char *)raw, NULL};
+	struct proc_result r;
+
+	assert_int_equal(proc_run(argv, NULL, 1 << 20, 30000, &r, NULL), 0);
+	assert_int_equal(count_words(r.out, "(Blocks "), 8);
+	assert_int_equal(count_words(r.out, "ITABLE_ZEROED"), 8);
+	proc_result_clear(&r);
+}
+
 static void test_create(void **state)
 {
 	cleanup_free char *second = fs_join(dir, "second.qcow2"), *raw = fs_join(dir, "raw");
@@ -88,6 +109,7 @@ static void test_create(void **state)
 	assert_int_equal(stat(raw, &st), 0);
 	assert_int_equal(st.st_size, 1024 * MIB);
 	run("e2fsck", "-f", "-n", raw);
+	check_tables_are_zero(raw);
 	assert_int_equal(fs_unlink(raw, NULL), 0);
 	assert_int_equal(disk_remove(second, NULL), 0);
 	assert_int_equal(disk_remove(second, NULL), 0);

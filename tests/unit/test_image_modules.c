@@ -5,6 +5,8 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <stdio.h>
+
 #include "base/str.h"
 #include "image/modules.h"
 
@@ -87,12 +89,33 @@ static void damaged_files_are_refused(void **state)
 	assert_int_equal(refusal_of("x/overlay.ko: x/overlay.ko\n", ALL_BUILTIN), ERR_INVALID);
 }
 
+/* Each needs the next: found one by one in a list this would take minutes. */
+static void many_lines_take_no_long_time(void **state)
+{
+	enum { LINES = 150000, LINE_MAX_BYTES = 64 };
+	size_t room = (size_t)LINES * LINE_MAX_BYTES, n = 0;
+	cleanup_free char *dep = mem_alloc(room), *needs = mem_alloc(room);
+	size_t m = 0;
+
+	for (int i = 0; i < LINES; i++) {
+		n += (size_t)snprintf(dep + n, room - n, "x/m%d.ko:\n", i);
+		if (i < 250)
+			m += (size_t)snprintf(needs + m, room - m, " x/m%d.ko", LINES - 1 - i);
+	}
+	cleanup_free char *text = str_fmt("%sx/overlay.ko:%s\n", dep, needs);
+	cleanup_free char *order = order_of(text, ALL_BUILTIN);
+	assert_true(str_ends(order, " x/overlay.ko"));
+	cleanup_free char *more =
+		str_fmt("%sx/m.ko:\nx/overlay.ko:%s x/m.ko x/m0.ko x/m1.ko x/m2.ko x/m3.ko x/m4.ko\n", dep, needs);
+	assert_int_equal(refusal_of(more, ALL_BUILTIN), ERR_TOO_LARGE);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(dependencies_come_first_and_once), cmocka_unit_test(builtin_modules_are_left_out),
 		cmocka_unit_test(compressed_modules_and_dashes),    cmocka_unit_test(a_missing_module_is_named),
-		cmocka_unit_test(damaged_files_are_refused),
+		cmocka_unit_test(damaged_files_are_refused),	    cmocka_unit_test(many_lines_take_no_long_time),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

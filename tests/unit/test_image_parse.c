@@ -13,35 +13,54 @@
 #include "base/fs.h"
 #include "base/str.h"
 #include "image/apt.h"
+#include "image/deb.h"
 #include "image/hash.h"
 #include "image/rootfs.h"
 #include "image/static_elf.h"
-#include "image/unpack.h"
+
+#define HEX "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
 
 static void uri_line(void **state)
 {
 	struct apt_package package = {0};
 
 	assert_int_equal(
-		apt_parse_uri("Need to get 1 B\n'http://h/p.deb' p_1%3a2_all.deb 123 SHA256:00ff\n", &package, NULL),
+		apt_parse_uri("Need to get 1 B\n'http://h/p.deb' p_1%3a2_all.deb 123 SHA256:" HEX "\n", &package, NULL),
 		0);
-	assert_string_equal(package.hash, "SHA256:00ff");
+	assert_string_equal(package.hash, "SHA256:" HEX);
+	assert_int_equal(package.size, 123);
 	apt_package_clear(&package);
 	assert_int_equal(apt_parse_uri("", &package, NULL), -1);
 	assert_int_equal(apt_parse_uri("'http://h/p.deb' p.deb 123\n", &package, NULL), -1);
 	assert_int_equal(apt_parse_uri("'http://h/p.deb' p.deb 123 nohash\n", &package, NULL), -1);
+	assert_int_equal(apt_parse_uri("'http://h/p.deb' p.deb 123 SHA256:00ff\n", &package, NULL), -1);
+	assert_int_equal(apt_parse_uri("'http://h/p.deb' p.deb 123 SHA512:" HEX "\n", &package, NULL), -1);
+	assert_int_equal(apt_parse_uri("'http://h/p.deb' p.deb x SHA256:" HEX "\n", &package, NULL), -1);
 	assert_null(package.hash);
+}
+
+static void paths_of_apt_config(void **state)
+{
+	const char *text = "ONE='/etc/apt/auth.conf'\nMANY='/etc/apt/a b/'\nNONE=''\nOPEN='/x\n";
+	cleanup_free char *one = apt_parse_path(text, "ONE"), *many = apt_parse_path(text, "MANY");
+
+	assert_string_equal(one, "/etc/apt/auth.conf");
+	assert_string_equal(many, "/etc/apt/a b/");
+	assert_null(apt_parse_path(text, "NONE"));
+	assert_null(apt_parse_path(text, "OPEN"));
+	assert_null(apt_parse_path(text, "NE"));
 }
 
 static void depends(void **state)
 {
-	const char *text = "linux-image-cloud-amd64\n  Depends: other\n  Recommends: linux-image-bad\n"
-			   "  Depends: linux-image-6.1.0-56-cloud-amd64\n  Depends: linux-image-7\n";
+	const char *text = "Package: linux-image-cloud-amd64\nPre-Depends: linux-image-0\n"
+			   "Depends: other, linux-image-6.1.0-56-cloud-amd64 (= 6.1.192-2), linux-image-7 | x\n"
+			   "Depends: linux-image-8\n";
 	cleanup_free char *name = apt_parse_depends(text, "linux-image-", NULL);
 
 	assert_string_equal(name, "linux-image-6.1.0-56-cloud-amd64");
-	assert_null(apt_parse_depends("  Depends: linux-image-x;reboot\n", "linux-image-", NULL));
-	assert_null(apt_parse_depends("  Depends: linux-image-../../x\n", "linux-image-", NULL));
+	assert_null(apt_parse_depends("Depends: linux-image-x;reboot\n", "linux-image-", NULL));
+	assert_null(apt_parse_depends("Depends: linux-image-../../x\n", "linux-image-", NULL));
 	assert_null(apt_parse_depends("", "linux-image-", NULL));
 }
 
@@ -139,6 +158,8 @@ static void applets(void **state)
 
 	assert_string_equal(text, "usr/bin/ls usr/bin/[ usr/sbin/ip usr/sbin/chroot");
 	assert_null(rootfs_applet_links(""));
+	/* mksquashfs would run it */
+	assert_null(rootfs_applet_links("bin/x f 755 0 0 reboot\nbin/a\tb\nbin/\"a\nbin/a\\\n"));
 }
 
 static void hashes_tell_parts_apart(void **state)
@@ -174,6 +195,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(uri_line),
+		cmocka_unit_test(paths_of_apt_config),
 		cmocka_unit_test(depends),
 		cmocka_unit_test(targets),
 		cmocka_unit_test(closures),

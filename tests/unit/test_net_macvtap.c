@@ -109,7 +109,7 @@ static void plan_check(const char *golden, char *gateway, const char *address)
 	struct error *error = NULL;
 
 	assert_int_equal(net_plan_macvtap_vm(&vm, &facts, &host, &plan, NULL), 0);
-	assert_true(plan.guest.ipv6);
+	assert_true(net_mode(plan.mode)->ipv6);
 	assert_int_equal(plan.guest.dhcp, !*address);
 	obj = net_plan_to_json(&plan);
 	check_golden(golden, obj);

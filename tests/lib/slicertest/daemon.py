@@ -166,6 +166,8 @@ class Daemon:
     def __exit__(self, kind, value, trace):
         if kind:
             print(f"--- daemon {self.id}:\n{self.log_text()[-8000:]}")
+            for path in LOG.glob(self.group + "-*"):
+                print(f"--- {path}:\n{path.read_text(errors='replace')[-2000:]}")
         try:
             self.clean()
         except BaseException:

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 
 from .paths import BUILD
 
@@ -156,8 +157,15 @@ class Space:
         return done.stdout.strip() if done.returncode == 0 else None
 
     def state(self):
-        """All that slicer could leave behind, but for the forwarding of uplinks."""
-        links = sorted(line.split()[0] for line in self.run("ip", "-br", "link").stdout.splitlines())
+        """All that slicer could leave behind, but for the forwarding of uplinks. The host's end of an isolated VM, once it is down,
+        has a second to go with its namespace."""
+        def links_now():
+            found = [line.split() for line in self.run("ip", "-br", "link").stdout.splitlines()]
+            return sorted(words[0] for words in found), any(w[0].startswith("ve-") and w[1] != "UP" for w in found)
+        deadline = time.monotonic() + 1
+        while (now := links_now())[1] and time.monotonic() < deadline:
+            time.sleep(0.02)
+        links = now[0]
         spaces = self.run("sh", "-c", "ls /run/netns 2>/dev/null || true").stdout.split()
         return (links, self.run("nft", "list", "ruleset").stdout, self.run("ip", "route").stdout.replace(" linkdown", ""),
                 spaces)

@@ -3,11 +3,13 @@
 import os
 import pathlib
 import sys
+import time
 
 import pytest
 from slicertest import Daemon, alive, run, until
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "host"))
+sys.path[:0] = [str(pathlib.Path(__file__).resolve().parents[2] / folder) for folder in ("host", "guest")]
+from test_jail import IN_USER_MODE, Inmates, Outside  # noqa: E402
 from test_monitor import Monitor  # noqa: E402
 
 MIB = 1 << 20
@@ -26,6 +28,23 @@ def group():
     for p in (path, path.parent):
         if p.exists():
             p.rmdir()
+
+
+@pytest.fixture(scope="module")
+def under_kvm(store, tmp_path_factory):
+    with Daemon(tmp_path_factory.mktemp("kvm"), hypervisor="qemu", slicer="/usr/local/bin/slicer", config={"accel": "kvm"},
+                env={"SLICER_ACCEL": "kvm"}) as d:
+        vm = d.client.create(d.group, timeout="240s")["hostname"]
+        yield Inmates(d, vm, IN_USER_MODE, "/dev/null|/dev/kvm")
+
+
+@pytest.fixture(scope="module", params=["qemu", "passt", "frames"])
+def inmate(request, under_kvm):
+    return under_kvm, request.param
+
+
+class TestOutsideUnderKvm(Outside):
+    pass
 
 
 def test_a_vm_is_limited_and_jailed(store, tmp_path):
@@ -73,6 +92,25 @@ def test_a_kill_is_not_taken_for_that(group, tmp_path):
     m.ask({"cmd": "kill"})
     record = m.ended(60)
     assert record["signal"] == "SIGKILL" and "memory_limit" not in record
+
+
+def test_cpu(group, tmp_path):
+    """A CPU more than it has: three that are busy are held up."""
+    m = Monitor(tmp_path, "for i in 1 2 3; do while :; do :; done & done; wait", cgroup={"path": str(group), "cpus": 1})
+    assert value(group, "cpu.max") == "200000 100000"
+
+    def figure(name):
+        return int(dict(line.split() for line in value(group, "cpu.stat").splitlines())[name])
+    until(lambda: figure("nr_throttled") > 3, 60, "they are held up")
+    start, used = time.monotonic(), figure("usage_usec")
+    time.sleep(3)
+    took, used = time.monotonic() - start, figure("usage_usec") - used
+    assert used / 1e6 < 2.2 * took + 0.2, "two CPUs' worth"
+    m.ask({"cmd": "kill"})
+    until(m.record.exists, 120, "the monitor has written down the end")
+    if group.exists():
+        (group / "cgroup.kill").write_text("1")
+    assert m.ended(60)["signal"] == "SIGKILL"
 
 
 def test_threads(group, tmp_path):
