@@ -100,6 +100,22 @@ static int write_files(struct archive *tar, int to, struct error **err)
 	return r == ARCHIVE_EOF ? write_zeros(to, TAR_END_SIZE, err) : unpack_error(tar, err, "unpack");
 }
 
+int deb_to_tar(int from, int to, struct error **err)
+{
+	cleanup_archive struct archive *deb = archive_read_new();
+	cleanup_archive struct archive *tar = archive_read_new();
+	cleanup_free struct member *member = NEW(struct member);
+
+	if (open_data_member(deb, from, err) < 0)
+		return -1;
+	member->deb = deb;
+	unpack_support_filters(tar);
+	archive_read_support_format_tar(tar);
+	if (archive_read_open(tar, member, NULL, read_member, NULL) != ARCHIVE_OK)
+		return unpack_error(tar, err, "read its files");
+	return write_files(tar, to, err);
+}
+
 struct conversion {
 	int deb, tar;
 };
@@ -107,19 +123,9 @@ struct conversion {
 static int convert(void *arg, struct json_object *ret, struct error **err)
 {
 	const struct conversion *c = arg;
-	cleanup_archive struct archive *deb = archive_read_new();
-	cleanup_archive struct archive *tar = archive_read_new();
-	cleanup_free struct member *member = NEW(struct member);
 
 	(void)ret; /* all of the answer is the archive */
-	if (open_data_member(deb, c->deb, err) < 0)
-		return -1;
-	member->deb = deb;
-	unpack_support_filters(tar);
-	archive_read_support_format_tar(tar);
-	if (archive_read_open(tar, member, NULL, read_member, NULL) != ARCHIVE_OK)
-		return unpack_error(tar, err, "read its files");
-	return write_files(tar, c->tar, err);
+	return deb_to_tar(c->deb, c->tar, err);
 }
 
 /* ---- in this program ---- */

@@ -33,12 +33,7 @@ static struct archive *open_compressed(const uint8_t *data, size_t size)
 {
 	struct archive *a = archive_read_new();
 
-	archive_read_support_filter_gzip(a);
-	archive_read_support_filter_bzip2(a);
-	archive_read_support_filter_xz(a);
-	archive_read_support_filter_lzma(a);
-	archive_read_support_filter_zstd(a);
-	archive_read_support_filter_lz4(a);
+	unpack_support_filters(a);
 	archive_read_support_format_raw(a);
 	archive_read_support_format_empty(a);
 	archive_read_open_memory(a, data, size);
