@@ -15,11 +15,17 @@
 #include <unistd.h>
 
 #include "base/fs.h"
+#include "base/rights.h"
 #include "base/str.h"
 #include "image/confine.h"
 #include "image/interrupt.h"
 
-enum { ANSWER_MAX = 1024 * 1024, WATCH_MS = 200, CHILD_UID = CONFINE_UID_FIRST + CONFINE_UIDS - 2 /* its "nobody" */ };
+enum {
+	ANSWER_MAX = 1024 * 1024,
+	WATCH_MS = 200,
+	NOBODY = 65534,
+	CHILD_UID = CONFINE_UID_FIRST + NOBODY,
+};
 
 /* What the C library, libarchive and its decoders use to turn bytes into other bytes. */
 static const int allowed[] = {
@@ -72,6 +78,19 @@ static int filter_calls(void)
 	return r;
 }
 
+static int become(uid_t id)
+{
+	return setgroups(0, NULL) < 0 || setresgid(id, id, id) < 0 || setresuid(id, id, id) < 0 ? -1 : 0;
+}
+
+/* A root of few users (unshare --map-root-user) has nobody to become: it gives up its capabilities. */
+static int become_nobody(struct error **err)
+{
+	if (geteuid() != 0 || become(CHILD_UID) == 0 || become(NOBODY) == 0)
+		return 0;
+	return rights_keep(NULL, 0, err);
+}
+
 static int drop_privileges(int *keep, size_t n, pid_t parent, struct error **err)
 {
 	const struct rlimit none = {0, 0};
@@ -79,9 +98,8 @@ static int drop_privileges(int *keep, size_t n, pid_t parent, struct error **err
 
 	if (fd_close_others(keep, n) < 0 || setrlimit(RLIMIT_CORE, &none) < 0)
 		return error_errno(err, errno, "confine the reading");
-	if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(CHILD_UID, CHILD_UID, CHILD_UID) < 0 ||
-			       setresuid(CHILD_UID, CHILD_UID, CHILD_UID) < 0))
-		return error_errno(err, errno, "become user %d", CHILD_UID);
+	if (become_nobody(err) < 0)
+		return -1;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 || getppid() != parent)
 		return error_errno(err, errno, "confine the reading");
 	r = filter_calls();

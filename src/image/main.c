@@ -3,7 +3,9 @@
 #include <sys/stat.h>
 
 #include <getopt.h>
+#include <linux/capability.h>
 
+#include "base/rights.h"
 #include "base/str.h"
 #include "image/commands.h"
 #include "image/confine.h"
@@ -44,6 +46,18 @@ static const struct option options[] = {
 	{"url", required_argument, NULL, 'u'},
 	{"json", no_argument, NULL, 'j'},
 	{NULL, 0, NULL, 0},
+};
+
+/* Of root's rights, for this program and all that it starts: of what the daemon has (src/host/rights.c) that which is not about its
+ * networks and VMs. */
+static const int kept[] = {
+	CAP_AUDIT_WRITE,  /* programs that make users in images, where packages cannot be confined; so also MKNOD, */
+	CAP_CHOWN,	  /* SETFCAP, SYS_CHROOT and SYS_RESOURCE */
+	CAP_DAC_OVERRIDE, /* directories that are other users' */
+	CAP_FOWNER,	  CAP_FSETID,	    CAP_KILL,	   /* what is confined has users of its own */
+	CAP_MKNOD,	  CAP_SETFCAP,	    CAP_SETGID,	   /* and is mapped to them */
+	CAP_SETPCAP,	  CAP_SETUID,	    CAP_SYS_ADMIN, /* its namespaces and mounts */
+	CAP_SYS_CHROOT,	  CAP_SYS_RESOURCE,
 };
 
 static const struct verb *find_verb(const char *name)
@@ -130,6 +144,8 @@ int main(int argc, char **argv)
 	umask(022); /* hypervisors read kernels and images as users of their own */
 	int r = parse(argc, argv, &args, &verb, &err);
 
+	if (r == 0)
+		r = rights_keep(kept, ARRAY_LEN(kept), &err);
 	if (r == 0)
 		r = verb->run(&args, &err);
 	strv_free(&args.include);

@@ -84,7 +84,7 @@ def test_a_host_that_gives_no_users_away(copied, spy):
     """As in a container: packages are installed as before, and it is said."""
     code, lines = build(copied, spy, "unshare", "--user", "--map-root-user")
     assert code == 1
-    assert any("packages are installed by root: this host has no user namespaces" in line["message"] for line in lines[:-1])
+    assert any("packages and their programs are handled by root: this host has no user namespaces" in line["message"] for line in lines[:-1])
     assert facts_of(lines[-1])["map"].strip(",") == "0,0,1"
 
 
@@ -126,6 +126,16 @@ def test_an_archive_is_read_by_nobody(importing):
     assert (result["type"], result["default_user"]) == ("result", "me"), result
     listed = subprocess.run(["unsquashfs", "-l", result["rootfs"]], capture_output=True, check=True).stdout
     assert "/caf\u00e9".encode() in listed
+
+
+def test_root_keeps_what_building_needs(importing):
+    """capabilities(7), by number: what src/image/main.c keeps."""
+    program, _ = importing
+    have = dict(line.split(":\t") for line in status(program.pid).splitlines() if line.startswith("Cap"))
+    kept = sum(1 << n for n in (0, 1, 3, 4, 5, 6, 7, 8, 18, 21, 24, 27, 29, 31))
+    for name in ("CapPrm", "CapEff", "CapBnd"):
+        assert int(have[name], 16) & ~kept == 0, name
+    assert int(have["CapEff"], 16) & 1 << 21
 
 
 def test_a_reader_that_tells_too_much(importing):

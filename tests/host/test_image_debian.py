@@ -8,6 +8,7 @@ import re
 import shutil
 import signal
 import subprocess
+import tempfile
 
 import pytest
 from slicertest import AGENT, IMAGE, find_processes, until
@@ -185,6 +186,35 @@ def test_sigkill_in_the_middle_leaves_no_process_and_no_mount(copied, result):
     assert (code, lines[-1]["digest"]) == (0, result["digest"])  # the same packages, the same bytes
     check_progress(lines)
     assert not (copied / "tmp").exists()
+
+
+@pytest.fixture
+def own(copied):
+    """The same for user `nobody`, with the programs; and what runs one as that user, who has a range of ids."""
+    path = pathlib.Path(tempfile.mkdtemp(prefix="slicer-debian-"))
+    path.chmod(0o755)
+    (path / "ids").write_text("nobody:300000:65536\n")
+    for program in (IMAGE, AGENT):
+        shutil.copy(program, path)
+    shutil.copytree(copied, path / "store")
+    for entry in (path / "store", *(path / "store").rglob("*")):
+        os.chown(entry, 65534, 65534)
+    command = ('mount --bind "$1" /etc/subuid && mount --bind "$1" /etc/subgid && shift && '
+               'exec setpriv --reuid=65534 --regid=65534 --clear-groups "$@"')
+    yield path, ("unshare", "--mount", "sh", "-c", command, "sh", path / "ids")
+    shutil.rmtree(path)
+
+
+@pytest.mark.full
+def test_a_user_without_privilege_builds_the_same_bytes(own, result):
+    path, as_user = own
+    done = subprocess.run([*as_user, path / "slicer-image", "build", "debian", "--store", path / "store", "--agent",
+                           path / "slicer-agent"], stdout=subprocess.PIPE, text=True, timeout=600, cwd=path)
+    lines = [json.loads(line) for line in done.stdout.splitlines()]
+    assert (done.returncode, lines[-1].get("digest")) == (0, result["digest"]), lines[-1]
+    check_progress(lines)
+    assert not (path / "store/tmp").exists()
+    assert pathlib.Path(lines[-1]["rootfs"]).stat().st_uid == 65534
 
 
 @pytest.mark.full
