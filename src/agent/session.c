@@ -91,10 +91,11 @@ static const struct stream_events discard_events = {
 	.on_closed = on_discard_closed,
 };
 
-/* With a nonce wanted and the port there, reads on until it comes. */
+/* With a nonce wanted and the port there, reads on until it comes. A reset may come before the port is seen to be connected: what
+ * reads already goes on then. */
 static void begin_discard(struct session *n)
 {
-	int fd = n->wanted ? port_dup(n->agent_port) : -1;
+	int fd = n->wanted && !n->discard ? port_dup(n->agent_port) : -1;
 
 	if (fd < 0)
 		return;
