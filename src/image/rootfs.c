@@ -112,17 +112,23 @@ char **rootfs_applet_links(const char *list)
 	return paths;
 }
 
-/* The program may have come from elsewhere. */
+/* The program may have come from elsewhere: such a one cannot be reached where it lies. This host's own is run in its place, since
+ * a store may be mounted noexec. */
 static int list_applets(const struct writer *w, const char *busybox, char **ret, struct error **err)
 {
 	const char *const argv[] = {"busybox", "--list-full", NULL};
-	struct tool tool = {.argv = argv, .exe = "./busybox", .input = -1, .timeout_ms = LIST_TIMEOUT_MS};
+	struct tool tool = {.argv = argv, .exe = busybox, .input = -1, .timeout_ms = LIST_TIMEOUT_MS};
 	cleanup_work struct work work = WORK_NONE;
 
 	if (work_open(&work, w, "busybox", err) < 0)
 		return -1;
 	cleanup_free char *copy = fs_join(work.dir, "busybox");
-	if (fs_copy_file(busybox, copy, 0755, err) < 0 || work_run(&work, &tool, ret, err) < 0)
+	if (str_starts(busybox, w->tmp)) {
+		if (fs_copy_file(busybox, copy, 0755, err) < 0)
+			return -1;
+		tool.exe = "./busybox";
+	}
+	if (work_run(&work, &tool, ret, err) < 0)
 		return -1;
 	return work_close(&work, err);
 }
