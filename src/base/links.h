@@ -79,7 +79,8 @@ int links_tap_create(const char *name, uid_t owner, struct error **err);
  * cannot have one now, ERR_UNSUPPORTED without the kernel's module. */
 int links_macvtap_create(struct netlink *nl, const char *name, int parent, const unsigned char mac[6], unsigned mtu,
 			 struct error **err);
-/* With all multicast: which groups the guest has joined (those of IPv6, say) the host does not know. */
+/* With all multicast: which groups the guest has joined (those of IPv6, say) the host does not know. ERR_CONFLICT when another
+ * interface of the parent's has its MAC address. */
 int links_macvtap_set_up(struct netlink *nl, int ifindex, struct error **err);
 /* Its device, set up as links_tap_create() does a tap. Returns the fd; the link stays when it is closed. */
 int links_macvtap_open(const char *name, int ifindex, struct error **err);

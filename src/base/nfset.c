@@ -243,3 +243,43 @@ int nfset_limit_delete(uint8_t family, const char *table, const struct nfset_lim
 {
 	return n ? delete (family, table, things_limits(limits, n), "limits", err) : 0;
 }
+
+static void take_uses(const struct nlmsghdr *hdr, void *arg)
+{
+	const size_t head = NLMSG_SPACE(sizeof(struct nfgenmsg));
+	const struct rtattr *attr = (const struct rtattr *)((const char *)hdr + head);
+	uint32_t *ret = arg, be;
+
+	if (hdr->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN) || hdr->nlmsg_len < head)
+		return;
+	for (size_t left = hdr->nlmsg_len - head; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
+		if ((attr->rta_type & NLA_TYPE_MASK) != NFTA_CHAIN_USE || RTA_PAYLOAD(attr) < sizeof(be))
+			continue;
+		memcpy(&be, RTA_DATA(attr), sizeof(be));
+		*ret = ntohl(be);
+	}
+}
+
+int nfset_chains_check(uint8_t family, const char *table, const struct nfset_chain *chains, size_t n,
+		       struct error **err)
+{
+	cleanup_netlink struct netlink *nl = open_table(table, 0, err);
+
+	for (size_t i = 0; nl && i < n; i++) {
+		struct request req;
+		uint32_t uses = 0;
+		int r;
+
+		message_init(&req, NFT_MSG_GETCHAIN, 0, family, NFNL_SUBSYS_NFTABLES);
+		request_attr_string(&req, NFTA_CHAIN_TABLE, table);
+		request_attr_string(&req, NFTA_CHAIN_NAME, chains[i].name);
+		r = netlink_get(nl, &req, take_uses, &uses);
+		if (r < 0 && r != -ENOENT)
+			return error_errno(err, -r, "cannot look at the nftables chain %s of table %s", chains[i].name,
+					   table);
+		if (uses < chains[i].uses)
+			return error_set(err, ERR_GONE, "the nftables rules of chain %s in table %s are gone",
+					 chains[i].name, table);
+	}
+	return nl ? 0 : -1;
+}

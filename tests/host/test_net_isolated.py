@@ -223,15 +223,6 @@ def test_refused_ranges(world, up):
     assert world.host.state() == world.before
 
 
-def test_no_vm_without_the_hosts_rules(world, up):
-    config = up()
-    world.host.run("nft", "flush", "ruleset")
-    before = world.host.state()
-    done = attempt(world, config)
-    assert done.returncode == 1 and "nftables set isolated" in done.stderr, done.stderr
-    assert world.host.state() == before
-
-
 @pytest.mark.parametrize("how", ["fail", "kill"])
 @pytest.mark.parametrize("step", STEPS)
 def test_faults(world, up, step, how):
