@@ -44,11 +44,11 @@ int nfset_limit_delete(uint8_t family, const char *table, const struct nfset_lim
 
 /* What the kernel counts of a chain: its rules, and those that jump to it. */
 struct nfset_chain {
+	uint8_t family;
 	const char *name;
 	uint32_t uses;
 };
 /* Has each of them that many at least? ERR_GONE, with the name of the first that has not, also when the table is not there. */
-int nfset_chains_check(uint8_t family, const char *table, const struct nfset_chain *chains, size_t n,
-		       struct error **err);
+int nfset_chains_check(const char *table, const struct nfset_chain *chains, size_t n, struct error **err);
 
 #endif

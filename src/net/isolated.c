@@ -87,7 +87,7 @@ static int change_elements(const struct net_plan *p, bool add, struct error **er
 {
 	cleanup_free char *table = nft_table(p->daemon_id);
 
-	if (add && nft_rules_check(table, err) < 0)
+	if (add && nft_rules_check(table, true, err) < 0)
 		return -1;
 	return (add ? nfset_add : nfset_delete)(NFPROTO_IPV4, table, p->elements, p->nelements, err);
 }

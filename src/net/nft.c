@@ -138,16 +138,19 @@ static const char base_script[] =
 	"add rule bridge %1$s postrouting limit name oifname map @bytes_in drop\n"
 	"add rule bridge %1$s postrouting limit name oifname map @packets_in drop\n";
 
-/* As many as the script above adds: rules of the chain, and those that jump to it. */
-int nft_rules_check(const char *table, struct error **err)
+/* As many as the script above adds: rules of the chain, and those that jump to it. Where these are, what jumps is there as well. */
+int nft_rules_check(const char *table, bool isolated, struct error **err)
 {
-	static const struct nfset_chain packets[] = {
-		{"from_isolated", 2 + 1}, {"forward", 3}, {"input", 1}, {"postrouting", 1}};
-	static const struct nfset_chain frames[] = {
-		{"guard_arp", 3 + 1}, {"guard", 4 + 1}, {"prerouting", 3}, {"postrouting", 2}};
+	static const struct nfset_chain bridged[] = {{NFPROTO_BRIDGE, "guard_arp", 3 + 1},
+						     {NFPROTO_BRIDGE, "guard", 4 + 1},
+						     {NFPROTO_IPV4, "forward", 3},
+						     {NFPROTO_IPV4, "postrouting", 1}};
+	static const struct nfset_chain apart[] = {{NFPROTO_IPV4, "from_isolated", 2 + 1},
+						   {NFPROTO_IPV4, "forward", 3},
+						   {NFPROTO_IPV4, "input", 1},
+						   {NFPROTO_IPV4, "postrouting", 1}};
 
-	if (nfset_chains_check(NFPROTO_IPV4, table, packets, ARRAY_LEN(packets), err) == 0 &&
-	    nfset_chains_check(NFPROTO_BRIDGE, table, frames, ARRAY_LEN(frames), err) == 0)
+	if (nfset_chains_check(table, isolated ? apart : bridged, ARRAY_LEN(apart), err) == 0)
 		return 0;
 	return error_wrap(err, "something else has removed what slicer needs");
 }

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from slicertest.netspace import ENV, INTERNET, NETRUN
+from slicertest.cni import PTP_LIST, state_directories
+from slicertest.netspace import ENV, INTERNET, NETRUN, World
 
 GROUPS = {
     "bridge": {"count": 2, "network": {"bridge": "brvm0", "tap_prefix": "vmtap", "gateway": "192.168.137.1/24"}},
@@ -142,6 +143,40 @@ def test_a_vm_killed_or_failing_in_the_middle(world, mode, call, fault):
     assert set(pathlib.Path("/dev").glob(".slicer-*")) == nodes
 
 
+# Before `attach` does its work, or after; `create` and `down` are the real one's.
+NETNS = """#!/bin/sh
+[ $1 = attach ] || exec REAL "$@"
+BEFORE REAL "$@" || exit
+END
+"""
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("end", ["exit 1", "kill -9 $$"])
+def test_cni_attach_fails_after_add(tmp_path, when, end):
+    """What plugins made goes again, by DEL."""
+    with contextlib.ExitStack() as stack:
+        world = World(stack, tmp_path, ("/run", *stack.enter_context(state_directories())))
+        world.host.run("sh", "-c", "cat > /etc/cni/net.d/ptp.conflist", input=json.dumps(PTP_LIST))
+        config = world.config("a", {"name": "vm", "count": 0}, network_name="ptp")
+        world.netrun(config, DAEMON, "up", "vm")
+        assert attempt(world, "CNI", config).returncode == 0  # iptables and the plugins have the chains that stay
+        before = world.host.state()
+        libexec = tmp_path / "libexec"
+        libexec.mkdir()
+        real = ENV["SLICER_LIBEXECDIR"] + "/slicer-netns"
+        (libexec / "slicer-netns").write_text(NETNS.replace("REAL", real).replace("BEFORE", end + ";" if when == "before" else "").replace("END", end))
+        (libexec / "slicer-netns").chmod(0o755)
+        done = world.host.run("env", f"SLICER_LIBEXECDIR={libexec}", NETRUN, config, DAEMON, *vm_words("CNI"), check=False,
+                              stdin=subprocess.DEVNULL)
+        assert done.returncode == 1 and "slicer-netns" in done.stderr, done.stderr
+        assert world.host.state() == before
+        kept = world.host.run("find", "/var/lib/cni", "-type", "f").stdout.split()
+        assert [f for f in kept if f.rpartition("/")[2] not in ("lock", "last_reserved_ip.0")] == []
+        assert not [line for line in world.host.run("iptables-save").stdout.splitlines() if "10.92" in line]
+        assert attempt(world, "CNI", config).returncode == 0
+
+
 # ---- no VM without its rules ----
 
 @contextlib.contextmanager
@@ -194,7 +229,7 @@ def test_what_is_connected_is_guarded(world, mode):
 
 
 FLUSHES = [("bridge", "ruleset"), *(("bridge", f"table {family} slicer_a-1") for family in ("bridge", "ip")),
-           *(("bridge", f"chain bridge slicer_a-1 {chain}") for chain in ("prerouting", "guard", "guard_arp", "postrouting")),
+           *(("bridge", f"chain bridge slicer_a-1 {chain}") for chain in ("prerouting", "guard", "guard_arp")),
            ("slots", "ruleset"), ("slots", "table bridge slicer_a-1"), ("slots", "chain ip slicer_a-1 forward"),
            ("isolated", "ruleset"), ("isolated", "table ip slicer_a-1"),
            *(("isolated", f"chain ip slicer_a-1 {chain}") for chain in ("forward", "input", "from_isolated", "postrouting"))]
