@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Links of the host by rtnetlink(7), beyond what base/netlink.h has: bridges, taps, names, and
- * lists of what there is. Blocking; each call has a deadline of 2 s, lists start again when
+ * lists of what there is. Blocking; each call has a deadline of 10 s, lists start again when
  * something changes while they are read. Names are at most 15 bytes. */
 #ifndef SLICER_BASE_LINKS_H
 #define SLICER_BASE_LINKS_H

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Elements of nftables sets, named limits, and how many rules a chain has, by netlink, without running nft: a VM's launch changes
- * nothing else. The messages are those of linux/netfilter/nf_tables.h. Blocking, with a deadline of 2 s. */
+ * nothing else. The messages are those of linux/netfilter/nf_tables.h. Blocking, with a deadline of 10 s. */
 #ifndef SLICER_BASE_NFSET_H
 #define SLICER_BASE_NFSET_H
 

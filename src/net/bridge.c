@@ -16,7 +16,8 @@ static int add_rules(const struct net_plan *p, limit_fn *limit, struct error **e
 {
 	cleanup_free char *table = nft_table(p->daemon_id);
 
-	if (nft_rules_check(table, false, err) < 0 || nfset_add(NFPROTO_BRIDGE, table, p->elements, p->nelements, err) < 0)
+	if (nft_rules_check(table, false, err) < 0 ||
+	    nfset_add(NFPROTO_BRIDGE, table, p->elements, p->nelements, err) < 0)
 		return -1;
 	return limit(table, p->links[0].name, &p->limits, err);
 }

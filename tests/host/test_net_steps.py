@@ -71,7 +71,7 @@ def test_killed_in_the_middle(world, mode, call):
         world.netrun(config, DAEMON, "down", "vm")
         assert world.host.state() == world.before, when
         when += 1
-    assert when > (3 if call == "sendto" else 2)
+    assert when > (3 if call == "sendto" else 1)
 
 
 def test_failing_in_the_middle_leaves_nothing(world, mode):
