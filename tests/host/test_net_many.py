@@ -109,6 +109,7 @@ def many_daemon(world, mode, count):
     del d.env["SLICER_CHECK_KEPT"]  # which compares all with all
     group = d.config["host_groups"][0]
     if mode == "slots":
+        d.stop_s = 500  # a bridge of each is removed
         d.config["host_groups"] = [{"name": d.group, "slots": {f"slot{n}": {} for n in range(1, count + 1) if n != 99}}]
     elif mode == "CNI":
         plugins = [{**PTP_LIST["plugins"][0], "ipam": BIG}]

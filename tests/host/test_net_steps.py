@@ -52,7 +52,7 @@ def faulted(world, call, when, fault, *args, **kwargs):
 KILLS = [(mode, call) for mode in RULED for call in ("sendto", "openat", "write", "wait4")]
 
 
-@pytest.mark.parametrize("mode, call", [pytest.param(*kill, marks=[pytest.mark.full] * (kill[0] == "slots" and kill[1] != "sendto"))
+@pytest.mark.parametrize("mode, call", [pytest.param(*kill, marks=[pytest.mark.full] * (kill[0] == "slots"))
                                         for kill in KILLS])
 def test_killed_in_the_middle(world, mode, call):
     """At each request to the kernel, file opened or written, end of a program: the next attempt succeeds."""
