@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Links of the host by rtnetlink(7), beyond what base/netlink.h has: bridges, taps, names, and
- * lists of what there is. Blocking; each call has a deadline of 2 s, lists start again when
+ * lists of what there is. Blocking; each call has a deadline of 10 s, lists start again when
  * something changes while they are read. Names are at most 15 bytes. */
 #ifndef SLICER_BASE_LINKS_H
 #define SLICER_BASE_LINKS_H
@@ -79,7 +79,8 @@ int links_tap_create(const char *name, uid_t owner, struct error **err);
  * cannot have one now, ERR_UNSUPPORTED without the kernel's module. */
 int links_macvtap_create(struct netlink *nl, const char *name, int parent, const unsigned char mac[6], unsigned mtu,
 			 struct error **err);
-/* With all multicast: which groups the guest has joined (those of IPv6, say) the host does not know. */
+/* With all multicast: which groups the guest has joined (those of IPv6, say) the host does not know. ERR_CONFLICT when another
+ * interface of the parent's has its MAC address. */
 int links_macvtap_set_up(struct netlink *nl, int ifindex, struct error **err);
 /* Its device, set up as links_tap_create() does a tap. Returns the fd; the link stays when it is closed. */
 int links_macvtap_open(const char *name, int ifindex, struct error **err);

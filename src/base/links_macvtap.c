@@ -55,6 +55,8 @@ int links_macvtap_set_up(struct netlink *nl, int ifindex, struct error **err)
 	req.link.ifi_index = ifindex;
 	req.link.ifi_flags = req.link.ifi_change = IFF_UP | IFF_ALLMULTI;
 	r = netlink_transact(nl, &req, NULL);
+	if (r == -EADDRINUSE || r == -EBUSY)
+		return error_set(err, ERR_CONFLICT, "another interface on its parent has its MAC address");
 	return r < 0 ? error_errno(err, -r, "cannot bring macvtap %d up", ifindex) : 0;
 }
 
@@ -87,21 +89,18 @@ static int open_device(const char *path, dev_t device)
 }
 
 /* A node of our own: /dev/tapN comes by devtmpfs or udev, perhaps late, perhaps not at all, and network namespaces that share
- * /dev share its name as well. In /dev, because elsewhere devices may not be opened (nodev). */
+ * /dev share its name as well. In /dev, because elsewhere devices may not be opened (nodev). What a kill leaves has the name of
+ * the device, whose number the kernel gives to the next one. */
 static int open_own_node(dev_t device)
 {
-	char dir[] = "/dev/.slicer-XXXXXX";
-	cleanup_free char *path = NULL;
+	cleanup_free char *path = str_fmt("/dev/.slicer-%u-%u", major(device), minor(device));
 	int fd = -1, saved;
 
-	if (!mkdtemp(dir))
-		return -1;
-	path = fs_join(dir, "tap");
+	unlink(path);
 	if (mknod(path, S_IFCHR | 0600, device) == 0)
 		fd = open_device(path, device);
 	saved = errno;
 	unlink(path);
-	rmdir(dir);
 	errno = saved;
 	return fd;
 }

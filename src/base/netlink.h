@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Links, IPv4 addresses and routes by raw rtnetlink (rtnetlink(7)), shared with the static agent. Blocking, but each
- * call has a deadline of 2 s. Addresses are in network byte order. */
+ * call has a deadline of 10 s. Addresses are in network byte order. */
 #ifndef SLICER_BASE_NETLINK_H
 #define SLICER_BASE_NETLINK_H
 

@@ -6,7 +6,8 @@
 #include <linux/rtnetlink.h>
 #include "base/netlink.h"
 
-enum { NETLINK_DEADLINE_MS = 2000, NETLINK_ROOM = 1024 };
+/* The kernel does one thing at a time for all network namespaces, and takes seconds to remove hundreds of them. */
+enum { NETLINK_DEADLINE_MS = 10000, NETLINK_ROOM = 1024 };
 
 struct netlink {
 	int fd;

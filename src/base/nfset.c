@@ -243,3 +243,75 @@ int nfset_limit_delete(uint8_t family, const char *table, const struct nfset_lim
 {
 	return n ? delete (family, table, things_limits(limits, n), "limits", err) : 0;
 }
+
+static uint32_t chain_uses(const struct nlmsghdr *hdr)
+{
+	const size_t head = NLMSG_SPACE(sizeof(struct nfgenmsg));
+	const struct rtattr *attr = (const struct rtattr *)((const char *)hdr + head);
+	uint32_t be;
+
+	if (hdr->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN) || hdr->nlmsg_len < head)
+		return 0;
+	for (size_t left = hdr->nlmsg_len - head; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
+		if ((attr->rta_type & NLA_TYPE_MASK) != NFTA_CHAIN_USE || RTA_PAYLOAD(attr) < sizeof(be))
+			continue;
+		memcpy(&be, RTA_DATA(attr), sizeof(be));
+		return ntohl(be);
+	}
+	return 0;
+}
+
+/* All questions at once; the answers come in their order, each in a datagram of its own. */
+static int ask_chains(struct netlink *nl, const char *table, const struct nfset_chain *chains, size_t n)
+{
+	cleanup_free char *data = NULL;
+	struct batch b = {.first = nl->seq + 1};
+	struct request req;
+
+	for (size_t i = 0; i < n; i++) {
+		message_init(&req, NFT_MSG_GETCHAIN, 0, chains[i].family, NFNL_SUBSYS_NFTABLES);
+		request_attr_string(&req, NFTA_CHAIN_TABLE, table);
+		request_attr_string(&req, NFTA_CHAIN_NAME, chains[i].name);
+		batch_add(&b, &req, ++nl->seq);
+	}
+	data = b.data;
+	return netlink_send(nl, data, b.n);
+}
+
+/* One that is not there is answered by an error. */
+static int read_uses(struct netlink *nl, int64_t deadline, uint32_t *ret)
+{
+	cleanup_free char *buf = NULL;
+	ssize_t n = netlink_receive(nl, &buf, deadline);
+	const struct nlmsghdr *hdr = (const struct nlmsghdr *)buf;
+	int r;
+
+	if (n < 0)
+		return (int)n;
+	if (!NLMSG_OK(hdr, (size_t)n))
+		return -EPROTO;
+	*ret = chain_uses(hdr);
+	if (hdr->nlmsg_type != NLMSG_ERROR || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)))
+		return 0;
+	r = ((const struct nlmsgerr *)NLMSG_DATA(hdr))->error;
+	return r == -ENOENT ? 0 : r;
+}
+
+int nfset_chains_check(const char *table, const struct nfset_chain *chains, size_t n, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = open_table(table, n, err);
+	int64_t deadline = clock_ms() + NETLINK_DEADLINE_MS;
+	int r = nl ? ask_chains(nl, table, chains, n) : -1;
+
+	if (!nl)
+		return -1;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		uint32_t uses = 0;
+
+		r = read_uses(nl, deadline, &uses);
+		if (r == 0 && uses < chains[i].uses)
+			return error_set(err, ERR_GONE, "the nftables rules of chain %s in table %s are gone",
+					 chains[i].name, table);
+	}
+	return r < 0 ? error_errno(err, -r, "cannot look at the nftables chains of table %s", table) : 0;
+}

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Elements of nftables sets and named limits by netlink, without running nft: a VM's launch changes nothing else.
- * The messages are those of linux/netfilter/nf_tables.h. Blocking, with a deadline of 2 s. */
+/* Elements of nftables sets, named limits, and how many rules a chain has, by netlink, without running nft: a VM's launch changes
+ * nothing else. The messages are those of linux/netfilter/nf_tables.h. Blocking, with a deadline of 10 s. */
 #ifndef SLICER_BASE_NFSET_H
 #define SLICER_BASE_NFSET_H
 
@@ -41,5 +41,14 @@ int nfset_limit_add(uint8_t family, const char *table, const struct nfset_limit 
 /* As nfset_delete(); what a map's element refers to cannot be removed. */
 int nfset_limit_delete(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n,
 		       struct error **err);
+
+/* What the kernel counts of a chain: its rules, and those that jump to it. */
+struct nfset_chain {
+	uint8_t family;
+	const char *name;
+	uint32_t uses;
+};
+/* Has each of them that many at least? ERR_GONE, with the name of the first that has not, also when the table is not there. */
+int nfset_chains_check(const char *table, const struct nfset_chain *chains, size_t n, struct error **err);
 
 #endif

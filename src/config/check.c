@@ -5,8 +5,6 @@
 #include "config/decode.h"
 #include "config/fields.h"
 
-#define ISOLATED_NAME_MAX 15
-
 /* The value at config.host_groups[group].path, or the nearest one around it. */
 static const struct value *find_place(const struct config *cfg, size_t group, const char *path)
 {

@@ -64,6 +64,7 @@ enum {
 	CONFIG_LAN_POOL =
 		35, /* macvtap: addresses at the end of the subnet, of which VMs get theirs: .220-.254 of a /24 */
 	CONFIG_LAN_POOL_PREFIX_MAX = 26, /* smaller subnets need `range` or `addresses` */
+	ISOLATED_NAME_MAX = 15,		 /* characters of a VM's name in mode isolated */
 };
 
 struct config_limits {

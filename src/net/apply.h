@@ -23,7 +23,7 @@ int net_bridge_drop(const char *bridge, const char *daemon_id, struct error **er
 
 /* What the plan's mode makes for the VM; `ret` may hold an fd, which is the caller's. Its rules are in force before it can
  * send. An interface of that name that is this VM's is replaced: the caller knows that its VMM is gone. What the group needs
- * must be up. */
+ * must be up: ERR_GONE when the bridge or rules are not there, and nothing is made. */
 int net_vm_up(struct net_plan *p, struct net_port *ret, struct error **err);
 /* For a VM that runs: puts back what something else has removed, and follows what has changed on the host. p->rules then
  * says what is in force: for the record. ERR_NOT_FOUND when that cannot be. */

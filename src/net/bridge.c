@@ -16,7 +16,8 @@ static int add_rules(const struct net_plan *p, limit_fn *limit, struct error **e
 {
 	cleanup_free char *table = nft_table(p->daemon_id);
 
-	if (nfset_add(NFPROTO_BRIDGE, table, p->elements, p->nelements, err) < 0)
+	if (nft_rules_check(table, false, err) < 0 ||
+	    nfset_add(NFPROTO_BRIDGE, table, p->elements, p->nelements, err) < 0)
 		return -1;
 	return limit(table, p->links[0].name, &p->limits, err);
 }
@@ -37,8 +38,7 @@ static int join_bridge(struct netlink *nl, const struct net_plan *p, int index, 
 	int master = netlink_link_index(nl, link->master, &why);
 
 	if (master < 0 && why->code == ERR_NOT_FOUND)
-		return error_set(err, ERR_CONFLICT, "bridge %s is gone; the daemon makes it again within half a minute",
-				 link->master);
+		return error_set(err, ERR_GONE, "bridge %s is gone; the daemon makes it again", link->master);
 	if (master < 0)
 		return error_move(err, &why);
 	if (links_set_master(nl, index, master, err) < 0)

@@ -155,11 +155,25 @@ static int del_all(const struct cni_list *l, const struct cni_attach *a, struct 
 	return first ? error_move(err, &first) : 0;
 }
 
+/* Before the first runs: when one is missing, neither what others would have made is to be removed nor its own DEL can be. */
+static int find_all(const struct cni_list *l, struct error **err)
+{
+	cleanup_strv char **path = cni_plugin_path();
+
+	for (size_t i = 0; i < l->nplugins; i++) {
+		cleanup_free char *program = cni_plugin_find(path, l->plugins[i].type, err);
+
+		if (!program)
+			return -1;
+	}
+	return 0;
+}
+
 int cni_add(const struct cni_list *l, const struct cni_attach *a, struct json_object **ret_result, struct error **err)
 {
 	struct json_object *result = NULL;
 
-	if (cni_del(a, err) < 0 || cache_write(l, a, NULL, err) < 0)
+	if (cni_del(a, err) < 0 || find_all(l, err) < 0 || cache_write(l, a, NULL, err) < 0)
 		return error_wrap(err, "network \"%s\"", l->name);
 	if (add_all(l, a, &result, err) < 0) {
 		/* What cannot be deleted now is cached, and tried again with the next ADD or DEL. */

@@ -7,7 +7,7 @@
 #include "net/firewall.h"
 #include "net/nft.h"
 
-/* After a kill between its creation and its naming. */
+/* After a kill between its creation and its naming. 1: there was one. */
 static int remove_nameless(struct netlink *nl, const char *bridge, const char *daemon_id, const struct net_facts *facts,
 			   struct error **err)
 {
@@ -16,7 +16,9 @@ static int remove_nameless(struct netlink *nl, const char *bridge, const char *d
 
 	net_hashed_name("vb-", daemon_id, bridge, name);
 	link = net_facts_link(facts, name);
-	return link ? links_delete(nl, link->index, err) : 0;
+	if (!link)
+		return 0;
+	return links_delete(nl, link->index, err) < 0 ? -1 : 1;
 }
 
 /* A bridge gets its name after its alias: without the one or the other, after a kill in between, it
@@ -195,8 +197,16 @@ static int bridge_remove(const char *bridge, const char *daemon_id, bool stay, s
 	cleanup_netlink struct netlink *nl = lock < 0 ? NULL : netlink_open(err);
 	cleanup_net_facts struct net_facts facts = {0};
 	const struct link *link;
+	int nameless;
 
-	if (!nl || net_facts_read(false, &facts, err) < 0 || remove_nameless(nl, bridge, daemon_id, &facts, err) < 0)
+	if (!nl || net_facts_read(false, &facts, err) < 0)
+		return -1;
+	nameless = remove_nameless(nl, bridge, daemon_id, &facts, err);
+	if (nameless > 0) { /* which may have been the daemon's last but this one */
+		net_facts_clear(&facts);
+		nameless = net_facts_read(false, &facts, err);
+	}
+	if (nameless < 0)
 		return -1;
 	link = net_facts_link(&facts, bridge);
 	if (link && !net_is_ours(link, daemon_id))

@@ -14,6 +14,20 @@
 
 #include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
 
+/* A configuration is checked for the VMs that it asks for; numbers go on from there. */
+static int check_name(const struct net_vm *vm, struct error **err)
+{
+	size_t length = strlen(vm->hostname);
+
+	if (length <= ISOLATED_NAME_MAX)
+		return 0;
+	return error_set(
+		err, ERR_CONFLICT,
+		"host group \"%s\": %s has %zu characters, and a VM's name on an isolated network may have at most %d "
+		"(it is also that of its namespace). Give the group a shorter name",
+		vm->group->name, vm->hostname, length, ISOLATED_NAME_MAX);
+}
+
 static const struct net_facts *networks(const struct net_vm *vm, struct net_facts *own, struct error **err)
 {
 	struct net_facts *facts = vm->networks ? vm->networks : own;
@@ -34,7 +48,7 @@ static int isolated_reserve(const struct net_vm *vm, const char *wanted, const u
 				       .facts = networks(vm, &own_facts, err)};
 	char text[IP4_TEXT_MAX], own[IFNAMSIZ];
 
-	if (!ask.facts)
+	if (!ask.facts || check_name(vm, err) < 0)
 		return -1;
 	net_hashed_name("ve-", vm->daemon_id, vm->hostname, own);
 	ask.own_link = if_nametoindex(own);
@@ -81,6 +95,8 @@ static int change_elements(const struct net_plan *p, bool add, struct error **er
 {
 	cleanup_free char *table = nft_table(p->daemon_id);
 
+	if (add && nft_rules_check(table, true, err) < 0)
+		return -1;
 	return (add ? nfset_add : nfset_delete)(NFPROTO_IPV4, table, p->elements, p->nelements, err);
 }
 

@@ -63,6 +63,22 @@ static int macvtap_from_record(struct net_plan *p, struct error **err)
 	return 0;
 }
 
+/* The address follows from the names of host and VM, so that two VMs of one name have the same. */
+static int bring_up(struct netlink *nl, const struct net_plan *p, int index, struct error **err)
+{
+	cleanup_error struct error *why = NULL;
+
+	if (links_macvtap_set_up(nl, index, &why) == 0)
+		return 0;
+	if (why->code != ERR_CONFLICT)
+		return error_move(err, &why);
+	return error_set(
+		err, ERR_CONFLICT,
+		"another VM on %s has this VM's MAC address %s: one of another daemon, whose host group has the same "
+		"name, perhaps. Give the host group another name",
+		p->links[0].master, p->guest.mac);
+}
+
 static int macvtap_make(struct netlink *nl, const struct net_plan *p, struct error **err)
 {
 	const struct net_plan_link *link = &p->links[0];
@@ -78,7 +94,7 @@ static int macvtap_make(struct netlink *nl, const struct net_plan *p, struct err
 	index = netlink_link_index(nl, link->name, err);
 	if (index < 0 || links_set_alias(nl, index, link->alias, err) < 0 ||
 	    links_add_altname(nl, index, link->altname, err) < 0 || net_sysctls_apply(p->sysctls, err) < 0 ||
-	    links_macvtap_set_up(nl, index, err) < 0)
+	    bring_up(nl, p, index, err) < 0)
 		return -1;
 	return links_macvtap_open(link->name, index, err);
 }

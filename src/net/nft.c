@@ -2,11 +2,14 @@
 #include "net/nft.h"
 
 #include <ctype.h>
+#include <netinet/in.h>
 
 #include "base/json.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "net/plan.h"
+
+#include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
 
 /* nft's messages end with the line in question and marks below it; what is wrong is in the first.
  */
@@ -134,6 +137,23 @@ static const char base_script[] =
 	"add rule bridge %1$s prerouting iifname @ports jump guard\n"
 	"add rule bridge %1$s postrouting limit name oifname map @bytes_in drop\n"
 	"add rule bridge %1$s postrouting limit name oifname map @packets_in drop\n";
+
+/* As many as the script above adds: rules of the chain, and those that jump to it. Where these are, what jumps is there as well. */
+int nft_rules_check(const char *table, bool isolated, struct error **err)
+{
+	static const struct nfset_chain bridged[] = {{NFPROTO_BRIDGE, "guard_arp", 3 + 1},
+						     {NFPROTO_BRIDGE, "guard", 4 + 1},
+						     {NFPROTO_IPV4, "forward", 3},
+						     {NFPROTO_IPV4, "postrouting", 1}};
+	static const struct nfset_chain apart[] = {{NFPROTO_IPV4, "from_isolated", 2 + 1},
+						   {NFPROTO_IPV4, "forward", 3},
+						   {NFPROTO_IPV4, "input", 1},
+						   {NFPROTO_IPV4, "postrouting", 1}};
+
+	if (nfset_chains_check(table, isolated ? apart : bridged, ARRAY_LEN(apart), err) == 0)
+		return 0;
+	return error_wrap(err, "something else has removed what slicer needs");
+}
 
 static void network_text(struct ip4_cidr subnet, char ret[IP4_TEXT_MAX])
 {

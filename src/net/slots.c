@@ -7,6 +7,7 @@
 #include "base/str.h"
 #include "net/apply_impl.h"
 #include "net/mode.h"
+#include "net/slots.h"
 
 enum { SLOT_PREFIX = 24 };
 
@@ -74,15 +75,32 @@ static const struct config_slot *slot_find(const struct net_vm *vm, struct error
 	return NULL;
 }
 
+/* Those of the first n slots whose bridges were not there before. */
+static void slots_undo(const struct config_group *g, const char *daemon_id, const bool *made, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct net_bridged slot;
+
+		net_bridged_get(g, daemon_id, i, &slot);
+		if (made[i])
+			net_bridge_down(slot.bridge, daemon_id, NULL);
+	}
+}
+
 static int slots_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
 {
+	cleanup_free bool *made = mem_alloc_array(g->nslots + 1, sizeof(*made));
+
 	for (size_t i = 0; i < g->nslots; i++) {
 		cleanup_strv char **notes = NULL;
 		struct net_bridged slot;
 
 		net_bridged_get(g, daemon_id, i, &slot);
-		if (net_bridge_group_up(&slot.group, daemon_id, &notes, err) < 0)
+		made[i] = if_nametoindex(slot.bridge) == 0;
+		if (net_bridge_group_up(&slot.group, daemon_id, &notes, err) < 0) {
+			slots_undo(g, daemon_id, made, i);
 			return -1;
+		}
 		for (char **note = notes; ret_notes && note && *note; note++)
 			strv_append(ret_notes, *note);
 	}
@@ -116,19 +134,25 @@ static int slots_reserve(const struct net_vm *vm, const char *wanted, const uint
 	return 0;
 }
 
-static int slots_plan(const struct net_vm *vm, struct net_plan *ret, struct error **err)
+int net_plan_slots_vm(const struct net_vm *vm, const struct net_facts *facts, struct net_plan *ret, struct error **err)
 {
 	const struct config_slot *slot = slot_find(vm, err);
-	cleanup_net_facts struct net_facts facts = {0};
 	struct net_vm as_bridged = *vm;
 	struct net_bridged group;
 
-	if (!slot || net_facts_read(false, &facts, err) < 0)
+	if (!slot)
 		return -1;
 	bridged_slot(vm->group, vm->daemon_id, slot, &group);
 	as_bridged.group = &group.group;
 	as_bridged.number = 0; /* its interface is named by a hash: a slot's name may be long */
-	return net_plan_bridge_vm(&as_bridged, slot_address(slot, 2), &facts, ret, err);
+	return net_plan_bridge_vm(&as_bridged, slot_address(slot, 2), facts, ret, err);
+}
+
+static int slots_plan(const struct net_vm *vm, struct net_plan *ret, struct error **err)
+{
+	cleanup_net_facts struct net_facts facts = {0};
+
+	return net_facts_read(false, &facts, err) < 0 ? -1 : net_plan_slots_vm(vm, &facts, ret, err);
 }
 
 static int slots_from_record(struct net_plan *p, struct error **err)

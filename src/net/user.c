@@ -35,6 +35,7 @@ bool net_user_has_default_route(const char *table)
 
 void net_user_probe(struct net_user_host *ret)
 {
+	cleanup_net_facts struct net_facts facts = {0};
 	cleanup_free char *table = NULL;
 
 	*ret = (struct net_user_host){.passt = proc_find_program("passt")};
@@ -42,6 +43,8 @@ void net_user_probe(struct net_user_host *ret)
 			  !switch_is_zero("/proc/sys/user/max_user_namespaces");
 	ret->default_route = fs_read_file("/proc/net/route", 1024 * 1024, &table, NULL, NULL) == 0 &&
 			     net_user_has_default_route(table);
+	if (ret->default_route && net_facts_read_networks(&facts, NULL) == 0)
+		ret->mtu = net_facts_mtu(&facts);
 }
 
 void net_user_host_clear(struct net_user_host *h)
@@ -84,7 +87,8 @@ void net_user_plan(const struct net_user_host *host, char *const *dns, struct ne
 {
 	const char *obstacle = net_user_obstacle(host);
 
-	*ret = (struct net_user_plan){.address = USER_ADDRESS "/24", .gateway = USER_GATEWAY, .mtu = USER_MTU};
+	*ret = (struct net_user_plan){
+		.address = USER_ADDRESS "/24", .gateway = USER_GATEWAY, .mtu = host->mtu ? host->mtu : USER_MTU};
 	if (obstacle) {
 		ret->kind = NET_USER_RESTRICTED;
 		ret->note = str_fmt("no network in the guest: %s; exec, cp, shell and forward work", obstacle);

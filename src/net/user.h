@@ -7,12 +7,13 @@
 
 #include "base/error.h"
 
-/* What the plan depends on; net_user_probe() fills it in. */
+/* What the plan depends on; net_user_probe() fills it in, which needs no privilege. */
 struct net_user_host {
 	char *passt;	    /* path; NULL: not installed */
 	bool namespaces;    /* may an unprivileged process make user namespaces? passt confines itself
 			    by one */
 	bool default_route; /* passt needs an interface with an IPv4 default route */
+	unsigned mtu;	    /* of that interface; 0: not known */
 };
 bool net_user_has_default_route(const char *table); /* text of /proc/net/route */
 void net_user_probe(struct net_user_host *ret);

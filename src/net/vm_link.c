@@ -13,6 +13,9 @@ int net_find_own_link(struct netlink *nl, const struct net_plan *p, struct error
 	alias = link.alias ? link.alias : str_dup("");
 	if (str_eq(alias, p->links[0].alias))
 		return link.index;
+	/* From a launch that was killed before it had one; nobody else makes macvtaps of such names. A tap does not outlive that. */
+	if (!*alias && p->links[0].kind == NET_LINK_MACVTAP && str_eq(link.kind, "macvtap"))
+		return link.index;
 	return error_set(err, ERR_CONFLICT,
 			 "there is an interface %s already, and it is not VM \"%s\"'s (its alias is \"%s\"). "
 			 "%semove that interface",

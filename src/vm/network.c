@@ -115,6 +115,7 @@ int network_job_plan(struct network_job *job, struct vm *vm, struct error **err)
 	if (!mode || mode->plan(&self, &job->plan, err))
 		return -1;
 	job->planned = true;
+	job->group = self.group;
 	network_keep(vm, &job->plan);
 	vm_touch(vm); /* its MAC address is shown */
 	return 0;
@@ -161,12 +162,26 @@ void network_job_guest(const struct network_job *job, struct json_object *config
 	js_add_strv(config, "dns", guest->dns);
 }
 
+/* What the group needs may have gone since it was made, with a flush of all rules perhaps: then that comes first. */
+static int network_make(struct network_job *job, struct error **err)
+{
+	cleanup_error struct error *why = NULL;
+
+	if (net_vm_up(&job->plan, &job->port, &why) == 0)
+		return 0;
+	if (why->code != ERR_GONE || !job->group)
+		return error_move(err, &why);
+	if (net_group_up(job->group, job->plan.daemon_id, NULL, err))
+		return -1;
+	return net_vm_up(&job->plan, &job->port, err);
+}
+
 int network_job_up(struct network_job *job, struct vmm_net *ret, struct error **err)
 {
 	static const enum vmm_net_kind kinds[] = {
 		[NET_PORT_TAP] = VMM_NET_TAP, [NET_PORT_HELPER] = VMM_NET_HELPER, [NET_PORT_NOWHERE] = VMM_NET_SLIRP};
 
-	if (net_vm_up(&job->plan, &job->port, err))
+	if (network_make(job, err))
 		return -1;
 	*ret = (struct vmm_net){
 		.kind = kinds[job->port.kind],

@@ -17,6 +17,7 @@ struct network_job {
 	struct net_plan plan;
 	struct net_port port; /* once it is up; the job's */
 	uid_t helper_uid;
+	const struct config_group *group; /* of the configuration; NULL: not in it */
 };
 /* To make it: from the present configuration, kept in vm->network for the record. */
 int network_job_plan(struct network_job *job, struct vm *vm, struct error **err);

@@ -24,6 +24,7 @@ case "$input" in
 *'"x":"noaddress"'*) echo '{"cniVersion":"1.0.0","interfaces":[]}' ;;
 *'"x":"nointerface"'*) echo '{"cniVersion":"1.0.0","ips":[{"address":"10.93.0.2/24"}]}' ;;
 *'"x":"flood"'*) yes ;;
+*'"x":"hangs"'*) exec sleep 100 ;;
 esac
 """
 
@@ -104,7 +105,7 @@ def test_ptp_has_everybody_behind_the_gateway(host, clean, tmp_path):
 
 @pytest.mark.parametrize("what, says", [
     ("garbage", "answer"), ("nothing", "answered nothing"), ("fails", "try again later"), ("noaddress", "no IPv4 address"),
-    ("nointerface", "eth0"), ("flood", "more than"),
+    ("nointerface", "eth0"), ("flood", "more than"), pytest.param("hangs", "no end within 30000 ms", marks=pytest.mark.full),
 ])
 def test_hostile_plugins_undo_the_launch(host, clean, tmp_path, what, says):
     plugins = tmp_path / "plugins"
@@ -116,6 +117,45 @@ def test_hostile_plugins_undo_the_launch(host, clean, tmp_path, what, says):
         answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "60s"}, json={})
         assert answer.status >= 400 and says in answer.json["error"], answer
         assert d.client.nodes() == []
+
+
+def hostile_plugins(directory):
+    plugins = directory / "plugins"
+    plugins.mkdir()
+    (plugins / "hostile").write_text(HOSTILE)
+    (plugins / "hostile").chmod(0o755)
+    return plugins
+
+
+def test_a_plugin_that_is_gone_at_a_launch(host, clean, tmp_path):
+    """Behind one that would make its part first; and nothing is kept of a DEL that cannot be."""
+    plugins = hostile_plugins(tmp_path)
+    host.put("10-test.conflist", {**BRIDGE_LIST, "plugins": [*BRIDGE_LIST["plugins"], {"type": "hostile"}]})
+    with cni(host, tmp_path / "d", "test", f"{plugins}:/usr/lib/cni") as d:
+        (plugins / "hostile").unlink()
+        answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "60s"}, json={})
+        assert answer.status >= 400 and "hostile" in answer.json["error"] and "/usr/lib/cni" in answer.json["error"], answer
+        assert d.client.nodes() == []
+        left = host.state()
+        assert left["namespaces"] == [] and left["addresses"] == [] and left["rules"] == [] and left["cache"] == []
+
+
+def test_a_plugin_that_is_gone_at_the_end(host, clean, tmp_path):
+    """Its DEL cannot be: that is told, and done once it is back."""
+    plugins = hostile_plugins(tmp_path)
+    host.put("10-test.conflist", {**BRIDGE_LIST, "plugins": [*BRIDGE_LIST["plugins"], {"type": "hostile", "x": "chained"}]})
+    (plugins / "hostile").write_text(HOSTILE.replace("esac", "*) printf %s \"$input\" | python3 -c '"
+                                     "import json,sys; print(json.dumps(json.load(sys.stdin).get(\"prevResult\", {})))' ;;\nesac"))
+    with cni(host, tmp_path / "d", "test", f"{plugins}:/usr/lib/cni") as d:
+        vm = d.client.create(d.group, timeout="60s")["hostname"]
+        (plugins / "hostile").rename(plugins / "away")
+        refused = d.client.delete(f"/hostgroup/{d.group}/nodes/{vm}")
+        assert refused.status >= 400 and "hostile" in refused.text, refused
+        assert "hostile" in d.client.node(vm)["last_error"]
+        (plugins / "away").rename(plugins / "hostile")
+        until(lambda: d.client.nodes() == [], 20, "it is tried again")
+        left = host.state()
+        assert left["namespaces"] == [] and left["addresses"] == [] and left["rules"] == [] and left["cache"] == []
 
 
 @pytest.mark.parametrize("files, network, says", [

@@ -158,6 +158,37 @@ def test_faults_behind_the_network(net, tmp_path, end):
         until(lambda: d.client.nodes() == [] and macvtaps(net) == [], 20)
 
 
+@pytest.mark.parametrize("harm, says", [(("set", "gone9", "down"), "gone9 is down; bring it up (ip link set gone9 up)"),
+                                        (("del", "gone9"), "there is no interface gone9; possible ones: lan0")])
+def test_a_parent_that_is_not_there_at_a_launch(net, tmp_path, harm, says):
+    net.on_host("link", "add", "gone9", "type", "veth", "peer", "name", "peer9")
+    net.on_host("link", "set", "gone9", "up")
+    try:
+        with up(net, tmp_path, parent="gone9") as d:
+            net.on_host("link", *harm)
+            answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "30s"}, json={})
+            assert answer.status in (409, 500) and says in answer.json["error"], answer
+            until(lambda: d.client.nodes() == [], 10)
+            assert macvtaps(net) == []
+    finally:
+        net.on_host("link", "del", "gone9", check=False)
+
+
+def test_two_vms_of_one_name_on_a_lan(net, tmp_path):
+    """Of two daemons whose groups have the same name: their MAC address is the same, which the kernel refuses on one parent."""
+    with up(net, tmp_path / "a") as a:
+        a.client.create(a.group)
+        (first, _), = macvtaps(net)
+        b = Daemon(tmp_path / "b", prefix=net.prefix, group={"network": {"mode": "macvtap"}})
+        b.group = b.config["host_groups"][0]["name"] = a.group
+        with b:
+            answer = b.client.post(f"/hostgroup/{b.group}/nodes", {"wait": "agent", "timeout": "30s"}, json={})
+            assert answer.status == 409, answer
+            assert f"another VM on lan0 has this VM's MAC address {a.client.nodes()[0]['mac']}" in answer.json["error"]
+            assert "Give the host group another name" in answer.json["error"]
+            assert b.client.nodes() == [] and [name for name, _ in macvtaps(net)] == [first]
+
+
 def test_somebody_elses_interface_is_left_alone(net, tmp_path):
     with up(net, tmp_path) as d:
         first = d.client.create(d.group)["hostname"]

@@ -178,13 +178,31 @@ def bridged(space, daemon):
     return daemon(env=OFTEN, prefix=space.prefix, group={"network": {"bridge": BRIDGE, "tap_prefix": TAP, "gateway": "10.77.3.1/24"}})
 
 
+LAUNCHED = {"bridge": {"bridge": BRIDGE, "tap_prefix": TAP, "gateway": "10.77.3.1/24"}, "isolated": {"mode": "isolated"}}
+
+
+@pytest.mark.parametrize("mode, harm", [("bridge", "nft flush ruleset"), ("bridge", "nft flush table bridge TABLE"),
+                                        ("bridge", "nft flush chain bridge TABLE guard"), ("bridge", f"ip link del {BRIDGE}"),
+                                        ("isolated", "nft flush ruleset"), ("isolated", "nft flush table ip TABLE")])
+def test_a_launch_makes_what_its_group_lacks(space, daemon, mode, harm):
+    """Long before anybody looks the VM is there, and guarded as ever."""
+    d = daemon(env={"SLICER_RECONCILE_MS": "3600000"}, prefix=space.prefix, group={"network": LAUNCHED[mode]})
+    d.client.create(d.group)
+    good = space.rules()
+    assert d.client.delete(f"/hostgroup/{d.group}/nodes/{d.group}-1").status == 200
+    space.run(*harm.replace("TABLE", f"slicer_{d.id}").split())
+    assert space.rules() != good
+    made = d.client.create(d.group)
+    assert made["hostname"] == f"{d.group}-1" and space.rules() == good
+
+
 def test_rules_and_links_come_back(space, bridged):
     d = bridged
     vm = d.client.create(d.group)["hostname"]
     good = space.rules()
     assert f'"{TAP}1" . 10.77.3.2' in good
     table = f"slicer_{d.id}"
-    for harm in (["nft", "flush", "ruleset"],
+    for harm in (["nft", "flush", "ruleset"], ["nft", "flush", "table", "bridge", table], ["nft", "flush", "chain", "bridge", table, "guard"],
                  ["nft", "delete", "element", "bridge", table, "addresses", "{", f'"{TAP}1"', ".", "10.77.3.2", "}"],
                  ["ip", "link", "set", f"{TAP}1", "nomaster"], ["ip", "link", "set", f"{TAP}1", "down"],
                  ["ip", "link", "set", BRIDGE, "down"], ["ip", "addr", "flush", "dev", BRIDGE], ["ip", "link", "del", BRIDGE]):

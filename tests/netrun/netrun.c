@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* Calls src/net without a daemon, for tests:
  *   netrun CONFIG ID up|down GROUP
- *   netrun CONFIG ID vm GROUP NUMBER [NETNS [SLOT]]   makes the VM's network, prints its plan, and waits
- * for the end of its input; then removes it netrun CONFIG ID mend                      reads a plan
- * from its input and mends it netrun CONFIG ID vmdown                    the same, and removes it
+ *   netrun CONFIG ID vm GROUP NUMBER [NETNS [SLOT]]   makes the VM's network, prints its plan, and waits for the end of its
+ *                                                     input; then removes it
+ *   netrun CONFIG ID mend|vmdown      reads a plan from its input and mends or removes that
  *   netrun CONFIG ID list
  *   netrun CONFIG ID many GROUP N      makes the networks of N VMs, then removes them; prints what each took, in us
  * NETRUN_LISTS in the environment names a file of lines "allow ENTRY" and "drop ENTRY" that are added to the group's lists: as
@@ -353,7 +353,7 @@ int main(int argc, char **argv)
 	if (lists && add_lists(lists, g, &err) < 0)
 		return report(lists, err);
 	if (str_eq(argv[3], "vm") && argc > 5)
-		return run_vm(g, argv[2], (unsigned)atoi(argv[5]), argc > 6 ? argv[6] : NULL,
+		return run_vm(g, argv[2], (unsigned)atoi(argv[5]), argc > 6 && *argv[6] ? argv[6] : NULL,
 			      argc > 7 ? argv[7] : NULL);
 	if (str_eq(argv[3], "many") && argc > 5)
 		return run_many(g, argv[2], (unsigned)atoi(argv[5]));

@@ -125,12 +125,42 @@ static void test_limits(void **state)
 	assert_string_equal(gone, empty);
 }
 
+/* Rules, and those that jump to the chain. */
+static void test_chains(void **state)
+{
+	static const struct nfset_chain whole[] = {{NFPROTO_BRIDGE, "base", 2}, {NFPROTO_BRIDGE, "called", 3}},
+					less[] = {{NFPROTO_BRIDGE, "base", 0}, {NFPROTO_BRIDGE, "called", 2}},
+					more[] = {{NFPROTO_BRIDGE, "base", 2}, {NFPROTO_BRIDGE, "called", 4}},
+					none[] = {{NFPROTO_BRIDGE, "missing", 1}, {NFPROTO_BRIDGE, "base", 2}},
+					other[] = {{NFPROTO_BRIDGE, "base", 2}, {NFPROTO_IPV4, "base", 2}};
+	cleanup_error struct error *few = NULL, *missing = NULL, *family = NULL, *flushed = NULL;
+
+	free(say(
+		"nft 'add table bridge c; add chain bridge c called; add chain bridge c base { type filter hook prerouting priority 0; };"
+		"add rule bridge c called accept; add rule bridge c called drop;"
+		"add rule bridge c base jump called; add rule bridge c base accept'"));
+	assert_int_equal(nfset_chains_check("c", whole, 2, NULL), 0);
+	assert_int_equal(nfset_chains_check("c", less, 2, NULL), 0);
+	assert_int_equal(nfset_chains_check("c", more, 2, &few), -1);
+	assert_int_equal(few->code, ERR_GONE);
+	assert_non_null(strstr(few->message, "chain called in table c are gone"));
+	assert_int_equal(nfset_chains_check("c", none, 2, &missing), -1);
+	assert_int_equal(missing->code, ERR_GONE);
+	assert_int_equal(nfset_chains_check("c", other, 2, &family), -1);
+	assert_int_equal(family->code, ERR_GONE);
+	free(say("nft flush chain bridge c base"));
+	assert_int_equal(nfset_chains_check("c", whole, 2, &flushed), -1);
+	assert_non_null(strstr(flushed->message, "chain base"));
+	free(say("nft delete table bridge c"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_elements),
 		cmocka_unit_test(test_missing),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_chains),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);

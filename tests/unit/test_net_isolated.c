@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "golden_fixture.h"
 #include "net/isolated_pool.h"
+#include "net/mode.h"
 #include "net/plan_isolated.h"
 
 static char name_sandbox[] = "sandbox", lan_word[] = "LAN", other[] = "192.168.1.0/24", peer[] = "192.168.1.7:443",
@@ -260,6 +261,34 @@ static void test_refused(void **state)
 	net_plan_clear(&plan);
 }
 
+/* The configuration's count says nothing of numbers that the API gives. */
+static void test_long_names(void **state)
+{
+	char name[] = "thirteen-char";
+	struct config_group g = {.name = name, .network = {.mode = NET_ISOLATED}};
+	static const struct {
+		const char *hostname;
+		bool good;
+	} rows[] = {{"thirteen-char-9", true}, {"thirteen-char-10", false}};
+
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct net_vm vm = {
+			.group = &g, .daemon_id = "a-1", .hostname = rows[i].hostname, .number = 1, .address = ""};
+		cleanup_error struct error *err = NULL;
+		cleanup_free char *address = NULL;
+
+		assert_int_equal(net_mode(NET_ISOLATED)->reserve(&vm, NULL, NULL, 0, &address, &err),
+				 rows[i].good ? 0 : -1);
+		if (rows[i].good)
+			continue;
+		assert_int_equal(err->code, ERR_CONFLICT);
+		assert_string_equal(
+			error_message(err),
+			"host group \"thirteen-char\": thirteen-char-10 has 16 characters, and a VM's name on an isolated network may "
+			"have at most 15 (it is also that of its namespace). Give the group a shorter name");
+	}
+}
+
 static void test_broken_records(void **state)
 {
 	static const char guest[] =
@@ -299,9 +328,14 @@ static void test_broken_records(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_ranges),	       cmocka_unit_test(test_blocks), cmocka_unit_test(test_vm),
-		cmocka_unit_test(test_rate_limits),    cmocka_unit_test(test_group),  cmocka_unit_test(test_refused),
+		cmocka_unit_test(test_ranges),
+		cmocka_unit_test(test_blocks),
+		cmocka_unit_test(test_vm),
+		cmocka_unit_test(test_rate_limits),
+		cmocka_unit_test(test_group),
+		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_broken_records),
+		cmocka_unit_test(test_long_names),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "golden_fixture.h"
 #include "net/mode.h"
+#include "net/slots.h"
 
 static char alias_own[] = "slicer:a-1:vm", alias_other[] = "slicer:b-2:web";
 static char chain[] = "inet filter forward", *chains[] = {chain, NULL};
@@ -49,7 +50,7 @@ static void routes_fill(struct link_route routes[5])
 }
 
 /* A script is a file of its own, the same for all plans of the group. */
-static void check_golden(const char *name, const struct net_plan *p)
+static void check_golden_script(const char *name, const char *script, const struct net_plan *p)
 {
 	cleanup_json struct json_object *obj = net_plan_to_json(p);
 	cleanup_free char *file = str_fmt("net/%s.json", name);
@@ -57,7 +58,12 @@ static void check_golden(const char *name, const struct net_plan *p)
 	json_object_object_del(obj, "nft");
 	check_golden_json(file, obj);
 	if (p->nft)
-		check_golden_text("net/bridge.nft", p->nft);
+		check_golden_text(script, p->nft);
+}
+
+static void check_golden(const char *name, const struct net_plan *p)
+{
+	check_golden_script(name, "net/bridge.nft", p);
 }
 
 static int plan_vm(const struct config_group *g, const char *hostname, unsigned number, uint32_t address,
@@ -115,6 +121,58 @@ static void test_vms(void **state)
 	assert_int_equal(plan_vm(&group, "vm-web", 0, 0xc0a88903, &facts, &plan), 0);
 	check_golden("bridge-vm-hashed", &plan);
 	net_plan_clear(&plan);
+}
+
+/* A slot's bridge and its VM; one of a long name has hashed ones. */
+static void test_slots(void **state)
+{
+	char group_name[] = "infra", short_name[] = "slot1", long_name[] = "a-machine-with-a-name";
+	struct config_slot slots[] = {{.name = short_name, .index = 1}, {.name = long_name, .index = 7}};
+	const struct config_group g = {
+		.name = group_name, .slots = slots, .nslots = ARRAY_LEN(slots), .network = {.mode = NET_SLOTS}};
+	static const char *const files[][2] = {{"slots", "slots-vm"}, {"slots-hashed", "slots-vm-hashed"}};
+	struct link_route routes[5];
+	struct net_facts facts = {
+		.links = links, .nlinks = ARRAY_LEN(links), .routes = routes, .nroutes = ARRAY_LEN(routes)};
+
+	routes_fill(routes);
+	for (size_t i = 0; i < ARRAY_LEN(slots); i++) {
+		struct net_vm vm = {.group = &g, .daemon_id = "a-1", .hostname = slots[i].name, .number = 3};
+		cleanup_free char *script = str_fmt("net/%s.nft", files[i][0]);
+		cleanup_net_plan struct net_plan bridge = {0}, plan = {0};
+		struct net_bridged slot;
+
+		net_bridged_get(&g, "a-1", i, &slot);
+		assert_int_equal(net_plan_group(&slot.group, "a-1", &facts, &bridge, NULL), 0);
+		check_golden_script(files[i][0], script, &bridge);
+		assert_int_equal(net_plan_slots_vm(&vm, &facts, &plan, NULL), 0);
+		check_golden(files[i][1], &plan);
+	}
+}
+
+static void test_no_slot(void **state)
+{
+	struct net_vm vm = {.group = &group, .daemon_id = "a-1", .hostname = "slot9"};
+	cleanup_error struct error *err = NULL;
+	struct net_facts none = {0};
+	struct net_plan plan;
+
+	assert_int_equal(net_plan_slots_vm(&vm, &none, &plan, &err), -1);
+	assert_int_equal(err->code, ERR_NOT_FOUND);
+}
+
+/* What is known before the plugins run. */
+static void test_cni(void **state)
+{
+	char network[] = "slicer", server[] = "192.0.2.53", *const dns[] = {server, NULL};
+	const struct config_group g = {.name = name_vm, .network_name = network};
+	const struct net_vm vm = {
+		.group = &g, .daemon_id = "a-1", .hostname = "vm-1", .number = 1, .address = "", .dns = dns};
+	cleanup_net_plan struct net_plan plan = {0};
+
+	assert_int_equal(net_mode(NET_CNI)->plan(&vm, &plan, NULL), 0);
+	assert_string_equal(plan.network, network);
+	check_golden("cni-vm", &plan);
 }
 
 static void test_names(void **state)
@@ -331,11 +389,13 @@ static void test_mac(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_groups),	      cmocka_unit_test(test_vms),
-		cmocka_unit_test(test_names),	      cmocka_unit_test(test_whose_bridge),
-		cmocka_unit_test(test_whose_subnet),  cmocka_unit_test(test_other_modes),
-		cmocka_unit_test(test_record),	      cmocka_unit_test(test_record_modes),
-		cmocka_unit_test(test_broken_record), cmocka_unit_test(test_mac),
+		cmocka_unit_test(test_groups),	     cmocka_unit_test(test_vms),
+		cmocka_unit_test(test_slots),	     cmocka_unit_test(test_no_slot),
+		cmocka_unit_test(test_cni),	     cmocka_unit_test(test_names),
+		cmocka_unit_test(test_whose_bridge), cmocka_unit_test(test_whose_subnet),
+		cmocka_unit_test(test_other_modes),  cmocka_unit_test(test_record),
+		cmocka_unit_test(test_record_modes), cmocka_unit_test(test_broken_record),
+		cmocka_unit_test(test_mac),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

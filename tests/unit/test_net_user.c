@@ -9,6 +9,8 @@
 #include "net/mac.h"
 #include "net/user.h"
 
+#include "netns_fixture.h"
+
 #define GOLDEN_DIR SLICER_SOURCE_ROOT "/tests/golden/net"
 
 static char passt[] = "/usr/bin/passt";
@@ -44,6 +46,9 @@ static void test_golden(void **state)
 	check_plan("user-passt", host, NULL);
 	check_plan("user-passt", host, none);
 	check_plan("user-passt-dns", host, dns);
+	host.mtu = 1400;
+	check_plan("user-passt-mtu", host, dns);
+	host.mtu = 0;
 	host.namespaces = false;
 	check_plan("user-no-namespaces", host, dns);
 	host.namespaces = true;
@@ -80,6 +85,33 @@ static void test_probe(void **state)
 	assert_null(host.passt);
 }
 
+/* A default route's interface of another MTU, in a network of our own; read without privilege. */
+static void test_probe_mtu(void **state)
+{
+	static const struct {
+		const char *command;
+		unsigned mtu;
+	} rows[] = {
+		{"true", 0},
+		{"ip link add up0 mtu 1400 type veth peer name up1 && ip addr add 192.0.2.2/24 dev up0 && ip link set up0 up",
+		 0},
+		{"ip route add default via 192.0.2.1 metric 20", 1400},
+		{"ip link add up2 mtu 9000 type veth peer name up3 && ip addr add 198.51.100.2/24 dev up2 && ip link set up2 up",
+		 1400},
+		{"ip route add default via 198.51.100.1 metric 10", 9000},
+	};
+
+	assert_int_equal(enter_network_namespace(), 0);
+	for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+		struct net_user_host host;
+
+		free(say(rows[i].command));
+		net_user_probe(&host);
+		assert_int_equal(host.mtu, rows[i].mtu);
+		net_user_host_clear(&host);
+	}
+}
+
 static void test_mac(void **state)
 {
 	unsigned char a[6], b[6];
@@ -104,10 +136,8 @@ static void test_mac(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_golden),
-		cmocka_unit_test(test_routes),
-		cmocka_unit_test(test_probe),
-		cmocka_unit_test(test_mac),
+		cmocka_unit_test(test_golden), cmocka_unit_test(test_routes),	 cmocka_unit_test(test_probe),
+		cmocka_unit_test(test_mac),    cmocka_unit_test(test_probe_mtu),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -51,6 +51,7 @@ class Daemon:
         # Console logs are named by VM only, so that each daemon has a group name of its own.
         self.group = f"g{os.getpid() % 1000}x{next(GROUP_NUMBERS)}"
         self.slicer, self.process, self.log = slicer, None, self.dir / "daemon.log"
+        self.stop_s = 90  # as systemd gives it
         self.prefix = tuple(prefix)  # words before the command, which exec it: nsenter, setpriv
         self.token = "t0ken-" + self.group if tcp else None
         self.address = ("127.0.0.1", free_port()) if tcp else str(self.dir / "api.sock")
@@ -128,8 +129,9 @@ class Daemon:
         self.process = None
         return code, self.log_text()[before:]
 
-    def stop(self, seconds=90):
+    def stop(self, seconds=None):
         """As a user does; returns the exit code."""
+        seconds = seconds or self.stop_s
         if not self.process:
             return None
         if self.process.poll() is None:
