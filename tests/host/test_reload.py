@@ -1,18 +1,22 @@
 # SPDX-License-Identifier: MIT
 """slicer reload and POST /reload: what was added to a configuration is taken over by the daemon that runs; and what SIGHUP is to a
 daemon with a terminal, and to one without."""
+import contextlib
+import fcntl
 import json
 import os
 import pty
 import signal
 import subprocess
+import threading
+import time
 
 import pytest
 from slicertest import SLICER, until
 from slicertest.daemon import LOG
 from slicertest.http import Client
 
-NAMES = ("slot1", "slot2", "slot6", "slot7")
+NAMES = tuple(f"slot{n}" for n in range(1, 10))
 
 
 def slots(d, *names):
@@ -141,6 +145,39 @@ def test_a_firewall_that_keeps_a_new_slot(slotted):
         assert said["added"] == ["slot6"] and len(said["notes"]) == 1 and "VMs on br-slot6" in said["notes"][0]
     finally:
         subprocess.run(["nft", "delete table inet mine"], check=True)
+
+
+@contextlib.contextmanager
+def taking_turns(d):
+    """Whoever changes the network waits for its lock: with this one in between, all get their turn."""
+    stop = threading.Event()
+
+    def take():
+        with open(f"/proc/{d.pid}/ns/net", "rb") as namespace:
+            while not stop.is_set():
+                fcntl.flock(namespace, fcntl.LOCK_EX)
+                time.sleep(0.05)
+                fcntl.flock(namespace, fcntl.LOCK_UN)
+                time.sleep(0.002)
+    thread = threading.Thread(target=take)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_amid_looks_at_what_exists(slotted):
+    """Which remove bridges that are of use to nobody: not those that are being made."""
+    d = slotted(env={"SLICER_RECONCILE_MS": "100"})
+    slots(d, *NAMES)
+    with taking_turns(d):
+        done = reload(d, d.file)
+    assert (done.returncode, done.stderr) == (0, "")
+    until(lambda: set(status(d).values()) == {"Running"}, 60)
+    assert "is of no group" not in d.log_text() and "in use by" not in d.log_text()
+    assert {f"br-{name}" for name in NAMES} <= set(links())
 
 
 def test_which_daemon(slotted, tmp_path):
