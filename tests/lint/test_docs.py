@@ -4,6 +4,7 @@ import re
 
 import pytest
 from slicertest import clihelp, doccommands
+from slicertest.doclinks import broken_links
 from slicertest.paths import SOURCE
 
 PAGES = sorted([*SOURCE.glob("*.md"), *(SOURCE / "docs").glob("*.md")])
@@ -13,20 +14,6 @@ SHORT = set(TREE[()].shortcuts)
 
 def names(pages):
     return [str(p.relative_to(SOURCE)) for p in pages]
-
-
-def anchors(text):
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.M)}
-
-
-def broken_links(path, text):
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        file, _, anchor = target.partition("#")
-        if file.startswith(("http:", "https:")):
-            continue
-        other = path.parent / file if file else path
-        if not other.exists() or (anchor and anchor not in anchors(other.read_text() if file else text)):
-            yield target
 
 
 def wrong_command(text):
