@@ -42,6 +42,8 @@ BAD = [
     (rules.rule_cleanup_initialised, "src/base/x.c", "\tcleanup_free char *a = f(b, c),\n\t\t\t*d;\n"),
     (rules.rule_cleanup_initialised, "src/base/x.c", "\tcleanup_strv char **words[f(a == b)];\n"),
     (rules.rule_cleanup_initialised, "tests/unit/x.c", "\tcleanup_parsed struct parsed p;\n"),
+    *[(rules.rule_owned, "src/base/x.c", f"int f(void)\n{{\n\t{line}\n\treturn g(0);\n}}\n") for line in (
+        "char *s = str_fmt(a);\n\tg(s);", "const char *s = fs_join(a, b);\n\tif (x == s)\n\t\tg(s[0]);", "char **s = strv_split(a, b);")],
     (rules.rule_error_last, "src/base/x.h", "int f(struct error **err, int x);\n"),
     (rules.rule_error_last, "src/base/x.h", "int f(const char *s, struct error **err,\n      int x);\n"),
     *[(rules.rule_names, "src/base/x.c", line + "\n") for line in (
@@ -78,6 +80,10 @@ GOOD = [
     (rules.rule_cleanup_initialised, "src/base/x.c", "\tcleanup_free char *a = f(b, c),\n\t\t\t*d = ({ 1; 2; });\n\tint e, g;\n"),
     (rules.rule_cleanup_initialised, "src/base/x.c", "\tcleanup_list struct list list = {0}, *more[2] = {NULL, NULL};\n"),
     (rules.rule_cleanup_initialised, "src/base/x.h", "#define cleanup_free __attribute__((cleanup(mem_freep)))\n"),
+    *[(rules.rule_owned, "src/base/x.c", f"char *f(void)\n{{\n\t{line}\n}}\n") for line in (
+        "cleanup_free char *s = str_fmt(a);", "char *s = str_fmt(a);\n\n\treturn s;", "char *s = str_dup(a);\n\n\tx->s = s;",
+        "char *s = str_dup(a);\n\n\ttake_name(x, s);", "char *s = str_dup(a);\n\n\tmem_freep(&s);", "char *s = find(a);\n\tg(s);",
+        "char *s = str_dup(a);\n\n\tx->s = TAKE_PTR(s);")],
     (rules.rule_error_last, "src/base/x.h", "int f(int x, struct error **err);\n"),
     (rules.rule_error_last, "src/base/x.h", "int f(struct error **err, int code, const char *fmt, ...);\n"),
     (rules.rule_names, "src/base/x.c", "static int file_size;\n#define LIMIT 3\n#define cleanup_file a(b)\ntypedef void f_fn(int);\n"),

@@ -205,6 +205,28 @@ def rule_cleanup_initialised(path, text):
                     f"{' '.join(part.split())}: freed on the way out, so it needs a value from the start"
 
 
+OWNED = re.compile(r"\s+(?:const )?(?:struct \w+|char|void|uint8_t) \*+(\w+) = (?:str_v?fmt|str_n?dup|strv_\w+|fs_join|fs_read_file\w*"
+                   r"|js_to_string|mem_alloc\w*)\(")
+
+
+def is_handed_on(name, rest):
+    """Returned, stored, given to what takes it over, or freed: somewhere, not on every way."""
+    return re.search(rf"return [^;]*\b{name}\b|TAKE_PTR\({name}\)|[^=!<>]=\s*(?:\([^)]*\))?{name}\b[^-\[(]|\btake_\w+\([^;]*\b{name}\b"
+                     rf"|free\w*\(&?{name}\b", rest)
+
+
+def rule_owned(path, text):
+    """What a local pointer gets from a function that allocates goes on, or has a cleanup attribute."""
+    if not path.startswith("src/") or not path.endswith(".c"):
+        return
+    lines = strip_comments(text).split("\n")
+    for start, count in functions("\n".join(lines)):
+        for number in range(start, start + count):
+            found = OWNED.match(lines[number - 1])
+            if found and not is_handed_on(found.group(1), "\n".join(lines[number:start + count])):
+                yield number, f"{found.group(1)}: nobody frees it: cleanup_free, or hand it on"
+
+
 def rule_error_last(path, text):
     """struct error **err is the last parameter, but for a message's format."""
     if not path.startswith("src/") or not path.endswith(".h"):
@@ -270,7 +292,7 @@ def rule_spaces(path, text):
 
 
 RULES = [rule_license, rule_file_size, rule_function_size, rule_banned_calls, rule_cloexec, rule_unfinished, rule_header_guard,
-         rule_layer_includes, rule_cleanup_initialised, rule_error_last, rule_names, rule_words, rule_spaces]
+         rule_layer_includes, rule_cleanup_initialised, rule_owned, rule_error_last, rule_names, rule_words, rule_spaces]
 CODE = (".c", ".h", ".py", ".sh")
 TEXT = (".md", ".scd", ".build", ".txt", ".in", ".service", ".bash")
 ON_TEXT = [rule_words, rule_spaces]
