@@ -19,6 +19,12 @@ def allowed_skips():
     return {line.partition(" # ")[0].strip() for line in lines if line.strip() and not line.startswith("#")}
 
 
+def may_skip(node):
+    """Whether the test or the module of that id is in the list, whose paths begin at the tree's top, wherever pytest runs."""
+    _, colons, name = node.nodeid.partition("::")
+    return f"{pathlib.Path(node.fspath).relative_to(HERE.parent)}{colons}{name}" in node.config.allowed_skips
+
+
 def pytest_configure(config):
     reaper.start()
     config.allowed_skips = allowed_skips()
@@ -28,7 +34,7 @@ def pytest_configure(config):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
-    if report.skipped and not hasattr(report, "wasxfail") and item.nodeid not in item.config.allowed_skips:
+    if report.skipped and not hasattr(report, "wasxfail") and not may_skip(item):
         report.outcome = "failed"
         report.longrepr = f"skipped, and not listed in tests/skips.txt: {report.longrepr}"
 
@@ -36,7 +42,7 @@ def pytest_runtest_makereport(item, call):
 @pytest.hookimpl(hookwrapper=True)
 def pytest_make_collect_report(collector):
     report = (yield).get_result()
-    if report.skipped and collector.nodeid not in collector.config.allowed_skips:
+    if report.skipped and not may_skip(collector):
         report.outcome = "failed"
         report.longrepr = f"skipped, and not listed in tests/skips.txt: {report.longrepr}"
 

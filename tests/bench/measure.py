@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Pairs, their ratios, and the table of what came out."""
 import json
+import os
 import statistics
 import time
 
-PAIRS = 11
+PAIRS = int(os.environ.get("SLICER_BENCH_PAIRS", 11))
 HEAD = ("| line | ours : baseline | ours | baseline | ratio | smallest–largest | goal |\n"
         "|---|---|---|---|---|---|---|")
 

@@ -11,7 +11,7 @@ from measure import pairs, seconds
 from slicertest import AGENT, IMAGE, Daemon, until
 
 MIB = 1024 * 1024
-SIZE = 64 * MIB
+SIZE = int(os.environ.get("SLICER_BENCH_MIB", 64)) * MIB
 RUNS = 3
 
 

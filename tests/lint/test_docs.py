@@ -1,32 +1,22 @@
 # SPDX-License-Identifier: MIT
-"""The documentation is in order: links lead somewhere, commands in running text exist, blocks say what they are."""
+"""The documentation is in order: links lead somewhere, commands in running text and in the examples of man pages exist, blocks say
+what they are, configurations are valid."""
 import re
+import subprocess
 
 import pytest
 from slicertest import clihelp, doccommands
-from slicertest.paths import SOURCE
+from slicertest.doclinks import broken_links
+from slicertest.paths import SLICER, SOURCE
 
 PAGES = sorted([*SOURCE.glob("*.md"), *(SOURCE / "docs").glob("*.md")])
+MAN = sorted((SOURCE / "man").glob("*.scd"))
 TREE = {h.words: h for h in clihelp.tree()}
 SHORT = set(TREE[()].shortcuts)
 
 
 def names(pages):
     return [str(p.relative_to(SOURCE)) for p in pages]
-
-
-def anchors(text):
-    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)$", text, re.M)}
-
-
-def broken_links(path, text):
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        file, _, anchor = target.partition("#")
-        if file.startswith(("http:", "https:")):
-            continue
-        other = path.parent / file if file else path
-        if not other.exists() or (anchor and anchor not in anchors(other.read_text() if file else text)):
-            yield target
 
 
 def wrong_command(text):
@@ -54,12 +44,70 @@ def in_text(text):
     return re.findall(r"`(?:sudo )?(slicer(?: [^`]+)?)`", outside)
 
 
+def in_examples(text):
+    """The commands of this program in the EXAMPLES of a man page."""
+    examples = re.search(r"^# EXAMPLES\n(.*?)(?=^# |\Z)", text, re.M | re.S)
+    return re.findall(r"(?:^|\| |sudo )(slicer .*)$", examples.group(1), re.M) if examples else []
+
+
+def configurations(text):
+    """What is in fenced blocks and is a whole configuration."""
+    return re.findall(r"^```(?:yaml)?\n(config:\n.*?)^```$", text, re.M | re.S)
+
+
+def complaint(text, directory):
+    """What the program says about a configuration; None when nothing."""
+    (directory / "x.yaml").write_text(text)
+    done = subprocess.run([SLICER, "doctor", "--only", "config", "x.yaml"], cwd=directory, capture_output=True, text=True, timeout=30)
+    return None if done.returncode == 0 else done.stdout + done.stderr
+
+
+def missing_tests(text):
+    """Tests of which a mark says that they run what the page's test does not, and which are not there."""
+    return [name for block in doccommands.blocks(text) for name in re.findall(r"\b(?:tests|tools)/[\w./-]*\w", block.mark)
+            if not (SOURCE / name).exists()]
+
+
+@pytest.mark.parametrize("path", MAN, ids=names(MAN))
+def test_examples_of_man_pages(path):
+    commands = in_examples(path.read_text())
+    assert commands or "# EXAMPLES" not in path.read_text()
+    assert [(c, wrong_command(c)) for c in commands if wrong_command(c)] == []
+
+
+WITH_CONFIGURATION = [path for path in [*PAGES, *MAN] if configurations(path.read_text())]
+
+
+@pytest.mark.parametrize("path", WITH_CONFIGURATION, ids=names(WITH_CONFIGURATION))
+def test_configurations(path, tmp_path):
+    assert [c for c in (complaint(text, tmp_path) for text in configurations(path.read_text())) if c] == []
+
+
+def test_configurations_are_found_and_judged(tmp_path):
+    assert {"docs/configuration.md", "docs/networks.md", "man/slicer.yaml.5.scd"} <= set(names(WITH_CONFIGURATION))
+    assert configurations("```yaml\nconfig:\n  a: 1\n```\n```yaml\nlimits:\n```\n") == ["config:\n  a: 1\n"]
+    assert complaint("config:\n  host_groups:\n  - name: vm\n", tmp_path) is None
+    assert "bogus" in complaint("config:\n  bogus: 1\n", tmp_path)
+
+
+def test_examples_are_found():
+    text = "# EXAMPLES\n\n```\nsudo slicer up x\ntar c a | slicer vm cp b\n```\n\n# SEE ALSO\n\nslicer c\n"
+    assert in_examples(text) == ["slicer up x", "slicer vm cp b"]
+
+
+def test_tests_that_are_not_there_are_found():
+    text = "<!-- test: not run: {} does it -->\n```sh\nx\n```\n"
+    assert missing_tests(text.format("tests/host/test_adopt.py")) == []
+    assert missing_tests(text.format("tests/host/test_none.py")) == ["tests/host/test_none.py"]
+
+
 @pytest.mark.parametrize("path", PAGES, ids=names(PAGES))
 def test_page(path):
     text = path.read_text()
     assert list(broken_links(path, text)) == []
     assert [(c, wrong_command(c)) for c in in_text(text) if wrong_command(c)] == []
     assert list(doccommands.commands(text)) is not None
+    assert missing_tests(text) == []
 
 
 def test_index_names_every_page():

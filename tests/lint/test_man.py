@@ -4,6 +4,7 @@
 A command has a page of its own (slicer-vm-exec.1.scd) or a heading "## USAGE" in the page of a group above it."""
 import pathlib
 import re
+import subprocess
 
 import pytest
 from slicertest import clihelp
@@ -100,6 +101,20 @@ def test_pages_are_built_and_refer_to_each_other():
             assert f"{name}.{section}" in pages, f"{path.name} refers to {name}({section})"
     see_also = (MAN / "slicer.1.scd").read_text().partition("# SEE ALSO")[2]
     assert {f"{n}.{s}" for n, s in referred.findall(see_also)} == pages - {"slicer.1"}
+
+
+def compiled(text):
+    return subprocess.run(["scdoc"], input=text, capture_output=True, text=True, timeout=30)
+
+
+@pytest.mark.parametrize("path", sorted(MAN.glob("*.scd")), ids=lambda p: p.name)
+def test_page_compiles(path):
+    done = compiled(path.read_text())
+    assert (done.returncode, done.stderr) == (0, "") and ".TH" in done.stdout
+
+
+def test_a_page_that_does_not_compile_is_found():
+    assert compiled("x(1)\n\n# NAME\n\nx - *a _b_*\n").returncode != 0
 
 
 def test_environment_is_documented():

@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from slicertest import SOURCE, nested
+from slicertest.doclinks import broken_links
 
 pytestmark = pytest.mark.full
 
@@ -36,8 +37,17 @@ def test_it_is_reproducible(package, tmp_path):
         [hashlib.sha256(package.read_bytes()).hexdigest()] * 2
 
 
+def test_its_pages_refer_to_each_other(package, tmp_path):
+    subprocess.run(["dpkg-deb", "-x", package, tmp_path], check=True)
+    top = tmp_path / "usr/share/doc/slicer"
+    assert {str(p.relative_to(SOURCE)) for p in [*SOURCE.glob("*.md"), *SOURCE.glob("docs/*.md")]} == \
+        {str(p.relative_to(top)) for p in top.rglob("*.md")}
+    assert [(p.name, link) for p in top.rglob("*.md") for link in broken_links(p, p.read_text())] == []
+
+
 def test_a_debian_installs_upgrades_removes_it(package, store, tmp_path):
     code, said = nested.run(tmp_path, "exec /usr/bin/python3 -m pytest -x -q -p no:cacheprovider -rs --basetemp=/var/tmp/t "
-                            "nested/inside/package.py\n", store, files={"slicer.deb": package}, seconds=900)
+                            "nested/inside/package.py\n", store, files={"slicer.deb": package},
+                            needs_of_package=package, seconds=900)
     print(said)
     assert code == 0 and " passed" in said, said[-6000:]

@@ -2,10 +2,10 @@
 """A guest with systemd, cgroup v2 and KVM in which slicer is installed, for tests that the host cannot run: QEMU under
 emulation gives its guest AMD's SVM with nested paging (-cpu max).
 
-Its root is one squashfs of Debian 12, made once and kept in BUILD/nested-cache, under an overlay in memory. A second
-squashfs, /payload, has the programs of this build at the places that they have in a build directory, the tests, and a store
-with image micro. The script of a test runs there as a systemd service; its output and exit code come back through files of the
-host.
+Its root is one squashfs of Debian 12, made once and kept in BUILD/nested-cache, under an overlay in memory; that of the
+package's test has nothing but what the package draws in (needs_of_package). A second squashfs, /payload, has the programs of
+this build at the places that they have in a build directory, the tests, and a store with image micro. The script of a test
+runs there as a systemd service; its output and exit code come back through files of the host.
 """
 import hashlib
 import json
@@ -23,6 +23,8 @@ PACKAGES = ("systemd,systemd-sysv,udev,dbus,kmod,iproute2,procps,util-linux,nfta
             "python3-pytest,linux-image-cloud-amd64,qemu-system-x86,qemu-utils,passt,squashfs-tools,e2fsprogs,"
             "busybox-static,bash-static,libevent-core-2.1-7,libnghttp2-14,libwslay1,libjson-c5,libyaml-0-2,"
             "libarchive13,libcurl4")
+# Of a guest whose Debian has what a package of ours draws in, only what the harness itself needs.
+HARNESS = "systemd,systemd-sysv,udev,dbus,python3-minimal,python3-yaml,python3-pytest,linux-image-cloud-amd64"
 # What the first guest's kernel needs before its root, in this order.
 MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "virtio_console", "squashfs", "overlay"]
 
@@ -122,19 +124,44 @@ def make_initramfs(made, work):
     return work / "initrd"
 
 
-def base():
-    """The directory with kernel, modules, busybox and root image; made when it is not in the cache."""
-    key = hashlib.sha256((PACKAGES + "".join(MODULES)).encode()).hexdigest()[:12]
+def needs_of(package):
+    """A package without files that draws in what this one does; and those that apt would install with it, by name."""
+    fields = {f: subprocess.run(["dpkg-deb", "-f", package, f], capture_output=True, text=True, check=True).stdout.strip()
+              for f in ("Package", "Depends", "Recommends")}
+    control = (f"Package: {fields['Package']}\nVersion: 0\nArchitecture: all\nMaintainer: none <none@localhost>\n"
+               f"Depends: {fields['Depends']}\nDescription: what it needs\n")
+    return control, re.findall(r"(?:^|, *)([\w.+-]+)", fields["Recommends"])
+
+
+def needs_hook(needs, work):
+    """mmdebstrap's hook that installs from a local file as apt does, and removes that package only: what it needs stays."""
+    control, recommended = needs
+    (work / "needs/DEBIAN").mkdir(parents=True)
+    (work / "needs/DEBIAN/control").write_text(control)
+    return (f'dpkg-deb -b {work}/needs "$1/needs.deb"; APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" apt-get -y --no-install-recommends '
+            f'-o DPkg::Chroot-Directory="$1" install "$1/needs.deb" {" ".join(recommended)}; rm "$1/needs.deb"; '
+            f'chroot "$1" dpkg --purge {re.search("Package: (.*)", control).group(1)}')
+
+
+def debootstrap(root, packages, *more):
+    made = subprocess.run(["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={packages}",
+                           "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+                           "--skip=cleanup/apt", *more, "bookworm", root], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr[-3000:]
+
+
+def base(package=None):
+    """The directory with kernel, modules, busybox and root image; made when it is not in the cache. With a package, its root is
+    a minimal Debian with what that draws in, and without it."""
+    needs = package and needs_of(package)
+    key = hashlib.sha256((f"{HARNESS}{needs}" if needs else PACKAGES).encode() + "".join(MODULES).encode()).hexdigest()[:12]
     done = cache() / key
     if not done.exists():
         work = cache() / f".{key}.{os.getpid()}"
         shutil.rmtree(work, ignore_errors=True)
         root = work / "root"
         work.mkdir()
-        made = subprocess.run(["mmdebstrap", "--mode=root", "--variant=minbase", f"--include={PACKAGES}",
-                               "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
-                               "--skip=cleanup/apt", "bookworm", root], capture_output=True, text=True)
-        assert made.returncode == 0, made.stderr[-3000:]
+        debootstrap(root, HARNESS if needs else PACKAGES, *(["--customize-hook=set -e; " + needs_hook(needs, work)] if needs else []))
         shutil.copy(next((root / "boot").glob("vmlinuz-*")), work / "vmlinuz")
         keep_for_initramfs(root, work)
         squash(root, work / "root.squashfs", "zstd", "-Xcompression-level", "3", "-e", "boot", "var/cache", "var/lib/apt")
@@ -172,10 +199,10 @@ def payload(work, script, store, files):
     return work / "payload.squashfs"
 
 
-def run(work, script, store, cpus=2, ram_mb=3072, seconds=600, files=None):
+def run(work, script, store, cpus=2, ram_mb=3072, seconds=600, files=None, needs_of_package=None):
     """Boots the guest and runs a shell script in it as root; returns its exit code and what it printed."""
     work = pathlib.Path(work)
-    made = base()
+    made = base(needs_of_package)
     initrd, disk = make_initramfs(made, work), payload(work, script, store, files or {})
     khz, out, console = tsc_khz(work), work / "output", work / "console"
     append = ("console=ttyS0 quiet reboot=t panic=-1 net.ifnames=0 systemd.unified_cgroup_hierarchy=1 "

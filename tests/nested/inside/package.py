@@ -16,6 +16,7 @@ from slicertest import find_processes, until
 DEB = "/payload/slicer.deb"
 UNIT = "slicer@vm"
 ETC, LIB, LOG, RUN = (pathlib.Path(p) for p in ("/etc/slicer", "/var/lib/slicer", "/var/log/slicer", "/run/slicer"))
+CNI = pathlib.Path("/etc/cni/net.d/51-slicer.conflist")
 ELSEWHERE = pathlib.Path("/root/elsewhere")
 PROGRAMS = ("/usr/bin/slicer", "/usr/libexec/slicer/slicer-monitor")
 # What changes on any Debian: dpkg's and systemd's own files, logs, caches.
@@ -139,6 +140,12 @@ def test_vms_without_a_daemon_are_not_removed_blindly():
     until(lambda: not processes(), 30, "all has stopped")
 
 
+def test_up_writes_a_cni_network(tmp_path):
+    sh("slicer new vm --min --net cni --find-ssh-keys=false > cni.yaml", cwd=tmp_path)
+    assert "containernetworking-plugins" in sh("slicer up cni.yaml", cwd=tmp_path, check=False)
+    assert CNI.exists()
+
+
 def test_remove_leaves_the_users_data_only(before):
     sh(f"systemctl start {UNIT}")
     until(lambda: "Running" in sh("slicer vm list", check=False), 60, "the VM runs")
@@ -148,15 +155,15 @@ def test_remove_leaves_the_users_data_only(before):
     print(f"removal with a running VM took {time.monotonic() - start:.0f} s")
     assert processes() == set()
     left = files() - before
-    kept = [str(p) for p in (ETC, LIB, LOG, ELSEWHERE)]
-    assert sorted(p for p in left if not p.startswith(tuple(kept)) and not p.startswith("/etc/systemd")) == []
-    assert (LIB / "store").exists() and (ETC / "vm.yaml").exists() and list(ELSEWHERE.glob(".slicer/*/vms/*")), left
+    kept = [str(p) for p in (ETC, LIB, LOG, ELSEWHERE, CNI.parents[1])]
+    assert sorted(p for p in left if not p.startswith(tuple(kept))) == []
+    assert CNI.exists() and (LIB / "store").exists() and (ETC / "vm.yaml").exists() and list(ELSEWHERE.glob(".slicer/*/vms/*")), left
     assert before - files() == set()
 
 
 def test_purge_says_what_stays(before):
     said = sh("dpkg -P slicer")
     assert f"{LIB} stays" in said and f"{ETC} stays" in said and ".slicer" in said
-    assert not LOG.exists() and not RUN.exists() and not (LIB / "auth").exists()
+    assert not CNI.parents[1].exists() and not LOG.exists() and not RUN.exists() and not (LIB / "auth").exists()
     assert (LIB / "store").exists() and (ETC / "vm.yaml").exists()
     assert "slicer" not in sh("dpkg -l | grep -w slicer", check=False)
