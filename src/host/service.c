@@ -12,9 +12,21 @@
 #include "host/listen.h"
 
 #define UNIT_DIR "/etc/systemd/system"
-#define SLOT_UNIT UNIT_DIR "/microvm@.service"
+#define PACKAGE_UNIT_DIR "/usr/lib/systemd/system"
+#define PACKAGE_SLOTS "/etc/slicer/slots.yaml"
+#define SLOT_UNIT_DEFAULT "microvm"
 
 enum { SYSTEMCTL_LIMIT_MS = 60 * 1000, STOP_DEFAULT_SECONDS = 120 };
+
+/* What is installed, and where. */
+struct install {
+	const char *name;      /* of the daemon's unit, without ".service" */
+	const char *text;      /* of the daemon's unit */
+	const char *slots;     /* the name of the template of the slots' units, without "@.service" */
+	const char *slot_text; /* NULL: no slots */
+	const struct config *cfg;
+	bool force;
+};
 
 static int service_systemctl(const char *verb, const char *unit, struct error **err)
 {
@@ -23,7 +35,6 @@ static int service_systemctl(const char *verb, const char *unit, struct error **
 	return proc_run(argv, NULL, 64 * 1024, SYSTEMCTL_LIMIT_MS, NULL, err);
 }
 
-/* All that can be known to fail is said before anything is written. */
 static int service_can_install(const char *path, bool force, struct error **err)
 {
 	if (geteuid() != 0)
@@ -37,14 +48,50 @@ static int service_can_install(const char *path, bool force, struct error **err)
 	return 0;
 }
 
-/* Instances of the slots are started with the daemon, so that systemd knows of them. */
-static int service_enable_slots(const struct config *cfg, const char *text, struct error **err)
+/* The template of that name that instances would be of now; the caller's. NULL: none, also when it is the package's and unused. */
+static char *installed_template(const char *slots)
 {
-	if (fs_write_atomic(SLOT_UNIT, text, strlen(text), 0644, err) || service_systemctl("daemon-reload", NULL, err))
-		return error_wrap(err, "install " SLOT_UNIT);
-	for (size_t i = 0; i < cfg->ngroups; i++)
-		for (size_t k = 0; k < cfg->groups[i].nslots; k++) {
-			cleanup_free char *unit = str_fmt("microvm@%s.service", cfg->groups[i].slots[k].name);
+	cleanup_free char *own = str_fmt(UNIT_DIR "/%s@.service", slots);
+	cleanup_free char *packaged = str_fmt(PACKAGE_UNIT_DIR "/%s@.service", slots);
+
+	if (fs_exists(own))
+		return TAKE_PTR(own);
+	return fs_exists(packaged) && fs_exists(PACKAGE_SLOTS) ? TAKE_PTR(packaged) : NULL;
+}
+
+/* --force is no answer to somebody else's template: theirs would start nothing any more. */
+static int service_can_install_slots(const struct install *in, struct error **err)
+{
+	cleanup_free char *path = installed_template(in->slots);
+	cleanup_free char *text = NULL, *owner = NULL;
+
+	if (!path)
+		return 0;
+	if (fs_read_file(path, 64 * 1024, &text, NULL, err) < 0)
+		return -1;
+	owner = service_slot_owner(text);
+	if (owner && str_eq(owner, in->name))
+		return 0;
+	if (!owner)
+		return error_set(err, ERR_CONFLICT,
+				 "%s is not slicer's: remove it, or choose another name by --slot-unit", path);
+	return error_set(err, ERR_CONFLICT,
+			 "units %s@SLOT are the slots of %s.service already: name these by another template, such as "
+			 "--slot-unit %s-slot, or put all slots into one configuration (if %s is no more, remove %s)",
+			 in->slots, owner, in->name, owner, str_starts(path, UNIT_DIR) ? path : PACKAGE_SLOTS);
+}
+
+/* Instances of the slots are started with the daemon, so that systemd knows of them. */
+static int service_enable_slots(const struct install *in, struct error **err)
+{
+	cleanup_free char *path = str_fmt(UNIT_DIR "/%s@.service", in->slots);
+
+	if (fs_write_atomic(path, in->slot_text, strlen(in->slot_text), 0644, err) ||
+	    service_systemctl("daemon-reload", NULL, err))
+		return error_wrap(err, "install %s", path);
+	for (size_t i = 0; i < in->cfg->ngroups; i++)
+		for (size_t k = 0; k < in->cfg->groups[i].nslots; k++) {
+			cleanup_free char *unit = str_fmt("%s@%s.service", in->slots, in->cfg->groups[i].slots[k].name);
 
 			if (service_systemctl("enable", unit, err))
 				return -1;
@@ -52,20 +99,21 @@ static int service_enable_slots(const struct config *cfg, const char *text, stru
 	return 0;
 }
 
-static int service_install(const char *name, const char *text, const struct config *slotted, const char *slot_text,
-			   bool force, struct error **err)
+/* All that can be known to fail is said before anything is written. */
+static int service_install(const struct install *in, struct error **err)
 {
-	cleanup_free char *path = str_fmt(UNIT_DIR "/%s.service", name);
-	cleanup_free char *unit = str_fmt("%s.service", name);
+	cleanup_free char *path = str_fmt(UNIT_DIR "/%s.service", in->name);
+	cleanup_free char *unit = str_fmt("%s.service", in->name);
 
-	if (service_can_install(path, force, err) || (slot_text && service_can_install(SLOT_UNIT, force, err)))
+	if (service_can_install(path, in->force, err) || (in->slot_text && service_can_install_slots(in, err)))
 		return -1;
-	if (slot_text && service_enable_slots(slotted, slot_text, err))
+	if (in->slot_text && service_enable_slots(in, err))
 		return -1;
-	if (fs_write_atomic(path, text, strlen(text), 0644, err) || service_systemctl("daemon-reload", NULL, err) ||
-	    service_systemctl("enable", unit, err) || service_systemctl("restart", unit, err))
+	if (fs_write_atomic(path, in->text, strlen(in->text), 0644, err) ||
+	    service_systemctl("daemon-reload", NULL, err) || service_systemctl("enable", unit, err) ||
+	    service_systemctl("restart", unit, err))
 		return error_wrap(err, "install %s", path);
-	printf("%s is installed, enabled and started; journalctl -u %s shows what it says\n", path, name);
+	printf("%s is installed, enabled and started; journalctl -u %s shows what it says\n", path, in->name);
 	return 0;
 }
 
@@ -100,6 +148,13 @@ static char *slots_unit(const struct config *cfg, const struct service_unit *u, 
 	return url ? service_slot_text(u->exe, url, daemon, err) : NULL;
 }
 
+static char *slot_unit_name(const struct parsed *args, struct error **err)
+{
+	const char *given = parsed_string(args, "slot-unit");
+
+	return service_slot_unit_name(given ? given : SLOT_UNIT_DEFAULT, err);
+}
+
 static int service_generate(struct cli *cli, const struct parsed *args, struct error **err)
 {
 	cleanup_free char *config = fs_absolute(args->nargs ? args->args[0] : CONFIG_DEFAULT_FILE);
@@ -107,6 +162,7 @@ static int service_generate(struct cli *cli, const struct parsed *args, struct e
 	const char *given = parsed_string(args, "working-directory");
 	cleanup_free char *directory = given ? fs_absolute(given) : getcwd(NULL, 0);
 	cleanup_free char *exe = fs_self_exe();
+	cleanup_free char *slot_unit = slot_unit_name(args, err);
 	cleanup_free char *text = NULL, *slot_text = NULL;
 	cleanup_config struct config *cfg = NULL;
 	cleanup_error struct error *why = NULL;
@@ -119,7 +175,7 @@ static int service_generate(struct cli *cli, const struct parsed *args, struct e
 		.stop_seconds = parsed_int(args, "timeout-stop-sec", STOP_DEFAULT_SECONDS),
 	};
 
-	if (!name || service_check_paths(&unit, err))
+	if (!name || !slot_unit || service_check_paths(&unit, err))
 		return -1;
 	text = service_unit_text(&unit, err);
 	if (!text)
@@ -133,7 +189,13 @@ static int service_generate(struct cli *cli, const struct parsed *args, struct e
 	if (slots && !slot_text)
 		return error_set(err, ERR_UNSUPPORTED, "%s has no slots, or no API to start them by", config);
 	if (parsed_bool(args, "install", false))
-		return service_install(name, text, cfg, slot_text, parsed_bool(args, "force", false), err);
+		return service_install(&(struct install){.name = name,
+							 .text = text,
+							 .slots = slot_unit,
+							 .slot_text = slot_text,
+							 .cfg = cfg,
+							 .force = parsed_bool(args, "force", false)},
+				       err);
 	fputs(slots ? slot_text : text, stdout);
 	return 0;
 }
@@ -143,6 +205,10 @@ static const struct option_spec generate_options[] = {
 	{.name = "slots",
 	 .type = OPTION_BOOL,
 	 .help = "Print the template of the units of the slots, microvm@.service"},
+	{.name = "slot-unit",
+	 .type = OPTION_STRING,
+	 .metavar = "NAME",
+	 .help = "Name of that template when it is installed (" SLOT_UNIT_DEFAULT ")"},
 	{.name = "force", .type = OPTION_BOOL, .help = "Overwrite a unit of that name"},
 	{.name = "name", .type = OPTION_STRING, .metavar = "NAME", .help = "Name of the unit (slicer-FILE)"},
 	{.name = "user",

@@ -151,6 +151,18 @@ char *service_slot_text(const char *exe, const char *url, const char *daemon, st
 		       daemon, daemon, program, at, program, at, daemon);
 }
 
+char *service_slot_owner(const char *text)
+{
+	const char *wants = strstr(text, "\nWants="), *end = wants ? strstr(wants, ".service\n") : NULL;
+	cleanup_free char *owner = NULL;
+
+	if (!end || !strstr(text, " vm relaunch --if-stopped "))
+		return NULL;
+	wants += strlen("\nWants=");
+	owner = str_ndup(wants, (size_t)(end - wants));
+	return strchr(owner, '\n') ? NULL : TAKE_PTR(owner);
+}
+
 /* "vm.yaml" becomes "slicer-vm". */
 static char *name_of_config(const char *config)
 {
@@ -166,19 +178,26 @@ static char *name_of_config(const char *config)
 					  : str_fmt("slicer-%.*s", NAME_MAX_BYTES - 7, base);
 }
 
-char *service_unit_name(const char *config, const char *given, struct error **err)
+static char *checked_name(const char *option, const char *given, const char *suffix, struct error **err)
 {
-	char *name;
+	char *name = str_ends(given, suffix) ? str_ndup(given, strlen(given) - strlen(suffix)) : str_dup(given);
 
-	if (!given)
-		return name_of_config(config);
-	name = str_ends(given, ".service") ? str_ndup(given, strlen(given) - strlen(".service")) : str_dup(given);
 	if (name[0] && strchr(LETTERS "0123456789_", name[0]) && strlen(name) <= NAME_MAX_BYTES &&
 	    strspn(name, NAME_BYTES) == strlen(name))
 		return name;
 	free(name);
 	error_set(err, ERR_INVALID,
-		  "--name is up to %d letters, digits, \"_\", \".\" and \"-\", and begins with none of the last two",
-		  NAME_MAX_BYTES);
+		  "%s is up to %d letters, digits, \"_\", \".\" and \"-\", and begins with none of the last two",
+		  option, NAME_MAX_BYTES);
 	return NULL;
+}
+
+char *service_slot_unit_name(const char *given, struct error **err)
+{
+	return checked_name("--slot-unit", given, "@.service", err);
+}
+
+char *service_unit_name(const char *config, const char *given, struct error **err)
+{
+	return given ? checked_name("--name", given, ".service", err) : name_of_config(config);
 }

@@ -110,6 +110,23 @@ void net_user_plan_clear(struct net_user_plan *p)
 	*p = (struct net_user_plan){0};
 }
 
+/* Makes nothing; says why guests will have no network. */
+static int user_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
+{
+	struct net_user_host host;
+	struct net_user_plan plan;
+
+	if (!ret_notes)
+		return 0;
+	net_user_probe(&host);
+	net_user_plan(&host, NULL, &plan);
+	if (plan.note)
+		strv_append_fmt(ret_notes, "host group %s: %s", g->name, plan.note);
+	net_user_plan_clear(&plan);
+	net_user_host_clear(&host);
+	return 0;
+}
+
 static int user_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
 			struct error **err)
 {
@@ -142,6 +159,7 @@ static int user_up(struct net_plan *p, struct net_port *ret, struct error **err)
 
 const struct net_mode net_mode_user = {
 	.mode = NET_USER,
+	.group_up = user_group_up,
 	.reserve = user_reserve,
 	.plan = user_plan,
 	.up = user_up,

@@ -7,7 +7,8 @@ import sys
 
 import pytest
 from slicertest import Daemon, run, until
-from slicertest.hostspace import OUTSIDE, host_space, inside, ip, outside_of_host
+from slicertest.hostspace import OUTSIDE, host_space, inside, ip, outside_of_host, surroundings
+from slicertest.matrix import guest_matrix
 from slicertest.netspace import SERVER
 
 # Prints the length of the longest frame that a machine of this MAC address has sent through an interface, when its input ends.
@@ -80,6 +81,9 @@ def test_who_reaches_whom(daemon, vms, host):
     assert reaches(daemon, vms[0], OUTSIDE), "VM to the Internet, by NAT"
     assert inside(host, "ping", "-c", "1", "-W", "3", "192.168.137.2").returncode == 0, "host to VM"
     assert not reaches(daemon, vms[0], "192.168.137.77"), "nobody is there: the test can fail"
+    with contextlib.ExitStack() as stack:
+        guest_matrix(surroundings(stack, host), daemon.client, vms[0], "bridge", own="192.168.137.2",
+                     host=["192.168.137.1", "203.0.113.2"], via="203.0.113.2", peer="192.168.137.3")
 
 
 MUCH = "for i in $(seq 64); do cat /tmp/mib; done"

@@ -63,7 +63,7 @@ def test_network_of_user_mode(api, vm):
     node = api.node(vm)
     assert node["ip"] in sh(api, vm, "ip -4 addr")
     assert "default via" in sh(api, vm, "ip route")
-    assert "nameserver" in sh(api, vm, "cat /etc/resolv.conf")
+    assert sh(api, vm, "cat /etc/resolv.conf").splitlines() == ["nameserver 8.8.8.8", "nameserver 1.1.1.1"]
     assert api.get(f"/vm/{vm}/health").json["ip"] == node["ip"]
 
 

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """A guest behind CNI plugins: it has the address that they gave, and reaches what they lead to."""
+import contextlib
+
 import pytest
 from slicertest import Daemon, run, until
 from slicertest.cni import BRIDGE_LIST, PTP_LIST, cni_host
+from slicertest.matrix import Surroundings, guest_matrix
 
 
 @pytest.fixture(scope="module")
@@ -42,3 +45,6 @@ def test_vms_reach_each_other_the_host_and_what_is_behind(host, tmp_path, networ
         assert reaches(d, vms[0], "203.0.113.2"), "VM to host"
         assert "1 packets received" in host.run("busybox", "ping", "-c", "1", "-W", "3", addresses[0]), "host to VM"
         assert not reaches(d, vms[0], f"{subnet}.77"), "nobody is there: the test can fail"
+        with contextlib.ExitStack() as stack:
+            around = Surroundings(stack, host.prefix, stack.enter_context(host.neighbour()), "203.0.113.1")
+            guest_matrix(around, d.client, vms[0], "CNI", own=addresses[0], host=["203.0.113.2"], via="203.0.113.2", peer=addresses[1])

@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
 """A guest on a LAN: its address from the router by DHCP, IPv6 by SLAAC, seen by the LAN as a machine of its own."""
+import contextlib
+
 import pytest
 from slicertest import Daemon, run, until
 from slicertest.lan import PREFIX6, ROUTER, SUBNET, lan
+from slicertest.matrix import Surroundings, guest_matrix
 
 
 @pytest.fixture(scope="module")
@@ -14,7 +17,7 @@ def net(store, tmp_path_factory):
 @pytest.fixture(scope="module")
 def daemon(net, tmp_path_factory):
     with Daemon(tmp_path_factory.mktemp("macvtap"), hypervisor="qemu", prefix=net.prefix,
-                group={"network": {"mode": "macvtap"}, "count": 1}) as d:
+                group={"network": {"mode": "macvtap"}, "count": 2}) as d:
         yield d
 
 
@@ -66,6 +69,15 @@ def test_ipv6_comes_from_the_router(net, daemon, vm):
             if PREFIX6 in line and "tentative" not in line:
                 return line.split()[3].partition("/")[0]
     assert net.pings(until(address, 30))
+
+
+def test_who_reaches_whom(net, daemon, vm):
+    peer = f"{daemon.group}-2"
+    until(lambda: daemon.client.get(f"/vm/{peer}/health").status == 200 and node(daemon, peer)["ip"], 120, f"{peer} answers")
+    with contextlib.ExitStack() as stack:
+        around = Surroundings(stack, net.prefix, ("ip", "netns", "exec", net.router), ROUTER)
+        guest_matrix(around, daemon.client, vm, "macvtap", own=node(daemon, vm)["ip"], host=[f"{SUBNET}.2"],
+                     peer=node(daemon, peer)["ip"])
 
 
 def test_the_lease_is_renewed(net, daemon, vm):

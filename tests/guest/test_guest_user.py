@@ -130,3 +130,32 @@ def test_the_guest_reaches_out(daemon, vm):
         assert run(daemon.client, vm, "timeout", "30", "sh", "-c", script).exit_code == 0
         thread.join(30)
         assert got == [bytes(1 << 20)]
+
+
+WITHOUT_PASST = ("unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --bind /dev/null "$0" && exec "$@"')
+
+
+def test_without_passt_there_is_no_network_but_all_that_goes_through_the_agent(store, tmp_path):
+    """QEMU's own stack, which by itself would lead to the host's loopback (10.0.2.2) and its resolver (10.0.2.3)."""
+    address = own_address()
+    assert address, "the test needs a network with a default route"
+    with Daemon(tmp_path, hypervisor="qemu", prefix=(*WITHOUT_PASST, shutil.which("passt"))) as d, \
+            socket.create_server(("127.0.0.1", 0)) as loopback, socket.create_server((address, 0)) as own:
+        vm = d.client.create(d.group, timeout="120s")["hostname"]
+        assert "passt is not installed" in d.log_text()
+
+        def knocks(to, port):
+            return run(d.client, vm, "timeout", "8", "nc", "-w", "5", to, str(port), uid=0, gid=0).exit_code == 0
+        assert run(d.client, vm, "sh", "-c", "ip -4 addr show dev eth0 | grep -q 10.0.2.15/24").exit_code == 0
+        serve = f"setsid nc -ll -p {PORT} -e cat >/dev/null 2>&1 </dev/null & until nc 127.0.0.1 {PORT} </dev/null; do sleep 0.1; done"
+        assert run(d.client, vm, "timeout", "30", "sh", "-c", serve, uid=0, gid=0).exit_code == 0
+        assert knocks("127.0.0.1", PORT), "the test can fail"
+        for to, port in (("10.0.2.2", loopback.getsockname()[1]), ("10.0.2.2", own.getsockname()[1]),
+                         (address, own.getsockname()[1]), ("10.0.2.3", 53)):
+            assert not knocks(to, port), (to, port)
+        for server in (loopback, own):
+            server.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                server.accept()
+        with Forward(d.cli, vm, "-L", f"127.0.0.1:0:127.0.0.1:{PORT}") as forward, connect(forward.port()) as sock:
+            assert echoed(sock, DATA) == DATA

@@ -1,14 +1,16 @@
 # SPDX-License-Identifier: MIT
 """Guests in isolated networks, in a network namespace of the test's own whose one neighbour is LAN and "Internet" at once."""
+import contextlib
 import json
 import os
 import subprocess
 
 import pytest
 from slicertest import Daemon, run, until
-from slicertest.hostspace import OUTSIDE, host_space, ip, outside_of_host
+from slicertest.hostspace import OUTSIDE, host_space, ip, outside_of_host, surroundings
+from slicertest.matrix import guest_matrix
 
-REFUSED, ELSEWHERE = "203.0.113.9", "198.51.100.1"  # RFC 5737
+REFUSED, ELSEWHERE = "203.0.113.9", "198.51.100.2"  # RFC 5737
 
 
 @pytest.fixture(autouse=True)
@@ -54,6 +56,9 @@ def test_who_reaches_whom(daemon, vms, host):
     assert not reaches(daemon, vms[0], gateway) and not reaches(daemon, vms[0], "203.0.113.2"), "the host"
     knock = ["ip", "netns", "exec", host, "ping", "-c", "1", "-W", "2", address[vms[0]]]
     assert subprocess.run(knock, capture_output=True).returncode != 0, "the host begins nothing"
+    with contextlib.ExitStack() as stack:
+        guest_matrix(surroundings(stack, host), daemon.client, vms[0], "isolated", own=address[vms[0]], host=[gateway, "203.0.113.2"],
+                     via="203.0.113.2", peer=address[vms[1]])
 
 
 def test_root_in_the_guest_changes_nothing(daemon, vms):

@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: MIT
 """Slots with guests in them: who reaches whom, and one more slot while the others run."""
+import contextlib
 import signal
 
 import pytest
 from slicertest import Daemon, run, until
 from slicertest.daemon import LOG
-from slicertest.hostspace import OUTSIDE, host_space, inside, ip, outside_of_host
+from slicertest.hostspace import OUTSIDE, host_space, inside, ip, outside_of_host, surroundings
+from slicertest.matrix import guest_matrix
 
 pytestmark = pytest.mark.full
 NAMES = ("slot1", "slot2", "slot6")
@@ -48,6 +50,9 @@ def check_who_reaches_whom(daemon, host, one, two):
     assert not reaches(daemon, one, "10.2.0.2") and not reaches(daemon, two, "10.1.0.2"), "never each other"
     for address in ("10.1.0.2", "10.2.0.2"):
         assert inside(host, "ping", "-c", "1", "-W", "3", address).returncode == 0, "from the host"
+    with contextlib.ExitStack() as stack:
+        guest_matrix(surroundings(stack, host), daemon.client, one, "slots", own="10.1.0.2", host=["10.1.0.1", "203.0.113.2"],
+                     via="203.0.113.2", peer="10.2.0.2")
     neighbour = outside_of_host()
     ip("-n", neighbour, "route", "add", "10.1.0.0/24", "via", "203.0.113.2")
     assert inside(neighbour, "ping", "-c", "1", "-W", "3", "10.1.0.2").returncode == 0, "from a routed network"

@@ -80,10 +80,10 @@ def install(cli, tmp_path):
     (bin_dir / "systemctl").chmod(0o755)
     (tmp_path / "run" / "systemd" / "system").mkdir(parents=True)
 
-    def run(*words):
+    def run(*words, file="vm.yaml"):
         log.unlink(missing_ok=True)
         done = subprocess.run(["unshare", "--mount", "sh", "-c", SYSTEMD, "sh", tmp_path, SLICER, "service", "generate",
-                               "vm.yaml", "--install", *words], cwd=tmp_path, capture_output=True, timeout=60,
+                               file, "--install", *words], cwd=tmp_path, capture_output=True, timeout=60,
                               env={**os.environ, "PATH": f"{bin_dir}:{os.environ['PATH']}"})
         return done, log.read_text().splitlines() if log.exists() else []
     return run
@@ -106,6 +106,40 @@ def test_installs(cli, install, tmp_path):
     assert done.returncode == 0 and len(said) == 3
     assert "ExecStart=" in unit.read_text()
     assert [p.name for p in (tmp_path / "units").iterdir()] == ["slicer-vm.service"]
+
+
+def test_slots_of_two_daemons(install, tmp_path):
+    """Each template belongs to one: the second is refused and says what to do, and nothing of the first's is touched."""
+    units = tmp_path / "units"
+    for name, slot, port in (("a", "slot1", 8080), ("b", "slot7", 8081)):
+        (tmp_path / f"{name}.yaml").write_text(
+            f"config: {{host_groups: [{{name: {name}, slots: {{{slot}: {{}}}}}}], api: {{port: {port}}}}}\n")
+    done, said = install(file="a.yaml")
+    assert done.returncode == 0, text(done)
+    assert said == ["daemon-reload", "enable microvm@slot1.service", "daemon-reload", "enable slicer-a.service",
+                    "restart slicer-a.service"]
+    first = (units / "microvm@.service").read_text()
+    assert "Wants=slicer-a.service\n" in first and ":8080" in first
+
+    for words in ((), ("--force",)):
+        done, said = install(*words, file="b.yaml")
+        assert done.returncode == 1 and said == []
+        assert "slots of slicer-a.service already" in text(done) and "--slot-unit slicer-b-slot" in text(done)
+    assert {p.name for p in units.iterdir()} == {"microvm@.service", "slicer-a.service"}
+
+    done, said = install("--slot-unit", "lab", file="b.yaml")
+    assert done.returncode == 0 and "enable lab@slot7.service" in said, text(done)
+    assert (units / "microvm@.service").read_text() == first
+    second = (units / "lab@.service").read_text()
+    assert "Wants=slicer-b.service\n" in second and ":8081" in second
+
+    done, said = install("--force", file="a.yaml")
+    assert done.returncode == 0 and "enable microvm@slot1.service" in said, text(done)
+    (units / "microvm@.service").write_text("[Service]\nExecStart=/bin/true\n")
+    done, said = install("--force", file="a.yaml")
+    assert done.returncode == 1 and "microvm@.service is not slicer's" in text(done) and said == []
+    done, said = install("--slot-unit", "a/b", file="a.yaml")
+    assert done.returncode == 2 and "--slot-unit" in text(done)
 
 
 def test_install_needs_systemd(install, tmp_path):

@@ -11,6 +11,7 @@ import sys
 import pytest
 from slicertest import SOURCE
 from slicertest.cni import state_directories
+from slicertest.matrix import PROMISED
 from slicertest.netspace import INTERNET, World, arrived
 
 PAGE = SOURCE / "docs/networks.md"
@@ -163,23 +164,6 @@ class Case:
             "**is reached** by the host": host.ask(self.vm.ip) is not None,
             "**is reached** from the LAN, with a route": lan.ask(self.vm.ip) is not None,
         }
-
-
-# What docs/networks.md says in words: the rows that are not "no".
-PROMISED = {
-    "bridge": {"another VM of the group", "a VM of another daemon", "the host, at its addresses", "the LAN", "the Internet",
-               "a cloud's metadata, 169.254.169.254", "**is reached** by the host", "**is reached** from the LAN, with a route"},
-    "isolated": {"the LAN", "the Internet"},
-    "slots": {"the host, at its addresses", "the LAN", "the Internet", "a cloud's metadata, 169.254.169.254",
-              "**is reached** by the host", "**is reached** from the LAN, with a route"},
-    "macvtap": {"another VM of the group", "a VM of another daemon", "the LAN", "the Internet", "a cloud's metadata, 169.254.169.254",
-                "anybody, with a foreign IP address", "anybody, with a foreign MAC address", "anybody, by IPv6",
-                "**is reached** from the LAN, with a route"},
-    "user": {"the host, at its addresses", "the LAN", "the Internet", "a cloud's metadata, 169.254.169.254"},
-    "CNI": {"another VM of the group", "a VM of another daemon", "the host, at its addresses", "the LAN", "the Internet",
-            "a cloud's metadata, 169.254.169.254", "anybody, with a foreign IP address", "anybody, with a foreign MAC address",
-            "anybody, by IPv6", "**is reached** by the host", "**is reached** from the LAN, with a route"},
-}
 
 
 def table(results):

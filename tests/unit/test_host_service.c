@@ -173,11 +173,36 @@ static void test_names(void **state)
 	assert_int_equal(strlen(name), 200);
 }
 
+/* Whose slots a template starts, as installing another one asks. */
+static void test_slot_owner(void **state)
+{
+	cleanup_free char *ours = service_slot_text("/usr/bin/slicer", "/run/a.sock", "slicer-a", NULL);
+	cleanup_free char *daemon = service_unit_text(&plain, NULL), *owner = service_slot_owner(ours);
+
+	assert_string_equal(owner, "slicer-a");
+	assert_null(service_slot_owner(daemon));
+	assert_null(service_slot_owner(""));
+	assert_null(service_slot_owner(
+		"[Unit]\nWants=x\nExecStart=/bin/slicer vm relaunch --if-stopped a\nAfter=y.service\n"));
+}
+
+static void test_slot_unit_name(void **state)
+{
+	cleanup_free char *plain_name = service_slot_unit_name("lab", NULL),
+			  *whole = service_slot_unit_name("lab@.service", NULL);
+
+	assert_string_equal(plain_name, "lab");
+	assert_string_equal(whole, "lab");
+	assert_null(service_slot_unit_name("a/b", NULL));
+	assert_null(service_slot_unit_name("", NULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text),	cmocka_unit_test(test_user),  cmocka_unit_test(test_quoting),
-		cmocka_unit_test(test_refused), cmocka_unit_test(test_names),
+		cmocka_unit_test(test_text),	       cmocka_unit_test(test_user),  cmocka_unit_test(test_quoting),
+		cmocka_unit_test(test_refused),	       cmocka_unit_test(test_names), cmocka_unit_test(test_slot_owner),
+		cmocka_unit_test(test_slot_unit_name),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

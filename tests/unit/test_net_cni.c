@@ -193,6 +193,43 @@ static void test_find(void **state)
 	error_free(&error);
 }
 
+/* CNI_PATH, then where upstream's releases go, then Debian's package; a plugin is taken from the first directory that has it. */
+static void test_plugin_path(void **state)
+{
+	const struct fixture *f = *state;
+	cleanup_strv char **given = NULL, **plain = NULL, **empty = NULL;
+	cleanup_free char *joined = NULL, *first = fs_join(f->dir, "first"), *both = NULL, *found = NULL;
+
+	assert_int_equal(fs_mkdir_p(first, 0755, NULL), 0);
+	both = str_fmt("%s:%s", first, f->dir);
+	setenv("CNI_PATH", both, 1);
+	given = cni_plugin_path();
+	joined = strv_join(given, " ");
+	found = str_fmt("%s %s /opt/cni/bin /usr/lib/cni", first, f->dir);
+	assert_string_equal(joined, found);
+	free(found);
+	found = cni_plugin_find(given, "one", NULL);
+	assert_true(str_starts(found, f->dir) && !str_starts(found, first));
+	free(found);
+	put(f, "first/one", script);
+	cleanup_free char *one = fs_join(first, "one");
+	assert_int_equal(chmod(one, 0755), 0);
+	found = cni_plugin_find(given, "one", NULL);
+	assert_string_equal(found, one);
+
+	unsetenv("CNI_PATH");
+	plain = cni_plugin_path();
+	setenv("CNI_PATH", "", 1);
+	empty = cni_plugin_path();
+	for (size_t i = 0; i < 2; i++) {
+		char **list = i ? empty : plain;
+
+		assert_string_equal(list[0], "/opt/cni/bin");
+		assert_string_equal(list[1], "/usr/lib/cni");
+		assert_null(list[2]);
+	}
+}
+
 static void test_probe(void **state)
 {
 	cleanup_cni_list struct cni_list l = list_of("1.0.0", "", "", ""), missing = {0};
@@ -439,6 +476,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_list_errors),
 		cmocka_unit_test_setup_teardown(test_find, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_plugin_path, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_probe, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_add_check_del, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_capabilities, setup, teardown),

@@ -47,6 +47,23 @@ class CniHost:
         assert not check or done.returncode == 0, (words, done.stdout, done.stderr)
         return done.stdout
 
+    @contextlib.contextmanager
+    def neighbour(self):
+        """203.0.113.1, where the host's default route leads; gives words before a command that is to be run there."""
+        process = subprocess.Popen(["unshare", "-n", "sh", "-c", "echo ready; exec sleep 10000"], stdout=subprocess.PIPE, text=True)
+        there = ("nsenter", "-t", str(process.pid), "-n")
+        try:
+            assert process.stdout.readline() == "ready\n"
+            self.run("ip", "link", "set", "wire0", "netns", process.pid)
+            subprocess.run([*there, "sh", "-ec", "ip link set lo up; ip addr add 203.0.113.1/24 dev wire0; ip link set wire0 up"], check=True)
+            yield there
+            subprocess.run([*there, "ip", "link", "set", "wire0", "netns", str(self.process.pid)], check=True)
+            self.run("ip", "link", "set", "wire0", "up")
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
     def put(self, name, what):
         text = what if isinstance(what, str) else json.dumps(what)
         self.run("sh", "-c", f"cat > /etc/cni/net.d/{name}", input=text)

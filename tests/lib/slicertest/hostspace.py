@@ -4,6 +4,8 @@ import contextlib
 import os
 import subprocess
 
+from .matrix import Surroundings
+
 OUTSIDE = "203.0.113.1"  # RFC 5737
 
 
@@ -17,6 +19,11 @@ def inside(ns, *words):
 
 def outside_of_host():
     return f"slt-out-{os.getpid()}"
+
+
+def surroundings(stack, host):
+    """What a VM of that host may find (matrix.py)."""
+    return Surroundings(stack, ("ip", "netns", "exec", host), ("ip", "netns", "exec", outside_of_host()), OUTSIDE)
 
 
 @contextlib.contextmanager
