@@ -65,11 +65,12 @@ static void say(const struct port *p, const char *text, size_t n)
 /* More than is read at once, in frames of a type that nobody knows (RFC 9113, 5.5). */
 static void say_much(const struct port *p)
 {
-	static char frames[8][9 + 16384];
+	enum { FRAME = 9 + 16384 };
+	static char frames[8 * FRAME];
 
-	for (size_t i = 0; i < ARRAY_LEN(frames); i++)
-		memcpy(frames[i], "\0\x40\0\xfa\0\0\0\0\0", 9);
-	say(p, frames[0], sizeof(frames));
+	for (size_t at = 0; at < sizeof(frames); at += FRAME)
+		memcpy(frames + at, "\0\x40\0\xfa\0\0\0\0\0", 9);
+	say(p, frames, sizeof(frames));
 }
 
 /* The port is seen to be connected when the host has already asked for a new session and the port is read: one reader remains,
