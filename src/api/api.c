@@ -134,8 +134,8 @@ static const struct route *route_find(struct call *call, char **ret_allow)
 
 /* As api_later(), with all that is below them. */
 static const char *const later[] = {
-	"/secrets",	    "/proxy",	     "/vm/commits", "/vm/{vm}/commit", "/vm/{vm}/suspend",
-	"/vm/{vm}/restore", "/vm/{vm}/fork", "/vm/{vm}/fs", "/vm/{vm}/exec",
+	"/secrets",	    "/proxy",	     "/vm/commits", "/vm/{vm}/commit",	    "/vm/{vm}/suspend",
+	"/vm/{vm}/restore", "/vm/{vm}/fork", "/vm/{vm}/fs", "/vm/{vm}/exec/{node}",
 };
 
 static bool route_is_later(const struct call *call)
