@@ -24,7 +24,8 @@ struct table *table_new(const char *const *header)
 
 void table_add_take(struct table *t, char *take_cell)
 {
-	t->cells = mem_realloc(t->cells, (t->ncells + 1) * sizeof(*t->cells));
+	if ((t->ncells & (t->ncells - 1)) == 0) /* full at each power of two */
+		t->cells = mem_realloc(t->cells, (t->ncells ? 2 * t->ncells : 1) * sizeof(*t->cells));
 	t->cells[t->ncells++] = take_cell;
 }
 
