@@ -81,6 +81,10 @@ def test_who_reaches_whom(daemon, vms, host):
     assert reaches(daemon, vms[0], OUTSIDE), "VM to the Internet, by NAT"
     assert inside(host, "ping", "-c", "1", "-W", "3", "192.168.137.2").returncode == 0, "host to VM"
     assert not reaches(daemon, vms[0], "192.168.137.77"), "nobody is there: the test can fail"
+
+
+@pytest.mark.full
+def test_what_the_page_promises(daemon, vms, host):
     with contextlib.ExitStack() as stack:
         guest_matrix(surroundings(stack, host), daemon.client, vms[0], "bridge", own="192.168.137.2",
                      host=["192.168.137.1", "203.0.113.2"], via="203.0.113.2", peer="192.168.137.3")

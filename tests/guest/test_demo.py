@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: MIT
 """./dev demo, but for what it installs and builds first."""
+import pytest
 from slicertest import BUILD, SOURCE, doccommands
 
 
+@pytest.mark.full
 def test_the_demo_runs(store, tmp_path):
     shell = doccommands.Session(tmp_path, BUILD / "src", store, env={"SLICER_ACCEL": "tcg"})
     try:

@@ -71,6 +71,7 @@ def test_ipv6_comes_from_the_router(net, daemon, vm):
     assert net.pings(until(address, 30))
 
 
+@pytest.mark.full
 def test_who_reaches_whom(net, daemon, vm):
     peer = f"{daemon.group}-2"
     until(lambda: daemon.client.get(f"/vm/{peer}/health").status == 200 and node(daemon, peer)["ip"], 120, f"{peer} answers")

@@ -56,6 +56,12 @@ def test_who_reaches_whom(daemon, vms, host):
     assert not reaches(daemon, vms[0], gateway) and not reaches(daemon, vms[0], "203.0.113.2"), "the host"
     knock = ["ip", "netns", "exec", host, "ping", "-c", "1", "-W", "2", address[vms[0]]]
     assert subprocess.run(knock, capture_output=True).returncode != 0, "the host begins nothing"
+
+
+@pytest.mark.full
+def test_what_the_page_promises(daemon, vms, host):
+    address = {n["hostname"]: n["ip"] for n in daemon.client.nodes()}
+    gateway = address[vms[0]].rpartition(".")[0] + "." + str(int(address[vms[0]].rpartition(".")[2]) - 1)
     with contextlib.ExitStack() as stack:
         guest_matrix(surroundings(stack, host), daemon.client, vms[0], "isolated", own=address[vms[0]], host=[gateway, "203.0.113.2"],
                      via="203.0.113.2", peer=address[vms[1]])

@@ -148,7 +148,7 @@ def come_and_go(world, d, mode, count):
 
 
 @pytest.mark.parametrize("count", [8, pytest.param(500, marks=pytest.mark.full)])
-@pytest.mark.parametrize("mode", NETWORKS)
+@pytest.mark.parametrize("mode", [pytest.param(m, marks=[pytest.mark.full] * (m not in ("bridge", "isolated"))) for m in NETWORKS])
 def test_with_a_daemon(store, tmp_path, capsys, mode, count):
     """Nothing is left on the host of many VMs, and of as many that follow them."""
     with contextlib.ExitStack() as stack:

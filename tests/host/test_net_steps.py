@@ -48,11 +48,11 @@ def faulted(world, call, when, fault, *args, **kwargs):
     return done if done.returncode < 0 or done.returncode == 137 or "INJECTED" in log.read_text() else None
 
 
-# Of two slots each call comes twice.
+# Of all modes but the plainest in the full tier.
 KILLS = [(mode, call) for mode in RULED for call in ("sendto", "openat", "write", "wait4")]
 
 
-@pytest.mark.parametrize("mode, call", [pytest.param(*kill, marks=[pytest.mark.full] * (kill[0] == "slots"))
+@pytest.mark.parametrize("mode, call", [pytest.param(*kill, marks=[pytest.mark.full] * (kill[0] != "bridge"))
                                         for kill in KILLS])
 def test_killed_in_the_middle(world, mode, call):
     """At each request to the kernel, file opened or written, end of a program: the next attempt succeeds."""
@@ -118,8 +118,8 @@ def test_nft_failing_in_the_middle_leaves_nothing(world, mode, program):
 
 
 @pytest.mark.parametrize("fault", ["signal=KILL", "error=ENOMEM"])
-@pytest.mark.parametrize("mode, call", [("bridge", "sendto"), ("slots", "sendto"), ("macvtap", "sendto"), ("macvtap", "openat"),
-                                        ("macvtap", "mknodat,mknod"), ("macvtap", "ioctl"), ("bridge", "ioctl")])
+@pytest.mark.parametrize("mode, call", [("bridge", "sendto"), ("macvtap", "sendto"), *(pytest.param(*more, marks=pytest.mark.full) for more in (
+    ("slots", "sendto"), ("macvtap", "openat"), ("macvtap", "mknodat,mknod"), ("macvtap", "ioctl"), ("bridge", "ioctl")))])
 def test_a_vm_killed_or_failing_in_the_middle(world, mode, call, fault):
     """Isolated ones: test_net_isolated.py."""
     config = configure(world, mode)
@@ -209,6 +209,7 @@ def connected(world, mode):
                                                  else link.get("master", "").startswith("br"))}
 
 
+@pytest.mark.parametrize("mode", ["bridge", *(pytest.param(m, marks=pytest.mark.full) for m in ("slots", "isolated"))])
 def test_what_is_connected_is_guarded(world, mode):
     """Whatever the moment is at which one looks."""
     config = configure(world, mode)

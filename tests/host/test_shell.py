@@ -173,10 +173,9 @@ def test_masking_and_opcodes_are_checked(api, vm):
 def test_much_output_that_nobody_reads_holds_nothing_up(fake, api, vm):
     with Shell(api, vm, shell="/bin/bash", uid=0) as one:
         one.type("yes\n")
+        pids = until(lambda: shell_of(fake, vm, "yes"), 20)
         time.sleep(1.5)
         assert api.get(f"/vm/{vm}/health").status == 200
-        pids = shell_of(fake, vm, "yes")
-        assert pids
     until(lambda: not any(alive(p) for p in pids), 5)
 
 
