@@ -16,9 +16,10 @@
 #include "vmm/jail.h"
 
 /* It has one socket, to the monitor, and nothing else. Strict seccomp (seccomp(2)) leaves it read(2), write(2) and _exit(2); it is
- * refused where a filter is in force already, a container's or a service's: then there is one of ours on top. What is orphaned in its namespace is reaped by the kernel, since it ignores SIGCHLD. It is in the monitor's other namespaces:
- * who is not its equal must not get there by /proc/1/root, and without root a VMM would be its equal, were it not undumpable
- * (ptrace(2), access mode checks). */
+ * refused where a filter is in force already, a container's or a service's: then there is one of ours on top. What is orphaned in
+ * its namespace is reaped by the kernel, since it ignores SIGCHLD. It is in the monitor's other namespaces: who is not its equal
+ * must not get there by /proc/1/root, and without root a VMM would be its equal, were it not undumpable (ptrace(2), access mode
+ * checks). */
 static void keeper_main(int monitor)
 {
 	struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};

@@ -143,9 +143,7 @@ int vmm_probe(const struct vmm_ops *ops, enum vmm_accel wanted, struct kept *kep
 struct vmm_process {
 	pid_t monitor_pid, vmm_pid;
 	uint64_t monitor_start, vmm_start; /* proc_start_time() */
-	char note
-		[1024]; /* of a launch: what of its control group and its jail this host does not give; else empty. The same for
-			    all VMs of a host. */
+	char note[1024]; /* of a launch: what this host does not give to any VM of its group and jail; else empty */
 };
 /* Blocking, for worker threads: returns when the VMM's control channel is up (the guest runs),
  * within 15 s. On failure nothing is left: no process, no socket. ERR_NOT_FOUND names a missing
