@@ -293,7 +293,7 @@ def test_no_space(tmpfs, agent, micro):
 
 
 def test_a_missing_program_is_named_with_the_remedy(tmp_path, agent):
-    for programs, words in ((("apt-get", "apt-cache"), "apt-get install squashfs-tools"), (("mksquashfs",), "apt-get is not installed")):
+    for programs, words in ((("apt-get", "apt-cache"), "apt-get install squashfs-tools"), (("mksquashfs",), "apt-cache is not installed: run `apt-get install apt`")):
         status, _, last = build(tmp_path / "store", agent, check=False, env=only(tmp_path / programs[0], *programs))
         assert status == 1 and words in last["message"]
 
