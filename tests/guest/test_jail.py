@@ -114,7 +114,8 @@ class Outside:
         vm, name = inmate
         s = status(vm[name])
         uid = s["Uid"].split()[0]
-        assert int(uid) >= 300000 and s["Uid"].split() == s["Gid"].split() == [uid] * 4 and s["Groups"].split() in ([], [uid])
+        groups = ([], [uid], [str(os.stat("/dev/kvm").st_gid)] if "/dev/kvm" in vm.devices else [])
+        assert int(uid) >= 300000 and s["Uid"].split() == s["Gid"].split() == [uid] * 4 and s["Groups"].split() in groups
         assert (uid == status(vm["qemu"])["Uid"].split()[0]) == (name == "qemu")
 
     def test_no_rights(self, inmate):
