@@ -18,14 +18,14 @@
 enum { IDLE_MAX = 8, SWEEP_EVERY = 64 };
 
 struct task_cgroup {
-	SLIST_ENTRY(task_cgroup) link; /* idle */
+	LIST_ENTRY(task_cgroup) link; /* idle */
 	char *path;
 	int dir, events; /* the directory; cgroup.events */
 	bool killed;	 /* who is in it may still be dying */
 };
 
 struct cgroup_pool {
-	SLIST_HEAD(, task_cgroup) idle;
+	LIST_HEAD(, task_cgroup) idle;
 	unsigned idle_count;
 	unsigned made; /* names */
 	bool moved;    /* the agent is in a group of its own */
@@ -47,10 +47,10 @@ static void cgroup_free(struct task_cgroup *cgroup)
 
 static struct task_cgroup *pop_idle(struct cgroup_pool *pool)
 {
-	struct task_cgroup *cgroup = SLIST_FIRST(&pool->idle);
+	struct task_cgroup *cgroup = LIST_FIRST(&pool->idle);
 
 	if (cgroup) {
-		SLIST_REMOVE_HEAD(&pool->idle, link);
+		LIST_REMOVE(cgroup, link);
 		pool->idle_count--;
 	}
 	return cgroup;
@@ -78,11 +78,9 @@ static bool in_pool(const struct cgroup_pool *pool, const char *name)
 {
 	const struct task_cgroup *cgroup;
 
-	SLIST_FOREACH(cgroup, &pool->idle, link)
-	{
+	LIST_FOREACH(cgroup, &pool->idle, link)
 		if (str_eq(cgroup->path + strlen(CGROUP_BASE "/"), name))
 			return true;
-	}
 	return false;
 }
 
@@ -181,7 +179,7 @@ void cgroup_release(struct cgroup_pool *pool, struct task_cgroup **take)
 		cgroup_free(cgroup);
 		return;
 	}
-	SLIST_INSERT_HEAD(&pool->idle, cgroup, link);
+	LIST_INSERT_HEAD(&pool->idle, cgroup, link);
 	pool->idle_count++;
 }
 

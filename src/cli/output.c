@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "cli/output.h"
 
+#include <assert.h>
 #include <time.h>
 
 #include "base/str.h"
@@ -67,6 +68,7 @@ void table_print(const struct table *t, FILE *out)
 {
 	cleanup_free size_t *widths = mem_alloc_array(t->columns, sizeof(*widths));
 
+	assert(t->columns > 0);
 	for (size_t c = 0; c < t->columns; c++)
 		widths[c] = column_width(t, c);
 	for (size_t i = 0; i < t->ncells; i++) {

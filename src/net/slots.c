@@ -37,6 +37,7 @@ static void bridged_slot(const struct config_group *g, const char *daemon_id, co
 
 void net_bridged_get(const struct config_group *g, const char *daemon_id, size_t i, struct net_bridged *ret)
 {
+	*ret = (struct net_bridged){0};
 	if (g->network.mode == NET_SLOTS)
 		bridged_slot(g, daemon_id, &g->slots[i], ret);
 	else
@@ -138,7 +139,7 @@ int net_plan_slots_vm(const struct net_vm *vm, const struct net_facts *facts, st
 {
 	const struct config_slot *slot = slot_find(vm, err);
 	struct net_vm as_bridged = *vm;
-	struct net_bridged group;
+	struct net_bridged group = {0};
 
 	if (!slot)
 		return -1;
