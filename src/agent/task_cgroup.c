@@ -79,8 +79,10 @@ static bool in_pool(const struct cgroup_pool *pool, const char *name)
 	const struct task_cgroup *cgroup;
 
 	LIST_FOREACH(cgroup, &pool->idle, link)
+	{
 		if (str_eq(cgroup->path + strlen(CGROUP_BASE "/"), name))
 			return true;
+	}
 	return false;
 }
 
