@@ -46,7 +46,8 @@ def test_a_vm_and_its_end(isolated):
     assert shown["ip"].startswith("169.254.") and address["address"] == shown["ip"]
     assert (SPACES / vm).exists() and "192.0.2.0/24 : drop" in rules(vm)
     assert d.client.request("DELETE", f"/hostgroup/{d.group}/nodes/{vm}").status == 200
-    assert not (SPACES / vm).exists() and veth(d, vm) is None
+    assert not (SPACES / vm).exists()
+    until(lambda: veth(d, vm) is None, 5, "its interface goes with its namespace")
     assert f'"{address["label"]}"' not in sh("nft", "list", "ruleset")
 
 
@@ -176,7 +177,7 @@ def test_faults(daemon, point, how):
     running = {n["hostname"] for n in d.client.nodes() if n["status"] == "Running"}
     assert {name for name in os.listdir(SPACES) if name.startswith(d.group)} == running
     for node in d.client.nodes():
-        assert (veth(d, node["hostname"]) is not None) == (node["hostname"] in running)
+        until(lambda: (veth(d, node["hostname"]) is not None) == (node["hostname"] in running), 5)
 
 
 def test_only_allow_says_what_it_does_to_dns(daemon):

@@ -57,21 +57,22 @@ with socket.create_connection((host, 7), timeout=0.8, source_address=(source, 0)
     print(s.recv(100).decode())
 """
 
-# Prints the payloads of broadcasts from one MAC address, until none comes for a while.
+# Prints the payloads of broadcasts from one MAC address, until its input has ended and none comes for a while.
 EAR = """
-import socket, sys
+import select, socket, sys
 protocol = int(sys.argv[2])
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol))
 s.bind((sys.argv[1], protocol))
 s.settimeout(0.4)
 print("ready", flush=True)
-try:
-    while True:
+while True:
+    try:
         f = s.recv(2000)
         if f[:6] == b"\\xff" * 6 and f[6:12].hex() == sys.argv[3]:
             print(f[14:42 if protocol == 0x806 else None].hex())
-except TimeoutError:
-    pass
+    except TimeoutError:
+        if select.select([sys.stdin], [], [], 0)[0]:
+            break
 """
 
 MOUTH = """
@@ -82,18 +83,19 @@ for payload in sys.argv[3:]:
     s.send(b"\\xff" * 6 + bytes.fromhex(sys.argv[2]) + int(sys.argv[1]).to_bytes(2, "big") + bytes.fromhex(payload))
 """
 
-# Prints from whom datagrams come, until none comes for a while.
+# Prints from whom datagrams come, until its input has ended and none comes for a while.
 UDP_EAR = """
-import socket
+import select, socket, sys
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("0.0.0.0", 9))
 s.settimeout(0.4)
 print("ready", flush=True)
-try:
-    while True:
+while True:
+    try:
         print(s.recvfrom(100)[1][0])
-except TimeoutError:
-    pass
+    except TimeoutError:
+        if select.select([sys.stdin], [], [], 0)[0]:
+            break
 """
 
 UDP_MOUTH = """
@@ -201,18 +203,20 @@ class Guest:
 def heard(space, link, sender, protocol, payloads):
     """Which of these broadcasts of a guest arrive at an interface, in hexadecimal."""
     mac = sender.plan["guest"]["mac"].replace(":", "")
-    with subprocess.Popen(space.argv(sys.executable, "-c", EAR, link, protocol, mac), stdout=subprocess.PIPE,
+    with subprocess.Popen(space.argv(sys.executable, "-c", EAR, link, protocol, mac), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                           text=True) as ear:
         assert ear.stdout.readline() == "ready\n"
         sender.space.run(sys.executable, "-c", MOUTH, protocol, mac, *(p.hex() for p in payloads))
+        ear.stdin.close()
         return set(ear.stdout.read().split())
 
 
 def arrived(space, sender, target, sources):
     """Which of a guest's datagrams arrive, by the address that they come from."""
-    with subprocess.Popen(space.argv(sys.executable, "-c", UDP_EAR), stdout=subprocess.PIPE, text=True) as ear:
+    with subprocess.Popen(space.argv(sys.executable, "-c", UDP_EAR), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ear:
         assert ear.stdout.readline() == "ready\n"
         sender.space.run(sys.executable, "-c", UDP_MOUTH, target, *sources)
+        ear.stdin.close()
         return set(ear.stdout.read().split())
 
 
