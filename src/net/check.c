@@ -13,6 +13,14 @@ bool net_is_ours(const struct link *link, const char *daemon_id)
 	return net_alias_parse(link->alias, &id, &name) && str_eq(id, daemon_id);
 }
 
+const struct link *net_bridge_port(const struct link *links, size_t n, const struct link *bridge)
+{
+	for (size_t i = 0; i < n; i++)
+		if (links[i].master == bridge->index && links[i].alias && str_starts(links[i].alias, "slicer:"))
+			return &links[i];
+	return NULL;
+}
+
 bool net_is_ending(const struct link *link)
 {
 	cleanup_free char *id = NULL, *name = NULL;

@@ -11,6 +11,8 @@
 int net_check_group(const struct config_group *g, const char *daemon_id, struct ip4_cidr gateway,
 		    const struct net_facts *facts, struct error **err);
 bool net_is_ours(const struct link *link, const char *daemon_id);
+/* An interface of a VM, of whichever daemon, that is on the bridge; NULL: none. */
+const struct link *net_bridge_port(const struct link *links, size_t n, const struct link *bridge);
 /* The host's end of an isolated VM's pair, whose namespace is gone: the kernel is about to remove it. */
 bool net_is_ending(const struct link *link);
 /* No other link than this one (NULL: none at all) is the daemon's. */

@@ -181,14 +181,11 @@ int net_bridge_group_up(const struct config_group *g, const char *daemon_id, cha
 
 static int check_unused(const struct net_facts *facts, const struct link *bridge, struct error **err)
 {
-	for (size_t i = 0; i < facts->nlinks; i++) {
-		const struct link *port = &facts->links[i];
+	const struct link *port = net_bridge_port(facts->links, facts->nlinks, bridge);
 
-		if (port->master == bridge->index && port->alias && str_starts(port->alias, "slicer:"))
-			return error_set(err, ERR_CONFLICT, "bridge %s is in use by the VM whose interface is %s (%s)",
-					 bridge->name, port->name, port->alias);
-	}
-	return 0;
+	return port ? error_set(err, ERR_CONFLICT, "bridge %s is in use by the VM whose interface is %s (%s)",
+				bridge->name, port->name, port->alias)
+		    : 0;
 }
 
 static int bridge_remove(const char *bridge, const char *daemon_id, bool stay, struct error **err)

@@ -61,14 +61,6 @@ static int settled_links(struct netlink *nl, struct link **ret, size_t *n, struc
 	return -1;
 }
 
-static bool is_used(const struct link *bridge, const struct link *links, size_t n)
-{
-	for (size_t i = 0; i < n; i++)
-		if (links[i].master == bridge->index && links[i].alias && str_starts(links[i].alias, "slicer:"))
-			return true;
-	return false;
-}
-
 int net_list(const char *daemon_id, struct net_item **ret, size_t *n, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
@@ -86,7 +78,7 @@ int net_list(const char *daemon_id, struct net_item **ret, size_t *n, struct err
 			continue;
 		memcpy(item->name, links[i].name, sizeof(item->name));
 		item->bridge = str_eq(links[i].kind, "bridge");
-		item->used = item->bridge && is_used(&links[i], links, nlinks);
+		item->used = item->bridge && net_bridge_port(links, nlinks, &links[i]);
 		*n += 1;
 		if (daemon_id && !str_eq(daemon_id, item->daemon_id)) {
 			*n -= 1;
