@@ -345,6 +345,19 @@ def test_tun_of_others(doctor):
     assert doctor.says("tun", "note", "Only root can see", prefix=NOBODY)["needs_root"]
 
 
+def test_cni(doctor):
+    doctor.says("cni", "ok", "are there, and iptables")
+    by_plugins = doctor.dir / "cni.yaml"
+    by_plugins.write_text("config:\n  host_groups:\n  - name: vm\n    count: 1\n    ram_mb: 256\n")
+    no_plugins = inside("mount -t tmpfs t /usr/lib/cni; [ ! -d /opt/cni/bin ] || mount -t tmpfs t /opt/cni/bin")
+    fix = "apt-get install containernetworking-plugins"
+    doctor.says("cni", "error", "Missing: bridge, firewall, host-local;", by_plugins, prefix=no_plugins, fix=fix)
+    doctor.says("cni", "warning", "Missing: bridge, firewall, host-local;", prefix=no_plugins, fix=fix)
+    doctor.says("cni", "note", "other network modes do without", doctor.config("user"), prefix=no_plugins)
+    lacking = inside("mount --bind /dev/null /usr/sbin/iptables")
+    doctor.says("cni", "error", "Missing: iptables;", by_plugins, prefix=lacking, fix="apt-get install iptables")
+
+
 def test_nft(doctor):
     doctor.says("nft", "ok", "the kernel takes the rules")
     lacking = inside("mount --bind /dev/null /usr/sbin/nft")
