@@ -37,6 +37,8 @@ def pytest_runtest_makereport(item, call):
     if report.skipped and not hasattr(report, "wasxfail") and not may_skip(item):
         report.outcome = "failed"
         report.longrepr = f"skipped, and not listed in tests/skips.txt: {report.longrepr}"
+    if call.when == "call":
+        item.call_failed = report.failed
 
 
 @pytest.hookimpl(hookwrapper=True)
@@ -133,8 +135,8 @@ def space():
 
 
 @pytest.fixture
-def daemon(store, tmp_path):
-    """Makes daemons that end with the test: daemon(tcp=True, …), started unless start=False."""
+def daemon(request, store, tmp_path):
+    """Makes daemons that end with the test: daemon(tcp=True, …), started unless start=False. Their logs are a failed test's."""
     made = []
 
     def make(start=True, **kwargs):
@@ -144,4 +146,6 @@ def daemon(store, tmp_path):
     yield make
     with contextlib.ExitStack() as stack:
         for one in made:
+            if getattr(request.node, "call_failed", False):
+                one.tell()
             stack.push(one)

@@ -155,8 +155,8 @@ static char *stop_record(void *ctx, const char *step)
 	struct vm then =
 		*s->vm; /* nobody is shown what can still fail, or told of an end and then refused what follows */
 
-	if (!str_eq(step, "commit")) /* once before anything is touched: see launch_record() */
-		return str_eq(step, "kill") ? record_format(s->vm, "stop", step) : NULL;
+	if (!str_eq(step, "commit")) /* once, before the guest hears of it: see launch_record() */
+		return str_eq(step, "begin") ? record_format(s->vm, "stop", step) : NULL;
 	then.state = s->then;
 	if (s->then == VM_STATE_STOPPED)
 		then.processes = (struct vm_processes){0};
@@ -199,6 +199,7 @@ static void stop_done(void *ctx, const struct error *error)
 	vm->op = NULL;
 	if (error) {
 		stop_failed(s, "stop", error);
+		vm->dirty = vm->state != VM_STATE_STOPPED; /* or the next daemon would believe that it is on its way down */
 	} else {
 		log_info("[%s] stopped", vm->hostname);
 		vm->processes = (struct vm_processes){0};

@@ -138,6 +138,8 @@ def test_stop_fails(daemon, point):
     assert (answer, statuses(one)) in ((500, {vm: "Running"}), (200, {vm: "Stopped"}))
     assert "fault injected" in one.client.node(vm)["last_error"]
     assert_hit(one, f"{point}:fail", False)
+    if answer == 500:
+        until(lambda: "operation" not in one.record(vm), 10, "the next daemon does not stop what runs on")
     # Nor does it keep a daemon from ending; the next one finds what is there.
     assert one.stop() == 0
     one.env.pop("SLICER_FAULT")
@@ -153,9 +155,8 @@ def test_killed_in_stop(daemon, point):
     assert ask(one, "POST", f"/vm/{vm}/shutdown") is None
     assert_hit(one, f"{point}:kill", True)
     restart(one)
-    if point.rpartition(".")[2] in ("kill", "commit"):
-        until(lambda: statuses(one) == {vm: "Stopped"}, 10, "it is Stopped")
-    assert set(statuses(one)) == {vm}
+    # Whatever the guest has heard by then: it may be on its way down.
+    until(lambda: statuses(one) == {vm: "Stopped"}, 10, "it is Stopped")
     assert_true(one)
 
 

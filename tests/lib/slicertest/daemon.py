@@ -167,14 +167,18 @@ class Daemon:
 
     def __exit__(self, kind, value, trace):
         if kind:
-            print(f"--- daemon {self.id}:\n{self.log_text()[-8000:]}")
-            for path in LOG.glob(self.group + "-*"):
-                print(f"--- {path}:\n{path.read_text(errors='replace')[-2000:]}")
+            self.tell()
         try:
             self.clean()
         except BaseException:
             self.destroy()
             raise
+
+    def tell(self):
+        """Prints its log and its VMs' consoles, the ends of them."""
+        print(f"--- daemon {self.id}:\n{self.log_text()[-8000:]}")
+        for path in LOG.glob(self.group + "-*"):
+            print(f"--- {path}:\n{path.read_text(errors='replace')[-2000:]}")
 
     def destroy(self):
         """Removes what a daemon that failed has left, so that one failure does not become many."""
