@@ -298,7 +298,15 @@ FORWARD_DROPS = "table ip filter { chain FORWARD { type filter hook forward prio
 
 
 @pytest.fixture
-def grouped(daemon):
+def slot_logs():
+    """Named before `daemon`, which ends first: a slot's log has its name only, and is kept when it stops."""
+    yield
+    for log in pathlib.Path("/var/log/slicer").glob("nvs24*"):
+        log.unlink()
+
+
+@pytest.fixture
+def grouped(slot_logs, daemon):
     """A daemon with a group as given, which is all that says what its VMs are."""
     def start(group):
         d = daemon(start=False, group=group)
@@ -306,9 +314,7 @@ def grouped(daemon):
             for key in ("network", "count", "vcpu", "ram_mb"):
                 d.config["host_groups"][0].pop(key, None)
         return d.start()
-    yield start
-    for log in pathlib.Path("/var/log/slicer").glob("nvs24*"):  # has the slot's name only, and is kept
-        log.unlink()
+    return start
 
 
 def a_vm(d):
