@@ -74,19 +74,37 @@ static int run_shutdown(struct cli *cli, const struct parsed *args, struct error
 	return 0;
 }
 
-/* The daemon may have been started a moment ago. */
-static int wait_for_daemon(struct client *c, int64_t limit_ns, struct error **err)
+/* The daemon may have been started a moment ago. The first one of a host makes the token before it answers: what a client has read
+ * before that is no good. */
+static int wait_for_daemon(const struct parsed *args, int64_t deadline, struct error **err)
 {
-	int64_t deadline = clock_ns() + limit_ns;
+	cleanup_client struct client c = {0};
 
+	if (client_open(&c, args, err))
+		return -1;
 	for (;;) {
 		cleanup_error struct error *why = NULL;
 		cleanup_reply struct reply reply = {0};
 
-		if (client_call(c, "GET", "/healthz", NULL, CLIENT_TIMEOUT_MS, &reply, &why) == 0)
+		if (client_call(&c, "GET", "/healthz", NULL, CLIENT_TIMEOUT_MS, &reply, &why) == 0)
 			return 0;
 		if (clock_ns() + WAIT_STEP_NS > deadline)
 			return error_move(err, &why);
+		wait_step();
+	}
+}
+
+/* Whether there is something to start, once a launch or an end that is under way is over or the time is. */
+static int wait_for_stopped(struct client *c, char **vm, int64_t deadline, struct error **err)
+{
+	for (;;) {
+		cleanup_json struct json_object *node = vm_json(c, vm, "GET", "", NULL, CLIENT_TIMEOUT_MS, err);
+		const char *status = node ? show_string(node, "status") : "";
+
+		if (!node)
+			return -1;
+		if ((!str_eq(status, "Starting") && !str_eq(status, "Stopping")) || clock_ns() + WAIT_STEP_NS > deadline)
+			return str_starts(status, "Stop"); /* stopping, too: the daemon's answer to that is right */
 		wait_step();
 	}
 }
@@ -96,17 +114,15 @@ static int run_relaunch(struct cli *cli, const struct parsed *args, struct error
 	cleanup_client struct client c = {0};
 	cleanup_free char *vm = NULL;
 	cleanup_json struct json_object *answer = NULL;
+	int64_t limit = parsed_duration(args, "wait", 0), deadline = clock_ns() + limit;
 	int stopped;
 
-	if (client_open(&c, args, err))
-		return -1;
-	if (parsed_duration(args, "wait", 0) && wait_for_daemon(&c, parsed_duration(args, "wait", 0), err))
+	if ((limit && wait_for_daemon(args, deadline, err)) || client_open(&c, args, err))
 		return -1;
 	vm = vm_or_only(&c, args->nargs ? args->args[0] : NULL, err);
 	if (!vm)
 		return -1;
-	/* Stopping, too: the daemon's answer to that is right. */
-	stopped = parsed_bool(args, "if-stopped", false) ? has_status(&c, &vm, "Stop", err) : 1;
+	stopped = parsed_bool(args, "if-stopped", false) ? wait_for_stopped(&c, &vm, deadline, err) : 1;
 	if (stopped <= 0) {
 		if (!stopped)
 			printf("%s: runs already\n", vm);
@@ -125,7 +141,7 @@ static int run_relaunch(struct cli *cli, const struct parsed *args, struct error
 static const struct option_spec relaunch_options[] = {
 	{"json", 0, OPTION_BOOL, NULL, "Print the API's JSON"},
 	{"if-stopped", 0, OPTION_BOOL, NULL, "Do nothing when it runs already"},
-	{"wait", 0, OPTION_DURATION, "TIME", "How long to wait for a daemon that does not answer yet (0)"},
+	{"wait", 0, OPTION_DURATION, "TIME", "How long to wait for a daemon that does not answer yet, or a launch under way (0)"},
 	{0},
 };
 

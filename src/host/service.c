@@ -114,6 +114,8 @@ static int service_install(const struct install *in, struct error **err)
 	    service_systemctl("restart", unit, err))
 		return error_wrap(err, "install %s", path);
 	printf("%s is installed, enabled and started; journalctl -u %s shows what it says\n", path, in->name);
+	if (in->slot_text)
+		printf("each slot is a unit: systemctl start, stop or restart %s@SLOT\n", in->slots);
 	return 0;
 }
 

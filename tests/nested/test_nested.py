@@ -10,16 +10,24 @@ def run_inside(work, store, name, **kwargs):
                             f"--durations-min=1 --basetemp=/var/tmp/t nested/inside/{name}\n", store, **kwargs)
     print(said)
     assert code == 0 and " passed" in said, said[-6000:]
+    return said
 
 
 def test_kvm(store, tmp_path):
     """VMs with accel: kvm, by the programs of this build. One boot for all."""
-    run_inside(tmp_path, store, "kvm_boot.py nested/inside/limits.py nested/inside/doctor.py nested/inside/clock.py", seconds=900)
+    said = run_inside(tmp_path, store, "kvm_boot.py nested/inside/limits.py nested/inside/doctor.py nested/inside/clock.py "
+                      "host/test_doctor.py::test_kvm_kinds", seconds=900)
+    assert "skipped" not in said
 
 
 @pytest.mark.full
 def test_service_unit(store, tmp_path):
     run_inside(tmp_path, store, "service.py", seconds=900)
+
+
+@pytest.mark.full
+def test_slot_units(store, tmp_path):
+    run_inside(tmp_path, store, "slots.py", seconds=900)
 
 
 @pytest.mark.full

@@ -1,56 +1,18 @@
 # SPDX-License-Identifier: MIT
 """Runs inside the outer guest: see ../test_nested.py. `slicer service generate --install` under the systemd that it is for. One
 story, in order: three VMs boot once, only what the restart makes anew boots again."""
-import contextlib
 import json
 import os
 import pathlib
-import shutil
 import signal
-import subprocess
 
 import pytest
-from slicertest import find_processes, leaks, until
+from slicertest import leaks, until
+from slicertest.systemd import SystemdHost
 
-UNIT = "slicer-vm.service"
-WORK = pathlib.Path("/root/service")
-STORE = pathlib.Path("/var/lib/slicer/store")
-LOGS = pathlib.Path("/var/log/slicer")
-GROUPS = pathlib.Path("/sys/fs/cgroup/slicer")
+HOST = SystemdHost("/root/service", "slicer-vm.service")
+UNIT, WORK, sh, show, vmm = HOST.unit, HOST.work, HOST.sh, HOST.show, HOST.vmm
 SERVICE, KEPT, GONE = "vm-1", "vm-2", "vm-3"  # count: 1; added as persistent; added with --rm
-
-
-def sh(command, check=True):
-    env = {k: v for k, v in os.environ.items() if not k.startswith("SLICER_")}
-    done = subprocess.run(command, shell=True, cwd=WORK, env=env, capture_output=True, text=True, timeout=240)
-    said = f"{command}: {done.returncode}\n{done.stdout}{done.stderr}"
-    assert not check or done.returncode == 0, said + sh(f"journalctl -n 40 --no-pager -u {UNIT}", check=False)
-    return done.stdout
-
-
-def show(name):
-    return sh(f"systemctl show -P {name} {UNIT}").strip()
-
-
-def vmm(vm):
-    """Its pid, by the control group that holds all of the VM."""
-    group = next(GROUPS.glob(f"*/{vm}"), None)
-    pids = (group / "cgroup.procs").read_text().split() if group else []
-    for pid in pids:
-        with contextlib.suppress(OSError):  # one that just ended
-            if "qemu" in os.readlink(f"/proc/{pid}/exe"):
-                return int(pid)
-    return None
-
-
-def states():
-    """{} while nobody answers."""
-    return {node["hostname"]: node["status"] for node in json.loads(sh("slicer vm list --json", check=False) or "[]")}
-
-
-def wait_for_states(**wanted):
-    wanted = {name.replace("_", "-"): state for name, state in wanted.items()}
-    until(lambda: states() == wanted, 240, f"the VMs are {wanted}", pause=0.5)
 
 
 def wait_for_agent(vm):
@@ -62,34 +24,24 @@ def exit_record(vm):
     return json.loads(next(WORK.glob(f".slicer/*/vms/{vm}/exit.json")).read_text())
 
 
-def nothing_runs():
-    return not (find_processes("qemu-system") + find_processes("slicer-monitor") + find_processes("slicer-netns")) and \
-        not [path for path in GROUPS.glob("*/*") if path.is_dir()]
-
-
 @pytest.fixture(scope="module")
 def before():
     """The host without the service."""
-    for directory in (WORK, LOGS, STORE.parent, "/run/slicer"):
-        os.makedirs(directory, exist_ok=True)
-    return leaks.snapshot()
+    return HOST.prepare()
 
 
 @pytest.fixture(scope="module", autouse=True)
 def installed(before):
-    shutil.copytree(os.environ["SLICER_TEST_STORE"], STORE, symlinks=True, copy_function=os.link)
     config = sh("slicer new vm --min --cpu 1 --ram 1 --accel kvm --find-ssh-keys=false")
     assert "ram_gb: 1\n" in config and "bridge: brvm0\n" in config
     (WORK / "vm.yaml").write_text(config.replace("ram_gb: 1\n", "ram_mb: 256\n"))
     assert "is installed, enabled and started" in sh("slicer service generate vm.yaml --install")
     yield
-    sh(f"systemctl disable --now {UNIT}; rm /etc/systemd/system/{UNIT}; systemctl daemon-reload", check=False)
-    shutil.rmtree(STORE)
-    shutil.rmtree(WORK)
+    HOST.remove()
 
 
 def test_vms_run_outside_the_group_of_the_service():
-    until(states, 120, "the service answers")
+    until(HOST.states, 120, "the service answers")
     wait_for_agent(SERVICE)  # one after the other: a boot that is slow because of others counts as hung
     sh("slicer vm add vm --persistent --wait")
     sh("slicer vm add vm --rm --wait")
@@ -109,21 +61,17 @@ def test_a_killed_daemon_comes_back_and_the_vms_never_left():
     daemon, vmms = int(show("MainPID")), [vmm(vm) for vm in (SERVICE, KEPT, GONE)]
     os.kill(daemon, signal.SIGKILL)
     until(lambda: show("NRestarts") == "1" and int(show("MainPID")) not in (0, daemon), 120, "systemd has restarted it")
-    wait_for_states(vm_1="Running", vm_2="Running", vm_3="Running")
+    HOST.wait_for_states(vm_1="Running", vm_2="Running", vm_3="Running")
     assert [vmm(vm) for vm in (SERVICE, KEPT, GONE)] == vmms
     for vm in (SERVICE, KEPT, GONE):
         wait_for_agent(vm)
 
 
-def journal():
-    return sh(f"journalctl --no-pager -o cat -u {UNIT}")
-
-
 def test_restart_ends_guests_in_order_and_starts_services_anew():
     vmms = {vmm(vm) for vm in (SERVICE, KEPT, GONE)}
     sh(f"systemctl restart {UNIT}")
-    wait_for_states(vm_1="Running", vm_2="Stopped")
-    assert "did not power off" not in journal(), "a guest was killed"
+    HOST.wait_for_states(vm_1="Running", vm_2="Stopped")
+    assert "did not power off" not in HOST.journal(), "a guest was killed"
     assert exit_record(KEPT)["exit_code"] == 0
     assert vmm(SERVICE) not in vmms | {None} and vmm(KEPT) is None and vmm(GONE) is None
     assert show("NRestarts") == "0" and show("Result") == "success"
@@ -134,9 +82,9 @@ def test_stop_leaves_nothing(before):
     sh(f"slicer vm delete {KEPT}")
     leaks.DAEMON_IDS.add(next(WORK.glob(".slicer/*")).name)
     sh(f"systemctl stop {UNIT}")
-    assert "did not power off" not in journal()
+    assert "did not power off" not in HOST.journal()
     assert (show("ActiveState"), show("Result"), show("MainPID")) == ("inactive", "success", "0")
-    assert nothing_runs()
+    assert HOST.nothing_runs()
     assert leaks.compare(before) == []
     assert pathlib.Path("/run/slicer").is_dir()
 
@@ -147,5 +95,5 @@ def test_the_boot_starts_it_and_it_can_be_stopped_at_once(before):
     until(lambda: vmm(SERVICE), 120, "the VM is started")
     sh(f"systemctl stop {UNIT}")
     assert (show("ActiveState"), show("Result")) == ("inactive", "success")
-    assert nothing_runs()
+    assert HOST.nothing_runs()
     assert leaks.compare(before) == []
