@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Elements of nftables sets, named limits, and how many rules a chain has, by netlink, without running nft: a VM's launch changes
- * nothing else. The messages are those of linux/netfilter/nf_tables.h. Blocking, with a deadline of 10 s. */
+/* Elements of nftables sets, named limits, how many rules a chain has, and what somebody removes, by netlink, without running nft: a
+ * VM's launch changes nothing else. The messages are those of linux/netfilter/nf_tables.h. Blocking, with a deadline of 10 s. */
 #ifndef SLICER_BASE_NFSET_H
 #define SLICER_BASE_NFSET_H
 
@@ -50,5 +50,13 @@ struct nfset_chain {
 };
 /* Has each of them that many at least? ERR_GONE, with the name of the first that has not, also when the table is not there. */
 int nfset_chains_check(const char *table, const struct nfset_chain *chains, size_t n, struct error **err);
+
+/* Tells of what is removed from the tables of this network namespace, whoever does it: a nonblocking socket, the caller's, in the
+ * kernel's multicast group NFNLGRP_NFTABLES (linux/netfilter/nfnetlink.h). */
+int nfset_watch_open(struct error **err);
+/* Takes what has come. True: of the table of that name itself, a chain or a rule was removed, or messages were lost. */
+bool nfset_watch_read(int fd, const char *table);
+/* The same of one datagram of n bytes, at an address for struct nlmsghdr. */
+bool nfset_removal(const void *message, size_t n, const char *table);
 
 #endif

@@ -103,7 +103,8 @@ static int wait_for_stopped(struct client *c, char **vm, int64_t deadline, struc
 
 		if (!node)
 			return -1;
-		if ((!str_eq(status, "Starting") && !str_eq(status, "Stopping")) || clock_ns() + WAIT_STEP_NS > deadline)
+		if ((!str_eq(status, "Starting") && !str_eq(status, "Stopping")) ||
+		    clock_ns() + WAIT_STEP_NS > deadline)
 			return str_starts(status, "Stop"); /* stopping, too: the daemon's answer to that is right */
 		wait_step();
 	}
@@ -141,7 +142,8 @@ static int run_relaunch(struct cli *cli, const struct parsed *args, struct error
 static const struct option_spec relaunch_options[] = {
 	{"json", 0, OPTION_BOOL, NULL, "Print the API's JSON"},
 	{"if-stopped", 0, OPTION_BOOL, NULL, "Do nothing when it runs already"},
-	{"wait", 0, OPTION_DURATION, "TIME", "How long to wait for a daemon that does not answer yet, or a launch under way (0)"},
+	{"wait", 0, OPTION_DURATION, "TIME",
+	 "How long to wait for a daemon that does not answer yet, or a launch under way (0)"},
 	{0},
 };
 

@@ -26,6 +26,7 @@ struct manager *manager_new(struct loop *loop, struct worker_pool *pool, const s
 	m->loop = loop;
 	m->pool = pool;
 	m->options = options;
+	m->rules_fd = -1;
 	m->boot_id = host_boot_id(err);
 	if (!m->boot_id) {
 		free(m);

@@ -46,6 +46,9 @@ struct manager {
 	struct timer *look_timer; /* to the next reconciliation */
 	struct look *look;	  /* the one under way, or NULL */
 	int64_t look_ms;
+	int rules_fd; /* tells of rules that somebody removes; -1: nobody does */
+	struct watch *rules_watch;
+	bool hurry;			 /* somebody did: the next look is at once, and at all VMs' networks */
 	size_t looks, mend_next;	 /* how many there were; the VM whose network is next */
 	char **idle_bridges;		 /* that the last look found of use to nobody */
 	char *look_error, *groups_error; /* what was told last of them; NULL: all was well */

@@ -2,9 +2,11 @@
 #include "vm/reconcile.h"
 
 #include "base/log.h"
+#include "base/nfset.h"
 #include "base/str.h"
 #include "base/units.h"
 #include "config/syntax.h"
+#include "net/nft.h"
 #include "net/slots.h"
 
 /* Says a thing once, however often it is found; again when it has changed or was well in between. */
@@ -70,9 +72,11 @@ static struct look *look_new(struct manager *m)
 	for (const struct vm *vm = m->vms; vm; vm = vm->next, i++) {
 		strv_append(&l->known, vm->hostname);
 		if (is_at_rest(vm))
-			look_add(l, vm, n <= RECONCILE_MENDS || (i + n - m->mend_next % n) % n < RECONCILE_MENDS);
+			look_add(l, vm,
+				 m->hurry || n <= RECONCILE_MENDS || (i + n - m->mend_next % n) % n < RECONCILE_MENDS);
 	}
 	m->mend_next += RECONCILE_MENDS;
+	m->hurry = false;
 	net_bridge_names(l->options->config, l->options->daemon_id, &l->bridges);
 	if (l->options->coming)
 		net_bridge_names(l->options->coming, l->options->daemon_id, &l->bridges);
@@ -180,11 +184,19 @@ static int reconcile_work(void *arg, struct error **err)
 	return reconcile_look(arg, err);
 }
 
+static bool rules_removed(struct manager *m)
+{
+	cleanup_free char *table = nft_table(m->options->daemon_id);
+
+	return m->rules_fd >= 0 && nfset_watch_read(m->rules_fd, table);
+}
+
 static void reconcile_done(void *arg, const struct error *error)
 {
 	cleanup_look struct look *l = arg;
 	struct manager *m = l->manager;
 
+	rules_removed(m); /* by the look itself */
 	m->look = NULL;
 	if (m->stopping)
 		return;
@@ -224,21 +236,48 @@ static void reconcile_begin(void *arg)
 	worker_submit(m->pool, reconcile_work, reconcile_done, m->look);
 }
 
+/* A reload of a firewall may flush everybody's rules, and VMs run on without. During a look it is the look that removes some, when
+ * it makes them anew. */
+static void reconcile_rules_changed(void *arg, int what)
+{
+	struct manager *m = arg;
+
+	if (!rules_removed(m) || m->look || m->hurry || m->stopping)
+		return;
+	m->hurry = true;
+	timer_set(m->look_timer, RECONCILE_HURRY_MS);
+}
+
+/* Without it they are found by the next look. */
+static void reconcile_watch_rules(struct manager *m)
+{
+	m->rules_fd = nfset_watch_open(NULL);
+	if (m->rules_fd < 0)
+		return;
+	m->rules_watch = watch_new(m->loop, m->rules_fd, reconcile_rules_changed, m);
+	watch_set(m->rules_watch, WATCH_IN);
+}
+
 void reconcile_start(struct manager *m)
 {
 	const char *given = getenv("SLICER_RECONCILE_MS");
 	uint64_t ms;
 
-	if (!given || str_to_u64(given, 10, INT32_MAX, "SLICER_RECONCILE_MS", &ms, NULL))
+	if (!given || str_to_u64(given, 0, INT32_MAX, "SLICER_RECONCILE_MS", &ms, NULL))
 		ms = RECONCILE_MS;
 	m->look_ms = (int64_t)ms;
 	m->look_timer = timer_new(m->loop, reconcile_begin, m);
+	if (!ms)
+		return;
 	timer_set(m->look_timer, m->look_ms);
+	reconcile_watch_rules(m);
 }
 
 void reconcile_stop(struct manager *m)
 {
 	timer_free(&m->look_timer);
+	watch_free(&m->rules_watch);
+	fd_closep(&m->rules_fd);
 	look_free(&m->look);
 	strv_free(&m->idle_bridges);
 	mem_freep(&m->look_error);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Reconciliation while the daemon runs; at its start it is adopt.c's. Every RECONCILE_MS a worker looks at what exists (processes,
+/* Reconciliation while the daemon runs; at its start it is adopt.c's. Every RECONCILE_MS, and when somebody has removed rules of its
+ * tables, a worker looks at what exists (processes,
  * run and state directories, control groups, interfaces, rules) with copies of what the loop knows; what follows is decided on
  * the loop, against the VMs as they are by then, and done by their operations. What does not bear this daemon's id is never
  * touched; what bears it and has a record that nobody can read is left to its owner. */
@@ -10,7 +11,9 @@
 #include "vm/network.h"
 
 enum {
-	RECONCILE_MS = 30 * 1000, /* from the end of a look to the next; $SLICER_RECONCILE_MS, for tests */
+	RECONCILE_MS = 30 * 1000, /* from the end of a look to the next; $SLICER_RECONCILE_MS, for tests; 0: never */
+	RECONCILE_HURRY_MS =
+		100, /* from the removal of rules to the look: what reloads a firewall does several things */
 	RECONCILE_GROUPS =
 		10, /* looks from one full check of the groups' networks and rules, which runs nft, to the next */
 	RECONCILE_MENDS = 64, /* VMs whose network is checked in one look; all have their turn */

@@ -199,7 +199,8 @@ static void stop_done(void *ctx, const struct error *error)
 	vm->op = NULL;
 	if (error) {
 		stop_failed(s, "stop", error);
-		vm->dirty = vm->state != VM_STATE_STOPPED; /* or the next daemon would believe that it is on its way down */
+		vm->dirty =
+			vm->state != VM_STATE_STOPPED; /* or the next daemon would believe that it is on its way down */
 	} else {
 		log_info("[%s] stopped", vm->hostname);
 		vm->processes = (struct vm_processes){0};

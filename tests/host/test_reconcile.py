@@ -185,8 +185,8 @@ LAUNCHED = {"bridge": {"bridge": BRIDGE, "tap_prefix": TAP, "gateway": "10.77.3.
                                         ("bridge", "nft flush chain bridge TABLE guard"), ("bridge", f"ip link del {BRIDGE}"),
                                         ("isolated", "nft flush ruleset"), ("isolated", "nft flush table ip TABLE")])
 def test_a_launch_makes_what_its_group_lacks(space, daemon, mode, harm):
-    """Long before anybody looks the VM is there, and guarded as ever."""
-    d = daemon(env={"SLICER_RECONCILE_MS": "3600000"}, prefix=space.prefix, group={"network": LAUNCHED[mode]})
+    """Where nobody looks by himself the VM is there, and guarded as ever."""
+    d = daemon(env={"SLICER_RECONCILE_MS": "0"}, prefix=space.prefix, group={"network": LAUNCHED[mode]})
     d.client.create(d.group)
     good = space.rules()
     assert d.client.delete(f"/hostgroup/{d.group}/nodes/{d.group}-1").status == 200
@@ -194,6 +194,24 @@ def test_a_launch_makes_what_its_group_lacks(space, daemon, mode, harm):
     assert space.rules() != good
     made = d.client.create(d.group)
     assert made["hostname"] == f"{d.group}-1" and space.rules() == good
+
+
+@pytest.mark.parametrize("mode, harm", [("bridge", "nft flush ruleset"), ("bridge", "nft flush table bridge TABLE"),
+                                        ("bridge", "nft flush chain bridge TABLE guard"), ("bridge", "nft delete table ip TABLE"),
+                                        ("isolated", "nft flush ruleset"), ("isolated", "nft flush table ip TABLE")])
+def test_running_vms_have_their_rules_back_at_once(space, daemon, mode, harm):
+    """The kernel tells the daemon, whose next look is an hour away; those of others are no business of its."""
+    d = daemon(env={"SLICER_RECONCILE_MS": "3600000"}, prefix=space.prefix, group={"network": LAUNCHED[mode]})
+    d.client.create(d.group)
+    good = space.rules()
+    os.kill(d.pid, signal.SIGSTOP)
+    try:
+        space.run(*harm.replace("TABLE", f"slicer_{d.id}").split())
+        assert space.rules() != good
+    finally:
+        os.kill(d.pid, signal.SIGCONT)
+    until(lambda: sorted(space.rules().splitlines()) == sorted(good.splitlines()), 20, "the rules are back")
+    until(lambda: d.log_text().count("they are back") == 1, 10, "it is told")
 
 
 def test_rules_and_links_come_back(space, bridged):

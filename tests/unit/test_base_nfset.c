@@ -16,6 +16,9 @@
 #include "base/str.h"
 
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
 #include "netns_fixture.h"
 
 static const unsigned char mac[6] = {0x02, 0x00, 0x5e, 0x10, 0x20, 0x30};
@@ -154,13 +157,60 @@ static void test_chains(void **state)
 	free(say("nft delete table bridge c"));
 }
 
+static bool told(int fd, const char *command)
+{
+	free(say(command));
+	return nfset_watch_read(fd, "w");
+}
+
+/* What is added tells nothing, nor do other tables and elements. */
+static void test_watch(void **state)
+{
+	cleanup_close int fd = nfset_watch_open(NULL);
+
+	assert_true(fd >= 0);
+	assert_false(told(
+		fd,
+		"nft 'add table bridge w; add chain bridge w c; add rule bridge w c drop; add set bridge w s { type ifname; }'"));
+	assert_false(told(fd, "nft 'add element bridge w s { lo }; delete element bridge w s { lo }'"));
+	assert_false(told(fd, "nft 'add table bridge ww; add chain bridge ww c; delete table bridge ww'"));
+	assert_true(told(fd, "nft flush chain bridge w c"));
+	assert_false(nfset_watch_read(fd, "w"));
+	assert_true(told(fd, "nft delete chain bridge w c"));
+	assert_true(told(fd, "nft delete table bridge w"));
+	free(say("nft 'add table bridge w; add table bridge other'"));
+	assert_true(told(fd, "nft flush ruleset"));
+	assert_false(nfset_watch_read(fd, "w"));
+}
+
+/* Lengths that do not fit what there is. */
+static void test_removal_cut(void **state)
+{
+	struct {
+		struct nlmsghdr hdr;
+		struct nfgenmsg head;
+		struct rtattr attr;
+		char name[4];
+	} m = {.hdr = {.nlmsg_len = sizeof(m), .nlmsg_type = NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_DELTABLE},
+	       .attr = {.rta_len = RTA_LENGTH(2), .rta_type = NFTA_TABLE_NAME},
+	       .name = "w"};
+
+	assert_true(nfset_removal(&m, sizeof(m), "w"));
+	assert_false(nfset_removal(&m, sizeof(m), "ww"));
+	for (size_t n = 0; n < sizeof(m); n++)
+		assert_false(nfset_removal(&m, n, "w"));
+	m.attr.rta_len = RTA_LENGTH(sizeof(m.name) + 1);
+	assert_false(nfset_removal(&m, sizeof(m), "w"));
+	m.attr.rta_len = RTA_LENGTH(2);
+	for (m.hdr.nlmsg_len = 0; m.hdr.nlmsg_len < offsetof(typeof(m), name); m.hdr.nlmsg_len++)
+		assert_false(nfset_removal(&m, sizeof(m), "w"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_elements),
-		cmocka_unit_test(test_missing),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_chains),
+		cmocka_unit_test(test_elements), cmocka_unit_test(test_missing), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_chains),	 cmocka_unit_test(test_watch),	 cmocka_unit_test(test_removal_cut),
 	};
 
 	return cmocka_run_group_tests(tests, setup, NULL);
