@@ -345,6 +345,7 @@ static int launch_plan_network(struct network_job *ret, struct vm *vm)
 	network_job_clear(ret);
 	vm_note_error(vm, "network: %s", error_message(error));
 	vm->last_error_code = error->code;
+	launch_put_off(vm);
 	log_error("[%s] %s", vm->hostname, vm->last_error);
 	return -1;
 }
