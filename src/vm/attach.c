@@ -274,6 +274,8 @@ static void pause_done(void *arg, const struct error *error)
 	} else if (error && error->code == ERR_TIMEOUT) {
 		error_set(&failure, ERR_INTERNAL, "%s", error_message(error));
 	}
+	if (vm->dirty && error && error->code != ERR_CANCELLED)
+		vm_op_ended(vm); /* what waited for the answer */
 	call->done(call->arg, failure ? failure : error);
 	free(call);
 }

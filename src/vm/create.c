@@ -402,7 +402,7 @@ void vm_op_ended(struct vm *vm)
 		vm_stop_start(vm, vm->manager->graceful, false);
 	else if (vm->restart && vm->state == VM_STATE_STOPPED && !stopping)
 		service_restart(vm);
-	else if (vm->dirty)
+	else if (vm->dirty && !vm->vmm_asked) /* else its record waits for the answer, which may change its state */
 		vm_settle_start(vm, vm->state);
 	else
 		vm_changed(vm);
