@@ -280,10 +280,15 @@ static int delete_files(void *ctx, struct op *op, struct error **err)
 	return fs_unlink(rotated, err);
 }
 
-/* Last, because it takes the record along. */
+/* Last, because it takes the record along. The disk before that: one without a record is left to its owner (adopt.c). */
 static int delete_state(void *ctx, struct op *op, struct error **err)
 {
-	return fs_remove_tree(((struct stop *)ctx)->state_dir, err);
+	struct stop *s = ctx;
+	cleanup_free char *disk = fs_join(s->state_dir, "disk.qcow2");
+
+	if (fs_unlink(disk, err))
+		return -1;
+	return fs_remove_tree(s->state_dir, err);
 }
 
 static const struct op_step delete_steps[] = {

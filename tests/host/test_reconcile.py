@@ -172,6 +172,29 @@ def test_what_could_not_be_deleted_is_deleted_later(daemon):
     wait_for_truth(d, 5)
 
 
+def test_a_delete_that_gets_stuck_leaves_no_disk_without_a_record(daemon):
+    """Such a disk would be left to its owner. What is in the way are mounts, of which one is met before the disk at least."""
+    d = daemon()
+    vm = d.client.create(d.group)["hostname"]
+    state = d.state_dir / "vms" / vm
+    (state / "disk.qcow2").touch()
+    inside = [state / f"mounted{n}" for n in range(8)]
+    for place in inside:
+        place.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "test", place], check=True)
+    try:
+        assert d.client.delete(f"/hostgroup/{d.group}/nodes/{vm}").status == 500
+        assert not (state / "disk.qcow2").exists()
+    finally:
+        for place in inside:
+            subprocess.run(["umount", place], check=True)
+    d.kill()
+    d.start()
+    until(lambda: statuses(d) == {}, 10, "it is gone")
+    assert not state.exists()
+    wait_for_truth(d, 5)
+
+
 def test_a_launch_that_could_not_be_undone_is_undone_later(daemon, tmp_path):
     """What is left of it stays listed, so that its name and its users are taken, and goes when it can."""
     hypervisor, go = tmp_path / "hypervisor", tmp_path / "go"
