@@ -26,12 +26,27 @@ static unsigned create_next_number(const struct manager *m, const char *group, u
 	return next;
 }
 
+/* A VM whose record cannot be read may run. Whom it runs as is told by whose its disk is. */
+static void create_spare_users(const struct manager *m, unsigned char *used)
+{
+	uid_t first = m->options->uid_base;
+	struct stat st;
+
+	for (char **name = m->left_alone; name && *name; name++) {
+		cleanup_free char *disk = str_fmt("%s/vms/%s/disk.qcow2", m->options->state_dir, *name);
+
+		if (lstat(disk, &st) == 0 && st.st_uid >= first && st.st_uid - first < MANAGER_UIDS)
+			used[(st.st_uid - first) / UIDS_PER_VM] = 1;
+	}
+}
+
 static int create_uid_slot(const struct manager *m, unsigned *ret, struct error **err)
 {
 	cleanup_free unsigned char *used = mem_alloc(MAX_VMS);
 
 	for (const struct vm *vm = m->vms; vm; vm = vm->next)
 		used[vm->uid_slot] = 1;
+	create_spare_users(m, used);
 	for (unsigned i = 0; i < MAX_VMS; i++) {
 		if (!used[i]) {
 			*ret = i;

@@ -10,6 +10,7 @@ import time
 
 import pytest
 from slicertest import AGENT, IMAGE, MONITOR, SLICER, alive, proc, until
+from slicertest.daemon import LOG
 from slicertest.truth import wait_for_truth
 
 
@@ -35,6 +36,26 @@ def test_everything_was_killed(daemon):
     until(lambda: statuses(one) == {f"{one.group}-1": "Running", kept: "Stopped"}, 30, "services run, the kept is kept")
     wait_for_truth(one, 5)
     assert "exec" in one.client.post(f"/vm/{one.group}-1/exec", {"cmd": "echo", "args": "exec", "buffered": True}).text
+
+
+def test_the_users_of_a_vm_whose_record_is_not_ours_to_use(daemon):
+    """Nobody else runs as them: it may run, as one of a newer version does. The first of the daemon's is what this disk's owner is."""
+    one = daemon()
+    kept = one.client.create(one.group, persistent=True)["hostname"]
+    assert one.client.post(f"/vm/{kept}/shutdown").status == 200 and one.record(kept)["uid_slot"] == 0
+    one.kill()
+    state = one.state_dir / "vms" / kept
+    first = next(int(block.name) for block in (one.run_dir.parent / ".uids").iterdir() if block.read_text() == one.id)
+    (state / "disk.qcow2").touch()
+    os.chown(state / "disk.qcow2", first, first)
+    (state / "record.json").write_text(json.dumps({**json.loads((state / "record.json").read_text()), "version": 99}))
+    one.start()
+    assert statuses(one) == {}
+    made = one.client.create(one.group)["hostname"]
+    assert one.record(made)["uid_slot"] == 1
+    one.client.remove(made)
+    shutil.rmtree(state)
+    (LOG / f"{kept}.txt").unlink()
 
 
 def test_records_that_are_not_ours_to_use(daemon):
