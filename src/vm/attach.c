@@ -123,6 +123,15 @@ static const struct monitor_client_events monitor_events = {
 	.on_down = attach_on_monitor_down,
 };
 
+/* Leave that was taken is of one reset: what comes after it may be another matter. */
+static bool attach_was_announced(struct vm *vm)
+{
+	bool announced = vm->guest_said_bye;
+
+	vm->guest_said_bye = false;
+	return announced;
+}
+
 /* A kernel that panics resets the machine (panic=-1). What it said last tells a panic from a reboot that nobody announced, and
  * a machine that never gets as far as its agent would go round for ever. */
 static void attach_look_at_reset(void *arg)
@@ -131,7 +140,7 @@ static void attach_look_at_reset(void *arg)
 	cleanup_free char *path = vm_log_path(vm);
 	cleanup_free char *last = console_find_last(path, "Kernel panic - not syncing");
 
-	if (vm->op || vm->guest_said_bye)
+	if (vm->op || attach_was_announced(vm))
 		return;
 	if (!last && ++vm->silent_resets < MAX_SILENT_RESETS)
 		return;
@@ -147,7 +156,7 @@ static void attach_on_reset(struct vm *vm)
 	session_expect_boot(vm->session);
 	attach_arm_boot_timer(vm);
 	/* One that resets faster than that is looked at all the same. */
-	if (!vm->guest_said_bye && !timer_pending(vm->reset_timer))
+	if (!attach_was_announced(vm) && !timer_pending(vm->reset_timer))
 		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
 }
 

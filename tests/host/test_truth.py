@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from slicertest import AGENT, alive, run, until
+from slicertest import AGENT, alive, proc, run, until
 from slicertest.truth import wait_for_truth
 
 SOON = 5
@@ -187,6 +187,23 @@ def test_a_guest_that_reboots_in_a_loop(daemon, tmp_path):
     flag.unlink()
     assert d.client.post(f"/vm/{vm}/relaunch").status == 200
     assert run(d.client, vm, "echo", "again").stdout == b"again\n"
+
+
+def test_a_guest_whose_reboot_ends_in_a_loop(daemon, tmp_path):
+    """What it announced was one."""
+    agent, flag = tmp_path / "agent", tmp_path / "loops"
+    agent.write_text(f"#!/bin/sh\n[ -e {flag} ] && exit 11\nexec {AGENT} \"$@\"\n")
+    agent.chmod(0o755)
+    d = daemon(env={"SLICER_FAKE_AGENT": str(agent)})
+    vm = d.client.create(d.group, persistent=True)["hostname"]
+    supervisor, = (p for p in d.agent_pids(vm) if proc.name_of(p) != "slicer-server")
+    send(signal.SIGSTOP, supervisor)  # its server takes leave, and it does not start another
+    flag.touch()
+    assert d.client.post(f"/vm/{vm}/reboot").status == 200
+    until(lambda: f"[{vm}] the guest reboots" in d.log_text(), SOON)
+    send(signal.SIGKILL, supervisor)
+    until(lambda: d.client.node(vm)["status"] == "Stopped", SOON)
+    assert "resets again and again" in d.client.node(vm)["last_error"]
 
 
 @contextlib.contextmanager
