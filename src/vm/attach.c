@@ -5,11 +5,21 @@
 #include "base/units.h"
 #include "vm/manager_impl.h"
 
+/* What its console has said so far is of no interest when it resets. */
+static void attach_see_console(struct vm *vm)
+{
+	cleanup_free char *path = vm_log_path(vm);
+
+	vm->console_seen = console_size(path);
+}
+
 static void attach_on_ready(void *arg)
 {
 	struct vm *vm = arg;
 
 	vm->guest_said_bye = false;
+	if (!timer_pending(vm->reset_timer))
+		attach_see_console(vm);
 	vm->silent_resets = 0;
 	timer_cancel(vm->boot_timer);
 	log_info("[%s] agent %s is ready", vm->hostname, session_facts(vm->session)->agent_version);
@@ -138,7 +148,7 @@ static void attach_look_at_reset(void *arg)
 {
 	struct vm *vm = arg;
 	cleanup_free char *path = vm_log_path(vm);
-	cleanup_free char *last = console_find_last(path, "Kernel panic - not syncing");
+	cleanup_free char *last = console_find_last(path, "Kernel panic - not syncing", vm->console_seen);
 
 	if (vm->op || attach_was_announced(vm))
 		return;
@@ -220,6 +230,7 @@ int vm_attach(struct vm *vm, struct error **err)
 	if (!vm->monitor)
 		return -1;
 	vm->guest_said_bye = vm->vmm_gone = false;
+	attach_see_console(vm);
 	vm->silent_resets = 0;
 	vm->boot_timer = timer_new(m->loop, attach_boot_expired, vm);
 	attach_arm_boot_timer(vm);
