@@ -230,6 +230,11 @@ static int services_start_one(struct manager *m, const struct config_group *g, u
 		log_error("[%s] not started: its record cannot be read", hostname);
 		return 0;
 	}
+	if (vm && vm->demoted) { /* what it had left by has come back */
+		vm->service = true;
+		vm->demoted = false;
+		vm_touch(vm);
+	}
 	if (vm && !vm->service && !vm->stray) {
 		log_error(
 			"[%s] not started as a service: a VM that was added through the API has that name; delete it, and the next start of "
