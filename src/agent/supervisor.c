@@ -29,6 +29,7 @@ struct supervisor {
 	pid_t server;				     /* 0: not running */
 	int64_t started_ms, restart_ms, farewell_ms; /* 0: not armed */
 	int64_t backoff_ms;
+	int farewell;	/* enum server_exit: what follows when farewell_ms is over */
 	int going_down; /* enum server_exit; 0: no */
 };
 
@@ -109,8 +110,9 @@ static void reap(struct supervisor *v)
 /* The server says bye and ends; without one there is nobody to wait for. */
 static void go_down(struct supervisor *v, bool reboot)
 {
+	v->farewell = reboot ? SERVER_EXIT_REBOOT : SERVER_EXIT_POWEROFF;
 	if (v->server <= 0) {
-		v->going_down = reboot ? SERVER_EXIT_REBOOT : SERVER_EXIT_POWEROFF;
+		v->going_down = v->farewell;
 		return;
 	}
 	kill(v->server, reboot ? SIGTERM : SIGUSR2);
@@ -148,7 +150,7 @@ static void check_timers(struct supervisor *v)
 		v->farewell_ms = 0;
 		if (v->server > 0)
 			kill(v->server, SIGKILL);
-		v->going_down = SERVER_EXIT_POWEROFF;
+		v->going_down = v->farewell;
 	}
 }
 

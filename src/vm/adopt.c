@@ -50,6 +50,7 @@ static void adopt_running(struct vm *vm)
  *   operation   VMM runs   then
  *   none        yes        re-adopted
  *   none        no         it ended while nobody looked: Stopped, or removed when it is not kept
+ *   none        Stopped    stays so; removed when it is not kept: its daemon got no further
  *   launch      any        kept: launched again from its first step; else removed (its client never got an answer)
  *   stop        any        stopped
  *   delete      any        deleted */
@@ -64,7 +65,7 @@ static void adopt_decide(struct vm *vm, const struct record_op *under_way)
 		vm_launch_start(vm, false);
 	else if (str_eq(op, "stop"))
 		vm_stop_start(vm, false, true);
-	else if (vm->state == VM_STATE_STOPPED)
+	else if (vm->state == VM_STATE_STOPPED && (kept || vm->demoted))
 		return;
 	else if (vm_runs(vm))
 		adopt_running(vm);

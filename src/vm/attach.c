@@ -5,11 +5,21 @@
 #include "base/units.h"
 #include "vm/manager_impl.h"
 
+/* What its console has said so far is of no interest when it resets. */
+static void attach_see_console(struct vm *vm)
+{
+	cleanup_free char *path = vm_log_path(vm);
+
+	vm->console_seen = console_size(path);
+}
+
 static void attach_on_ready(void *arg)
 {
 	struct vm *vm = arg;
 
 	vm->guest_said_bye = false;
+	if (!timer_pending(vm->reset_timer))
+		attach_see_console(vm);
 	vm->silent_resets = 0;
 	timer_cancel(vm->boot_timer);
 	log_info("[%s] agent %s is ready", vm->hostname, session_facts(vm->session)->agent_version);
@@ -123,15 +133,24 @@ static const struct monitor_client_events monitor_events = {
 	.on_down = attach_on_monitor_down,
 };
 
+/* Leave that was taken is of one reset: what comes after it may be another matter. */
+static bool attach_was_announced(struct vm *vm)
+{
+	bool announced = vm->guest_said_bye;
+
+	vm->guest_said_bye = false;
+	return announced;
+}
+
 /* A kernel that panics resets the machine (panic=-1). What it said last tells a panic from a reboot that nobody announced, and
  * a machine that never gets as far as its agent would go round for ever. */
 static void attach_look_at_reset(void *arg)
 {
 	struct vm *vm = arg;
 	cleanup_free char *path = vm_log_path(vm);
-	cleanup_free char *last = console_find_last(path, "Kernel panic - not syncing");
+	cleanup_free char *last = console_find_last(path, "Kernel panic - not syncing", vm->console_seen);
 
-	if (vm->op || vm->guest_said_bye)
+	if (vm->op || attach_was_announced(vm))
 		return;
 	if (!last && ++vm->silent_resets < MAX_SILENT_RESETS)
 		return;
@@ -147,7 +166,7 @@ static void attach_on_reset(struct vm *vm)
 	session_expect_boot(vm->session);
 	attach_arm_boot_timer(vm);
 	/* One that resets faster than that is looked at all the same. */
-	if (!vm->guest_said_bye && !timer_pending(vm->reset_timer))
+	if (!attach_was_announced(vm) && !timer_pending(vm->reset_timer))
 		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
 }
 
@@ -211,6 +230,7 @@ int vm_attach(struct vm *vm, struct error **err)
 	if (!vm->monitor)
 		return -1;
 	vm->guest_said_bye = vm->vmm_gone = false;
+	attach_see_console(vm);
 	vm->silent_resets = 0;
 	vm->boot_timer = timer_new(m->loop, attach_boot_expired, vm);
 	attach_arm_boot_timer(vm);
@@ -274,6 +294,8 @@ static void pause_done(void *arg, const struct error *error)
 	} else if (error && error->code == ERR_TIMEOUT) {
 		error_set(&failure, ERR_INTERNAL, "%s", error_message(error));
 	}
+	if (vm->dirty && error && error->code != ERR_CANCELLED)
+		vm_op_ended(vm); /* what waited for the answer */
 	call->done(call->arg, failure ? failure : error);
 	free(call);
 }

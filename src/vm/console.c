@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/str.h"
@@ -7,17 +8,26 @@
 
 enum { CONSOLE_END = 16 * 1024, CONSOLE_LINE = 200 };
 
-char *console_find_last(const char *path, const char *text)
+off_t console_size(const char *path)
+{
+	struct stat st;
+
+	return lstat(path, &st) == 0 ? st.st_size : 0;
+}
+
+char *console_find_last(const char *path, const char *text, off_t from)
 {
 	cleanup_close int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	cleanup_free char *end = mem_alloc(CONSOLE_END + 1);
-	off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0;
+	off_t size = fd >= 0 ? lseek(fd, 0, SEEK_END) : 0, begin = size > CONSOLE_END ? size - CONSOLE_END : 0;
 	const char *found = NULL;
 	ssize_t n;
 
 	if (fd < 0 || size < 0)
 		return NULL;
-	n = pread(fd, end, CONSOLE_END, size > CONSOLE_END ? size - CONSOLE_END : 0);
+	if (from <= size && from > begin) /* else it was rotated meanwhile */
+		begin = from;
+	n = pread(fd, end, CONSOLE_END, begin);
 	if (n <= 0)
 		return NULL;
 	for (const char *at = end; (at = memmem(at, (size_t)(end + n - at), text, strlen(text)));

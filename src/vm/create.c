@@ -26,12 +26,27 @@ static unsigned create_next_number(const struct manager *m, const char *group, u
 	return next;
 }
 
+/* A VM whose record cannot be read may run. Whom it runs as is told by whose its disk is. */
+static void create_spare_users(const struct manager *m, unsigned char *used)
+{
+	uid_t first = m->options->uid_base;
+	struct stat st;
+
+	for (char **name = m->left_alone; name && *name; name++) {
+		cleanup_free char *disk = str_fmt("%s/vms/%s/disk.qcow2", m->options->state_dir, *name);
+
+		if (lstat(disk, &st) == 0 && st.st_uid >= first && st.st_uid - first < MANAGER_UIDS)
+			used[(st.st_uid - first) / UIDS_PER_VM] = 1;
+	}
+}
+
 static int create_uid_slot(const struct manager *m, unsigned *ret, struct error **err)
 {
 	cleanup_free unsigned char *used = mem_alloc(MAX_VMS);
 
 	for (const struct vm *vm = m->vms; vm; vm = vm->next)
 		used[vm->uid_slot] = 1;
+	create_spare_users(m, used);
 	for (unsigned i = 0; i < MAX_VMS; i++) {
 		if (!used[i]) {
 			*ret = i;
@@ -214,6 +229,11 @@ static int services_start_one(struct manager *m, const struct config_group *g, u
 	if (create_is_left_alone(m, g->name, number)) {
 		log_error("[%s] not started: its record cannot be read", hostname);
 		return 0;
+	}
+	if (vm && vm->demoted) { /* what it had left by has come back */
+		vm->service = true;
+		vm->demoted = false;
+		vm_touch(vm);
 	}
 	if (vm && !vm->service && !vm->stray) {
 		log_error(
@@ -402,7 +422,7 @@ void vm_op_ended(struct vm *vm)
 		vm_stop_start(vm, vm->manager->graceful, false);
 	else if (vm->restart && vm->state == VM_STATE_STOPPED && !stopping)
 		service_restart(vm);
-	else if (vm->dirty)
+	else if (vm->dirty && !vm->vmm_asked) /* else its record waits for the answer, which may change its state */
 		vm_settle_start(vm, vm->state);
 	else
 		vm_changed(vm);

@@ -225,6 +225,14 @@ static void launch_put_off(struct vm *vm)
 	vm->retry_at = clock_ms() + (vm->manager->look_ms << shift);
 }
 
+/* Its record goes last; while it is there, so may be processes, which run as the VM's users. */
+static bool launch_is_undone(const struct vm *vm)
+{
+	cleanup_free char *dir = vm_state_path(vm, NULL);
+
+	return !fs_exists(dir);
+}
+
 static void launch_failed(struct vm *vm, bool fresh, const struct error *error)
 {
 	log_error("[%s] launch failed: %s", vm->hostname, error_message(error));
@@ -233,10 +241,12 @@ static void launch_failed(struct vm *vm, bool fresh, const struct error *error)
 	launch_put_off(vm);
 	vm_detach(vm);
 	memset(&vm->processes, 0, sizeof(vm->processes));
-	if (fresh)
+	if (!fresh)
+		vm_settle_start(vm, VM_STATE_STOPPED);
+	else if (launch_is_undone(vm))
 		vm_forget(vm);
 	else
-		vm_settle_start(vm, VM_STATE_STOPPED);
+		vm_delete_start(vm); /* what cannot be removed stays listed, and reconciliation tries again */
 }
 
 static void launch_done(void *ctx, const struct error *error)
@@ -345,6 +355,7 @@ static int launch_plan_network(struct network_job *ret, struct vm *vm)
 	network_job_clear(ret);
 	vm_note_error(vm, "network: %s", error_message(error));
 	vm->last_error_code = error->code;
+	launch_put_off(vm);
 	log_error("[%s] %s", vm->hostname, vm->last_error);
 	return -1;
 }

@@ -94,7 +94,7 @@ static int op_job_work(void *arg, struct error **err)
 
 static void op_undo_done(struct op *op, const struct error *error)
 {
-	/* What cannot be undone now stays in the record, and reconciliation tries again. */
+	/* What cannot be undone now is for whoever began the operation to see to, and for reconciliation. */
 	if (error)
 		log_error("%s: undoing step \"%s\": %s", op->table->name, op_current(op)->name, error_message(error));
 	if (op->step == 0) {

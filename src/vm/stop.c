@@ -3,15 +3,20 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "base/units.h"
 #include "net/apply.h"
 #include "vm/manager_impl.h"
 #include "vm/network.h"
 #include "vmm/cgroup.h"
 
+enum { AGENT_LOOK_MS = 50, AGENT_MS = 5000 /* for an agent that is away for a moment, as it is from a new daemon */ };
+
 struct stop {
 	struct vm *vm;		       /* for the loop's steps only */
 	bool ask;		       /* the guest first */
 	struct http_exchange *request; /* to its agent */
+	struct timer *look;	       /* whether its agent is there by now; NULL: not waited for */
+	int64_t look_until;	       /* clock_ms() */
 	enum vm_state before, then;
 	/* Copies for the workers. */
 	char *state_dir, *run_dir, *console, *cgroup;
@@ -49,6 +54,7 @@ static struct stop *stop_new(struct vm *vm)
 static void stop_free(struct stop *s)
 {
 	http_exchange_free(&s->request);
+	timer_free(&s->look);
 	free(s->state_dir);
 	free(s->run_dir);
 	free(s->console);
@@ -68,20 +74,11 @@ static void stop_answered(void *arg, struct http_exchange *x, const struct error
 		op_continue(op, NULL);
 }
 
-static int stop_ask(void *ctx, struct op *op, struct error **err)
+static int stop_send(struct stop *s, struct error **err)
 {
 	static const char body[] = "{\"action\":\"poweroff\"}";
-	struct stop *s = ctx;
-	struct http_head *head;
-	bool hurry;
+	struct http_head *head = http_head_new_request("POST", "/shutdown");
 
-	/* What hurries it may have come before this step began. */
-	hurry = s->vm->delete_wanted || (s->vm->manager->stopping && !s->vm->manager->graceful);
-	if (!s->ask || hurry || !session_is_ready(s->vm->session)) {
-		op_continue(op, NULL);
-		return 0;
-	}
-	head = http_head_new_request("POST", "/shutdown");
 	http_head_add(head, "content-type", "application/json");
 	head->content_length = sizeof(body) - 1;
 	s->request = session_open(s->vm->session, head, err);
@@ -90,6 +87,40 @@ static int stop_ask(void *ctx, struct op *op, struct error **err)
 	http_exchange_on_response(s->request, stop_answered, s);
 	stream_write(http_exchange_stream(s->request), body, sizeof(body) - 1);
 	stream_end(http_exchange_stream(s->request));
+	return 0;
+}
+
+static void stop_look(void *arg)
+{
+	struct stop *s = arg;
+	struct error *error = NULL;
+
+	if (session_is_ready(s->vm->session) && stop_send(s, &error) < 0)
+		op_continue(s->vm->op, error);
+	else if (!s->request && clock_ms() >= s->look_until)
+		op_continue(s->vm->op, NULL);
+	else if (!s->request)
+		timer_set(s->look, AGENT_LOOK_MS);
+}
+
+static int stop_ask(void *ctx, struct op *op, struct error **err)
+{
+	struct stop *s = ctx;
+	struct vm *vm = s->vm;
+	bool hurry, boots;
+
+	/* What hurries it may have come before this step began. */
+	hurry = vm->delete_wanted || (vm->manager->stopping && !vm->manager->graceful);
+	boots = !vm->session || timer_pending(vm->boot_timer); /* no word of its agent yet: nothing to lose */
+	if (!s->ask || hurry || vm->vmm_gone || (boots && !session_is_ready(vm->session))) {
+		op_continue(op, NULL);
+		return 0;
+	}
+	if (session_is_ready(vm->session))
+		return stop_send(s, err);
+	s->look = timer_new(vm->manager->loop, stop_look, s);
+	s->look_until = clock_ms() + AGENT_MS;
+	timer_set(s->look, AGENT_LOOK_MS);
 	return 0;
 }
 
@@ -106,6 +137,7 @@ static int stop_detach(void *ctx, struct op *op, struct error **err)
 	struct stop *s = ctx;
 
 	http_exchange_free(&s->request);
+	timer_free(&s->look);
 	vm_detach(s->vm);
 	return 0;
 }
@@ -281,10 +313,15 @@ static int delete_files(void *ctx, struct op *op, struct error **err)
 	return fs_unlink(rotated, err);
 }
 
-/* Last, because it takes the record along. */
+/* Last, because it takes the record along. The disk before that: one without a record is left to its owner (adopt.c). */
 static int delete_state(void *ctx, struct op *op, struct error **err)
 {
-	return fs_remove_tree(((struct stop *)ctx)->state_dir, err);
+	struct stop *s = ctx;
+	cleanup_free char *disk = fs_join(s->state_dir, "disk.qcow2");
+
+	if (fs_unlink(disk, err))
+		return -1;
+	return fs_remove_tree(s->state_dir, err);
 }
 
 static const struct op_step delete_steps[] = {

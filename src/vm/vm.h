@@ -71,6 +71,7 @@ struct vm {
 	bool stray;		   /* something was found that belongs to no VM: it is one only to be deleted */
 	bool vmm_gone;		   /* its VMM ended while an operation was under way */
 	bool guest_said_bye;	   /* since the last boot */
+	off_t console_seen;	   /* size of its log when it was attached, or its agent last ready */
 	unsigned silent_resets;	   /* of the guest, unannounced, since its agent was last ready */
 	struct timer *boot_timer;  /* a boot without a sign of life */
 	struct timer *reset_timer; /* a reset that is to be looked into */

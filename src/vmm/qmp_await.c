@@ -10,6 +10,8 @@
 #include "vmm/qmp.h"
 #include "vmm/qmp_message.h"
 
+#define ENDED "it ended while starting"
+
 enum { QMP_AWAIT_MAX = 16 * 1024 };
 
 /* One read before the deadline; 0 at the end of the connection. */
@@ -66,7 +68,7 @@ static int qmp_read_replies(int fd, int replies, int64_t deadline, struct error 
 		if (n < 0)
 			return -1;
 		if (n == 0)
-			return error_set(err, ERR_IO, "it ended while starting");
+			return error_set(err, ERR_IO, ENDED);
 		have += (size_t)n;
 	}
 	return 0;
@@ -78,10 +80,14 @@ int qmp_await_up(const char *run_dir, int64_t deadline, struct error **err)
 {
 	static const char ask[] = "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"query-status\"}\n";
 	cleanup_free char *path = fs_join(run_dir, "qmp.sock");
-	cleanup_close int fd = fd_connect_unix(path, err);
+	cleanup_error struct error *why = NULL;
+	cleanup_close int fd = fd_connect_unix(path, &why);
 
+	/* It was listened on before the VMM began: who refuses is gone. */
+	if (fd < 0 && why->sys_errno == ECONNREFUSED)
+		return error_set(err, ERR_IO, ENDED);
 	if (fd < 0)
-		return -1;
+		return error_move(err, &why);
 	/* A VMM that is gone already is found out by reading. */
 	if (send(fd, ask, strlen(ask), MSG_NOSIGNAL) < 0 && errno != EPIPE && errno != ECONNRESET)
 		return error_errno(err, errno, "its control channel");

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a new daemon makes of what it finds."""
 import concurrent.futures
+import contextlib
 import json
 import os
 import shutil
@@ -10,6 +11,7 @@ import time
 
 import pytest
 from slicertest import AGENT, IMAGE, MONITOR, SLICER, alive, proc, until
+from slicertest.daemon import LOG
 from slicertest.truth import wait_for_truth
 
 
@@ -35,6 +37,45 @@ def test_everything_was_killed(daemon):
     until(lambda: statuses(one) == {f"{one.group}-1": "Running", kept: "Stopped"}, 30, "services run, the kept is kept")
     wait_for_truth(one, 5)
     assert "exec" in one.client.post(f"/vm/{one.group}-1/exec", {"cmd": "echo", "args": "exec", "buffered": True}).text
+
+
+def test_a_vm_is_asked_to_power_off_whose_agent_a_new_daemon_has_not_reached_yet(daemon):
+    one = daemon()
+    vm = one.client.create(one.group, persistent=True)["hostname"]
+    assert one.client.post(f"/vm/{vm}/exec", {"cmd": "true", "buffered": True}).status == 200
+    one.kill()
+    guest = one.agent_pids(vm)
+    for pid in guest:
+        os.kill(pid, signal.SIGSTOP)  # so that it is certainly not reached
+    one.start()
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asked = pool.submit(one.client.request, "POST", f"/vm/{vm}/shutdown", timeout=90)
+        until(lambda: statuses(one) != {vm: "Running"}, 10)
+        for pid in guest:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGCONT)
+        assert asked.result().status == 200
+    assert statuses(one) == {vm: "Stopped"} and b"powers off" in one.console(vm)
+
+
+def test_the_users_of_a_vm_whose_record_is_not_ours_to_use(daemon):
+    """Nobody else runs as them: it may run, as one of a newer version does. The first of the daemon's is what this disk's owner is."""
+    one = daemon()
+    kept = one.client.create(one.group, persistent=True)["hostname"]
+    assert one.client.post(f"/vm/{kept}/shutdown").status == 200 and one.record(kept)["uid_slot"] == 0
+    one.kill()
+    state = one.state_dir / "vms" / kept
+    first = next(int(block.name) for block in (one.run_dir.parent / ".uids").iterdir() if block.read_text() == one.id)
+    (state / "disk.qcow2").touch()
+    os.chown(state / "disk.qcow2", first, first)
+    (state / "record.json").write_text(json.dumps({**json.loads((state / "record.json").read_text()), "version": 99}))
+    one.start()
+    assert statuses(one) == {}
+    made = one.client.create(one.group)["hostname"]
+    assert one.record(made)["uid_slot"] == 1
+    one.client.remove(made)
+    shutil.rmtree(state)
+    (LOG / f"{kept}.txt").unlink()
 
 
 def test_records_that_are_not_ours_to_use(daemon):

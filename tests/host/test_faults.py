@@ -160,6 +160,18 @@ def test_killed_in_stop(daemon, point):
     assert_true(one)
 
 
+@pytest.mark.parametrize("point", points("stop"))
+def test_killed_in_the_stop_of_one_that_is_not_kept(daemon, point):
+    """It vanishes when it stops: the next daemon does not leave it as Stopped because this one got no further."""
+    one = start(daemon, f"{point}:kill")
+    vm = one.client.create(one.group)["hostname"]
+    assert ask(one, "POST", f"/vm/{vm}/shutdown") is None
+    assert_hit(one, f"{point}:kill", True)
+    restart(one)
+    until(lambda: statuses(one) == {}, 10, "it is gone")
+    assert_true(one)
+
+
 @pytest.mark.parametrize("point", points("delete"))
 def test_delete_fails(daemon, point):
     one = start(daemon, f"{point}:fail")

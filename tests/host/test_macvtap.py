@@ -72,6 +72,27 @@ def test_dhcp_gives_no_address_on_demand(net, tmp_path):
         assert refused.status == 400 and "DHCP" in refused.json["error"]
 
 
+def test_a_service_whose_parent_is_down_is_tried_again(net, tmp_path):
+    net.on_host("link", "add", "down0", "type", "veth", "peer", "name", "down1")
+    try:
+        net.on_host("link", "set", "down0", "up")
+        with up(net, tmp_path, count=1, parent="down0") as d:
+            vm = f"{d.group}-1"
+
+            def status():
+                return d.client.node(vm)["status"]
+            until(lambda: status() == "Running", 20)
+            assert d.client.post(f"/vm/{vm}/shutdown").status == 200
+            net.on_host("link", "set", "down0", "down")
+            refused = d.client.post(f"/vm/{vm}/relaunch")
+            assert refused.status == 409 and "down0 is down" in refused.json["error"]
+            until(lambda: f"[{vm}] could not start before: trying again" in d.log_text(), 20, "it is tried again")
+            net.on_host("link", "set", "down0", "up")
+            until(lambda: status() == "Running", 30)
+    finally:
+        net.on_host("link", "del", "down0")
+
+
 @pytest.fixture
 def odd_links(net):
     """A bridge with a port, an interface that is down, a VPN."""

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What a running daemon makes of what changes behind its back: what is ours and orphaned goes, what a VM needs comes back,
 and what is not ours stays."""
+import concurrent.futures
 import contextlib
 import json
 import os
@@ -167,6 +168,57 @@ def test_what_could_not_be_deleted_is_deleted_later(daemon):
         assert "mount point" in d.client.node(vm)["last_error"]
     finally:
         subprocess.run(["umount", inside], check=True)
+    until(lambda: statuses(d) == {}, 10, "it is gone")
+    wait_for_truth(d, 5)
+
+
+def test_a_delete_that_gets_stuck_leaves_no_disk_without_a_record(daemon):
+    """Such a disk would be left to its owner. What is in the way are mounts, of which one is met before the disk at least."""
+    d = daemon()
+    vm = d.client.create(d.group)["hostname"]
+    state = d.state_dir / "vms" / vm
+    (state / "disk.qcow2").touch()
+    inside = [state / f"mounted{n}" for n in range(8)]
+    for place in inside:
+        place.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "test", place], check=True)
+    try:
+        assert d.client.delete(f"/hostgroup/{d.group}/nodes/{vm}").status == 500
+        assert not (state / "disk.qcow2").exists()
+    finally:
+        for place in inside:
+            subprocess.run(["umount", place], check=True)
+    d.kill()
+    d.start()
+    until(lambda: statuses(d) == {}, 10, "it is gone")
+    assert not state.exists()
+    wait_for_truth(d, 5)
+
+
+def test_a_launch_that_could_not_be_undone_is_undone_later(daemon, tmp_path):
+    """What is left of it stays listed, so that its name and its users are taken, and goes when it can."""
+    hypervisor, go = tmp_path / "hypervisor", tmp_path / "go"
+    hypervisor.write_text(f"#!/bin/sh\nuntil [ -e {go} ]; do sleep 0.02; done\nexit 1\n")
+    hypervisor.chmod(0o755)
+    d = daemon(env=OFTEN)
+    d.env["SLICER_FAKE_VMM"] = str(hypervisor)
+    d.kill()
+    d.start()
+    vm = f"{d.group}-1"
+    inside = d.run_dir / vm / "mounted"
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asked = pool.submit(d.client.post, f"/hostgroup/{d.group}/nodes", json={})
+        until(lambda: (d.run_dir / vm / "monitor.sock").exists(), 20)
+        inside.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "test", inside], check=True)
+        try:
+            go.touch()
+            assert asked.result().status >= 500
+            until(lambda: "mount point" in d.client.node(vm).get("last_error", ""), 20)
+            looks(d)
+            assert set(statuses(d)) == {vm}
+        finally:
+            subprocess.run(["umount", inside], check=True)
     until(lambda: statuses(d) == {}, 10, "it is gone")
     wait_for_truth(d, 5)
 

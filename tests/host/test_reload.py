@@ -107,6 +107,23 @@ TAKEN = {  # what is there, and what is said of it
 }
 
 
+def test_a_slot_that_had_left_and_comes_back(slotted):
+    """Its VM went on without it, and is its own again."""
+    d = slotted()
+    slots(d, "slot1", "slot2")
+    assert reload(d, d.file).returncode == 0
+    until(lambda: status(d) == {"slot1": "Running", "slot2": "Running"}, 30)
+    vmm = d.vmm_pid("slot2")
+    d.kill()
+    slots(d, "slot1").start()
+    until(lambda: status(d) == {"slot1": "Running", "slot2": "Running"}, 30)
+    assert not d.client.get("/vm/slot2").json["protected"]
+    slots(d, "slot1", "slot2")
+    assert reload(d, d.file).stdout == "slot2: added\n"
+    assert d.client.get("/vm/slot2").json["protected"] and d.vmm_pid("slot2") == vmm
+    assert "added through the API" not in d.log_text()
+
+
 @pytest.mark.parametrize("case", TAKEN)
 def test_networks_that_cannot_be_made(slotted, case):
     """A slot whose place is taken: neither it nor the ones beside it are there afterwards, and those that were are as they were."""

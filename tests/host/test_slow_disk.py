@@ -2,13 +2,15 @@
 """On a disk that is slow, a VM's state is shown while its record is still being written. What is asked for then waits for the
 record instead of being refused as too early."""
 import concurrent.futures
+import os
+import signal
 
 import pytest
 from slicertest import BUILD, Daemon, until
 
 
 @pytest.fixture
-def slow(tmp_path):
+def slow(store, tmp_path):
     with Daemon(tmp_path / "d", env={"LD_PRELOAD": str(BUILD / "tests/fakevmm/slowsync.so"), "SLOW_SYNC_MS": "300"}) as d:
         yield d
 
@@ -38,3 +40,22 @@ def test_what_is_asked_for_while_a_record_is_written(slow):
             ask(what)
             assert is_shown(d, vm, status) and tags.result().status == 200
     assert d.record(vm)["tags"] == ["pause", "resume"]
+
+
+def test_tags_that_change_while_a_vm_is_being_paused(slow):
+    """The hypervisor answers while their record is written: what it did is shown, and both are kept."""
+    d = slow
+    vm = d.client.create(d.group)["hostname"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        for what, status in (("pause", "Paused"), ("resume", "Running")):
+            os.kill(d.vmm_pid(vm), signal.SIGSTOP)
+            asked = d.client.connection()
+            asked.request("POST", f"/vm/{vm}/{what}", headers=d.client.headers())
+            assert "just being" in d.client.post(f"/vm/{vm}/{what}").error
+            tags = pool.submit(d.client.request, "PATCH", f"/vm/{vm}/tags", json={"add": [what]}, timeout=60)
+            until(lambda w=what: w in (d.client.get(f"/vm/{vm}/tags").json["tags"] or []), 10)
+            os.kill(d.vmm_pid(vm), signal.SIGCONT)
+            assert asked.getresponse().status == 200 and tags.result().status == 200
+            asked.close()
+            assert is_shown(d, vm, status)
+            assert d.record(vm)["state"] == status and what in d.record(vm)["tags"]

@@ -10,7 +10,8 @@ import subprocess
 import time
 
 import pytest
-from slicertest import AGENT, alive, run, until
+from slicertest import AGENT, alive, proc, run, until
+from slicertest.daemon import LOG
 from slicertest.truth import wait_for_truth
 
 SOON = 5
@@ -187,6 +188,39 @@ def test_a_guest_that_reboots_in_a_loop(daemon, tmp_path):
     flag.unlink()
     assert d.client.post(f"/vm/{vm}/relaunch").status == 200
     assert run(d.client, vm, "echo", "again").stdout == b"again\n"
+
+
+def test_a_guest_whose_reboot_ends_in_a_loop(daemon, tmp_path):
+    """What it announced was one."""
+    agent, flag = tmp_path / "agent", tmp_path / "loops"
+    agent.write_text(f"#!/bin/sh\n[ -e {flag} ] && exit 11\nexec {AGENT} \"$@\"\n")
+    agent.chmod(0o755)
+    d = daemon(env={"SLICER_FAKE_AGENT": str(agent)})
+    vm = d.client.create(d.group, persistent=True)["hostname"]
+    supervisor, = (p for p in d.agent_pids(vm) if proc.name_of(p) != "slicer-server")
+    send(signal.SIGSTOP, supervisor)  # its server takes leave, and it does not start another
+    flag.touch()
+    assert d.client.post(f"/vm/{vm}/reboot").status == 200
+    until(lambda: f"[{vm}] the guest reboots" in d.log_text(), SOON)
+    send(signal.SIGKILL, supervisor)
+    until(lambda: d.client.node(vm)["status"] == "Stopped", SOON)
+    assert "resets again and again" in d.client.node(vm)["last_error"]
+
+
+def test_a_panic_of_an_earlier_run_is_not_of_this_one(daemon):
+    d = daemon()
+    vm = d.client.create(d.group, persistent=True)["hostname"]
+    assert d.client.post(f"/vm/{vm}/shutdown", timeout=90).status == 200
+    with open(LOG / f"{vm}.txt", "a") as log:
+        log.write("Kernel panic - not syncing: long ago\n")
+    assert d.client.post(f"/vm/{vm}/relaunch").status == 200
+    assert run(d.client, vm, "echo", "well").stdout == b"well\n"
+    vmm = d.vmm_pid(vm)
+    send(signal.SIGKILL, d.agent_pids(vm))
+    until(lambda: d.log_text().count("is ready") == 3, 15)
+    for _ in range(20):  # longer than the daemon waits for the console's last words
+        assert run(d.client, vm, "echo", "again").stdout == b"again\n"
+    assert alive(vmm) and "last_error" not in d.client.node(vm)
 
 
 @contextlib.contextmanager

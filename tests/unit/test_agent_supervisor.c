@@ -135,6 +135,19 @@ static void test_signal(void **state)
 	assert_true(f->host.bye);
 }
 
+/* A server that hangs is not waited for, and what was asked for is done all the same. */
+static void test_signal_with_a_hung_server(void **state)
+{
+	struct fixture *f = *state;
+	struct agent_call c;
+
+	agent_call_get(&c, &f->host, "POST", "/exec?uid=0&cmd=sh&args=-c&args=echo+ppid+$PPID");
+	kill(output_number(&c, "ppid "), SIGSTOP);
+	agent_call_free(&c);
+	kill(f->supervisor, SIGTERM);
+	expect_status(f, SERVER_EXIT_REBOOT);
+}
+
 /* The server dies: what ran for it dies too, another one serves soon and is a new instance. */
 static void test_server_dies(void **state)
 {
@@ -169,7 +182,8 @@ static void test_server_dies(void **state)
 
 int main(void)
 {
-	const struct CMUnitTest tests[] = {T(test_poweroff), T(test_reboot), T(test_signal), T(test_server_dies)};
+	const struct CMUnitTest tests[] = {T(test_poweroff), T(test_reboot), T(test_signal),
+					   T(test_signal_with_a_hung_server), T(test_server_dies)};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

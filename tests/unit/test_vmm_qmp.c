@@ -200,6 +200,19 @@ static void test_await(void **state)
 	assert_int_equal(qmp_await_up("/nonexistent", clock_ms() + 100, &err), -1);
 }
 
+/* It may be gone before it is asked for the first time: that is its end as well, and its last words are looked for. */
+static void test_await_one_that_is_gone(void **state)
+{
+	cleanup_error struct error *err = NULL;
+	cleanup_free char *gone = fs_join(dir, "gone"), *path = fs_join(gone, "qmp.sock");
+
+	assert_int_equal(fs_mkdir_p(gone, 0700, NULL), 0);
+	close(fd_listen_unix(path, 0600, NULL));
+	assert_int_equal(qmp_await_up(gone, clock_ms() + 100, &err), -1);
+	assert_int_equal(err->code, ERR_IO);
+	assert_non_null(strstr(err->message, "ended"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -212,6 +225,7 @@ int main(void)
 		cmocka_unit_test(test_free_in_callback),
 		cmocka_unit_test(test_nobody),
 		cmocka_unit_test(test_await),
+		cmocka_unit_test(test_await_one_that_is_gone),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
