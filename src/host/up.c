@@ -30,7 +30,7 @@
 #include "net/mode.h"
 #include "vmm/vmm.h"
 
-enum { WORKERS = 4, DOWNLOADERS = 2, OPEN_FILES = 65536 };
+enum { WORKERS = 4, DOWNLOADERS = 2 };
 
 struct daemon {
 	struct config *config;
@@ -369,9 +369,9 @@ static void up_raise_limit(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= OPEN_FILES)
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= UP_OPEN_FILES)
 		return;
-	limit.rlim_cur = limit.rlim_max < OPEN_FILES ? limit.rlim_max : OPEN_FILES;
+	limit.rlim_cur = limit.rlim_max < UP_OPEN_FILES ? limit.rlim_max : UP_OPEN_FILES;
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
