@@ -56,7 +56,7 @@ static int listen_unix(const char *path, char **ret_shown, struct error **err)
 	cleanup_free char *dir = fs_dirname(path);
 	cleanup_close int fd = -1;
 
-	if (fs_mkdir_p(dir, 0755, err))
+	if (fs_mkdir_p_public(dir, err))
 		return -1;
 	fd = fd_listen_unix(path, 0660, err);
 	if (fd < 0 || fd_set_nonblock(fd, true, err))

@@ -101,6 +101,17 @@ def test_unix_socket_is_0660_and_gone_afterwards(daemon):
     assert not os.path.exists(d.address)
 
 
+def test_others_get_as_far_as_the_socket(daemon):
+    """Whatever the umask: it is for a group, and the daemon makes its directory."""
+    d = daemon(start=False)
+    path = d.dir / "made" / "for" / "api.sock"
+    d.config["api"]["bind_address"] = str(path)
+    d.client = type(d.client)(str(path), None)
+    d.start()
+    assert [p.stat().st_mode & 0o777 for p in (path.parent, path.parent.parent)] == [0o755, 0o755]
+    assert d.client.nodes() == []
+
+
 # --- server, groups, lists
 
 def test_info(tcp):
