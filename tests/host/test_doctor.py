@@ -460,6 +460,26 @@ def test_networkd(doctor):
     doctor.says("networkd", "ok", "leaves interfaces and routes of VMs alone")
 
 
+def test_networkd_reads_as_systemd_does(doctor):
+    doctor.put("/proc/77/comm", "systemd-network\n")
+    # Any word for no, in any directory; the last file by name has the last word.
+    def routes(path, word):
+        doctor.put(path, f"[Network]\nManageForeignRoutes={word}\n")
+    routes("/etc/systemd/networkd.conf", "False")
+    doctor.says("networkd", "ok", "leaves")
+    routes("/etc/systemd/networkd.conf.d/20-b.conf", "on")
+    doctor.says("networkd", "warning", "removes routes")
+    routes("/usr/lib/systemd/networkd.conf.d/30-c.conf", "0")
+    doctor.says("networkd", "ok", "leaves")
+    doctor.put("/run/systemd/networkd.conf.d/30-c.conf")  # hides that
+    doctor.says("networkd", "warning", "removes routes")
+    routes("/etc/systemd/networkd.conf.d/40-d.conf", "off")
+    doctor.put("/etc/systemd/network/20-all.network", "[Match]\nName=*\n[Link]\nUnmanaged=true\n")
+    doctor.says("networkd", "ok", "leaves")
+    doctor.put("/etc/systemd/network/20-all.network", "[Match]\nName=*\n[Link]\nUnmanaged=true\nUnmanaged=no\n")
+    doctor.says("networkd", "warning", "20-all.network takes")
+
+
 @pytest.mark.parametrize("match,takes", [
     ("Name=*", ["vt-0123456789", "mv-0123456789", "brvm0", "vmtap1"]),
     ("Name=en* eth*", []),
