@@ -642,19 +642,23 @@ def test_group(doctor, tmp_path):
     doctor.says("group", "ok", "You are a member", prefix=[*there, "setpriv", "--reuid=65534", "--regid=65534", "--groups=4711"])
 
 
-def test_token(doctor):
+def test_token(doctor, tmp_path):
     doctor.put("/proc/none")
+    (tmp_path / "alone").mkdir()
+    grouped, alone = group_file(tmp_path, ["slicer:x:4711:"]), group_file(tmp_path / "alone", [])
     doctor.says("token", "ok", "makes one")
     path = doctor.put("/var/lib/slicer/auth/token", "t0ken\n", 0o640)
     doctor.says("token", "ok", "for root and its group only")
     for mode in (0o644, 0o660, 0o602):
         path.chmod(mode)
-        doctor.says("token", "error", "others than root", fix="chmod 640")
+        doctor.says("token", "error", "others than root", fix="root:slicer", prefix=grouped)
+        doctor.says("token", "error", "others than root", fix="root:root", prefix=alone)
     path.chmod(0o640)
     os.chown(path, 65534, 0)
     doctor.says("token", "error", "others than root")
     os.chown(path, 0, 0)
-    doctor.says("token", "warning", "cannot be read by you", prefix=NOBODY, fix="usermod")
+    doctor.says("token", "warning", "cannot be read by you", prefix=[*grouped, *NOBODY], fix="usermod")
+    doctor.says("token", "warning", "cannot be read by you", prefix=[*alone, *NOBODY], fix="with sudo")
     path.parent.chmod(0o700)
     assert doctor.says("token", "note", "Only root", prefix=NOBODY)["needs_root"]
     path.write_text("\n")
