@@ -383,7 +383,11 @@ def test_forwarding(doctor):
     on, off = "echo 1 > /proc/sys/net/ipv4/ip_forward", "echo 0 > /proc/sys/net/ipv4/ip_forward"
     doctor.says("forwarding", "ok", "is on", prefix=inside(on))
     doctor.says("forwarding", "ok", "switches it on", prefix=inside(off))
-    forbidden = inside(off + "; mount --bind -o ro /proc/sys /proc/sys")
+    conf, readonly = "/proc/sys/net/ipv4/conf/default", "; mount --bind -o ro /proc/sys /proc/sys"
+    doctor.says("forwarding", "warning", "on, but /proc/sys cannot be written", prefix=inside(on + readonly), fix="privileged")
+    right = f"; echo 1 > {conf}/rp_filter; echo 1 > {conf}/forwarding; echo 1 > {conf.replace('ipv4', 'ipv6')}/disable_ipv6"
+    doctor.says("forwarding", "ok", "is on", prefix=inside(on + right + readonly))
+    forbidden = inside(off + readonly)
     doctor.says("forwarding", "warning", "cannot be written", prefix=forbidden, fix="privileged")
     doctor.says("forwarding", "error", "cannot be written", doctor.config("bridge"), prefix=forbidden)
     doctor.says("forwarding", "note", "cannot be written", doctor.config("user"), prefix=forbidden)
