@@ -129,6 +129,8 @@ void doctor_api(const struct doctor *d, struct doctor_result *r)
 		strv_append(&r->fix, "See --url, --token and --token-file in slicer(1)");
 		return;
 	}
+	if (d->config && !endpoint_is_given(d->args))
+		endpoint_offer_token(&c.endpoint, d->args, d->config->api.auth.token, d->file);
 	info = client_json(&c, "GET", "/info", NULL, API_MS, &why);
 	if (!info) {
 		api_failed(&c, why, r);

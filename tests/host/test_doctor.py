@@ -685,6 +685,11 @@ def test_api(doctor, tmp_path):
         doctor.says("api", "note", "A daemon of version 9.9.9", "--url", api.url, fix="Restart it")
         api.routes["GET", "/info"] = (401, {"error": "no"})
         doctor.says("api", "warning", "does not serve you", "--url", api.url, fix="--token-file")
+        api.routes["GET", "/info"] = lambda handler, request: handler.reply(
+            200 if request.headers.get("authorization") == "Bearer s3cret" else 401, {"version": version})
+        own = api_config(doctor, f"port: {api.url.split(':')[2]}\n    auth: {{token: s3cret}}")
+        doctor.says("api", "ok", "A daemon of version", own)
+        doctor.says("api", "warning", "does not serve you", "--url", api.url, own, fix="--token-file")
         doctor.says("api", "note", f"No daemon answers at {tmp_path}/api.sock", api_config(doctor, f"socket: {tmp_path}/api.sock"))
         doctor.says("api", "note", "No daemon answers at http://127.0.0.1:2", api_config(doctor, "port: 2"))
         doctor.says("api", "warning", "does not serve you", api_config(doctor, "port: 2"), "--url", api.url)
