@@ -81,11 +81,21 @@ def test_token_file_is_made_for_tcp_when_absent_and_is_private(daemon):
         assert Client(d.address).get("/info").status == 401
         assert Client(d.address, token).get("/info").status == 200
         assert token not in d.log_text()
+        assert f"http://127.0.0.1:{d.address[1]}/nodes\n" in d.log_text()
         d.client = Client(d.address, token)
         d.clean()
         d.start()
         assert open(path).read().strip() == token, "a second start keeps the token"
         d.clean()
+        # It says how to be asked wherever it listens.
+        d.config["api"]["bind_address"] = "127.0.0.2"
+        d.client = Client(("127.0.0.2", d.address[1]), token)
+        d.start().clean()
+        assert f"http://127.0.0.2:{d.address[1]}/nodes\n" in d.log_text()
+        d.config["api"] = {"bind_address": str(d.dir / "api.sock"), "auth": {"enabled": True}}
+        d.client = Client(str(d.dir / "api.sock"), token)
+        d.start().clean()
+        assert f'" --unix-socket {d.dir}/api.sock http://localhost/nodes\n' in d.log_text()
     finally:
         if saved is not None:
             with open(path, "w") as f:
