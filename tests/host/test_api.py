@@ -122,6 +122,18 @@ def test_others_get_as_far_as_the_socket(daemon):
     assert d.client.nodes() == []
 
 
+def test_a_socket_in_the_home_directory(daemon):
+    d = daemon(start=False)
+    d.config["api"] = {"socket": "~/api/slicer.sock"}
+    d.env.pop("HOME", None)
+    code, said = d.fails()
+    assert code == 2 and "HOME is not set" in said
+    d.env["HOME"] = str(d.dir)
+    d.client = Client(str(d.dir / "api" / "slicer.sock"))
+    d.start()
+    assert d.client.nodes() == [] and not (d.dir / "~").exists()
+
+
 # --- server, groups, lists
 
 def test_info(tcp):
