@@ -76,26 +76,44 @@ int fs_write_replace(const char *path, const void *data, size_t n, mode_t mode, 
 	return write_temp(&t, path, data, n, mode, err) < 0 ? -1 : fs_temp_commit(&t, path, err);
 }
 
+static int write_synced(struct fs_temp *t, const char *path, const void *data, size_t n, mode_t mode,
+			struct error **err)
+{
+	if (write_temp(t, path, data, n, mode, err) < 0)
+		return -1;
+	return fsync(t->fd) < 0 ? error_errno(err, errno, "cannot sync %s", path) : 0;
+}
+
 int fs_write_atomic(const char *path, const void *data, size_t n, mode_t mode, struct error **err)
 {
 	cleanup_fs_temp struct fs_temp t = FS_TEMP_EMPTY;
 
-	if (write_temp(&t, path, data, n, mode, err) < 0)
-		return -1;
-	if (fsync(t.fd) < 0)
-		return error_errno(err, errno, "cannot sync %s", path);
-	if (fs_temp_commit(&t, path, err) < 0)
+	if (write_synced(&t, path, data, n, mode, err) < 0 || fs_temp_commit(&t, path, err) < 0)
 		return -1;
 	return sync_directory_of(path, err);
 }
 
-static int make_dir(const char *path, mode_t mode, struct error **err)
+int fs_write_first(const char *path, const void *data, size_t n, mode_t mode, struct error **err)
+{
+	cleanup_fs_temp struct fs_temp t = FS_TEMP_EMPTY;
+
+	if (write_synced(&t, path, data, n, mode, err) < 0)
+		return -1;
+	if (link(t.path, path) < 0 && errno != EEXIST)
+		return error_errno(err, errno, "cannot create %s", path);
+	return sync_directory_of(path, err);
+}
+
+/* `exact`: whatever the umask. */
+static int make_dir(const char *path, mode_t mode, bool exact, struct error **err)
 {
 	struct stat st;
 	int saved;
 
 	if (mkdir(path, mode) == 0)
-		return 0;
+		return exact && chmod(path, mode) < 0
+			       ? error_errno(err, errno, "cannot change the mode of directory %s", path)
+			       : 0;
 	saved = errno;
 	/* EEXIST, or EROFS and EACCES for a directory that is there already. */
 	if (stat(path, &st) == 0) {
@@ -106,7 +124,7 @@ static int make_dir(const char *path, mode_t mode, struct error **err)
 	return error_errno(err, saved, "cannot create directory %s", path);
 }
 
-int fs_mkdir_p(const char *path, mode_t mode, struct error **err)
+static int make_dirs(const char *path, mode_t mode, bool exact, struct error **err)
 {
 	cleanup_free char *copy = str_dup(path);
 
@@ -114,11 +132,21 @@ int fs_mkdir_p(const char *path, mode_t mode, struct error **err)
 		if (*p != '/' || p == copy || p[-1] == '/')
 			continue;
 		*p = '\0';
-		if (make_dir(copy, mode, err) < 0)
+		if (make_dir(copy, mode, exact, err) < 0)
 			return -1;
 		*p = '/';
 	}
-	return make_dir(copy, mode, err);
+	return make_dir(copy, mode, exact, err);
+}
+
+int fs_mkdir_p(const char *path, mode_t mode, struct error **err)
+{
+	return make_dirs(path, mode, false, err);
+}
+
+int fs_mkdir_p_public(const char *path, struct error **err)
+{
+	return make_dirs(path, 0755, true, err);
 }
 
 int fs_unlink(const char *path, struct error **err)

@@ -36,7 +36,12 @@ int fs_write_atomic(const char *path, const void *data, size_t n, mode_t mode, s
 /* The same without waiting for the disk: for what is written anew at each start. After a crash of the machine the file may be
  * the old one, the new one, or empty. */
 int fs_write_replace(const char *path, const void *data, size_t n, mode_t mode, struct error **err);
+/* As fs_write_atomic(), but a file that is there already stays as it is, which is success: of several that make it at once all
+ * find the same one. */
+int fs_write_first(const char *path, const void *data, size_t n, mode_t mode, struct error **err);
 int fs_mkdir_p(const char *path, mode_t mode, struct error **err);
+/* The same with mode 0755, whatever the umask: for directories that others are to reach into. */
+int fs_mkdir_p_public(const char *path, struct error **err);
 /* Does not follow symlinks; ERR_CONFLICT at a mount point; success when there is nothing. */
 int fs_remove_tree(const char *path, struct error **err);
 int fs_unlink(const char *path, struct error **err); /* success when there is nothing */

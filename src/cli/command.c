@@ -135,14 +135,24 @@ static int dispatch(struct cli *cli, char *const *argv, struct error **err)
 	return cli->command->run(cli, &p, err);
 }
 
+/* What is longer than the buffer is written at once; when that failed, nothing is left that would fail once more now. */
+static void flush_output(struct error **err)
+{
+	bool failed = ferror(stdout);
+
+	if (fflush(stdout))
+		error_errno(err, errno, "cannot write to standard output");
+	else if (failed)
+		error_set(err, ERR_IO, "cannot write to standard output");
+}
+
 int command_main(const struct command *root, int argc, char *const *argv)
 {
 	struct cli cli = {.root = root, .command = root};
 	cleanup_error struct error *err = NULL;
 	int rc = argc > 0 ? dispatch(&cli, argv, &err) : 2;
 
-	if (fflush(stdout) && !err)
-		error_errno(&err, errno, "cannot write to standard output");
+	flush_output(err ? NULL : &err);
 	if (err) {
 		fprintf(stderr, "slicer: error: %s\n", error_message(err));
 		if (err->code == ERR_INVALID && !(cli.runs && cli.command->reads_file))

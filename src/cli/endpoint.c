@@ -175,6 +175,31 @@ static int find_token(const struct parsed *args, struct endpoint *ret, struct er
 	return 0;
 }
 
+static bool is_set(const char *variable)
+{
+	const char *value = getenv(variable);
+
+	return value && *value;
+}
+
+bool endpoint_is_given(const struct parsed *args)
+{
+	return parsed_string(args, "url") || is_set("SLICER_URL");
+}
+
+void endpoint_offer_token(struct endpoint *e, const struct parsed *args, const char *token, const char *from)
+{
+	if (!token || parsed_string(args, "token") || parsed_string(args, "token-file") || is_set("SLICER_TOKEN") ||
+	    is_set("SLICER_TOKEN_FILE"))
+		return;
+	if (e->token)
+		mem_wipe(e->token, strlen(e->token));
+	free(e->token);
+	free(e->token_from);
+	e->token = str_dup(token);
+	e->token_from = str_dup(from);
+}
+
 int endpoint_find(const struct parsed *args, const char *otherwise, struct endpoint *ret, struct error **err)
 {
 	if (find_url(args, otherwise, ret, err) || find_token(args, ret, err))

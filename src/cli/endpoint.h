@@ -26,5 +26,8 @@ bool endpoint_has_name(const struct endpoint *e);
 /* --url, SLICER_URL, `otherwise` (may be NULL), ./slicer.sock if there is one, http://127.0.0.1:8080; --token, --token-file, SLICER_TOKEN,
  * SLICER_TOKEN_FILE, /var/lib/slicer/auth/token if it can be read. */
 int endpoint_find(const struct parsed *args, const char *otherwise, struct endpoint *ret, struct error **err);
+bool endpoint_is_given(const struct parsed *args); /* by --url or SLICER_URL */
+/* The token that the daemon's configuration `from` holds (NULL: none); the user's own, by option or environment, is kept. */
+void endpoint_offer_token(struct endpoint *e, const struct parsed *args, const char *token, const char *from);
 
 #endif

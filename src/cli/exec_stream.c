@@ -147,7 +147,14 @@ static void on_output_written(void *arg)
 static void on_input(void *arg, const void *data, size_t n)
 {
 	struct exec *e = arg;
+	struct error *error = NULL;
 
+	/* Without an end the command does not take the beginning for the whole: the connection breaks off. */
+	if (n == 0 && input_failed(e->input)) {
+		error_errno(&error, input_failed(e->input), "cannot read standard input");
+		fail(e, error);
+		return;
+	}
 	if (n == 0) {
 		stream_end(e->stream);
 		return;

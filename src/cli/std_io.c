@@ -28,6 +28,7 @@ struct input {
 	struct watch *watch; /* one of these two */
 	struct timer *turn;
 	bool running, ended;
+	int failed;
 	char buffer[READ_SIZE];
 };
 
@@ -38,6 +39,8 @@ static void input_read(struct input *in)
 	if (n < 0 && (errno == EINTR || errno == EAGAIN))
 		n = -2;
 	if (n == 0 || n == -1) {
+		/* One that is not open for reading is none: nohup(1) leaves such. */
+		in->failed = n < 0 && errno != EBADF ? errno : 0;
 		in->ended = true;
 		input_run(in, false);
 		in->fn(in->arg, NULL, 0);
@@ -85,6 +88,11 @@ void input_run(struct input *in, bool run)
 		timer_set(in->turn, 0);
 	else
 		timer_cancel(in->turn);
+}
+
+int input_failed(const struct input *in)
+{
+	return in->failed;
 }
 
 void input_free(struct input **in)

@@ -10,11 +10,12 @@
 enum { OUTPUT_WINDOW = 64 * 1024 };
 
 struct input;
-/* n bytes came; n 0: the end, or an error, which counts as the end. The last call. */
+/* n bytes came; n 0: the end, or an error, see input_failed(). The last call. */
 typedef void input_fn(void *arg, const void *data, size_t n);
 struct input *input_new(struct loop *loop, int fd, input_fn *fn, void *arg); /* stopped at first */
 void input_run(struct input *in, bool run);
-void input_free(struct input **in); /* NULL-safe; the fd stays open */
+int input_failed(const struct input *in); /* errno of the error that was the end; 0: there was none */
+void input_free(struct input **in);	  /* NULL-safe; the fd stays open */
 
 struct output;
 /* fn(arg): all was written, or writing failed. */

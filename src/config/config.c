@@ -51,6 +51,19 @@ static void strip_last_colon(char *s)
 		s[len - 1] = '\0';
 }
 
+/* The path of a socket as clients read it. */
+static void expand_home(char **path)
+{
+	const char *home = getenv("HOME");
+	char *full;
+
+	if (!*path || !str_starts(*path, "~/") || !home || !*home)
+		return;
+	full = fs_join(home, *path + 2);
+	free(*path);
+	*path = full;
+}
+
 /* One key per line, whether the file has a list of lines or one text of many. */
 static void split_ssh_keys(char ***keys)
 {
@@ -141,6 +154,8 @@ static void resolve(struct config *cfg)
 {
 	strip_last_colon(cfg->api.bind_address);
 	strip_last_colon(cfg->ssh.bind_address);
+	expand_home(&cfg->api.bind_address);
+	expand_home(&cfg->api.socket);
 	if (!object_given(object_field(object_field(&config_type, "api")->object, "auth")->object, &cfg->api.auth,
 			  "enabled"))
 		cfg->api.auth.enabled = !config_api_socket(cfg);

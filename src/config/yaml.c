@@ -7,7 +7,8 @@
 #include "config/value.h"
 
 #define DEPTH_MAX 16
-#define ITEMS_MAX 4096 /* of one list or map */
+#define ITEMS_MAX 16384 /* of one list: as many as allow and drop may have */
+#define KEYS_MAX 4096	/* of one map, whose keys are compared with each other */
 
 struct reader {
 	yaml_parser_t parser;
@@ -156,8 +157,8 @@ static int read_key(struct reader *r, yaml_event_t *e, struct value *map, struct
 			       (const char *)e->data.alias.anchor);
 	if (e->type != YAML_SCALAR_EVENT)
 		return fail_at(r, e->start_mark, err, "a key must be a single word, not a list or a map");
-	if (map->n == ITEMS_MAX)
-		return fail_at(r, e->start_mark, err, "a map of more than %d keys", ITEMS_MAX);
+	if (map->n == KEYS_MAX)
+		return fail_at(r, e->start_mark, err, "a map of more than %d keys", KEYS_MAX);
 	if (read_scalar(r, e, ret, err) < 0)
 		return -1;
 	struct value *first = value_find(map, ret->text);

@@ -31,22 +31,22 @@ int store_add_user(const struct store *store, const char *id, const char *state_
 
 /* ---- locks ---- */
 
-int store_lock_shared(const char *directory, struct error **err)
+int store_lock_shared(const char *path, struct error **err)
 {
-	int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_close int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
 	if (fd < 0)
-		return error_errno(err, errno, "open %s", directory);
-	if (flock(fd, LOCK_SH | LOCK_NB) == 0)
-		return fd;
-	error_errno(err, errno, "lock %s", directory);
-	close(fd);
-	return -1;
+		return error_errno(err, errno, "open %s", path);
+	/* Who asks whether it is locked holds it for an instant. */
+	while (flock(fd, LOCK_SH) < 0)
+		if (errno != EINTR)
+			return error_errno(err, errno, "lock %s", path);
+	return TAKE_FD(fd);
 }
 
-bool store_is_locked(const char *directory)
+bool store_is_locked(const char *path)
 {
-	cleanup_close int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	cleanup_close int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 
 	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
 }

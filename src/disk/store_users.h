@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Who uses what of an image store, so that nothing is removed under a VM. Two things tell: STORE/users/ID.json, written by
  * each daemon, names the directory of its VMs' records (running or not, with or without the daemon); and a running daemon
- * holds locks on the directories of the images and kernels that it boots. */
+ * holds locks on the directories of the images and kernels, and on the initramfs archives, that it boots. */
 #ifndef SLICER_DISK_STORE_USERS_H
 #define SLICER_DISK_STORE_USERS_H
 
@@ -10,9 +10,9 @@
 /* Writes users/ID.json. `id` is the daemon's, `state_dir` absolute. A store that the caller may not write is left as it is. */
 int store_add_user(const struct store *store, const char *id, const char *state_dir, struct error **err);
 
-/* A shared lock on a directory of the store, for as long as the returned fd is open. ERR_NOT_FOUND when it is gone. */
-int store_lock_shared(const char *directory, struct error **err);
-bool store_is_locked(const char *directory); /* by anybody else */
+/* A shared lock on a directory or file of the store, for as long as the returned fd is open. ERR_NOT_FOUND when it is gone. */
+int store_lock_shared(const char *path, struct error **err);
+bool store_is_locked(const char *path); /* by anybody else */
 
 struct store_use {
 	char *digest; /* of the image that the VM's disk stands on, "sha256:HEX" */

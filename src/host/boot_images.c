@@ -93,9 +93,9 @@ static struct store_image *images_find(const struct store *store, const char *ag
 	return images_build(store_path(store), agent, name, err) ? NULL : store_find_image(store, name, err);
 }
 
-static int images_lock(struct boot_images *b, const char *directory, struct error **err)
+static int images_lock(struct boot_images *b, const char *path, struct error **err)
 {
-	int fd = store_lock_shared(directory, err);
+	int fd = store_lock_shared(path, err);
 
 	if (fd < 0)
 		return -1;
@@ -116,7 +116,7 @@ static int images_add(struct boot_images *b, const struct store *store, const ch
 	initrd = images_initramfs(agent, kernel_file, image, store_path(store), kept, err);
 	if (!initrd)
 		return error_wrap(err, "image %s", name);
-	if (images_lock(b, image->kernel_dir, err))
+	if (images_lock(b, image->kernel_dir, err) || images_lock(b, initrd, err))
 		return -1;
 	b->images[b->n++] = (struct manager_image){
 		.name = str_dup(name),

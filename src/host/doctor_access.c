@@ -11,6 +11,7 @@
 
 #define GROUP "slicer"
 #define TOKEN_FILE "/var/lib/slicer/auth/token"
+#define JOIN_GROUP "sudo usermod -aG " GROUP " $USER, then log in again"
 
 enum { GROUPS_MAX = 1024, API_MS = 5000 };
 
@@ -42,8 +43,15 @@ void doctor_group(const struct doctor *d, struct doctor_result *r)
 	} else {
 		doctor_say(r, DOCTOR_WARNING,
 			   "You are not a member of the group " GROUP ": you cannot read the API's token");
-		strv_append(&r->fix, "sudo usermod -aG " GROUP " $USER, then log in again; or run slicer with sudo");
+		strv_append(&r->fix, JOIN_GROUP "; or run slicer with sudo");
 	}
+}
+
+/* As slicer up makes it. */
+static const char *token_fix(void)
+{
+	return getgrnam(GROUP) ? "chown root:" GROUP " " TOKEN_FILE "; chmod 640 " TOKEN_FILE
+			       : "chown root:root " TOKEN_FILE "; chmod 600 " TOKEN_FILE;
 }
 
 void doctor_token(const struct doctor *d, struct doctor_result *r)
@@ -61,10 +69,12 @@ void doctor_token(const struct doctor *d, struct doctor_result *r)
 			   TOKEN_FILE " may be read or written by others than root and its group: "
 				      "whoever reads it is root in "
 				      "all VMs");
-		strv_append(&r->fix, "chown root:slicer " TOKEN_FILE "; chmod 640 " TOKEN_FILE);
+		strv_append(&r->fix, token_fix());
 	} else if (!token) {
 		doctor_say(r, DOCTOR_WARNING, TOKEN_FILE " cannot be read by you: the daemon refuses your commands");
-		strv_append(&r->fix, "sudo usermod -aG " GROUP " $USER, then log in again; or run slicer with sudo");
+		strv_append(&r->fix, getgrnam(GROUP) ? JOIN_GROUP "; or run slicer with sudo"
+						     : "Run slicer with sudo; or make the group " GROUP
+						       ", see the check \"group\"");
 	} else if (!*token) {
 		doctor_say(r, DOCTOR_ERROR, TOKEN_FILE " is empty: \"slicer up\" does not start");
 		strv_append(&r->fix, "rm " TOKEN_FILE ", and \"slicer up\" makes a new one");
@@ -119,6 +129,8 @@ void doctor_api(const struct doctor *d, struct doctor_result *r)
 		strv_append(&r->fix, "See --url, --token and --token-file in slicer(1)");
 		return;
 	}
+	if (d->config && !endpoint_is_given(d->args))
+		endpoint_offer_token(&c.endpoint, d->args, d->config->api.auth.token, d->file);
 	info = client_json(&c, "GET", "/info", NULL, API_MS, &why);
 	if (!info) {
 		api_failed(&c, why, r);

@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/units.h"
 #include "host/doctor_checks.h"
+#include "host/up.h"
 #include "vmm/cgroup.h"
 
 enum {
@@ -266,26 +267,35 @@ void doctor_memory(const struct doctor *d, struct doctor_result *r)
 	}
 }
 
-void doctor_files(const struct doctor *d, struct doctor_result *r)
+/* What a daemon has that is started from here: it raises the limit itself. */
+static uint64_t files_of_daemon(void)
 {
 	struct rlimit limit = {0};
-	uint64_t vms = 0, room;
+	rlim_t raised;
 
 	getrlimit(RLIMIT_NOFILE, &limit);
+	raised = limit.rlim_max < UP_OPEN_FILES ? limit.rlim_max : UP_OPEN_FILES;
+	return limit.rlim_cur > raised ? limit.rlim_cur : raised;
+}
+
+void doctor_files(const struct doctor *d, struct doctor_result *r)
+{
+	uint64_t files = files_of_daemon(), vms = 0, room;
+
 	for (size_t i = 0; d->config && i < d->config->ngroups; i++)
 		vms += config_group_vms(&d->config->groups[i]);
-	room = limit.rlim_cur > FILES_OF_DAEMON ? (limit.rlim_cur - FILES_OF_DAEMON) / FILES_PER_VM : 0;
-	if (room < vms || limit.rlim_cur < 2 * FILES_OF_DAEMON)
+	room = files > FILES_OF_DAEMON ? (files - FILES_OF_DAEMON) / FILES_PER_VM : 0;
+	if (room < vms || files < 2 * FILES_OF_DAEMON)
 		doctor_say(r, DOCTOR_WARNING, "A program may open %llu files, enough for about %llu VMs",
-			   (unsigned long long)limit.rlim_cur, (unsigned long long)room);
-	else if (limit.rlim_cur < FILES_FEW)
+			   (unsigned long long)files, (unsigned long long)room);
+	else if (files < FILES_FEW)
 		doctor_say(r, DOCTOR_NOTE,
 			   "A program started from here may open %llu files, enough for about %llu "
 			   "VMs (units of "
 			   "\"slicer service generate\" raise it)",
-			   (unsigned long long)limit.rlim_cur, (unsigned long long)room);
+			   (unsigned long long)files, (unsigned long long)room);
 	else
-		doctor_say(r, DOCTOR_OK, "A program may open %llu files", (unsigned long long)limit.rlim_cur);
+		doctor_say(r, DOCTOR_OK, "A program may open %llu files", (unsigned long long)files);
 	if (r->severity != DOCTOR_OK)
 		strv_append(&r->fix, "ulimit -n 65536 before slicer up, or LimitNOFILE= in its unit");
 }

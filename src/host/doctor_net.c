@@ -53,22 +53,33 @@ void doctor_nft(const struct doctor *d, struct doctor_result *r)
 	}
 }
 
+/* Whether a new interface is as those of VMs are to be (net/plan_bridge.c), so that nothing has to be written. */
+static bool defaults_suffice(const struct doctor *d)
+{
+	cleanup_free char *forwarding = doctor_read(d, "/proc/sys/net/ipv4/conf/default/forwarding"),
+			  *rp_filter = doctor_read(d, "/proc/sys/net/ipv4/conf/default/rp_filter"),
+			  *no_ipv6 = doctor_read(d, "/proc/sys/net/ipv6/conf/default/disable_ipv6");
+
+	return str_eq(forwarding, "1") && str_eq(rp_filter, "1") && (!no_ipv6 || str_eq(no_ipv6, "1"));
+}
+
 void doctor_forwarding(const struct doctor *d, struct doctor_result *r)
 {
 	cleanup_free char *path = doctor_path(d, "/proc/sys/net/ipv4/ip_forward"),
 			  *value = doctor_read(d, "/proc/sys/net/ipv4/ip_forward");
+	bool on = str_eq(value, "1");
 
-	if (str_eq(value, "1")) {
-		doctor_say(r, DOCTOR_OK, "IPv4 forwarding is on; slicer leaves it on");
-	} else if (!value) {
+	if (!value) {
 		doctor_say(r, doctor_need(d, FILTER_MODES),
 			   "This kernel has no IPv4 forwarding: VMs would reach this host only");
 		strv_append(&r->fix, "Use a kernel with CONFIG_INET, and mount /proc");
-	} else if (d->privileged && access(path, W_OK)) {
+	} else if (d->privileged && access(path, W_OK) && !(on && defaults_suffice(d))) {
 		doctor_say(r, doctor_need(d, FILTER_MODES),
-			   "IPv4 forwarding is off and /proc/sys cannot be written: bridges cannot "
-			   "be made");
+			   "IPv4 forwarding is %s /proc/sys cannot be written: bridges cannot be made",
+			   on ? "on, but" : "off and");
 		strv_append(&r->fix, "In a container: run it with a writable /proc/sys (docker run --privileged)");
+	} else if (on) {
+		doctor_say(r, DOCTOR_OK, "IPv4 forwarding is on; slicer leaves it on");
 	} else {
 		doctor_say(r, DOCTOR_OK,
 			   "IPv4 forwarding is off; \"slicer up\" switches it on for the "

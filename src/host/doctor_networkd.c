@@ -77,6 +77,22 @@ static bool network_matches(const char *text, const struct doctor_candidate *c)
 	return understood && understood == strv_len(present);
 }
 
+/* The last of them that is a truth value is the one wanted (systemd.syntax(7)). */
+static bool last_is(char *const *values, bool wanted)
+{
+	static const char *const words[2][6] = {{"no", "false", "off", "0", "n", "f"},
+						{"yes", "true", "on", "1", "y", "t"}};
+	bool is = false;
+
+	for (; values && *values; values++)
+		for (size_t i = 0; i < ARRAY_LEN(words[0]); i++)
+			if (strcasecmp(*values, words[wanted][i]) == 0)
+				is = true;
+			else if (strcasecmp(*values, words[!wanted][i]) == 0)
+				is = false;
+	return is;
+}
+
 static const char *const networkd_dirs[] = {"/etc/systemd/network", "/run/systemd/network", "/usr/lib/systemd/network"};
 
 /* A file of the same name in a directory before hides it. */
@@ -117,7 +133,7 @@ static char *networkd_taker(const struct doctor *d, const struct doctor_candidat
 		}
 	}
 	unmanaged = text ? doctor_ini_values(text, "Link", "Unmanaged") : NULL;
-	return strv_contains(unmanaged, "yes") ? NULL : TAKE_PTR(path);
+	return last_is(unmanaged, true) ? NULL : TAKE_PTR(path);
 }
 
 static void networkd_takers(const struct doctor *d, struct doctor_result *r)
@@ -134,23 +150,54 @@ static void networkd_takers(const struct doctor *d, struct doctor_result *r)
 	doctor_candidates_free(list, n);
 }
 
+static int compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+/* networkd.conf(5): the file, then those of all directories in the order of their names, each from the first that has it. The
+ * caller's. */
+static char **networkd_conf_files(const struct doctor *d)
+{
+	static const char *const dirs[] = {NETWORKD_CONF ".d", "/run/systemd/networkd.conf.d",
+					   "/usr/lib/systemd/networkd.conf.d"};
+	cleanup_strv char **names = NULL;
+	char **paths = NULL;
+
+	for (size_t i = 0; i < ARRAY_LEN(dirs); i++) {
+		cleanup_strv char **found = doctor_names(d, dirs[i], ".conf");
+
+		for (char **name = found; name && *name; name++)
+			if (!strv_contains(names, *name))
+				strv_append(&names, *name);
+	}
+	if (names)
+		qsort(names, strv_len(names), sizeof(*names), compare_names);
+	strv_append(&paths, NETWORKD_CONF);
+	for (char **name = names; name && *name; name++)
+		for (size_t i = 0, found = 0; i < ARRAY_LEN(dirs) && !found; i++) {
+			cleanup_free char *path = str_fmt("%s/%s", dirs[i], *name);
+
+			found = doctor_exists(d, path);
+			if (found)
+				strv_append(&paths, path);
+		}
+	return paths;
+}
+
 /* It removes routes that it did not make, unless told otherwise. */
 static bool networkd_keeps_routes(const struct doctor *d)
 {
-	cleanup_strv char **names = doctor_names(d, NETWORKD_CONF ".d", ".conf");
-	cleanup_strv char **paths = NULL;
+	cleanup_strv char **paths = networkd_conf_files(d), **all = NULL;
 
-	strv_append(&paths, NETWORKD_CONF);
-	for (char **name = names; name && *name; name++)
-		strv_append_fmt(&paths, NETWORKD_CONF ".d/%s", *name);
 	for (char **path = paths; *path; path++) {
 		cleanup_free char *text = doctor_read(d, *path);
 		cleanup_strv char **values = text ? doctor_ini_values(text, "Network", "ManageForeignRoutes") : NULL;
 
-		if (strv_contains(values, "no"))
-			return true;
+		for (char **value = values; value && *value; value++)
+			strv_append(&all, *value);
 	}
-	return false;
+	return last_is(all, false);
 }
 
 static char *ignore_text(const struct doctor *d)

@@ -56,7 +56,11 @@ static int listen_unix(const char *path, char **ret_shown, struct error **err)
 	cleanup_free char *dir = fs_dirname(path);
 	cleanup_close int fd = -1;
 
-	if (fs_mkdir_p(dir, 0755, err))
+	if (str_starts(path, "~/"))
+		return error_set(err, ERR_INVALID,
+				 "API socket %s: HOME is not set, which says where that is; write the whole path",
+				 path);
+	if (fs_mkdir_p_public(dir, err))
 		return -1;
 	fd = fd_listen_unix(path, 0660, err);
 	if (fd < 0 || fd_set_nonblock(fd, true, err))

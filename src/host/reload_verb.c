@@ -13,13 +13,6 @@
 /* Networks are made before the answer comes. */
 enum { RELOAD_TIMEOUT_MS = 180 * 1000 };
 
-static bool url_is_given(const struct parsed *args)
-{
-	const char *env = getenv("SLICER_URL");
-
-	return parsed_string(args, "url") || (env && *env);
-}
-
 /* Where the daemon of a file listens. NULL when the user says it, or when neither a file is given
  * nor slicer.yaml is here: then the daemon is found as for other commands. */
 static int find_daemon(const struct parsed *args, char **ret_file, char **ret_url, struct error **err)
@@ -28,14 +21,14 @@ static int find_daemon(const struct parsed *args, char **ret_file, char **ret_ur
 	struct daemon_paths paths = {0};
 	bool announced;
 
-	if (!args->nargs && (url_is_given(args) || !fs_exists(file)))
+	if (!args->nargs && (endpoint_is_given(args) || !fs_exists(file)))
 		return 0;
 	if (daemon_paths_find(file, &paths, err) < 0)
 		return -1;
-	announced = !url_is_given(args) && daemon_paths_announced(&paths, ret_url);
+	announced = !endpoint_is_given(args) && daemon_paths_announced(&paths, ret_url);
 	*ret_file = str_dup(paths.config);
 	daemon_paths_clear(&paths);
-	if (*ret_url || url_is_given(args))
+	if (*ret_url || endpoint_is_given(args))
 		return 0;
 	if (announced)
 		return error_set(err, ERR_UNAVAILABLE,
@@ -48,20 +41,13 @@ static int find_daemon(const struct parsed *args, char **ret_file, char **ret_ur
 			 *ret_file);
 }
 
-/* A token that is written in the file is the daemon's, unless another one is given. */
+/* A token that is written in the file is the daemon's. */
 static void take_token(struct client *c, const struct parsed *args, const char *file)
 {
 	cleanup_config struct config *cfg = NULL;
 
-	if (parsed_string(args, "token") || parsed_string(args, "token-file") || getenv("SLICER_TOKEN") ||
-	    getenv("SLICER_TOKEN_FILE") || config_load_file(file, &cfg, NULL) < 0 || !cfg->api.auth.token)
-		return;
-	if (c->endpoint.token)
-		mem_wipe(c->endpoint.token, strlen(c->endpoint.token));
-	free(c->endpoint.token);
-	free(c->endpoint.token_from);
-	c->endpoint.token = str_dup(cfg->api.auth.token);
-	c->endpoint.token_from = str_dup(file);
+	if (config_load_file(file, &cfg, NULL) == 0)
+		endpoint_offer_token(&c->endpoint, args, cfg->api.auth.token, file);
 }
 
 static void print_added(struct json_object *answer)

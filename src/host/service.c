@@ -150,6 +150,17 @@ static char *slots_unit(const struct config *cfg, const struct service_unit *u, 
 	return url ? service_slot_text(u->exe, url, daemon, err) : NULL;
 }
 
+/* What would have no effect without it. */
+static int service_check_options(const struct parsed *args, struct error **err)
+{
+	static const char *const names[] = {"force", "slot-unit"};
+
+	for (size_t i = 0; i < ARRAY_LEN(names) && !parsed_bool(args, "install", false); i++)
+		if (parsed_given(args, names[i]))
+			return error_set(err, ERR_INVALID, "--%s goes with --install", names[i]);
+	return 0;
+}
+
 static char *slot_unit_name(const struct parsed *args, struct error **err)
 {
 	const char *given = parsed_string(args, "slot-unit");
@@ -177,7 +188,7 @@ static int service_generate(struct cli *cli, const struct parsed *args, struct e
 		.stop_seconds = parsed_int(args, "timeout-stop-sec", STOP_DEFAULT_SECONDS),
 	};
 
-	if (!name || !slot_unit || service_check_paths(&unit, err))
+	if (!name || !slot_unit || service_check_options(args, err) || service_check_paths(&unit, err))
 		return -1;
 	text = service_unit_text(&unit, err);
 	if (!text)

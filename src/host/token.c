@@ -35,7 +35,8 @@ static int token_make(const char *path, struct error **err)
 		return -1;
 	hex = hex_encode(bytes, sizeof(bytes));
 	line = str_fmt("%s\n", hex);
-	if (fs_write_atomic(path, line, strlen(line), g ? 0640 : 0600, err))
+	/* Another daemon may make it at the same time: it must be one for both. */
+	if (fs_write_first(path, line, strlen(line), g ? 0640 : 0600, err))
 		return -1;
 	if (g && token_open_directory(dir, g, new_parent, err))
 		return -1;

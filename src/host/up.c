@@ -30,7 +30,7 @@
 #include "net/mode.h"
 #include "vmm/vmm.h"
 
-enum { WORKERS = 4, DOWNLOADERS = 2, OPEN_FILES = 65536 };
+enum { WORKERS = 4, DOWNLOADERS = 2 };
 
 struct daemon {
 	struct config *config;
@@ -300,6 +300,19 @@ static int up_build(struct daemon *d, struct error **err)
 	return 0;
 }
 
+/* How to ask it by hand, where it listens. */
+static void up_greet_token(const struct daemon *d)
+{
+	const char *socket_path = config_api_socket(d->config);
+	cleanup_free char *url = socket_path ? str_dup("http://localhost") : listen_url(d->config, ".");
+
+	fprintf(stderr,
+		"API authentication is on; the token is in %s\n"
+		"  curl -H \"Authorization: Bearer $(sudo cat %s)\" %s%s%s%s/nodes\n",
+		d->paths.token, d->paths.token, socket_path ? "--unix-socket " : "", socket_path ? socket_path : "",
+		socket_path ? " " : "", url);
+}
+
 static void up_greet(const struct daemon *d)
 {
 	cleanup_free char *routes = route_text(d->config, NET_ROUTE_ALL);
@@ -310,10 +323,7 @@ static void up_greet(const struct daemon *d)
 	if (d->listening)
 		log_info("%s", d->listening);
 	if (d->token && !d->config->api.auth.token)
-		fprintf(stderr,
-			"API authentication is on; the token is in %s\n"
-			"  curl -H \"Authorization: Bearer $(sudo cat %s)\" http://127.0.0.1:%u/nodes\n",
-			d->paths.token, d->paths.token, d->config->api.port);
+		up_greet_token(d);
 }
 
 static void up_teardown(struct daemon *d)
@@ -369,9 +379,9 @@ static void up_raise_limit(void)
 {
 	struct rlimit limit;
 
-	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= OPEN_FILES)
+	if (getrlimit(RLIMIT_NOFILE, &limit) || limit.rlim_cur >= UP_OPEN_FILES)
 		return;
-	limit.rlim_cur = limit.rlim_max < OPEN_FILES ? limit.rlim_max : OPEN_FILES;
+	limit.rlim_cur = limit.rlim_max < UP_OPEN_FILES ? limit.rlim_max : UP_OPEN_FILES;
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 

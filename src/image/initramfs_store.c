@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "disk/store_users.h"
 #include "image/hash.h"
 #include "image/recipe.h"
 
@@ -59,7 +60,7 @@ static int compare_aged(const void *a, const void *b)
 	return (x->tv_nsec < y->tv_nsec) - (x->tv_nsec > y->tv_nsec);
 }
 
-/* Agents come and go with each upgrade; nobody removes their archives one by one. */
+/* Agents come and go with each upgrade; nobody removes their archives one by one. A daemon that runs on boots from an old one. */
 static int prune(const struct writer *w, struct error **err)
 {
 	cleanup_free char *path = writer_path(w, "initramfs");
@@ -81,7 +82,7 @@ static int prune(const struct writer *w, struct error **err)
 	if (n > KEEP)
 		qsort(files, n, sizeof(*files), compare_aged);
 	for (size_t i = 0; i < n; i++) {
-		if (i >= KEEP && r == 0)
+		if (i >= KEEP && r == 0 && !store_is_locked(files[i].path))
 			r = fs_unlink(files[i].path, err);
 		free(files[i].path);
 	}

@@ -39,7 +39,8 @@ void cni_list_clear(struct cni_list *l);
 /* A *.conflist, or a *.conf, which is a list of one. ERR_INVALID; `what` names it. */
 int cni_list_parse(const char *text, size_t n, const char *what, struct cni_list *ret, struct error **err);
 /* The list of that name: the first one in the directory's *.conflist, *.conf and *.json by file name. ERR_NOT_FOUND lists
- * the names that there are. A file that is broken is passed over unless nothing else has that name; then it is said. */
+ * the names that there are. A file that is broken is passed over; when no other has that name, and it does not
+ * say another either, that is said. */
 int cni_list_find(const char *dir, const char *name, struct cni_list *ret, struct error **err);
 
 /* Directories with plugins, in which they are looked for in this order: CNI_PATH, /opt/cni/bin, /usr/lib/cni. */

@@ -34,7 +34,7 @@ int cni_write_default(const char *dir, const char *network, struct error **err)
 	if (!str_eq(network, CNI_DEFAULT_NETWORK) || fs_exists(path) || cni_list_find(dir, network, &list, &why) == 0 ||
 	    why->code != ERR_NOT_FOUND)
 		return 0;
-	if (fs_mkdir_p(dir, 0755, err) < 0 ||
+	if (fs_mkdir_p_public(dir, err) < 0 ||
 	    fs_write_atomic(path, default_list, sizeof(default_list) - 1, 0644, err) < 0)
 		return error_wrap(err, "the default CNI network");
 	return 0;

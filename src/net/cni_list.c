@@ -148,6 +148,16 @@ struct search {
 	struct error *broken; /* the first file that cannot be used */
 };
 
+/* A list that cannot be used, but says that it is another: of a version to come, perhaps. */
+static bool is_another(const char *path, const char *name)
+{
+	cleanup_json struct json_object *obj = js_parse_file(path, CNI_LIST_MAX, NULL);
+	const char *own = NULL;
+
+	return obj && json_object_is_type(obj, json_type_object) && js_get_string(obj, "name", &own, NULL) == 0 &&
+	       own && !str_eq(own, name);
+}
+
 /* Whether that file has the list. */
 static bool search_file(struct search *s, const char *file, struct cni_list *ret)
 {
@@ -155,7 +165,7 @@ static bool search_file(struct search *s, const char *file, struct cni_list *ret
 	cleanup_error struct error *error = NULL;
 
 	if (cni_load(path, ret, &error) < 0) {
-		if (!s->broken)
+		if (!s->broken && !is_another(path, s->name))
 			s->broken = TAKE_PTR(error);
 		return false;
 	}

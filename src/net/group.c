@@ -47,23 +47,62 @@ undo:
 	return -1;
 }
 
-/* Addresses that an earlier configuration gave to our bridge. VMs of that time keep their gateway
- * as long as they run. */
+/* What an earlier configuration gave to our bridge goes, with what the tables have of its subnet. An address that somebody
+ * else has added is in none. */
+static int address_forget(struct netlink *nl, const struct net_plan *p, const struct link_addr *a, struct error **err)
+{
+	cleanup_free char *table = nft_table(p->daemon_id);
+	cleanup_free char *script =
+		nft_subnet_remove_script(table, (struct ip4_cidr){ntohl(a->addr.s_addr), a->prefix});
+
+	/* The address last: it is what says that the subnet was the bridge's. */
+	nft_run(script, NULL);
+	return links_address_delete(nl, a->index, a->addr, a->prefix, err);
+}
+
+static bool is_former(const struct net_plan *p, int index, const struct link_addr *a)
+{
+	const struct ip4_cidr *own = &p->addresses[0].addr;
+
+	return a->index == index && (ntohl(a->addr.s_addr) != own->addr || a->prefix != own->prefix);
+}
+
+/* VMs of that time keep their gateway as long as they run. */
 static int addresses_tidy(struct netlink *nl, const struct net_plan *p, int index, const struct net_facts *facts,
 			  struct error **err)
 {
 	for (size_t i = 0; i < facts->nlinks; i++)
 		if (facts->links[i].master == index)
 			return 0;
+	for (size_t i = 0; i < facts->naddrs; i++)
+		if (is_former(p, index, &facts->addrs[i]) && address_forget(nl, p, &facts->addrs[i], err) < 0)
+			return -1;
+	return 0;
+}
+
+/* A set takes no two subnets that overlap, unless they are the same. */
+static int rules_apply(const struct net_plan *p, int index, const struct net_facts *facts, struct error **err)
+{
+	cleanup_error struct error *why = NULL;
+	struct ip4_cidr own = p->addresses[0].addr;
+	char text[IP4_TEXT_MAX];
+
+	if (nft_run(p->nft, &why) == 0)
+		return 0;
 	for (size_t i = 0; i < facts->naddrs; i++) {
 		const struct link_addr *a = &facts->addrs[i];
-		const struct ip4_cidr *own = &p->addresses[0].addr;
+		struct ip4_cidr former = {ntohl(a->addr.s_addr), a->prefix};
 
-		if (a->index == index && (ntohl(a->addr.s_addr) != own->addr || a->prefix != own->prefix) &&
-		    links_address_delete(nl, index, a->addr, a->prefix, err) < 0)
-			return -1;
+		if (!is_former(p, index, a) || !ip4_overlaps(former, own))
+			continue;
+		ip4_format_cidr(former, text);
+		return error_set(
+			err, ERR_CONFLICT,
+			"VMs on %s still run in the subnet of its former gateway %s, which overlaps the new one. "
+			"Delete them first, or set network.gateway to an address in another subnet",
+			p->links[0].name, text);
 	}
-	return 0;
+	return error_move(err, &why);
 }
 
 static int bridge_configure(struct netlink *nl, const struct net_plan *p, int index, const struct net_facts *facts,
@@ -74,8 +113,8 @@ static int bridge_configure(struct netlink *nl, const struct net_plan *p, int in
 	/* The rules are there before the address, and no IPv6 address is ever made. */
 	if (links_set_mtu(nl, index, p->links[0].mtu, err) < 0 ||
 	    links_set_group(nl, index, p->mode == NET_SLOTS ? NET_GROUP_SLOT : NET_GROUP_BRIDGE, err) < 0 ||
-	    net_sysctls_apply(p->sysctls, err) < 0 || nft_run(p->nft, err) < 0 ||
-	    addresses_tidy(nl, p, index, facts, err) < 0 ||
+	    net_sysctls_apply(p->sysctls, err) < 0 || addresses_tidy(nl, p, index, facts, err) < 0 ||
+	    rules_apply(p, index, facts, err) < 0 ||
 	    netlink_addr_add(nl, index, addr, p->addresses[0].addr.prefix, err) < 0)
 		return -1;
 	return netlink_link_set_up(nl, index, true, err);

@@ -82,7 +82,7 @@ int netns_enter(const char *name, const char *alias, struct error **err)
 /* As ip-netns(8) does: shared, so that whoever has mounts of his own sees them come and go. */
 static int space_directory(struct error **err)
 {
-	if (fs_mkdir_p(NETNS_DIR, 0755, err) < 0)
+	if (fs_mkdir_p_public(NETNS_DIR, err) < 0)
 		return -1;
 	if (mount("", NETNS_DIR, "none", MS_SHARED | MS_REC, NULL) == 0)
 		return 0;

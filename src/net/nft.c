@@ -206,6 +206,20 @@ char *nft_group_remove_script(const char *table, const char *bridge, struct ip4_
 		       table, bridge, net);
 }
 
+char *nft_subnet_remove_script(const char *table, struct ip4_cidr subnet)
+{
+	char net[IP4_TEXT_MAX];
+
+	network_text(subnet, net);
+	return str_fmt("table ip %1$s {\n\tset subnets { type ipv4_addr; flags interval; }\n}\n"
+		       "table bridge %1$s {\n\tset subnets { type ipv4_addr; flags interval; }\n}\n"
+		       "add element ip %1$s subnets { %2$s }\n"
+		       "delete element ip %1$s subnets { %2$s }\n"
+		       "add element bridge %1$s subnets { %2$s }\n"
+		       "delete element bridge %1$s subnets { %2$s }\n",
+		       table, net);
+}
+
 char *nft_isolated_remove_script(const char *table, struct ip4_cidr range)
 {
 	char net[IP4_TEXT_MAX];

@@ -19,6 +19,8 @@ char *nft_table(const char *daemon_id); /* "slicer_<id>", other characters than 
 char *nft_isolated_script(const char *table, struct ip4_cidr range);
 char *nft_group_script(const char *table, const char *bridge, struct ip4_cidr subnet);
 char *nft_group_remove_script(const char *table, const char *bridge, struct ip4_cidr subnet);
+/* Of a group that stays: a subnet that is not its own any more, also when the tables are not there. */
+char *nft_subnet_remove_script(const char *table, struct ip4_cidr subnet);
 char *nft_isolated_remove_script(const char *table, struct ip4_cidr range);
 char *nft_remove_script(const char *table); /* both tables; succeeds without them too */
 /* Before a VM becomes an element: are the rules there that look at the sets? A flush of chains keeps those. Microseconds; runs

@@ -81,11 +81,21 @@ def test_token_file_is_made_for_tcp_when_absent_and_is_private(daemon):
         assert Client(d.address).get("/info").status == 401
         assert Client(d.address, token).get("/info").status == 200
         assert token not in d.log_text()
+        assert f"http://127.0.0.1:{d.address[1]}/nodes\n" in d.log_text()
         d.client = Client(d.address, token)
         d.clean()
         d.start()
         assert open(path).read().strip() == token, "a second start keeps the token"
         d.clean()
+        # It says how to be asked wherever it listens.
+        d.config["api"]["bind_address"] = "127.0.0.2"
+        d.client = Client(("127.0.0.2", d.address[1]), token)
+        d.start().clean()
+        assert f"http://127.0.0.2:{d.address[1]}/nodes\n" in d.log_text()
+        d.config["api"] = {"bind_address": str(d.dir / "api.sock"), "auth": {"enabled": True}}
+        d.client = Client(str(d.dir / "api.sock"), token)
+        d.start().clean()
+        assert f'" --unix-socket {d.dir}/api.sock http://localhost/nodes\n' in d.log_text()
     finally:
         if saved is not None:
             with open(path, "w") as f:
@@ -99,6 +109,29 @@ def test_unix_socket_is_0660_and_gone_afterwards(daemon):
     assert os.stat(d.address).st_mode & 0o777 == 0o660
     d.clean()
     assert not os.path.exists(d.address)
+
+
+def test_others_get_as_far_as_the_socket(daemon):
+    """Whatever the umask: it is for a group, and the daemon makes its directory."""
+    d = daemon(start=False)
+    path = d.dir / "made" / "for" / "api.sock"
+    d.config["api"]["bind_address"] = str(path)
+    d.client = type(d.client)(str(path), None)
+    d.start()
+    assert [p.stat().st_mode & 0o777 for p in (path.parent, path.parent.parent)] == [0o755, 0o755]
+    assert d.client.nodes() == []
+
+
+def test_a_socket_in_the_home_directory(daemon):
+    d = daemon(start=False)
+    d.config["api"] = {"socket": "~/api/slicer.sock"}
+    d.env.pop("HOME", None)
+    code, said = d.fails()
+    assert code == 2 and "HOME is not set" in said
+    d.env["HOME"] = str(d.dir)
+    d.client = Client(str(d.dir / "api" / "slicer.sock"))
+    d.start()
+    assert d.client.nodes() == [] and not (d.dir / "~").exists()
 
 
 # --- server, groups, lists

@@ -199,6 +199,10 @@ def test_full_disk_is_an_error(cli):
     with open("/dev/full", "wb") as full:
         done = subprocess.run([SLICER, "--help"], stdout=full, stderr=subprocess.PIPE)
     assert done.returncode == 1 and b"No space left" in done.stderr
+    # What is larger than the buffer is not in it any more when the program ends.
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run([SLICER, "doctor", "--list", "--json"], stdout=full, stderr=subprocess.PIPE)
+    assert done.returncode == 1 and b"cannot write to standard output" in done.stderr
 
 
 # --- names of VMs

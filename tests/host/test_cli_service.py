@@ -142,6 +142,12 @@ def test_slots_of_two_daemons(install, tmp_path):
     assert done.returncode == 2 and "--slot-unit" in text(done)
 
 
+@pytest.mark.parametrize("words", [("--force",), ("--slot-unit", "lab")])
+def test_options_of_the_installation_need_it(cli, words):
+    done = cli("service", "generate", *words, "vm.yaml")
+    assert done.returncode == 2 and f"{words[0]} goes with --install" in text(done)
+
+
 def test_install_needs_systemd(install, tmp_path):
     (tmp_path / "run" / "systemd" / "system").rmdir()
     done, said = install()

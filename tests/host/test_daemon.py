@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """The daemon as a process: VMs outlive it, a new one takes them over, and what it promised is on the disk."""
+import fcntl
 import json
 import os
 import re
@@ -222,6 +223,18 @@ def test_it_takes_as_many_open_files_as_it_may(daemon):
     d = daemon(prefix=("prlimit", "--nofile=300:5000"))
     limits = open(f"/proc/{d.pid}/limits").read()
     assert re.search(r"^Max open files +5000 +5000 ", limits, re.M), limits
+
+
+def test_nobody_removes_what_it_boots_from(daemon):
+    d = daemon()
+    held = {os.readlink(f"/proc/{d.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{d.pid}/fd")}
+    store = d.env["SLICER_STORE"]
+    for kind in ("images/micro", "kernels/", "initramfs/"):
+        path, = [p for p in held if p.startswith(f"{store}/{kind}")]
+        fd = os.open(path, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(fd)
 
 
 def test_daemon_says_where_it_listens_and_ends_with_0(daemon):

@@ -214,8 +214,8 @@ def test_memory(doctor):
     doctor.says("memory", "warning", "may use 6GiB", doctor.config(count=6, ram_mb=1024), fix="count")
 
 
-def limit_files(n):
-    return {"prefix": ["prlimit", f"--nofile={n}:{n}"]}
+def limit_files(n, hard=None):
+    return {"prefix": ["prlimit", f"--nofile={n}:{hard or n}"]}
 
 
 def test_open_files(doctor):
@@ -224,6 +224,9 @@ def test_open_files(doctor):
     doctor.says("open-files", "note", "192 VMs", doctor.config(count=192), **limit_files(1024))
     doctor.says("open-files", "warning", "192 VMs", doctor.config(count=193), **limit_files(1024), fix="LimitNOFILE")
     doctor.says("open-files", "warning", "100", **limit_files(100))
+    # The daemon raises its limit itself, as far as it may.
+    doctor.says("open-files", "ok", "8192", doctor.config(count=193), **limit_files(1024, 8192))
+    doctor.says("open-files", "warning", "192 VMs", doctor.config(count=193), **limit_files(256, 1024))
 
 
 def test_cgroup(doctor):
@@ -380,7 +383,11 @@ def test_forwarding(doctor):
     on, off = "echo 1 > /proc/sys/net/ipv4/ip_forward", "echo 0 > /proc/sys/net/ipv4/ip_forward"
     doctor.says("forwarding", "ok", "is on", prefix=inside(on))
     doctor.says("forwarding", "ok", "switches it on", prefix=inside(off))
-    forbidden = inside(off + "; mount --bind -o ro /proc/sys /proc/sys")
+    conf, readonly = "/proc/sys/net/ipv4/conf/default", "; mount --bind -o ro /proc/sys /proc/sys"
+    doctor.says("forwarding", "warning", "on, but /proc/sys cannot be written", prefix=inside(on + readonly), fix="privileged")
+    right = f"; echo 1 > {conf}/rp_filter; echo 1 > {conf}/forwarding; echo 1 > {conf.replace('ipv4', 'ipv6')}/disable_ipv6"
+    doctor.says("forwarding", "ok", "is on", prefix=inside(on + right + readonly))
+    forbidden = inside(off + readonly)
     doctor.says("forwarding", "warning", "cannot be written", prefix=forbidden, fix="privileged")
     doctor.says("forwarding", "error", "cannot be written", doctor.config("bridge"), prefix=forbidden)
     doctor.says("forwarding", "note", "cannot be written", doctor.config("user"), prefix=forbidden)
@@ -455,6 +462,26 @@ def test_networkd(doctor):
     for path, text in SEEDS.items():
         doctor.put(path, text)
     doctor.says("networkd", "ok", "leaves interfaces and routes of VMs alone")
+
+
+def test_networkd_reads_as_systemd_does(doctor):
+    doctor.put("/proc/77/comm", "systemd-network\n")
+    # Any word for no, in any directory; the last file by name has the last word.
+    def routes(path, word):
+        doctor.put(path, f"[Network]\nManageForeignRoutes={word}\n")
+    routes("/etc/systemd/networkd.conf", "False")
+    doctor.says("networkd", "ok", "leaves")
+    routes("/etc/systemd/networkd.conf.d/20-b.conf", "on")
+    doctor.says("networkd", "warning", "removes routes")
+    routes("/usr/lib/systemd/networkd.conf.d/30-c.conf", "0")
+    doctor.says("networkd", "ok", "leaves")
+    doctor.put("/run/systemd/networkd.conf.d/30-c.conf")  # hides that
+    doctor.says("networkd", "warning", "removes routes")
+    routes("/etc/systemd/networkd.conf.d/40-d.conf", "off")
+    doctor.put("/etc/systemd/network/20-all.network", "[Match]\nName=*\n[Link]\nUnmanaged=true\n")
+    doctor.says("networkd", "ok", "leaves")
+    doctor.put("/etc/systemd/network/20-all.network", "[Match]\nName=*\n[Link]\nUnmanaged=true\nUnmanaged=no\n")
+    doctor.says("networkd", "warning", "20-all.network takes")
 
 
 @pytest.mark.parametrize("match,takes", [
@@ -619,19 +646,23 @@ def test_group(doctor, tmp_path):
     doctor.says("group", "ok", "You are a member", prefix=[*there, "setpriv", "--reuid=65534", "--regid=65534", "--groups=4711"])
 
 
-def test_token(doctor):
+def test_token(doctor, tmp_path):
     doctor.put("/proc/none")
+    (tmp_path / "alone").mkdir()
+    grouped, alone = group_file(tmp_path, ["slicer:x:4711:"]), group_file(tmp_path / "alone", [])
     doctor.says("token", "ok", "makes one")
     path = doctor.put("/var/lib/slicer/auth/token", "t0ken\n", 0o640)
     doctor.says("token", "ok", "for root and its group only")
     for mode in (0o644, 0o660, 0o602):
         path.chmod(mode)
-        doctor.says("token", "error", "others than root", fix="chmod 640")
+        doctor.says("token", "error", "others than root", fix="root:slicer", prefix=grouped)
+        doctor.says("token", "error", "others than root", fix="root:root", prefix=alone)
     path.chmod(0o640)
     os.chown(path, 65534, 0)
     doctor.says("token", "error", "others than root")
     os.chown(path, 0, 0)
-    doctor.says("token", "warning", "cannot be read by you", prefix=NOBODY, fix="usermod")
+    doctor.says("token", "warning", "cannot be read by you", prefix=[*grouped, *NOBODY], fix="usermod")
+    doctor.says("token", "warning", "cannot be read by you", prefix=[*alone, *NOBODY], fix="with sudo")
     path.parent.chmod(0o700)
     assert doctor.says("token", "note", "Only root", prefix=NOBODY)["needs_root"]
     path.write_text("\n")
@@ -654,6 +685,11 @@ def test_api(doctor, tmp_path):
         doctor.says("api", "note", "A daemon of version 9.9.9", "--url", api.url, fix="Restart it")
         api.routes["GET", "/info"] = (401, {"error": "no"})
         doctor.says("api", "warning", "does not serve you", "--url", api.url, fix="--token-file")
+        api.routes["GET", "/info"] = lambda handler, request: handler.reply(
+            200 if request.headers.get("authorization") == "Bearer s3cret" else 401, {"version": version})
+        own = api_config(doctor, f"port: {api.url.split(':')[2]}\n    auth: {{token: s3cret}}")
+        doctor.says("api", "ok", "A daemon of version", own)
+        doctor.says("api", "warning", "does not serve you", "--url", api.url, own, fix="--token-file")
         doctor.says("api", "note", f"No daemon answers at {tmp_path}/api.sock", api_config(doctor, f"socket: {tmp_path}/api.sock"))
         doctor.says("api", "note", "No daemon answers at http://127.0.0.1:2", api_config(doctor, "port: 2"))
         doctor.says("api", "warning", "does not serve you", api_config(doctor, "port: 2"), "--url", api.url)

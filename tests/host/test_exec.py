@@ -138,6 +138,19 @@ def test_stdin_reaches_the_program_and_its_end_too(api, vm):
     assert Exec([json.loads(line) for line in with_length.body.splitlines()]).stdout == b"by length"
 
 
+def test_input_that_cannot_be_read_is_no_end(fake, vm):
+    def ended(path, flags):
+        stdin = os.open(path, flags)
+        process = fake.cli.popen("vm", "exec", vm, "--", "cat; echo all of it", stdin=stdin, stdout=subprocess.PIPE,
+                                 stderr=subprocess.PIPE)
+        os.close(stdin)
+        out, said = process.communicate(timeout=30)
+        return process.returncode, out, said.decode()
+    assert ended(fake.dir, os.O_RDONLY) == (
+        1, b"", "slicer: error: cannot read standard input: Is a directory\n")
+    assert ended("/dev/null", os.O_WRONLY) == (0, b"all of it\n", ""), "as nohup(1) has it"
+
+
 def test_without_stdin_the_program_reads_an_empty_one(api, vm):
     assert run(api, vm, "cat").stdout == b""
     ignored = api.post(f"/vm/{vm}/exec", {"cmd": "cat"}, body=b"not asked for")

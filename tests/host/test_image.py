@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The image helper: real builds of image micro into stores of their own, looked at from outside, and one boot."""
+import contextlib
+import fcntl
 import hashlib
 import json
 import os
@@ -216,12 +218,15 @@ def test_initramfs_per_agent(copied, agent, tmp_path):
 
 def test_initramfs_of_old_agents_are_dropped(copied, tmp_path):
     program = pathlib.Path("/bin/busybox").read_bytes()
-    paths = []
-    for number in range(18):
+    paths, held = [], contextlib.ExitStack()
+    for number in range(19):
         agent = tmp_path / "agent"
         agent.write_bytes(program + bytes([number]))
         paths.append(run("initramfs", "--store", copied, "--image", "micro", "--agent", agent)[2]["initramfs"])
-    assert {str(p) for p in (copied / "initramfs").iterdir()} == set(paths[-16:])
+        if number == 1:
+            fcntl.flock(held.enter_context(open(paths[1], "rb")), fcntl.LOCK_SH)
+    with held:
+        assert {str(p) for p in (copied / "initramfs").iterdir()} == {paths[1], *paths[-16:]}, "a daemon boots from that"
 
 
 @pytest.mark.parametrize("lost", ["rootfs", "kernel"])

@@ -171,6 +171,18 @@ def test_a_changed_gateway(world, one):
     a1.end()
     world.netrun(changed, "a-1", "up", "vm")
     assert "192.168.137.1" not in world.host.run("ip", "addr", "show", "brvm0").stdout
+    assert "192.168.137.0" not in world.host.run("nft", "list", "ruleset").stdout, "it is no longer translated"
+    # A wider subnet, around the one before: VMs that are in that are in the way.
+    wider = world.config("wider", bridge("vm", "brvm0", "192.168.140.1/20"))
+    a1 = world.guest(changed, "a-1", "vm", 1)
+    done = world.netrun(wider, "a-1", "up", "vm", check=False)
+    assert done.returncode and "former gateway 192.168.140.1/24, which overlaps the new one. Delete them" in done.stderr
+    assert a1.space.ask(INTERNET) == "10.99.0.2"
+    a1.end()
+    world.host.run("ip", "addr", "add", "192.168.140.9/32", "dev", "brvm0")  # somebody's
+    world.netrun(wider, "a-1", "up", "vm")
+    assert "192.168.128.0/20" in world.host.run("nft", "list", "ruleset").stdout
+    changed = wider
     world.netrun(changed, "a-1", "down", "vm")
     assert world.host.state() == world.before
 

@@ -145,6 +145,38 @@ static void test_mkdir_p(void **state)
 	assert_int_equal(err->sys_errno, ENOTDIR);
 }
 
+static void test_mkdir_p_public(void **state)
+{
+	cleanup_free char *outer = fs_join(*state, "a"), *inner = fs_join(outer, "b");
+	struct stat st;
+	mode_t before = umask(077);
+
+	assert_int_equal(fs_mkdir_p_public(inner, NULL), 0);
+	umask(before);
+	assert_int_equal(stat(outer, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
+	assert_int_equal(stat(inner, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0755);
+	/* What is there already is somebody's decision. */
+	assert_int_equal(chmod(outer, 0700), 0);
+	assert_int_equal(fs_mkdir_p_public(inner, NULL), 0);
+	assert_int_equal(stat(outer, &st), 0);
+	assert_int_equal(st.st_mode & 07777, 0700);
+}
+
+static void test_write_first(void **state)
+{
+	cleanup_free char *path = fs_join(*state, "f"), *below = fs_join(path, "x");
+
+	assert_int_equal(fs_write_first(path, "one", 3, 0600, NULL), 0);
+	assert_int_equal(fs_write_first(path, "two", 3, 0644, NULL), 0);
+	check_content(path, "one");
+	assert_int_equal(fs_write_first(below, "x", 1, 0600, NULL), -1);
+	fs_unlink(path, NULL);
+	assert_int_equal(rmdir(*state), 0); /* no temporary file beside it */
+	assert_int_equal(mkdir(*state, 0700), 0);
+}
+
 static void test_unlink(void **state)
 {
 	cleanup_free char *path = fs_join(*state, "f");
@@ -392,6 +424,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_write_replace, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_failed_write_leaves_nothing, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_mkdir_p, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_mkdir_p_public, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_write_first, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_unlink, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_remove_tree_follows_no_symlink, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_remove_tree_stops_at_mounts, setup, teardown),

@@ -177,7 +177,21 @@ static void test_limits(void **state)
 	strcpy(list, "config: [");
 	for (size_t n = strlen(list); n < 39000; n += 2)
 		memcpy(list + n, "1,", 2);
-	check_message(list, strlen(list), "f:1:8202: a list of more than 4096 entries");
+	check_message(list, strlen(list), "f:1:32778: a list of more than 16384 entries");
+}
+
+/* As many as configuration.md says. */
+static void test_longest_list(void **state)
+{
+	cleanup_config struct config *cfg = NULL;
+	cleanup_free char *text = mem_alloc(16384 * 10 + 100);
+	char *end = stpcpy(text, "config: {host_groups: [{name: vm, network: {mode: isolated, allow: [");
+
+	for (size_t i = 0; i < 16384; i++)
+		end = stpcpy(end, "10.0.0.1,");
+	end = stpcpy(end, "]}}]}");
+	assert_int_equal(config_parse(text, (size_t)(end - text), "f", &cfg, NULL), 0);
+	assert_int_equal(strv_len(cfg->groups[0].network.allow), 16384);
 }
 
 static void test_missing_file(void **state)
@@ -295,6 +309,7 @@ int main(void)
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_nul_byte),
 		cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_longest_list),
 		cmocka_unit_test(test_missing_file),
 		cmocka_unit_test(test_defaults),
 		cmocka_unit_test(test_sockets),

@@ -5,11 +5,16 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
 #include "base/str.h"
 #include "disk/store.h"
+#include "disk/store_users.h"
 
 #define RECORD(version, rootfs, kernel)                                                                                \
 	"{\"version\":" version ",\"name\":\"a\",\"digest\":\"sha256:00\",\"rootfs\":\"" rootfs                        \
@@ -165,6 +170,53 @@ static void default_paths(void **state)
 	assert_string_equal(own, geteuid() == 0 ? "/var/lib/slicer/store" : "/data/slicer/store");
 }
 
+/* A process that has the lock to itself, and keeps it for a while. */
+static pid_t lock_for_a_while(const char *path)
+{
+	int ready[2];
+	char byte = 0;
+
+	assert_int_equal(pipe(ready), 0);
+	pid_t pid = fork();
+	if (pid == 0) {
+		int fd = open(path, O_RDONLY);
+
+		if (flock(fd, LOCK_EX) < 0 || write(ready[1], &byte, 1) != 1)
+			_exit(1);
+		poll(NULL, 0, 100);
+		_exit(0);
+	}
+	assert_int_equal(read(ready[0], &byte, 1), 1);
+	close(ready[0]);
+	close(ready[1]);
+	return pid;
+}
+
+static void locks(void **state)
+{
+	static const char *const names[] = {"images/a", "initramfs/k.cpio"};
+	struct fixture *f = *state;
+	cleanup_error struct error *err = NULL;
+
+	put(f, "images/a/image.json", GOOD);
+	put(f, "initramfs/k.cpio", "x");
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		cleanup_free char *path = fs_join(f->dir, names[i]);
+		pid_t pid = lock_for_a_while(path); /* as store_is_locked() does for an instant */
+		int fd = store_lock_shared(path, NULL), other = store_lock_shared(path, NULL);
+
+		assert_true(fd >= 0 && other >= 0);
+		assert_true(store_is_locked(path));
+		close(fd);
+		close(other);
+		assert_false(store_is_locked(path));
+		assert_int_equal(waitpid(pid, NULL, 0), pid);
+	}
+	assert_int_equal(store_lock_shared("/nonexistent", &err), -1);
+	assert_int_equal(err->code, ERR_NOT_FOUND);
+	assert_false(store_is_locked("/nonexistent"));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -174,6 +226,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(an_empty_store_is_no_error, setup, teardown),
 		cmocka_unit_test_setup_teardown(listing_is_sorted_and_skips_what_is_half_there, setup, teardown),
 		cmocka_unit_test(default_paths),
+		cmocka_unit_test_setup_teardown(locks, setup, teardown),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

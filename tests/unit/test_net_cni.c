@@ -184,6 +184,15 @@ static void test_find(void **state)
 	assert_int_equal(error->code, ERR_NOT_FOUND);
 	assert_non_null(strstr(error_message(error), "there are: b, a, a"));
 	error_free(&error);
+	/* One of a version to come is in nobody's way but its own. */
+	put(f, "07-new.conflist", "{\"cniVersion\":\"9.0.0\",\"name\":\"new\",\"plugins\":[]}");
+	assert_int_equal(cni_list_find(f->dir, "c", &l, &error), -1);
+	assert_int_equal(error->code, ERR_NOT_FOUND);
+	error_free(&error);
+	assert_int_equal(cni_list_find(f->dir, "new", &l, &error), -1);
+	assert_int_equal(error->code, ERR_INVALID);
+	assert_non_null(strstr(error_message(error), "9.0.0"));
+	error_free(&error);
 	put(f, "05-broken.conflist", "{");
 	assert_int_equal(cni_list_find(f->dir, "b", &l, &error), 0);
 	cni_list_clear(&l);
