@@ -157,8 +157,7 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 		return up_hint(file, err);
 	if (daemon_paths_create(&d->paths, err))
 		return -1;
-	cleanup_free char *lock = fs_join(d->paths.state, "daemon.lock");
-	d->lock_fd = fs_lock(lock, err);
+	d->lock_fd = daemon_paths_lock(&d->paths, err);
 	if (d->lock_fd < 0)
 		return error_wrap(err, "%s is up already", file);
 	if (daemon_paths_announce(&d->paths, NULL, err))
