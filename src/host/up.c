@@ -143,6 +143,8 @@ static int up_hint(const char *file, struct error **err)
 /* In the order of what costs least and says most; the lock before anything that a second daemon could disturb. */
 static int up_prepare(struct daemon *d, const char *file, struct error **err)
 {
+	cleanup_error struct error *why = NULL;
+
 	if (config_load_file(file, &d->config, err) || up_check_supported(d->config, err))
 		return -1;
 	d->file = file;
@@ -157,9 +159,14 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 		return up_hint(file, err);
 	if (daemon_paths_create(&d->paths, err))
 		return -1;
-	d->lock_fd = daemon_paths_lock(&d->paths, err);
-	if (d->lock_fd < 0)
-		return error_wrap(err, "%s is up already", file);
+	d->lock_fd = daemon_paths_lock(&d->paths, &why);
+	if (d->lock_fd < 0) {
+		if (why->code == ERR_CONFLICT)
+			error_wrap(&why, "%s is up already", file);
+		else
+			daemon_paths_leave(&d->paths); /* nobody else's, as far as anybody can know */
+		return error_move(err, &why);
+	}
 	if (daemon_paths_announce(&d->paths, NULL, err))
 		return -1;
 	if (geteuid() == 0 && uids_claim(d->paths.run, d->config->uid_first, d->config->uid_last, &d->uid_base, err))

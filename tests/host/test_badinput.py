@@ -221,6 +221,17 @@ def test_no_space_for_records(small, store):
         (small / "filler").unlink()
 
 
+def test_no_space_to_start(small):
+    d = Daemon(small / "d")
+    d.write_config()
+    d.state_dir.mkdir(parents=True)
+    text = d.file.read_text()
+    fill(small)
+    done = subprocess.run([d.slicer, "up", d.file], cwd=d.dir, env=d.env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "No space left on device" in done.stderr and "already" not in done.stderr, done.stderr
+    assert not d.run_dir.exists() and text == d.file.read_text()
+
+
 # --- what is in use
 
 def test_port_in_use(daemon):
