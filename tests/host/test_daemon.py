@@ -253,7 +253,10 @@ def test_cli_round(fake, vm, tmp_path):
     cli.ok("vm", "ready", name)
     assert b"boots" in cli.ok("vm", "logs", name)
     vmm = fake.vmm_pid(name)
-    cli.ok("vm", "delete", name)
+    done = cli("vm", "delete", "box", "other")
+    assert done.returncode == 1 and f'"box" is of host group "{fake.group}", not "other"'.encode() in done.stderr, done.stderr
+    assert alive(vmm)
+    cli.ok("vm", "delete", "box", fake.group)
     assert not alive(vmm) and api.node(name) is None
 
     kept = json.loads(cli.ok("vm", "launch", fake.group, "--wait", "--json"))["hostname"]
