@@ -248,6 +248,7 @@ def test_cli_round(fake, vm, tmp_path):
     made = json.loads(cli.ok("vm", "add", fake.group, "--wait", "--tag", "a=b", "--name", "box", "--rm", "--json"))
     name = made["hostname"]
     assert api.node(name)["tags"] == ["a=b", "name=box"] and api.node(name)["persistent"] is False
+    assert re.search(rf"Launching: {name}  \d+[MG]iB  \d+ vCPU\n", fake.log_text())
     assert cli.ok("vm", "exec", "box", "--", "echo hi") == b"hi\n", "by its friendly name"
     assert json.loads(cli.ok("vm", "health", name, "--json"))["hostname"] == name
     cli.ok("vm", "ready", name)
