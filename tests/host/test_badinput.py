@@ -221,7 +221,7 @@ def test_no_space_for_records(small, store):
         (small / "filler").unlink()
 
 
-def test_no_space_to_start(small):
+def test_no_space_to_start(small, store):
     d = Daemon(small / "d")
     d.write_config()
     d.state_dir.mkdir(parents=True)
