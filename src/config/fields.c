@@ -285,7 +285,7 @@ static const struct object_type pci_type = {
 static const struct field config_fields[] = {
 	{.key = "image", .type = FIELD_STRING, AT(image), .min = 1, .max = 512,
 	 .check = syntax_image, .preset_doc = "`" CONFIG_DEFAULT_IMAGE "`",
-	 .help = "Image of the VMs: a name from `slicer image list` or an OCI reference"},
+	 .help = "Image of the VMs: a name from `slicer image list`; OCI references are not in this version yet"},
 	{.key = "kernel_image", .type = FIELD_STRING, AT(kernel_image), .min = 1, .max = 512,
 	 .check = syntax_image, .flags = FIELD_NOT_YET, .help = "OCI image that holds a kernel"},
 	{.key = "kernel_file", .type = FIELD_STRING, AT(kernel_file), .min = 1, .max = PATH_LIMIT,

@@ -58,6 +58,20 @@ struct daemon {
 	unsigned stop_signals;
 };
 
+/* Other systems' configurations have references to registries here. */
+static int up_check_image(const struct config *cfg, const struct config_group *g, struct error **err)
+{
+	const char *image = config_group_image(cfg, g);
+
+	if (!image[strcspn(image, "/:@")])
+		return 0;
+	return error_set(
+		err, ERR_UNSUPPORTED,
+		"%s: host group \"%s\": image \"%s\" is in a registry, from which this version cannot get images yet; use "
+		"image: debian or micro, or one made of a root filesystem by \"slicer image import\"",
+		cfg->name, g->name, image);
+}
+
 static int up_check_supported(const struct config *cfg, struct error **err)
 {
 	cleanup_strv char **later = config_not_yet(cfg);
@@ -85,6 +99,8 @@ static int up_check_supported(const struct config *cfg, struct error **err)
 					 "%s: host group \"%s\": storage \"%s\" is not in this version yet; "
 					 "use storage: overlay",
 					 cfg->name, g->name, config_storage_name(g->storage));
+		if (up_check_image(cfg, g, err))
+			return -1;
 	}
 	for (char **key = later; key && *key; key++)
 		log_warn("%s: %s has no effect in this version yet", cfg->name, *key);

@@ -114,6 +114,14 @@ def test_image_is_missing(stopped):
     assert not os.path.exists(stopped.address)
 
 
+@pytest.mark.parametrize("image", ["ghcr.io/openfaasltd/slicer-systemd:6.1.90-x86_64-latest", "docker.io/library/debian", "debian:12"])
+def test_image_of_a_registry(stopped, image):
+    stopped.config["host_groups"][0]["image"] = image
+    code, said = up(stopped)
+    assert code == 1 and f'"{image}" is in a registry' in said and "image: debian" in said and "slicer image import" in said
+    assert stopped.listing == sorted(os.listdir(stopped.dir))
+
+
 def copy_store(store, tmp_path):
     path = tmp_path / "store"
     subprocess.run(["cp", "-a", "--reflink=auto", store, path], check=True)
