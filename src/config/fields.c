@@ -184,7 +184,7 @@ static const struct field group_fields[] = {
 	 .help = "Keep the disks of stopped VMs; storage image always does"},
 	{.key = "image", .type = FIELD_STRING, AT(image), .min = 1, .max = 512,
 	 .check = syntax_image, .preset_doc = "the top level's", .help = "Image of this group"},
-	{.key = "userdata", .type = FIELD_STRING, AT(userdata), .max = 256 * 1024,
+	{.key = "userdata", .type = FIELD_STRING, AT(userdata), .max = CONFIG_USERDATA_MAX,
 	 .flags = FIELD_MULTILINE, .one_of = 2,
 	 .help = "Script that runs as root once, when a VM first boots"},
 	{.key = "userdata_file", .type = FIELD_STRING, AT(userdata_file), .min = 1,

@@ -52,7 +52,7 @@ static const struct field node_fields[] = {
 	{.key = "ssh_keys", .type = FIELD_STRV, AT(ssh_keys), .max = 64, .item_max = 16384,
 	 .check = syntax_ssh_key, .flags = FIELD_MULTILINE,
 	 .help = "Public keys that may log in, besides those of the configuration"},
-	{.key = "userdata", .type = FIELD_STRING, AT(userdata), .max = 256 * 1024,
+	{.key = "userdata", .type = FIELD_STRING, AT(userdata), .max = CONFIG_USERDATA_MAX,
 	 .flags = FIELD_MULTILINE, .preset_doc = "the group's",
 	 .help = "Script that runs as root at the first boot"},
 	{.key = "ip", .type = FIELD_STRING, AT(ip), .max = 18,

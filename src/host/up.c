@@ -26,8 +26,8 @@
 #include "host/route.h"
 #include "host/token.h"
 #include "host/uids.h"
+#include "host/up_check.h"
 #include "io/worker.h"
-#include "net/mode.h"
 #include "vmm/vmm.h"
 
 enum { WORKERS = 4, DOWNLOADERS = 2, OPEN_FILES = 65536 };
@@ -57,55 +57,6 @@ struct daemon {
 	bool ends_on_hangup;
 	unsigned stop_signals;
 };
-
-/* Other systems' configurations have references to registries here. */
-static int up_check_image(const struct config *cfg, const struct config_group *g, struct error **err)
-{
-	const char *image = config_group_image(cfg, g);
-
-	if (!image[strcspn(image, "/:@")])
-		return 0;
-	return error_set(
-		err, ERR_UNSUPPORTED,
-		"%s: host group \"%s\": image \"%s\" is in a registry, from which this version cannot get images yet; use "
-		"image: debian or micro, or one made of a root filesystem by \"slicer image import\"",
-		cfg->name, g->name, image);
-}
-
-static int up_check_supported(const struct config *cfg, struct error **err)
-{
-	cleanup_strv char **later = config_not_yet(cfg);
-
-	if (cfg->hypervisor != HYPERVISOR_QEMU && cfg->hypervisor != HYPERVISOR_FAKE)
-		return error_set(err, ERR_UNSUPPORTED,
-				 "%s: hypervisor \"%s\" is not in this version yet; use hypervisor: qemu", cfg->name,
-				 config_hypervisor_name(cfg->hypervisor));
-	for (size_t i = 0; i < cfg->ngroups; i++) {
-		const struct config_group *g = &cfg->groups[i];
-		const struct net_mode *mode = net_mode(g->network.mode);
-
-		if (mode && mode->needs_root && geteuid() != 0)
-			return error_set(err, ERR_FORBIDDEN,
-					 "%s: host group \"%s\": network mode %s needs root: run it with sudo, or use "
-					 "network: {mode: user}",
-					 cfg->name, g->name, config_net_mode_name(g->network.mode));
-		if (!mode)
-			return error_set(err, ERR_UNSUPPORTED,
-					 "%s: host group \"%s\": network mode \"%s\" is not in this version yet; "
-					 "use bridge or user (slicer new %s --net user)",
-					 cfg->name, g->name, config_net_mode_name(g->network.mode), g->name);
-		if (g->storage != STORAGE_OVERLAY)
-			return error_set(err, ERR_UNSUPPORTED,
-					 "%s: host group \"%s\": storage \"%s\" is not in this version yet; "
-					 "use storage: overlay",
-					 cfg->name, g->name, config_storage_name(g->storage));
-		if (up_check_image(cfg, g, err))
-			return -1;
-	}
-	for (char **key = later; key && *key; key++)
-		log_warn("%s: %s has no effect in this version yet", cfg->name, *key);
-	return 0;
-}
 
 static void up_load_kept(struct daemon *d)
 {
@@ -161,7 +112,7 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 {
 	cleanup_error struct error *why = NULL;
 
-	if (config_load_file(file, &d->config, err) || up_check_supported(d->config, err))
+	if (config_load_file(file, &d->config, err) || up_check(d->config, err))
 		return -1;
 	d->file = file;
 	d->loaded = config_to_json(d->config);

@@ -63,7 +63,9 @@ static int create_userdata(struct vm *vm, const struct config_group *g, const ch
 	}
 	if (!g->userdata_file)
 		return 0;
-	return fs_read_file(g->userdata_file, 256 * 1024, &vm->userdata, &n, err);
+	return fs_read_file(g->userdata_file, CONFIG_USERDATA_MAX, &vm->userdata, &n, err)
+		       ? error_wrap(err, "host group \"%s\": userdata_file", g->name)
+		       : 0;
 }
 
 static int create_fill(struct vm *vm, const struct config_group *g, struct error **err)

@@ -122,6 +122,18 @@ def test_image_of_a_registry(stopped, image):
     assert stopped.listing == sorted(os.listdir(stopped.dir))
 
 
+def test_userdata_file_that_cannot_be_read(stopped):
+    """Also when nothing is to be launched at once: the first VM of the API would be the one to fail."""
+    group = stopped.config["host_groups"][0]
+    group.update(count=0, userdata_file="./nosuch.sh")
+    code, said = up(stopped)
+    assert code == 1 and f'host group "{group["name"]}": userdata_file: cannot open ./nosuch.sh: No such file' in said
+    (stopped.dir / "nosuch.sh").write_bytes(b"#!/bin/sh\n\0")
+    code, said = up(stopped)
+    assert code == 2 and "userdata_file: ./nosuch.sh is not a text file" in said
+    assert not os.path.exists(stopped.address)
+
+
 def copy_store(store, tmp_path):
     path = tmp_path / "store"
     subprocess.run(["cp", "-a", "--reflink=auto", store, path], check=True)
