@@ -10,6 +10,7 @@
 #include "base/proc.h"
 #include "config/config.h"
 #include "host/listen.h"
+#include "host/up_check.h"
 
 #define UNIT_DIR "/etc/systemd/system"
 #define PACKAGE_UNIT_DIR "/usr/lib/systemd/system"
@@ -175,6 +176,8 @@ static int service_generate(struct cli *cli, const struct parsed *args, struct e
 		.stop_seconds = parsed_int(args, "timeout-stop-sec", STOP_DEFAULT_SECONDS),
 	};
 
+	if (parsed_bool(args, "suspend-on-shutdown", false))
+		return error_set(err, ERR_UNSUPPORTED, SUSPEND_ON_SHUTDOWN_LATER);
 	if (!name || !slot_unit || service_check_paths(&unit, err))
 		return -1;
 	text = service_unit_text(&unit, err);
@@ -225,6 +228,11 @@ static const struct option_spec generate_options[] = {
 	 .min = 1,
 	 .max = 3600,
 	 .help = "How long all VMs together may take to stop (120)"},
+	{.name = "license-file",
+	 .type = OPTION_STRING,
+	 .metavar = "FILE",
+	 .help = "Ignored: no license is needed; for scripts written for Slicer"},
+	{.name = "suspend-on-shutdown", .type = OPTION_BOOL, .help = "Not in this version yet"},
 	{0},
 };
 

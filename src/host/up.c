@@ -357,6 +357,8 @@ static int up_run(struct cli *cli, const struct parsed *args, struct error **err
 
 	if (args->nargs && given)
 		return error_set(err, ERR_INVALID, "the configuration is given twice: %s and -f %s", file, given);
+	if (parsed_bool(args, "suspend-on-shutdown", false))
+		return error_set(err, ERR_UNSUPPORTED, SUSPEND_ON_SHUTDOWN_LATER);
 	umask(077);
 	up_raise_limit();
 	r = up_serve(&d, file, err);
@@ -370,6 +372,11 @@ static const struct option_spec up_options[] = {
 	 .type = OPTION_STRING,
 	 .metavar = "FILE",
 	 .help = "The configuration (default " CONFIG_DEFAULT_FILE ")"},
+	{.name = "license-file",
+	 .type = OPTION_STRING,
+	 .metavar = "FILE",
+	 .help = "Ignored: no license is needed; for scripts written for Slicer"},
+	{.name = "suspend-on-shutdown", .type = OPTION_BOOL, .help = "Not in this version yet"},
 	{0},
 };
 
