@@ -265,6 +265,13 @@ def test_port_in_use(daemon):
     d.start()
 
 
+def test_address_of_another_host(daemon):
+    d = daemon(start=False, tcp=True)
+    d.config["api"]["bind_address"] = "203.0.113.77"
+    code, said = up(d)
+    assert code == 1 and "no interface of this host has the address 203.0.113.77" in said and "api.bind_address" in said
+
+
 def test_socket_in_use(daemon):
     d = daemon(start=False)
     with socket.socket(socket.AF_UNIX) as s:
