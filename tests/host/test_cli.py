@@ -467,6 +467,14 @@ def test_ready_waits(api, cli):
     assert done.returncode == 1 and "not ready after 100ms: agent unreachable" in text(done)
 
 
+def test_ready_says_that_it_waits_for_the_daemon(api, cli):
+    for url in ("./nosuch.sock", "http://127.0.0.1:1"):
+        done = cli("--url", url, "vm", "ready", "vm-1", "--interval", "10ms", "--timeout", "100ms")
+        waits, fails = text(done).splitlines()
+        assert done.returncode == 1 and waits.startswith(f"slicer: waiting for the daemon: cannot reach the slicer daemon at {url}")
+        assert "not ready after 100ms: cannot reach" in fails and "logs" not in fails
+
+
 def test_shutdown_and_power(api, cli):
     for verb in ("pause", "resume", "shutdown"):
         api.routes["POST", f"/vm/vm-1/{verb}"] = 200, "ok"
