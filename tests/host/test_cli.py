@@ -180,6 +180,7 @@ def test_help_of_every_command(cli):
     (["vm", "list", "--url", "https://h"], "only http://"), (["vm", "exec", "--env", "X", "--", "ls"], "--env takes"),
     (["vm", "add", "--ram-gb", "1", "--ram-mb", "1"], "give one of"), (["vm", "add", "--timeout", "5m"], "needs --wait"),
     (["vm", "add", "--name", "x", "--tag", "name=y"], "exclude each other"), (["cp", "a", "b"], "is in a VM"),
+    (["cp", "-", "v:/a"], "standard input here: use slicer vm exec v -- 'cat > /a'"), (["cp", "v:/a", "-"], "use slicer vm exec v -- cat /a"),
     (["vm", "add", "--rm", "--persistent"], "exclude each other"), (["cp", "a:b", "c:d"], "must be on this host")])
 def test_usage_errors(api, cli, words, message):
     done = cli(*words)
