@@ -119,6 +119,7 @@ def test_image_of_a_registry(stopped, image):
     stopped.config["host_groups"][0]["image"] = image
     code, said = up(stopped)
     assert code == 1 and f'"{image}" is in a registry' in said and "image: debian" in said and "slicer image import" in said
+    assert re.search(rf"^slicer: error: {re.escape(str(stopped.file))}:\d+:\d+: host group ", said, re.M), said
     assert stopped.listing == sorted(os.listdir(stopped.dir))
 
 
