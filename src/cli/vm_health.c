@@ -70,9 +70,7 @@ static int check_ready(struct client *c, char **vm, bool userdata, bool *answere
 		error_set(ret_why, ERR_TIMEOUT, "its userdata has not run to its end");
 		return 0;
 	}
-	if (show_u64(health, "userdata_exit_code"))
-		fprintf(stderr, "slicer: warning: the userdata of %s ended with exit code %llu\n", *vm,
-			(unsigned long long)show_u64(health, "userdata_exit_code"));
+	warn_userdata(health, *vm);
 	return 1;
 }
 
