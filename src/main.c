@@ -31,7 +31,7 @@ static const struct command root = {
 	.commands = commands,
 	.shortcuts = shortcuts,
 	.later = "activate amp auto bg ca claude codex copilot disk fs install opencode pci pi proxy "
-		 "secret update workspace worktree wt",
+		 "secret update vm-state workspace worktree wt",
 };
 
 int main(int argc, char **argv)

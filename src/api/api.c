@@ -45,6 +45,7 @@ static const struct route routes[] = {
 	{"POST", "/vm/{vm}/resume", vm_post_resume},
 	{"POST", "/vm/{vm}/relaunch", vm_post_relaunch},
 	{"POST", "/vm/{vm}/reboot", vm_post_reboot},
+	{"GET", "/vm/{vm}/exec", api_later},
 	{"POST", "/vm/{vm}/exec", agent_pass},
 	{"GET", "/vm/{vm}/cp", agent_pass},
 	{"POST", "/vm/{vm}/cp", agent_pass},
@@ -134,8 +135,9 @@ static const struct route *route_find(struct call *call, char **ret_allow)
 
 /* As api_later(), with all that is below them. */
 static const char *const later[] = {
-	"/secrets",	    "/proxy",	     "/vm/commits", "/vm/{vm}/commit",	    "/vm/{vm}/suspend",
-	"/vm/{vm}/restore", "/vm/{vm}/fork", "/vm/{vm}/fs", "/vm/{vm}/exec/{node}",
+	"/metrics",	    "/nodes/stats",  "/node/{node}/stats", "/secrets",
+	"/proxy",	    "/vm/commits",   "/vm/{vm}/commit",	   "/vm/{vm}/suspend",
+	"/vm/{vm}/restore", "/vm/{vm}/fork", "/vm/{vm}/fs",	   "/vm/{vm}/exec/{node}",
 };
 
 static bool route_is_later(const struct call *call)

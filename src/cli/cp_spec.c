@@ -80,9 +80,25 @@ static int parse_sides(const struct parsed *args, struct cp_spec *ret, struct er
 	return 0;
 }
 
+/* Other programs mean standard input or output by it, and would not write a file of that name. */
+static int refuse_dash(const struct cp_spec *s, struct error **err)
+{
+	if (!str_eq(s->local, "-"))
+		return 0;
+	return error_set(
+		err, ERR_INVALID,
+		s->upload
+			? "\"-\" is not standard input here: use slicer vm exec %s -- 'cat > %s', or write ./- for a "
+			  "file of that name"
+			: "\"-\" is not standard output here: use slicer vm exec %s -- cat %s, or write ./- for a file "
+			  "of that name",
+		*s->vm ? s->vm : "VM", s->remote);
+}
+
 int cp_spec_parse(const struct parsed *args, struct cp_spec *ret, struct error **err)
 {
-	if (parse_mode(args, ret, err) || parse_permissions(args, ret, err) || parse_sides(args, ret, err))
+	if (parse_mode(args, ret, err) || parse_permissions(args, ret, err) || parse_sides(args, ret, err) ||
+	    refuse_dash(ret, err))
 		return -1;
 	if (!*ret->local)
 		return error_set(err, ERR_INVALID, "the local path is empty");

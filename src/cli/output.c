@@ -2,6 +2,7 @@
 #include "cli/output.h"
 
 #include <assert.h>
+#include <inttypes.h>
 #include <time.h>
 
 #include "base/str.h"
@@ -110,6 +111,14 @@ bool show_bool(struct json_object *obj, const char *key)
 	bool value = false;
 
 	return !js_get_bool(obj, key, &value, NULL) && value;
+}
+
+void warn_userdata(struct json_object *health, const char *vm)
+{
+	uint64_t code = show_u64(health, "userdata_exit_code");
+
+	if (code)
+		fprintf(stderr, "slicer: warning: the userdata of %s ended with exit code %" PRIu64 "\n", vm, code);
 }
 
 char *show_time(const char *rfc3339)

@@ -23,6 +23,8 @@ void print_json(struct json_object *obj, FILE *out); /* pretty, with a newline a
 const char *show_string(struct json_object *obj, const char *key);
 uint64_t show_u64(struct json_object *obj, const char *key);
 bool show_bool(struct json_object *obj, const char *key);
+/* Says on stderr that a VM's userdata failed, when its health says so. */
+void warn_userdata(struct json_object *health, const char *vm);
 /* An RFC 3339 time as local "2006-01-02 15:04:05"; as it is when it cannot be read. The caller's. */
 char *show_time(const char *rfc3339);
 /* Nanoseconds as seconds and up: "53s", "6m53s". The caller's. */

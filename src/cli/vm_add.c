@@ -208,6 +208,17 @@ static int open_shell(struct client *c, struct json_object *vm, struct error **e
 	return shell_session(c, &hostname, &options, err);
 }
 
+/* That it has run to its end is what was waited for; how it ended is worth a word. */
+static void tell_userdata(struct client *c, struct json_object *vm)
+{
+	cleanup_free char *hostname = str_dup(show_string(vm, "hostname"));
+	cleanup_json struct json_object *health =
+		vm_json(c, &hostname, "GET", "/health", NULL, CLIENT_TIMEOUT_MS, NULL);
+
+	if (health)
+		warn_userdata(health, hostname);
+}
+
 static int run_add(struct cli *cli, const struct parsed *args, struct error **err)
 {
 	cleanup_client struct client c = {0};
@@ -231,6 +242,8 @@ static int run_add(struct cli *cli, const struct parsed *args, struct error **er
 		print_json(vm, stdout);
 	else
 		print_created(args, group, body, vm);
+	if (wait && str_eq(wait, "userdata"))
+		tell_userdata(&c, vm);
 	return parsed_bool(args, "shell", false) ? open_shell(&c, vm, err) : 0;
 }
 

@@ -43,12 +43,16 @@ static int find_group(struct client *c, char **vm, char **ret_group, struct erro
 
 static int delete_one(struct client *c, const char *given, const char *given_group, bool json, struct error **err)
 {
-	cleanup_free char *vm = str_dup(given), *group = str_dup(given_group);
+	cleanup_free char *vm = str_dup(given), *group = NULL;
 	cleanup_free char *base = NULL, *target = NULL, *name = NULL;
 	cleanup_json struct json_object *answer = NULL;
 
-	if (!group && find_group(c, &vm, &group, err))
+	if (find_group(c, &vm, &group, err))
 		return -1;
+	if (given_group && !str_eq(given_group, group))
+		return error_set(err, ERR_CONFLICT,
+				 "VM \"%s\" is of host group \"%s\", not \"%s\"; nothing was deleted", given, group,
+				 given_group);
 	base = target_new("/hostgroup/%s/nodes/", group);
 	name = target_new("%s", vm);
 	target = str_fmt("%s%s", base, name);

@@ -7,6 +7,7 @@
 #include "cli/verbs.h"
 
 enum { HEALTH_TIMEOUT_MS = 10 * 1000 }; /* the daemon itself gives a guest 5 s */
+#define READY_TIMEOUT_NS (300LL * 1000000000)
 
 static void print_health(struct json_object *health, const char *vm)
 {
@@ -45,13 +46,18 @@ static int run_show(struct cli *cli, const struct parsed *args, struct error **e
 	return 0;
 }
 
-/* 1: ready, 0: not yet, -1: never. */
-static int check_ready(struct client *c, char **vm, bool userdata, struct error **ret_why, struct error **err)
+/* 1: ready, 0: not yet, -1: never. *answered: the daemon did. */
+static int check_ready(struct client *c, char **vm, bool userdata, bool *answered, struct error **ret_why,
+		       struct error **err)
 {
+	cleanup_reply struct reply reply = {0};
 	cleanup_error struct error *why = NULL;
-	cleanup_json struct json_object *health = vm_json(c, vm, "GET", "/health", NULL, HEALTH_TIMEOUT_MS, &why);
+	cleanup_json struct json_object *health = NULL;
 
 	error_free(ret_why);
+	if (!vm_call(c, vm, "GET", "/health", NULL, HEALTH_TIMEOUT_MS, &reply, &why))
+		health = vm_reply_json(&reply, *vm, &why);
+	*answered = reply.status != 0;
 	if (!health) {
 		if (why->code == ERR_NOT_FOUND || why->code == ERR_UNAUTHORIZED || why->sys_errno)
 			return error_move(err, &why);
@@ -64,9 +70,7 @@ static int check_ready(struct client *c, char **vm, bool userdata, struct error 
 		error_set(ret_why, ERR_TIMEOUT, "its userdata has not run to its end");
 		return 0;
 	}
-	if (show_u64(health, "userdata_exit_code"))
-		fprintf(stderr, "slicer: warning: the userdata of %s ended with exit code %llu\n", *vm,
-			(unsigned long long)show_u64(health, "userdata_exit_code"));
+	warn_userdata(health, *vm);
 	return 1;
 }
 
@@ -77,15 +81,35 @@ static void sleep_ns(int64_t ns)
 	nanosleep(&t, NULL);
 }
 
+/* check_ready() again and again. A daemon that does not answer is waited for, too, as it may still build an image; who waits is
+ * told, since it may as well never come. */
+static int wait_ready(struct client *c, char **vm, const struct parsed *args, bool *answered, struct error **ret_why,
+		      struct error **err)
+{
+	bool userdata = parsed_bool(args, "userdata", false), said = false;
+	int64_t interval = parsed_duration(args, "interval", 100 * 1000000);
+	int64_t deadline = clock_ns() + parsed_duration(args, "timeout", READY_TIMEOUT_NS);
+
+	for (;;) {
+		int rc = check_ready(c, vm, userdata, answered, ret_why, err);
+
+		if (rc)
+			return rc;
+		if (!*answered && !said)
+			fprintf(stderr, "slicer: waiting for the daemon: %s\n", error_message(*ret_why));
+		said |= !*answered;
+		if (clock_ns() + interval >= deadline)
+			return 0;
+		sleep_ns(interval);
+	}
+}
+
 static int run_ready(struct cli *cli, const struct parsed *args, struct error **err)
 {
 	cleanup_client struct client c = {0};
 	cleanup_free char *vm = NULL, *shown = NULL;
 	cleanup_error struct error *why = NULL;
-	bool userdata = parsed_bool(args, "userdata", false);
-	int64_t timeout = parsed_duration(args, "timeout", 300LL * 1000000000);
-	int64_t interval = parsed_duration(args, "interval", 100 * 1000000);
-	int64_t deadline = clock_ns() + timeout;
+	bool answered = false;
 	int rc;
 
 	if (client_open(&c, args, err))
@@ -93,11 +117,12 @@ static int run_ready(struct cli *cli, const struct parsed *args, struct error **
 	vm = vm_or_only(&c, args->nargs ? args->args[0] : NULL, err);
 	if (!vm)
 		return -1;
-	while ((rc = check_ready(&c, &vm, userdata, &why, err)) == 0 && clock_ns() + interval < deadline)
-		sleep_ns(interval);
+	rc = wait_ready(&c, &vm, args, &answered, &why, err);
 	if (rc < 0)
 		return -1;
-	shown = duration_format(timeout);
+	shown = duration_format(parsed_duration(args, "timeout", READY_TIMEOUT_NS));
+	if (rc == 0 && !answered)
+		return error_set(err, ERR_TIMEOUT, "%s was not ready after %s: %s", vm, shown, error_message(why));
 	if (rc == 0)
 		return error_set(err, ERR_TIMEOUT, "%s was not ready after %s: %s; see: slicer vm logs %s", vm, shown,
 				 error_message(why), vm);

@@ -93,18 +93,21 @@ int vm_call(struct client *c, char **vm, const char *method, const char *rest, c
 	return call_once(c, *vm, method, rest, json, timeout_ms, ret, err);
 }
 
+struct json_object *vm_reply_json(const struct reply *reply, const char *vm, struct error **err)
+{
+	struct json_object *parsed = js_parse(reply->body, reply->n, NULL);
+
+	if (!parsed || !json_object_is_type(parsed, json_type_object)) {
+		js_put(&parsed);
+		error_set(err, ERR_PROTOCOL, "the daemon's answer about %s is not a JSON object", vm);
+	}
+	return parsed;
+}
+
 struct json_object *vm_json(struct client *c, char **vm, const char *method, const char *rest, const char *json,
 			    int64_t timeout_ms, struct error **err)
 {
 	cleanup_reply struct reply reply = {0};
-	struct json_object *parsed;
 
-	if (vm_call(c, vm, method, rest, json, timeout_ms, &reply, err))
-		return NULL;
-	parsed = js_parse(reply.body, reply.n, NULL);
-	if (!parsed || !json_object_is_type(parsed, json_type_object)) {
-		js_put(&parsed);
-		error_set(err, ERR_PROTOCOL, "the daemon's answer about %s is not a JSON object", *vm);
-	}
-	return parsed;
+	return vm_call(c, vm, method, rest, json, timeout_ms, &reply, err) ? NULL : vm_reply_json(&reply, *vm, err);
 }

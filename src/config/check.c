@@ -5,15 +5,11 @@
 #include "config/decode.h"
 #include "config/fields.h"
 
-/* The value at config.host_groups[group].path, or the nearest one around it. */
-static const struct value *find_place(const struct config *cfg, size_t group, const char *path)
+/* The value at v.path, or the nearest one around it. */
+static const struct value *find_below(const struct value *v, const char *path)
 {
-	const struct value *v = value_find(value_find(cfg->source, "config"), "host_groups");
 	cleanup_strv char **parts = strv_split(path, '.');
 
-	if (!v || group >= v->n)
-		return NULL;
-	v = &v->items[group];
 	for (size_t i = 0; parts[i]; i++) {
 		const struct value *next = value_find(v, parts[i]);
 
@@ -22,6 +18,24 @@ static const struct value *find_place(const struct config *cfg, size_t group, co
 		v = next;
 	}
 	return v;
+}
+
+/* The value at config.host_groups[group].path, or the nearest one around it. */
+static const struct value *find_place(const struct config *cfg, size_t group, const char *path)
+{
+	const struct value *v = value_find(value_find(cfg->source, "config"), "host_groups");
+
+	return v && group < v->n ? find_below(&v->items[group], path) : NULL;
+}
+
+char *config_where(const struct config *cfg, const struct config_group *g, const char *key)
+{
+	const struct value *config = value_find(cfg->source, "config");
+	const struct value *v = g	 ? find_place(cfg, (size_t)(g - cfg->groups), key)
+				: config ? find_below(config, key)
+					 : NULL;
+
+	return v && v->line ? str_fmt("%s:%u:%u", cfg->name, v->line, v->column) : str_dup(cfg->name);
 }
 
 int check_fail(const struct config *cfg, size_t group, const char *path, struct error **err, const char *fmt, ...)

@@ -10,7 +10,8 @@
 
 struct json_object;
 
-#define CONFIG_FILE_MAX (1024 * 1024) /* bytes */
+#define CONFIG_FILE_MAX (1024 * 1024)	 /* bytes */
+#define CONFIG_USERDATA_MAX (256 * 1024) /* bytes of a script */
 #define CONFIG_DEFAULT_FILE "slicer.yaml"
 #define CONFIG_DEFAULT_IMAGE "debian"
 #define CONFIG_SMALLEST_IMAGE "micro"
@@ -164,7 +165,10 @@ struct config_group *config_group_find(const struct config *cfg, const char *nam
 const struct config_slot *config_group_slot(const struct config_group *g, const char *name);
 /* Never NULL; borrowed. */
 const char *config_group_image(const struct config *cfg, const struct config_group *g);
-size_t config_group_vms(const struct config_group *g); /* as many as the daemon starts: slots, or count */
+/* "FILE:LINE:COLUMN" of the value of a key of cfg->groups' `g`, or of the configuration itself when it is NULL; "network.mode" is
+ * one below. Of the nearest part of it that the file has, else "FILE". The caller's. */
+char *config_where(const struct config *cfg, const struct config_group *g, const char *key);
+size_t config_group_vms(const struct config_group *g);	   /* as many as the daemon starts: slots, or count */
 bool config_group_dns_given(const struct config_group *g); /* else dns_servers is the default */
 const char *config_api_socket(const struct config *cfg);   /* borrowed; NULL for TCP */
 bool config_is_socket_path(const char *address);	   /* begins with / ./ ../ ~/ or ends in .sock */

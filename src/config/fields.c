@@ -184,7 +184,7 @@ static const struct field group_fields[] = {
 	 .help = "Keep the disks of stopped VMs; storage image always does"},
 	{.key = "image", .type = FIELD_STRING, AT(image), .min = 1, .max = 512,
 	 .check = syntax_image, .preset_doc = "the top level's", .help = "Image of this group"},
-	{.key = "userdata", .type = FIELD_STRING, AT(userdata), .max = 256 * 1024,
+	{.key = "userdata", .type = FIELD_STRING, AT(userdata), .max = CONFIG_USERDATA_MAX,
 	 .flags = FIELD_MULTILINE, .one_of = 2,
 	 .help = "Script that runs as root once, when a VM first boots"},
 	{.key = "userdata_file", .type = FIELD_STRING, AT(userdata_file), .min = 1,
@@ -285,7 +285,7 @@ static const struct object_type pci_type = {
 static const struct field config_fields[] = {
 	{.key = "image", .type = FIELD_STRING, AT(image), .min = 1, .max = 512,
 	 .check = syntax_image, .preset_doc = "`" CONFIG_DEFAULT_IMAGE "`",
-	 .help = "Image of the VMs: a name from `slicer image list` or an OCI reference"},
+	 .help = "Image of the VMs: a name from `slicer image list`; OCI references are not in this version yet"},
 	{.key = "kernel_image", .type = FIELD_STRING, AT(kernel_image), .min = 1, .max = 512,
 	 .check = syntax_image, .flags = FIELD_NOT_YET, .help = "OCI image that holds a kernel"},
 	{.key = "kernel_file", .type = FIELD_STRING, AT(kernel_file), .min = 1, .max = PATH_LIMIT,

@@ -94,12 +94,18 @@ static bool enum_not_yet(const struct field *f, const void *obj, const char **re
 	return false;
 }
 
-/* A switch that is off and a count of 0 ask for nothing. */
+static bool is_blank(const char *text)
+{
+	return !text || !*text;
+}
+
+/* A switch that is off, a count of 0, an empty list and an empty text ask for nothing. */
 static bool asks_for_nothing(const struct field *f, const char *member)
 {
 	return (f->type == FIELD_BOOL && !*(const bool *)member) ||
 	       (f->type == FIELD_U32 && *(const uint32_t *)member == 0) ||
-	       (f->type == FIELD_STRV && !*(char **const *)member);
+	       (f->type == FIELD_STRV && !*(char **const *)member) ||
+	       (f->type == FIELD_STRING && is_blank(*(char *const *)member));
 }
 
 static void each_not_yet_field(const struct field *f, const void *obj, const char *path,

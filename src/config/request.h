@@ -61,7 +61,7 @@ void node_request_clear(struct node_request *r); /* frees what it owns; NULL-saf
 #define cleanup_node_request __attribute__((cleanup(node_request_clear)))
 
 /* Is the request within the group's limits and network mode? ERR_INVALID says which value is
- * allowed. */
+ * allowed; ERR_UNSUPPORTED names what this version cannot give. */
 int node_request_check(const struct node_request *r, const struct config_group *g, struct error **err);
 /* "reboot" and "shutdown" of ?action=; ERR_INVALID names them. */
 int shutdown_action_parse(const char *s, enum shutdown_action *ret, struct error **err);

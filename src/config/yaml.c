@@ -54,14 +54,30 @@ static yaml_mark_t place_of(const struct reader *r, size_t offset)
 	return mark;
 }
 
+/* Is a line indented by tabs? *mark is the first of them then. */
+static bool find_tab(const struct reader *r, size_t line, yaml_mark_t *mark)
+{
+	size_t at = 0;
+
+	for (size_t seen = 0; at < r->n && seen < line; at++)
+		seen += r->text[at] == '\n';
+	*mark = (yaml_mark_t){.line = line};
+	for (; at < r->n && r->text[at] == ' '; at++)
+		mark->column++;
+	return at < r->n && r->text[at] == '\t';
+}
+
 /* What libyaml found wrong, with its place. */
 static int fail_parser(struct reader *r, struct error **err)
 {
 	yaml_parser_t *p = &r->parser;
 	const char *problem = p->problem ? p->problem : "not YAML";
+	yaml_mark_t tab;
 
 	if (p->error == YAML_READER_ERROR)
 		return fail_at(r, place_of(r, p->problem_offset), err, "%s; the file must be UTF-8 text", problem);
+	if (p->error == YAML_SCANNER_ERROR && find_tab(r, p->problem_mark.line, &tab))
+		return fail_at(r, tab, err, "YAML syntax: a tab in the indentation; use spaces");
 	if (p->context)
 		return fail_at(r, p->problem_mark, err, "YAML syntax: %s, %s", p->context, problem);
 	return fail_at(r, p->problem_mark, err, "YAML syntax: %s", problem);

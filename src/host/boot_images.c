@@ -29,8 +29,8 @@ static int images_build(const char *store, const char *agent, const char *name, 
 	cleanup_json struct json_object *result = NULL;
 
 	log_info("Building image %s (once; later starts find it)", name);
-	result = images_run(args, name, err);
-	return result ? 0 : error_wrap(err, "build image %s", name);
+	result = images_run(args, name, err); /* an error says which image it is of */
+	return result ? 0 : -1;
 }
 
 /* Makes it ready for the present agent and, where one is given, a kernel of the user's own; then *image boots that. */

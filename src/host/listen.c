@@ -38,6 +38,11 @@ static int listen_tcp(const struct config_api *api, char **ret_shown, struct err
 		return -1;
 	inet_ntop(AF_INET, &addr.sin_addr, text, sizeof(text));
 	fd = fd_listen_tcp(&addr, &error);
+	if (fd < 0 && error->sys_errno == EADDRNOTAVAIL)
+		return error_set(
+			err, ERR_NOT_FOUND,
+			"API: no interface of this host has the address %s (ip address): set another api.bind_address",
+			text);
 	if (fd < 0 && error->code != ERR_CONFLICT) {
 		error_wrap(&error, "API");
 		return error_move(err, &error);

@@ -230,7 +230,18 @@ static const struct net_thing *find_link(const struct net_expect *e, const char 
 	return NULL;
 }
 
-static void expect_link(struct net_expect *e, const char *who, struct json_object *plan)
+/* A VM keeps the interface that it was started with: no daemon can give it another. */
+static void say_lost(struct net_expect *e, const char *vm, const char *what, const char *name)
+{
+	cleanup_free char *fix = str_fmt(
+		"the VM has no network until it is started anew: slicer vm shutdown %s, then slicer vm relaunch %s", vm,
+		vm);
+
+	net_expect_say(e, fix, "VM \"%s\": its %s %s is missing", vm, what, name);
+}
+
+/* Whether it is there, in whatever state. */
+static bool expect_link(struct net_expect *e, const char *vm, const char *who, struct json_object *plan)
 {
 	const char *name = NULL, *alias = NULL, *master = NULL, *kind = NULL;
 	const struct net_thing *found;
@@ -239,11 +250,11 @@ static void expect_link(struct net_expect *e, const char *who, struct json_objec
 	if (js_get_string(plan, "name", &name, NULL) < 0 || js_get_string(plan, "alias", &alias, NULL) < 0 ||
 	    js_get_string(plan, "master", &master, NULL) < 0 || js_get_string(plan, "kind", &kind, NULL) < 0 || !name ||
 	    !alias)
-		return;
+		return true;
 	found = find_link(e, name, alias);
 	if (!found) {
-		MISSING(e, "%s: its interface %s is missing", who, name);
-		return;
+		say_lost(e, vm, "interface", name);
+		return false;
 	}
 	link = found->netns ? NULL : net_facts_link(&e->facts, name);
 	if (link && !(link->flags & IFF_UP))
@@ -252,17 +263,19 @@ static void expect_link(struct net_expect *e, const char *who, struct json_objec
 	above = link && link->master ? net_facts_index(&e->facts, link->master) : NULL;
 	if (link && str_eq(kind, "tap") && master && *master && (!above || !str_eq(above->name, master)))
 		MISSING(e, "%s: its interface %s is not on the bridge %s", who, name, master);
+	return true;
 }
 
-static void expect_netns(struct net_expect *e, const char *who, const char *name)
+static bool expect_netns(struct net_expect *e, const char *vm, const char *name)
 {
 	for (size_t i = 0; i < e->scan->nthings; i++) {
 		const struct net_thing *t = &e->scan->things[i];
 
 		if (t->kind == NET_KIND_NETNS && str_eq(t->name, name) && str_eq(t->daemon_id, e->daemon->id))
-			return;
+			return true;
 	}
-	MISSING(e, "%s: its network namespace %s is missing", who, name);
+	say_lost(e, vm, "network namespace", name);
+	return false;
 }
 
 void net_expect_vm(struct net_expect *e, const char *vm, struct json_object *plan)
@@ -271,14 +284,16 @@ void net_expect_vm(struct net_expect *e, const char *vm, struct json_object *pla
 	cleanup_strv char **elements = NULL;
 	struct json_object *links = NULL;
 	const char *netns = NULL;
+	bool there = true;
 
 	if (js_get_array(plan, "links", &links, NULL) < 0 || js_get_strv(plan, "elements", &elements, NULL, NULL) < 0 ||
 	    js_get_string(plan, "netns", &netns, NULL) < 0)
 		return;
 	for (size_t i = 0; links && i < json_object_array_length(links); i++)
-		expect_link(e, who, json_object_array_get_idx(links, i));
+		there &= expect_link(e, vm, who, json_object_array_get_idx(links, i));
 	if (netns)
-		expect_netns(e, who, netns);
-	for (char **text = elements; text && *text; text++)
+		there &= expect_netns(e, vm, netns);
+	/* Those of an interface that is lost come with the next. */
+	for (char **text = elements; there && text && *text; text++)
 		expect_element(e, who, NULL, *text);
 }

@@ -7,8 +7,9 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "base/units.h"
 
-enum { ID_NAME_MAX = 32, ANNOUNCEMENT_MAX = 64 * 1024 };
+enum { ID_NAME_MAX = 32, ANNOUNCEMENT_MAX = 64 * 1024, LOCK_WAIT_MS = 2000, LOCK_PAUSE_US = 20000 };
 
 /* $var/rest, or $HOME/otherwise/rest. */
 static char *paths_xdg(const char *var, const char *otherwise, const char *rest)
@@ -98,6 +99,23 @@ int daemon_paths_create(const struct daemon_paths *p, struct error **err)
 	if (fs_mkdir_p(p->state, 0700, err) || fs_mkdir_p(p->run, 0700, err) || paths_check_run(p->run, err))
 		return -1;
 	return fs_mkdir_p(p->log, 0750, err);
+}
+
+int daemon_paths_lock(const struct daemon_paths *p, struct error **err)
+{
+	cleanup_free char *path = fs_join(p->state, "daemon.lock");
+	int64_t deadline = clock_ms() + LOCK_WAIT_MS;
+
+	for (;;) {
+		cleanup_error struct error *attempt = NULL;
+		int fd = fs_lock(path, &attempt);
+
+		if (fd >= 0)
+			return fd;
+		if (attempt->code != ERR_CONFLICT || clock_ms() > deadline)
+			return error_move(err, &attempt);
+		usleep(LOCK_PAUSE_US);
+	}
 }
 
 int daemon_paths_announce(const struct daemon_paths *p, const char *api, struct error **err)

@@ -18,6 +18,9 @@ struct daemon_paths {
 int daemon_paths_find(const char *config_file, struct daemon_paths *ret, struct error **err);
 /* Creates the directories, 0700 but for the log's 0750. */
 int daemon_paths_create(const struct daemon_paths *p, struct error **err);
+/* The daemon's lock, which fs_lock() describes. A daemon that was killed a moment ago holds it until its process is gone, which is
+ * waited for, up to two seconds; ERR_CONFLICT names one that lives. Returns the fd that holds it. */
+int daemon_paths_lock(const struct daemon_paths *p, struct error **err);
 /* Says in RUN/../<id>.json, {"config","state","api"}, where they are and where the API listens (NULL: nowhere, or not yet), so that commands which know no more than the id find the
  * daemon's lock and records. Call it with the lock held. */
 int daemon_paths_announce(const struct daemon_paths *p, const char *api, struct error **err);

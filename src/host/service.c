@@ -10,6 +10,7 @@
 #include "base/proc.h"
 #include "config/config.h"
 #include "host/listen.h"
+#include "host/up_check.h"
 
 #define UNIT_DIR "/etc/systemd/system"
 #define PACKAGE_UNIT_DIR "/usr/lib/systemd/system"
@@ -158,6 +159,8 @@ static int service_check_options(const struct parsed *args, struct error **err)
 	for (size_t i = 0; i < ARRAY_LEN(names) && !parsed_bool(args, "install", false); i++)
 		if (parsed_given(args, names[i]))
 			return error_set(err, ERR_INVALID, "--%s goes with --install", names[i]);
+	if (parsed_bool(args, "suspend-on-shutdown", false))
+		return error_set(err, ERR_UNSUPPORTED, SUSPEND_ON_SHUTDOWN_LATER);
 	return 0;
 }
 
@@ -238,6 +241,11 @@ static const struct option_spec generate_options[] = {
 	 .min = 1,
 	 .max = 3600,
 	 .help = "How long all VMs together may take to stop (120)"},
+	{.name = "license-file",
+	 .type = OPTION_STRING,
+	 .metavar = "FILE",
+	 .help = "Ignored: no license is needed; for scripts written for Slicer"},
+	{.name = "suspend-on-shutdown", .type = OPTION_BOOL, .help = "Not in this version yet"},
 	{0},
 };
 

@@ -26,8 +26,8 @@
 #include "host/route.h"
 #include "host/token.h"
 #include "host/uids.h"
+#include "host/up_check.h"
 #include "io/worker.h"
-#include "net/mode.h"
 #include "vmm/vmm.h"
 
 enum { WORKERS = 4, DOWNLOADERS = 2 };
@@ -57,39 +57,6 @@ struct daemon {
 	bool ends_on_hangup;
 	unsigned stop_signals;
 };
-
-static int up_check_supported(const struct config *cfg, struct error **err)
-{
-	cleanup_strv char **later = config_not_yet(cfg);
-
-	if (cfg->hypervisor != HYPERVISOR_QEMU && cfg->hypervisor != HYPERVISOR_FAKE)
-		return error_set(err, ERR_UNSUPPORTED,
-				 "%s: hypervisor \"%s\" is not in this version yet; use hypervisor: qemu", cfg->name,
-				 config_hypervisor_name(cfg->hypervisor));
-	for (size_t i = 0; i < cfg->ngroups; i++) {
-		const struct config_group *g = &cfg->groups[i];
-		const struct net_mode *mode = net_mode(g->network.mode);
-
-		if (mode && mode->needs_root && geteuid() != 0)
-			return error_set(err, ERR_FORBIDDEN,
-					 "%s: host group \"%s\": network mode %s needs root: run it with sudo, or use "
-					 "network: {mode: user}",
-					 cfg->name, g->name, config_net_mode_name(g->network.mode));
-		if (!mode)
-			return error_set(err, ERR_UNSUPPORTED,
-					 "%s: host group \"%s\": network mode \"%s\" is not in this version yet; "
-					 "use bridge or user (slicer new %s --net user)",
-					 cfg->name, g->name, config_net_mode_name(g->network.mode), g->name);
-		if (g->storage != STORAGE_OVERLAY)
-			return error_set(err, ERR_UNSUPPORTED,
-					 "%s: host group \"%s\": storage \"%s\" is not in this version yet; "
-					 "use storage: overlay",
-					 cfg->name, g->name, config_storage_name(g->storage));
-	}
-	for (char **key = later; key && *key; key++)
-		log_warn("%s: %s has no effect in this version yet", cfg->name, *key);
-	return 0;
-}
 
 static void up_load_kept(struct daemon *d)
 {
@@ -143,7 +110,9 @@ static int up_hint(const char *file, struct error **err)
 /* In the order of what costs least and says most; the lock before anything that a second daemon could disturb. */
 static int up_prepare(struct daemon *d, const char *file, struct error **err)
 {
-	if (config_load_file(file, &d->config, err) || up_check_supported(d->config, err))
+	cleanup_error struct error *why = NULL;
+
+	if (config_load_file(file, &d->config, err) || up_check(d->config, err))
 		return -1;
 	d->file = file;
 	d->loaded = config_to_json(d->config);
@@ -157,10 +126,14 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 		return up_hint(file, err);
 	if (daemon_paths_create(&d->paths, err))
 		return -1;
-	cleanup_free char *lock = fs_join(d->paths.state, "daemon.lock");
-	d->lock_fd = fs_lock(lock, err);
-	if (d->lock_fd < 0)
-		return error_wrap(err, "%s is up already", file);
+	d->lock_fd = daemon_paths_lock(&d->paths, &why);
+	if (d->lock_fd < 0) {
+		if (why->code == ERR_CONFLICT)
+			error_wrap(&why, "%s is up already", file);
+		else
+			daemon_paths_leave(&d->paths); /* nobody else's, as far as anybody can know */
+		return error_move(err, &why);
+	}
 	if (daemon_paths_announce(&d->paths, NULL, err))
 		return -1;
 	if (geteuid() == 0 && uids_claim(d->paths.run, d->config->uid_first, d->config->uid_last, &d->uid_base, err))
@@ -394,6 +367,8 @@ static int up_run(struct cli *cli, const struct parsed *args, struct error **err
 
 	if (args->nargs && given)
 		return error_set(err, ERR_INVALID, "the configuration is given twice: %s and -f %s", file, given);
+	if (parsed_bool(args, "suspend-on-shutdown", false))
+		return error_set(err, ERR_UNSUPPORTED, SUSPEND_ON_SHUTDOWN_LATER);
 	umask(077);
 	up_raise_limit();
 	r = up_serve(&d, file, err);
@@ -407,6 +382,11 @@ static const struct option_spec up_options[] = {
 	 .type = OPTION_STRING,
 	 .metavar = "FILE",
 	 .help = "The configuration (default " CONFIG_DEFAULT_FILE ")"},
+	{.name = "license-file",
+	 .type = OPTION_STRING,
+	 .metavar = "FILE",
+	 .help = "Ignored: no license is needed; for scripts written for Slicer"},
+	{.name = "suspend-on-shutdown", .type = OPTION_BOOL, .help = "Not in this version yet"},
 	{0},
 };
 

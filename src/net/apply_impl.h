@@ -5,6 +5,9 @@
 
 #include "net/apply.h"
 
+/* What an interface that is lost means: a VMM that runs can be given no other. */
+#define NET_STARTED_ANEW "the VM has no network until it is started anew (shutdown and relaunch)"
+
 /* Waits for the lock of this network namespace; closing the fd unlocks. */
 int net_lock(struct error **err);
 int net_lock_shared(

@@ -91,7 +91,7 @@ static int bridge_mend(struct net_plan *p, struct error **err)
 	int index = nl ? net_find_own_link(nl, p, err) : -1;
 
 	if (index == 0)
-		error_set(err, ERR_NOT_FOUND, "its interface %s is gone", p->links[0].name);
+		error_set(err, ERR_NOT_FOUND, "its interface %s is gone: " NET_STARTED_ANEW, p->links[0].name);
 	if (index > 0 && add_rules(p, net_limits_mend, err) == 0 && net_sysctls_apply(p->sysctls, err) == 0 &&
 	    join_bridge(nl, p, index, err) == 0)
 		return 0;

@@ -215,7 +215,7 @@ static int isolated_mend(struct net_plan *p, struct error **err)
 	int index = nl ? find_veth(nl, p, err) : -1;
 
 	if (index == 0)
-		return error_set(err, ERR_NOT_FOUND, "its interface %s is gone", p->links[0].name);
+		return error_set(err, ERR_NOT_FOUND, "its interface %s is gone: " NET_STARTED_ANEW, p->links[0].name);
 	if (index < 0 || mend_namespace(p, err) < 0)
 		return -1;
 	return configure_host(nl, p, index, err);

@@ -128,11 +128,9 @@ static int macvtap_mend(struct net_plan *p, struct error **err)
 		return -1;
 	parent = net_facts_link(&facts, link->master);
 	if (!net_facts_link(&facts, link->name))
-		return error_set(
-			err, ERR_NOT_FOUND,
-			"its interface is gone%s%s%s: the VM has no network until it is started anew (shutdown and relaunch)",
-			parent ? "" : " with its parent ", parent ? "" : link->master,
-			parent ? "" : ", which vanished");
+		return error_set(err, ERR_NOT_FOUND, "its interface is gone%s%s%s: " NET_STARTED_ANEW,
+				 parent ? "" : " with its parent ", parent ? "" : link->master,
+				 parent ? "" : ", which vanished");
 	if (parent && !(parent->flags & IFF_UP))
 		return error_set(err, ERR_CONFLICT,
 				 "its parent %s is down: the VM has no network until it is up (ip link set %s up)",

@@ -78,7 +78,9 @@ static int create_userdata(struct vm *vm, const struct config_group *g, const ch
 	}
 	if (!g->userdata_file)
 		return 0;
-	return fs_read_file(g->userdata_file, 256 * 1024, &vm->userdata, &n, err);
+	return fs_read_file(g->userdata_file, CONFIG_USERDATA_MAX, &vm->userdata, &n, err)
+		       ? error_wrap(err, "host group \"%s\": userdata_file", g->name)
+		       : 0;
 }
 
 static int create_fill(struct vm *vm, const struct config_group *g, struct error **err)
@@ -187,6 +189,13 @@ int tags_check(struct manager *m, const char *group, char *const *tags, struct e
 	return 0;
 }
 
+static void log_launch(const char *hostname, uint64_t ram_bytes, unsigned vcpus)
+{
+	cleanup_free char *ram = size_format(ram_bytes);
+
+	log_info("Launching: %s  %s  %u vCPU", hostname, ram, vcpus);
+}
+
 struct vm *manager_create(struct manager *m, const char *group, const struct node_request *request, struct error **err)
 {
 	const struct config_group *g = config_group_find(m->options->config, group);
@@ -215,7 +224,7 @@ struct vm *manager_create(struct manager *m, const char *group, const struct nod
 		return NULL;
 	}
 	vm_insert(vm);
-	log_info("Launching: %s  %u vCPU", vm->hostname, vm->vcpus);
+	log_launch(vm->hostname, vm->ram_bytes, vm->vcpus);
 	vm_launch_start(vm, true);
 	return vm;
 }
@@ -224,7 +233,6 @@ static int services_start_one(struct manager *m, const struct config_group *g, u
 {
 	cleanup_free char *hostname = manager_hostname(m, g->name, number);
 	struct vm *vm = manager_find(m, hostname);
-	cleanup_free char *ram = size_format(g->ram_bytes);
 
 	if (create_is_left_alone(m, g->name, number)) {
 		log_error("[%s] not started: its record cannot be read", hostname);
@@ -246,7 +254,7 @@ static int services_start_one(struct manager *m, const struct config_group *g, u
 		vm->restart = !str_eq(op_name(vm->op), "launch");
 	if (vm && (vm->op || vm->state != VM_STATE_STOPPED))
 		return 0;
-	log_info("Launching: %s  %s  %u vCPU", hostname, ram, g->vcpu);
+	log_launch(hostname, g->ram_bytes, g->vcpu);
 	if (vm) {
 		vm_launch_start(vm, false);
 		return 0;

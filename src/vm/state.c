@@ -52,10 +52,20 @@ bool vm_state_allows(enum vm_state s, enum vm_request r)
 	return (unsigned)s < VM_STATE_COUNT && (unsigned)r < VM_REQUEST_COUNT && (allowed[s] & (1u << r));
 }
 
+/* What to do first; where the VM is already what is asked for, there is nothing to do. */
+static const char *advice_for(enum vm_state s, enum vm_request r)
+{
+	if (s == VM_STATE_STOPPED && r == VM_REQUEST_SHUTDOWN)
+		return "it is shut down already";
+	if (s == VM_STATE_PAUSED && r == VM_REQUEST_PAUSE)
+		return "it is paused already";
+	return advice[s];
+}
+
 int vm_state_check(const char *hostname, enum vm_state s, enum vm_request r, struct error **err)
 {
 	if (vm_state_allows(s, r))
 		return 0;
 	return error_set(err, ERR_CONFLICT, "VM \"%s\" cannot be %s while it is %s: %s", hostname, request_names[r],
-			 vm_state_name(s), advice[s]);
+			 vm_state_name(s), advice_for(s, r));
 }

@@ -6,7 +6,7 @@ import pytest
 from slicertest import SLICER, clihelp
 
 TOP = """activate amp auto bg ca claude codex copilot cp disk exec forward fs image info install list logs ls new opencode pci pi
-    proxy relaunch route secret service shell up update v version vm workspace worktree wt""".split()
+    proxy relaunch route secret service shell up update v version vm vm-state workspace worktree wt""".split()
 VM = """add bg commit cp create delete exec fork forward group health launch list logs new pause port-forward ready relaunch
     remove restore resume route shell shutdown suspend tag top""".split()
 DEEPER = [*(("vm", "tag", v) for v in ("list", "add", "remove", "replace")), *(("image", v) for v in ("list", "remove", "wipe")),

@@ -585,10 +585,11 @@ def test_frames_of_a_running_exec_end_when_the_vm_is_deleted(fake, api):
             pass
 
 
-@pytest.mark.parametrize("path", ["secrets", "secrets/token", "proxy/v1/clients/a", "vm/commits", "vm/commits/c1/fork", "vm/{vm}/commit",
-                                  "vm/{vm}/suspend", "vm/{vm}/restore", "vm/{vm}/fork", "vm/{vm}/fs/readdir?path=/", "vm/{vm}/exec/e1/logs"])
+@pytest.mark.parametrize("path", ["metrics", "nodes/stats", "node/{vm}/stats", "secrets", "secrets/token", "proxy/v1/clients/a",
+                                  "vm/commits", "vm/commits/c1/fork", "vm/{vm}/commit", "vm/{vm}/suspend", "vm/{vm}/restore", "vm/{vm}/fork", "vm/{vm}/fs/readdir?path=/", "vm/{vm}/exec/e1/logs"])
 def test_what_is_not_in_this_version_is_501(api, path):
     answer = api.post("/" + path.format(vm="any-1"))
     assert answer.status == 501 and answer.error.endswith("is not in this version yet"), answer.text
     assert api.get("/vm/commits").status == 501
+    assert api.get("/vm/any-1/exec").status == 501, "the list of what runs in the background"
     assert api.post("/nosuch/" + path).status == 404

@@ -114,6 +114,27 @@ def test_image_is_missing(stopped):
     assert not os.path.exists(stopped.address)
 
 
+@pytest.mark.parametrize("image", ["ghcr.io/openfaasltd/slicer-systemd:6.1.90-x86_64-latest", "docker.io/library/debian", "debian:12"])
+def test_image_of_a_registry(stopped, image):
+    stopped.config["host_groups"][0]["image"] = image
+    code, said = up(stopped)
+    assert code == 1 and f'"{image}" is in a registry' in said and "image: debian" in said and "slicer image import" in said
+    assert re.search(rf"^slicer: error: {re.escape(str(stopped.file))}:\d+:\d+: host group ", said, re.M), said
+    assert stopped.listing == sorted(os.listdir(stopped.dir))
+
+
+def test_userdata_file_that_cannot_be_read(stopped):
+    """Also when nothing is to be launched at once: the first VM of the API would be the one to fail."""
+    group = stopped.config["host_groups"][0]
+    group.update(count=0, userdata_file="./nosuch.sh")
+    code, said = up(stopped)
+    assert code == 1 and f'host group "{group["name"]}": userdata_file: cannot open ./nosuch.sh: No such file' in said
+    (stopped.dir / "nosuch.sh").write_bytes(b"#!/bin/sh\n\0")
+    code, said = up(stopped)
+    assert code == 2 and "userdata_file: ./nosuch.sh is not a text file" in said
+    assert not os.path.exists(stopped.address)
+
+
 def copy_store(store, tmp_path):
     path = tmp_path / "store"
     subprocess.run(["cp", "-a", "--reflink=auto", store, path], check=True)
@@ -221,6 +242,17 @@ def test_no_space_for_records(small, store):
         (small / "filler").unlink()
 
 
+def test_no_space_to_start(small, store):
+    d = Daemon(small / "d")
+    d.write_config()
+    d.state_dir.mkdir(parents=True)
+    text = d.file.read_text()
+    fill(small)
+    done = subprocess.run([d.slicer, "up", d.file], cwd=d.dir, env=d.env, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 1 and "No space left on device" in done.stderr and "already" not in done.stderr, done.stderr
+    assert not d.run_dir.exists() and text == d.file.read_text()
+
+
 # --- what is in use
 
 def test_port_in_use(daemon):
@@ -232,6 +264,13 @@ def test_port_in_use(daemon):
         assert code == 1 and str(d.address[1]) in said and "in use" in said and "api.port" in said
         assert d.records() == []
     d.start()
+
+
+def test_address_of_another_host(daemon):
+    d = daemon(start=False, tcp=True)
+    d.config["api"]["bind_address"] = "203.0.113.77"
+    code, said = up(d)
+    assert code == 1 and "no interface of this host has the address 203.0.113.77" in said and "api.bind_address" in said
 
 
 def test_socket_in_use(daemon):

@@ -180,6 +180,7 @@ def test_help_of_every_command(cli):
     (["vm", "list", "--url", "https://h"], "only http://"), (["vm", "exec", "--env", "X", "--", "ls"], "--env takes"),
     (["vm", "add", "--ram-gb", "1", "--ram-mb", "1"], "give one of"), (["vm", "add", "--timeout", "5m"], "needs --wait"),
     (["vm", "add", "--name", "x", "--tag", "name=y"], "exclude each other"), (["cp", "a", "b"], "is in a VM"),
+    (["cp", "-", "v:/a"], "standard input here: use slicer vm exec v -- 'cat > /a'"), (["cp", "v:/a", "-"], "use slicer vm exec v -- cat /a"),
     (["vm", "add", "--rm", "--persistent"], "exclude each other"), (["cp", "a:b", "c:d"], "must be on this host")])
 def test_usage_errors(api, cli, words, message):
     done = cli(*words)
@@ -411,6 +412,11 @@ CREATED = {"hostname": "vm-2", "hostgroup": "vm", "ip": "192.168.138.2/24",
            "created_at": "2025-09-09T09:45:27+01:00", "persistent": False}
 
 
+def made(api):
+    """The last request that made something."""
+    return [r for r in api.requests if r.method == "POST"][-1]
+
+
 def test_add(api, cli, tmp_path):
     api.routes["POST", "/hostgroup/vm/nodes"] = 201, CREATED
     (tmp_path / "boot.sh").write_text("#!/bin/sh\n")
@@ -418,8 +424,8 @@ def test_add(api, cli, tmp_path):
     out = cli.ok("vm", "add", "vm", "--cpus", "1", "--ram-mb", "512", "--name", "web", "--tag", "a=b", "--tag", "c",
                  "--userdata-file", "boot.sh", "--ssh-key", "key.pub", "--ssh-key", "ssh-rsa BBBB x", "--secrets", "x,y",
                  "--import-user", "octo", "--rm", "--wait-userdata", "--timeout", "90s")
-    assert api.last.query == {"wait": ["userdata"], "timeout": ["1m30s"]}
-    assert api.last.json == {
+    assert made(api).query == {"wait": ["userdata"], "timeout": ["1m30s"]}
+    assert made(api).json == {
         "cpus": 1, "ram_bytes": 512 << 20, "userdata": "#!/bin/sh\n", "tags": ["a=b", "c", "name=web"],
         "ssh_keys": ["ssh-ed25519 AAAA me", "ssh-rsa BBBB x"], "import_user": "octo", "secrets": ["x", "y"],
         "persistent": False}
@@ -438,7 +444,15 @@ def test_add_defaults(api, cli, words, body, query):
     api.routes["POST", "/hostgroup/vm/nodes"] = 200, CREATED
     for verb in ("add", "launch", "create", "new"):
         assert json.loads(cli.ok("vm", verb, "--json", *words)) == CREATED
-        assert api.last.json == body and api.last.query == query
+        assert made(api).json == body and made(api).query == query
+
+
+def test_add_says_that_the_userdata_failed(api, cli):
+    api.routes["POST", "/hostgroup/vm/nodes"] = 201, CREATED
+    for code, said in ((0, ""), (9, "slicer: warning: the userdata of vm-2 ended with exit code 9\n")):
+        api.routes["GET", "/vm/vm-2/health"] = 200, {"userdata_ran": True, "userdata_exit_code": code}
+        done = cli("vm", "add", "--wait-userdata", "--userdata", f"exit {code}", "--json")
+        assert (done.returncode, text(done)) == (0, said) and json.loads(done.stdout) == CREATED
 
 
 def test_add_needs_a_group(api, cli):
@@ -469,6 +483,14 @@ def test_ready_waits(api, cli):
     api.routes["GET", "/vm/vm-1/health"] = 500, {"error": "agent unreachable"}
     done = cli("vm", "ready", "--interval", "10ms", "--timeout", "100ms")
     assert done.returncode == 1 and "not ready after 100ms: agent unreachable" in text(done)
+
+
+def test_ready_says_that_it_waits_for_the_daemon(api, cli):
+    for url in ("./nosuch.sock", "http://127.0.0.1:1"):
+        done = cli("--url", url, "vm", "ready", "vm-1", "--interval", "10ms", "--timeout", "100ms")
+        waits, fails = text(done).splitlines()
+        assert done.returncode == 1 and waits.startswith(f"slicer: waiting for the daemon: cannot reach the slicer daemon at {url}")
+        assert "not ready after 100ms: cannot reach" in fails and "logs" not in fails
 
 
 def test_shutdown_and_power(api, cli):

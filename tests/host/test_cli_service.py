@@ -28,6 +28,16 @@ def test_prints(cli, tmp_path):
     assert {"KillMode=process", "Delegate=yes", "RuntimeDirectoryPreserve=yes", "TimeoutStopSec=120"} <= set(unit)
 
 
+def test_options_of_slicer(cli):
+    """Scripts written for it give a licence; what this version cannot do is not left out silently."""
+    assert cli.ok("service", "generate", "--license-file", "/nosuch/LICENSE", "vm.yaml") == cli.ok("service", "generate", "vm.yaml")
+    done = cli("up", "--license-file", "/nosuch/LICENSE", "nosuch.yaml")
+    assert done.returncode == 1 and "there is no nosuch.yaml" in text(done)
+    for words in (["up"], ["service", "generate"]):
+        done = cli(*words, "--suspend-on-shutdown", "vm.yaml")
+        assert done.returncode == 1 and "--suspend-on-shutdown is not in this version yet" in text(done) and not done.stdout
+
+
 def test_options(cli, tmp_path):
     (tmp_path / "state").mkdir()
     unit = cli.ok("service", "generate", "--user", "alex", "--timeout-stop-sec=7", "--working-directory", "state",

@@ -261,12 +261,16 @@ def test_cli_round(fake, vm, tmp_path):
     made = json.loads(cli.ok("vm", "add", fake.group, "--wait", "--tag", "a=b", "--name", "box", "--rm", "--json"))
     name = made["hostname"]
     assert api.node(name)["tags"] == ["a=b", "name=box"] and api.node(name)["persistent"] is False
+    assert re.search(rf"Launching: {name}  \d+[MG]iB  \d+ vCPU\n", fake.log_text())
     assert cli.ok("vm", "exec", "box", "--", "echo hi") == b"hi\n", "by its friendly name"
     assert json.loads(cli.ok("vm", "health", name, "--json"))["hostname"] == name
     cli.ok("vm", "ready", name)
     assert b"boots" in cli.ok("vm", "logs", name)
     vmm = fake.vmm_pid(name)
-    cli.ok("vm", "delete", name)
+    done = cli("vm", "delete", "box", "other")
+    assert done.returncode == 1 and f'"box" is of host group "{fake.group}", not "other"'.encode() in done.stderr, done.stderr
+    assert alive(vmm)
+    cli.ok("vm", "delete", "box", fake.group)
     assert not alive(vmm) and api.node(name) is None
 
     kept = json.loads(cli.ok("vm", "launch", fake.group, "--wait", "--json"))["hostname"]

@@ -52,6 +52,14 @@ def answers(d):
         return False
 
 
+def test_a_failed_build_is_said_once(daemon, empty, squash):
+    env, _ = squash("echo no way >&2; exit 3")
+    code, said = daemon(start=False, store=empty, env=env).fails()
+    last = said.strip().splitlines()[-1]
+    assert code == 1 and last.startswith("slicer: error: build image micro: ") and last.count("build image") == 1, said
+    assert "no way" in last
+
+
 def test_two_at_once_build_once(daemon, empty, squash):
     env, calls = squash(f"sleep 1; {squash.real}")
     both = [daemon(start=False, store=empty, env=env) for _ in range(2)]

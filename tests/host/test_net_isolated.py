@@ -157,7 +157,7 @@ def test_again_and_after_a_flush(world, up):
     for _ in range(2):
         world.netrun(config, "a-1", "vmdown", input=vm.text)
     gone = world.netrun(config, "a-1", "mend", input=vm.text, check=False)
-    assert f"its interface {vm.tap} is gone" in gone.stderr
+    assert f"its interface {vm.tap} is gone: the VM has no network until it is started anew" in gone.stderr
     world.host.ip("addr del 203.0.113.99/32 dev eth0")
     for _ in range(2):
         world.netrun(config, "a-1", "down", "sandbox")

@@ -362,6 +362,21 @@ def test_check_finds_what_is_missing(clean, grouped, kind):
     sh("nft delete table ip filter")
 
 
+@pytest.mark.parametrize("network", [NETWORK, {"mode": "isolated", "range": "169.254.60.0/22"}], ids=["bridge", "isolated"])
+def test_check_of_an_interface_that_is_lost(clean, grouped, network):
+    """Nobody can put it back, and what belongs to it is no other thing to mend."""
+    d = grouped({"network": network})
+    vm = a_vm(d)
+    name = next(i["name"] for i in items(d.id).values() if i.get("vm") == vm and i["name"].startswith(("nvtap", "ve-")))
+    sh(f"ip link delete {name}")
+    found = json.loads(slicer("net", "check", "--json").stdout)["findings"]
+    lost = [f for f in found if f["summary"] == f'VM "{vm}": its interface {name} is missing']
+    assert len(lost) == 1 and f"slicer vm relaunch {vm}" in lost[0]["fix"], found
+    assert not any("half a minute" in f["fix"] for f in found), found
+    d.client.remove(vm)
+    assert check() == []
+
+
 def test_check_finds_what_an_isolated_group_lacks(clean, grouped):
     """Which has no interface of its own: rules, its range, and what other firewalls let pass."""
     d = grouped({"name": "nviso", "network": {"mode": "isolated", "range": "169.254.60.0/22"}})

@@ -235,7 +235,7 @@ static void test_wrong_method(void **state)
 	} wrong[] = {
 		{"POST", "/nodes", "GET"},
 		{"DELETE", "/healthz", "GET, HEAD"},
-		{"GET", "/vm/x/exec", "POST"},
+		{"PUT", "/vm/x/exec", "GET, POST"},
 		{"PUT", "/vm/x/cp", "GET, POST"},
 		{"PATCH", "/hostgroup/vm/nodes", "GET, POST"},
 		{"GET", "/hostgroup/vm/nodes/vm-1", "DELETE"},

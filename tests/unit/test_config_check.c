@@ -214,12 +214,33 @@ static void test_slots(void **state)
 	assert_int_equal(g->slots[2].index, 255);
 }
 
+static void test_where(void **state)
+{
+	cleanup_config struct config *cfg = parse("{name: a, network: {mode: user}}\n{name: b}");
+	static const struct {
+		int group; /* -1: the configuration */
+		const char *key, *place;
+	} places[] = {
+		{0, "name", "f:3:12"},	      {0, "network.mode", "f:3:31"}, {0, "network.gateway", "f:3:24"},
+		{1, "name", "f:4:12"},	      {1, "image", "f:4:5"},	     {-1, "image", "f:2:3"},
+		{-1, "host_groups", "f:3:3"},
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(places); i++) {
+		const struct config_group *g = places[i].group < 0 ? NULL : &cfg->groups[places[i].group];
+		cleanup_free char *where = config_where(cfg, g, places[i].key);
+
+		assert_string_equal(where, places[i].place);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_refused),
 		cmocka_unit_test(test_accepted),
 		cmocka_unit_test(test_slots),
+		cmocka_unit_test(test_where),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

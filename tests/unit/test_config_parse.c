@@ -48,8 +48,11 @@ static const struct {
 	 "f:2:1: a second YAML document begins here; only one per file is allowed"},
 	{"config: {host_groups: [{name: vm}\n",
 	 "f:2:1: YAML syntax: while parsing a flow sequence, did not find expected ',' or ']'"},
-	{"config:\n\thost_groups: []\n", "f:2:1: YAML syntax: while scanning for the next token, found "
-					 "character that cannot start any token"},
+	{"config:\n\thost_groups: []\n", "f:2:1: YAML syntax: a tab in the indentation; use spaces"},
+	{"config:\n  host_groups:\n  - name: vm\n  \tcount: 1\n",
+	 "f:4:3: YAML syntax: a tab in the indentation; use spaces"},
+	{"config: @x\n", "f:1:9: YAML syntax: while scanning for the next token, found "
+			 "character that cannot start any token"},
 	/* what YAML could do, and we do not */
 	{"config: &c {host_groups: []}\n", "f:1:9: anchors (&c) are not supported; write the value out"},
 	{"config:\n  host_groups: *g\n", "f:2:16: aliases (*g) are not supported; write the value out"},

@@ -9,6 +9,7 @@
 #include <grp.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -47,6 +48,62 @@ static char *id_of(const char *path)
 	id = str_dup(p.id);
 	daemon_paths_clear(&p);
 	return id;
+}
+
+/* The state of a process as in proc(5): 'S' sleeps. */
+static char state_of(pid_t pid)
+{
+	cleanup_free char *path = str_fmt("/proc/%d/stat", (int)pid), *text = NULL;
+	size_t n;
+
+	assert_int_equal(fs_read_file(path, 4096, &text, &n, NULL), 0);
+	return strrchr(text, ')')[2];
+}
+
+/* A child that holds the lock, as a daemon does whose end takes a moment: until this process waits for it. */
+static pid_t hold_lock(const struct daemon_paths *p)
+{
+	pid_t parent = getpid(), child;
+	int ready[2];
+	char c;
+
+	assert_int_equal(pipe(ready), 0);
+	child = fork();
+	if (child == 0) {
+		if (daemon_paths_lock(p, NULL) < 0 || write(ready[1], "", 1) != 1)
+			_exit(1);
+		while (state_of(parent) != 'S')
+			usleep(1000);
+		_exit(0);
+	}
+	close(ready[1]);
+	assert_int_equal(read(ready[0], &c, 1), 1);
+	close(ready[0]);
+	return child;
+}
+
+static void test_lock_of_a_dying_daemon(void **state)
+{
+	cleanup_free char *file = make("lock.yaml"), *cwd = getcwd(NULL, 0);
+	cleanup_error struct error *error = NULL;
+	struct daemon_paths p;
+	pid_t child;
+	int fd, status;
+
+	assert_int_equal(chdir(dir), 0);
+	assert_int_equal(daemon_paths_find(file, &p, NULL), 0);
+	assert_int_equal(chdir(cwd), 0);
+	assert_int_equal(fs_mkdir_p(p.state, 0700, NULL), 0);
+	child = hold_lock(&p);
+	fd = daemon_paths_lock(&p, &error);
+	assert_null(error);
+	assert_true(fd >= 0);
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	assert_int_equal(daemon_paths_lock(&p, &error), -1);
+	assert_int_equal(error->code, ERR_CONFLICT);
+	close(fd);
+	daemon_paths_clear(&p);
 }
 
 static void test_id(void **state)
@@ -233,6 +290,7 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
 		TEST(test_id),
+		TEST(test_lock_of_a_dying_daemon),
 		TEST(test_id_is_of_the_real_path),
 		TEST(test_absent_configuration),
 		TEST(test_create),

@@ -48,6 +48,13 @@ static void test_refusal_says_what_to_do(void **state)
 	assert_int_equal(error->code, ERR_CONFLICT);
 	assert_string_equal(error->message, "VM \"vm-1\" cannot be reached while it is Paused: resume it first");
 	assert_int_equal(vm_state_check("vm-1", VM_STATE_RUNNING, VM_REQUEST_AGENT, NULL), 0);
+	error_free(&error);
+	assert_int_equal(vm_state_check("vm-1", VM_STATE_STOPPED, VM_REQUEST_SHUTDOWN, &error), -1);
+	assert_string_equal(error->message,
+			    "VM \"vm-1\" cannot be shut down while it is Stopped: it is shut down already");
+	error_free(&error);
+	assert_int_equal(vm_state_check("vm-1", VM_STATE_PAUSED, VM_REQUEST_PAUSE, &error), -1);
+	assert_string_equal(error->message, "VM \"vm-1\" cannot be paused while it is Paused: it is paused already");
 }
 
 int main(void)

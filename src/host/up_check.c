@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+#include "host/up_check.h"
+
+#include <unistd.h>
+
+#include "base/fs.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "net/mode.h"
+
+/* Other systems' configurations have references to registries here. */
+static int up_check_image(const struct config *cfg, const struct config_group *g, struct error **err)
+{
+	const char *image = config_group_image(cfg, g);
+	cleanup_free char *where = NULL;
+
+	if (!image[strcspn(image, "/:@")])
+		return 0;
+	where = config_where(cfg, g->image ? g : NULL, "image");
+	return error_set(
+		err, ERR_UNSUPPORTED,
+		"%s: host group \"%s\": image \"%s\" is in a registry, from which this version cannot get images yet; use "
+		"image: debian or micro, or one made of a root filesystem by \"slicer image import\"",
+		where, g->name, image);
+}
+
+static int up_check_network(const struct config *cfg, const struct config_group *g, struct error **err)
+{
+	const struct net_mode *mode = net_mode(g->network.mode);
+	cleanup_free char *where = config_where(cfg, g, "network.mode");
+
+	if (mode && mode->needs_root && geteuid() != 0)
+		return error_set(err, ERR_FORBIDDEN,
+				 "%s: host group \"%s\": network mode %s needs root: run it with sudo, or use "
+				 "network: {mode: user}",
+				 where, g->name, config_net_mode_name(g->network.mode));
+	if (!mode)
+		return error_set(err, ERR_UNSUPPORTED,
+				 "%s: host group \"%s\": network mode \"%s\" is not in this version yet; "
+				 "use bridge or user (slicer new %s --net user)",
+				 where, g->name, config_net_mode_name(g->network.mode), g->name);
+	return 0;
+}
+
+/* A launch reads it again: it may have changed by then. */
+static int up_check_userdata(const struct config *cfg, const struct config_group *g, struct error **err)
+{
+	cleanup_free char *text = NULL, *where = NULL;
+	size_t n;
+
+	if (!g->userdata_file)
+		return 0;
+	where = config_where(cfg, g, "userdata_file");
+	if (fs_read_file(g->userdata_file, CONFIG_USERDATA_MAX, &text, &n, err))
+		return error_wrap(err, "%s: host group \"%s\": userdata_file", where, g->name);
+	if (strlen(text) == n)
+		return 0;
+	return error_set(err, ERR_INVALID,
+			 "%s: host group \"%s\": userdata_file: %s is not a text file: it has a NUL byte", where,
+			 g->name, g->userdata_file);
+}
+
+static int up_check_group(const struct config *cfg, const struct config_group *g, struct error **err)
+{
+	cleanup_free char *where = config_where(cfg, g, "storage");
+
+	if (up_check_network(cfg, g, err))
+		return -1;
+	if (g->storage != STORAGE_OVERLAY)
+		return error_set(err, ERR_UNSUPPORTED,
+				 "%s: host group \"%s\": storage \"%s\" is not in this version yet; "
+				 "use storage: overlay",
+				 where, g->name, config_storage_name(g->storage));
+	return up_check_image(cfg, g, err) || up_check_userdata(cfg, g, err) ? -1 : 0;
+}
+
+int up_check(const struct config *cfg, struct error **err)
+{
+	cleanup_strv char **later = config_not_yet(cfg);
+	cleanup_free char *where = config_where(cfg, NULL, "hypervisor");
+
+	if (cfg->hypervisor != HYPERVISOR_QEMU && cfg->hypervisor != HYPERVISOR_FAKE)
+		return error_set(err, ERR_UNSUPPORTED,
+				 "%s: hypervisor \"%s\" is not in this version yet; use hypervisor: qemu", where,
+				 config_hypervisor_name(cfg->hypervisor));
+	for (size_t i = 0; i < cfg->ngroups; i++)
+		if (up_check_group(cfg, &cfg->groups[i], err))
+			return -1;
+	for (char **key = later; key && *key; key++)
+		log_warn("%s: %s has no effect in this version yet", cfg->name, *key);
+	return 0;
+}
