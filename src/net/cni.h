@@ -34,6 +34,8 @@ struct cni_list {
 	size_t nplugins;
 	struct json_object *source; /* all of it */
 };
+/* Whether one of its plugins declares this capability (CNI's CONVENTIONS.md), "mac" or "ips". */
+bool cni_list_can(const struct cni_list *l, const char *capability);
 void cni_list_clear(struct cni_list *l);
 #define cleanup_cni_list __attribute__((cleanup(cni_list_clear)))
 /* A *.conflist, or a *.conf, which is a list of one. ERR_INVALID; `what` names it. */
@@ -54,7 +56,8 @@ struct cni_attach {
 	const char *container; /* letters, digits, "._-", beginning with a letter or digit */
 	const char *netns;     /* path */
 	const char *ifname;    /* in it */
-	const char *mac; /* for ADD, to plugins with the capability "mac"; NULL: theirs. CHECK and DEL get it again */
+	/* For ADD, to plugins with the capabilities "mac" and "ips"; NULL: theirs. CHECK and DEL get them again. */
+	const char *mac, *ip;  /* ip: with a prefix length or without */
 	const char *cache_dir; /* what was added is kept there until it is deleted */
 	int64_t timeout_ms;    /* of each plugin; 0: CNI_PLUGIN_TIMEOUT_MS */
 };

@@ -36,8 +36,8 @@ static void note_capabilities(const struct cni_list *l, char ***ret_notes)
 
 		if (js_get_object(l->plugins[i].config, "capabilities", &capabilities, NULL) < 0 || !capabilities)
 			continue;
-		json_object_object_foreach(capabilities, name,
-					   wanted) if (json_object_get_boolean(wanted) && !str_eq(name, "mac"))
+		json_object_object_foreach(capabilities, name, wanted) if (json_object_get_boolean(wanted) &&
+									   !str_eq(name, "mac") && !str_eq(name, "ips"))
 			strv_append_fmt(
 				ret_notes,
 				"CNI network \"%s\": plugin %s can be given \"%.64s\" by a runtime; slicer gives it none",
@@ -64,14 +64,37 @@ static int cni_group_up(const struct config_group *g, const char *daemon_id, cha
 
 /* ---- a VM ---- */
 
+/* The pool is the plugins'; whether the address is free in it is for them to say. */
+static int check_asked(const struct net_vm *vm, const char *asked, const uint32_t *used, size_t nused,
+		       struct error **err)
+{
+	cleanup_cni_list struct cni_list list = {0};
+	struct ip4_cidr c;
+
+	if (ip4_parse_cidr_or_addr(asked, &c, err) < 0 ||
+	    cni_list_find(CNI_CONFIG_DIR, vm->group->network_name, &list, err) < 0)
+		return -1;
+	if (!cni_list_can(&list, "ips"))
+		return error_set(
+			err, ERR_INVALID,
+			"host group \"%s\" has its addresses from CNI network \"%s\", where one cannot be asked for: "
+			"none of its plugins has \"capabilities\": {\"ips\": true}",
+			vm->group->name, list.name);
+	for (size_t i = 0; i < nused; i++)
+		if (used[i] == c.addr)
+			return error_set(err, ERR_CONFLICT, "address %s of host group \"%s\" is in use", asked,
+					 vm->group->name);
+	return 0;
+}
+
 static int cni_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
 		       struct error **err)
 {
-	if (wanted)
-		return error_set(err, ERR_INVALID,
-				 "host group \"%s\" has its addresses from CNI plugins; one cannot be asked for",
-				 vm->group->name);
-	*ret = str_dup("");
+	const char *asked = wanted ? wanted : vm->asked;
+
+	if (asked && check_asked(vm, asked, used, nused, err) < 0)
+		return -1;
+	*ret = str_dup(asked ? asked : "");
 	return 0;
 }
 
@@ -84,7 +107,8 @@ static int cni_plan(const struct net_vm *vm, struct net_plan *ret, struct error 
 				 .daemon_id = str_dup(vm->daemon_id),
 				 .name = str_dup(vm->hostname),
 				 .netns = str_dup(vm->hostname),
-				 .network = str_dup(vm->group->network_name)};
+				 .network = str_dup(vm->group->network_name),
+				 .asked = str_dup(vm->asked)};
 	link = net_plan_add_link(ret, NET_LINK_NETNS_TAP, CNI_TAP);
 	link->mtu = CNI_MTU;
 	net_derived_mac("cni", vm->daemon_id, vm->hostname, link->mac);
@@ -155,6 +179,17 @@ static void guest_fill(const struct cni_result *r, bool connected, struct net_gu
 	guest_routes(r, guest);
 }
 
+/* A list may declare the capability of a plugin that does not have it. */
+static int check_given(const char *asked, const char *given, struct error **err)
+{
+	struct ip4_cidr a, g;
+
+	if (!asked || (ip4_parse_cidr_or_addr(asked, &a, NULL) == 0 && ip4_parse_cidr_or_addr(given, &g, NULL) == 0 &&
+		       a.addr == g.addr))
+		return 0;
+	return error_set(err, ERR_UNAVAILABLE, "the CNI plugins gave address %s, and %s was asked for", given, asked);
+}
+
 static int attach_vm(struct net_plan *p, struct json_object *answer, struct net_port *ret, struct error **err)
 {
 	struct cni_result result;
@@ -162,7 +197,7 @@ static int attach_vm(struct net_plan *p, struct json_object *answer, struct net_
 
 	if (cni_result_parse(answer, CNI_IFNAME, &result, err) < 0)
 		return -1;
-	if (netns_attach(p, CNI_IFNAME, &attached, err) < 0) {
+	if (check_given(p->asked, result.address, err) < 0 || netns_attach(p, CNI_IFNAME, &attached, err) < 0) {
 		cni_result_clear(&result);
 		return -1;
 	}
@@ -209,6 +244,7 @@ static int cni_run(struct net_plan *p, struct net_port *ret, struct error **err)
 		return -1;
 	attachment_init(&a, p->daemon_id, p->name);
 	a.cni.mac = p->guest.mac;
+	a.cni.ip = p->asked;
 	r = cni_add(&list, &a.cni, &answer, err);
 	if (r == 0)
 		r = cni_check(&a.cni, err);
