@@ -78,8 +78,8 @@ def neighbours(host, tmp_path_factory):
 @pytest.mark.parametrize("what", GROUPS)
 def test_who_reaches_whom(neighbours, what):
     others = {name: n.address for name, n in neighbours.items() if name not in (what, "user")}
-    pings = "; ".join(f"ping -c 1 -W 2 {address} >/dev/null && echo {address}" for address in others.values())
-    reached = neighbours[what].inside(f"{pings}; true").stdout.decode().split()
+    pings = " & ".join(f"{{ ping -c 1 -W 3 {address} >/dev/null && echo {address}; }}" for address in others.values())
+    reached = neighbours[what].inside(f"{pings} & wait").stdout.decode().split()
     assert {name for name, address in others.items() if address in reached} == REACHES[what] - {what}
 
 

@@ -163,6 +163,7 @@ def test_a_plugin_that_is_gone_at_the_end(host, clean, tmp_path):
     ({"10-a.conflist": {**BRIDGE_LIST, "name": "a"}}, "nosuch", "there are: a"),
     ({"10-a.conflist": "{"}, "a", "10-a.conflist"),
     ({"10-a.conf": {"cniVersion": "1.0.0", "name": "a", "type": "nosuchplugin"}}, "a", "containernetworking-plugins"),
+    ({"10-a.conf": {"cniVersion": "1.0.0", "name": "a", "type": "macvlan"}}, "a", "mode: macvtap"),
     ({"10-a.conf": {"cniVersion": "0.1.0", "name": "a", "type": "bridge"}}, "a", "none of 0.3.1"),
 ])
 def test_up_refuses_what_cannot_work(host, clean, tmp_path, files, network, says):
@@ -379,6 +380,24 @@ def test_an_address_asked_of_a_plugin_that_gives_what_it_likes(host, clean, tmp_
         refused = ask_for(d, "10.93.0.9")
         assert refused.status >= 400 and "gave address 10.93.0.2/24, and 10.93.0.9 was asked for" in refused.json["error"], refused
         assert d.client.nodes() == []
+
+
+# As Podman 4 and nerdctl write them, but for the subnet.
+PODMAN = {"cniVersion": "0.4.0", "name": "test", "plugins": [
+    {**BRIDGE_LIST["plugins"][0], "hairpinMode": True}, {"type": "portmap", "capabilities": {"portMappings": True}},
+    {"type": "firewall", "backend": ""}, {"type": "tuning"}]}
+NERDCTL = {"cniVersion": "1.0.0", "name": "test", "nerdctlID": "1", "nerdctlLabels": {}, "plugins": [
+    {**BRIDGE_LIST["plugins"][0], "hairpinMode": True}, {"type": "portmap", "capabilities": {"portMappings": True}},
+    {"type": "firewall", "ingressPolicy": "same-bridge"}, {"type": "tuning"}]}
+
+
+@pytest.mark.parametrize("conflist", [PODMAN, NERDCTL], ids=["podman", "nerdctl"])
+def test_networks_of_others(host, clean, tmp_path, conflist):
+    host.put("10-test.conflist", conflist)
+    with cni(host, tmp_path, "test") as d:
+        vm = d.client.create(d.group, timeout="60s")["hostname"]
+        assert d.client.node(vm)["ip"].startswith("10.91.0.")
+        delete(d, vm)
 
 
 @pytest.mark.parametrize("rate", [{}, {"ingressRate": 8000000, "ingressBurst": 8000000, "egressRate": 8000000, "egressBurst": 8000000}],

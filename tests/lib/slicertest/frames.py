@@ -45,12 +45,12 @@ def ether(source, to, protocol, body):
 
 
 def udp(source, to, payload):
-    """To the port that discards."""
+    """To the port that discards, from one of each payload's own: to connection tracking they have nothing to do with each other."""
     head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(payload), 1, 0, 9, 17, 0, socket.inet_aton(source), socket.inet_aton(to))
     total = sum(struct.unpack("!10H", head))
     total = (total & 0xffff) + (total >> 16)
     head = head[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xffff) + head[12:]
-    return head + struct.pack("!HHHH", 9, 9, 8 + len(payload), 0) + payload
+    return head + struct.pack("!HHHH", 0x9000 + sum(payload[-2:]), 9, 8 + len(payload), 0) + payload
 
 
 def arp(mac, ip, payload):
@@ -94,15 +94,15 @@ def take_sender(daemon, vm, directory):
     daemon.cli.ok("vm", "cp", directory / "frame_send", f"{vm}:/tmp/frame_send")
 
 
-def told(daemon, vm, spaces, gateway, victim, target):
+def told(daemon, vm, spaces, gateway, victim, target, own_port=None):
     """Sends all of them to everybody and to the gateway; {name: interfaces that heard it}, of the network namespaces `spaces` (words
-    before a command), but for the VM's own port. The sender is in the guest (take_sender)."""
+    before a command), but for the VM's own port, which its record has unless it is given. The sender is in the guest (take_sender)."""
     node = next(n for n in daemon.client.nodes() if n["hostname"] == vm)
-    own_port = daemon.record(vm)["network"]["links"][0]["name"]
+    own_port = own_port or daemon.record(vm)["network"]["links"][0]["name"]
     shown = inside(daemon, vm, f"ping -c 1 -W 1 {gateway} >/dev/null; ip neigh show {gateway}").stdout.decode()
     frames = lies(node["mac"], node["ip"].partition("/")[0], gateway, victim, target)
-    hexes = [make(MAGIC + bytes([n]), to).hex() for n, make in enumerate(frames.values())
-             for to in (EVERYBODY, re.search(r"lladdr (\S+)", shown)[1])]
+    to = EVERYBODY, re.search(r"lladdr (\S+)", shown)[1]
+    hexes = [make(MAGIC + bytes([n, i * len(frames)]), to[i]).hex() for n, make in enumerate(frames.values()) for i in (0, 1)]
     heard = {name: set() for name in frames}
     with contextlib.ExitStack() as stack:
         ears = [stack.enter_context(subprocess.Popen([*space, sys.executable, "-c", EAR, MAGIC.hex()], text=True,
