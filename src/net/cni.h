@@ -83,6 +83,7 @@ struct cni_result {
 	} routes[CNI_ITEMS_MAX];	/* without the default route, which is `gateway` */
 	size_t nroutes;
 	char **dns;
+	char **links; /* interfaces of the host that the plugins made or use */
 };
 void cni_result_clear(struct cni_result *r);
 /* The first IPv4 address on the interface `ifname` within the container. ERR_INVALID when it is malformed or has none. */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Mode CNI: a network namespace per VM, into which plugins put an interface; the VM takes that interface's place. What its
  * addresses are is known once the plugins have run. */
+#include <arpa/inet.h>
+
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/links.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "net/apply_impl.h"
@@ -205,6 +208,37 @@ static int check_given(const char *asked, const char *given, struct error **err)
 	return error_set(err, ERR_UNAVAILABLE, "the CNI plugins gave address %s, and %s was asked for", given, asked);
 }
 
+static bool has_address(const struct link_addr *list, size_t n, int index, uint32_t address)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i].index == index && ntohl(list[i].addr.s_addr) == address)
+			return true;
+	return false;
+}
+
+/* Isolated VMs, of any daemon, do not reach what is behind interfaces of that group (net/nft.h). It is for those on which this host
+ * is the VMs' gateway: on others they are machines of a network that is not slicer's, the LAN perhaps, and it leads elsewhere. */
+static int mark_links(const struct cni_result *r, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = netlink_open(err);
+	cleanup_free struct link_addr *addresses = NULL;
+	uint32_t gateway;
+	size_t n;
+
+	if (!nl || links_addresses(nl, &addresses, &n, err) < 0)
+		return -1;
+	if (ip4_parse(r->gateway, &gateway, NULL) < 0)
+		return 0;
+	for (char *const *name = r->links; name && *name; name++) {
+		int index = (int)if_nametoindex(*name);
+
+		if (index > 0 && has_address(addresses, n, index, gateway) &&
+		    links_set_group(nl, index, NET_GROUP_BRIDGE, err) < 0)
+			return error_wrap(err, "interface %s of the CNI plugins", *name);
+	}
+	return 0;
+}
+
 static int attach_vm(struct net_plan *p, struct json_object *answer, struct net_port *ret, struct error **err)
 {
 	struct cni_result result;
@@ -212,7 +246,8 @@ static int attach_vm(struct net_plan *p, struct json_object *answer, struct net_
 
 	if (cni_result_parse(answer, CNI_IFNAME, &result, err) < 0)
 		return -1;
-	if (check_given(p->asked, result.address, err) < 0 || netns_attach(p, CNI_IFNAME, &attached, err) < 0) {
+	if (check_given(p->asked, result.address, err) < 0 || mark_links(&result, err) < 0 ||
+	    netns_attach(p, CNI_IFNAME, &attached, err) < 0) {
 		cni_result_clear(&result);
 		return -1;
 	}

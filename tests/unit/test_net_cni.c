@@ -420,7 +420,8 @@ static void test_result(void **state)
 	assert_int_equal(
 		parse_result(
 			"{\"interfaces\":[{\"name\":\"eth0\"},{\"name\":\"eth0\",\"sandbox\":\"/x\","
-			"\"mac\":\"02:00:00:00:00:01\",\"mtu\":1450}],\"ips\":[{\"address\":\"fd00::1/64\",\"interface\":1},"
+			"\"mac\":\"02:00:00:00:00:01\",\"mtu\":1450},{\"name\":\"cni0\",\"sandbox\":\"\"},"
+			"{\"name\":\"longer than any name\"}],\"ips\":[{\"address\":\"fd00::1/64\",\"interface\":1},"
 			"{\"address\":\"10.0.0.9/8\",\"interface\":0},{\"version\":\"4\",\"address\":\"10.1.2.3/24\","
 			"\"gateway\":\"10.1.2.1\",\"interface\":1}],\"routes\":[{\"dst\":\"0.0.0.0/0\"},{\"dst\":\"::/0\"},"
 			"{\"dst\":\"10.0.0.0/8\"},{\"dst\":\"172.16.0.0/12\",\"gw\":\"10.1.2.9\"}],"
@@ -436,6 +437,9 @@ static void test_result(void **state)
 	assert_string_equal(r.routes[1].via, "10.1.2.9");
 	assert_int_equal(r.routes[1].to.prefix, 12);
 	assert_int_equal(strv_len(r.dns), 1);
+	assert_int_equal(strv_len(r.links), 2);
+	assert_string_equal(r.links[0], "eth0");
+	assert_string_equal(r.links[1], "cni0");
 	cni_result_clear(&r);
 	assert_int_equal(
 		parse_result(
