@@ -163,7 +163,9 @@ static int check_ip(const struct node_request *r, const struct config_group *g, 
 		return 0;
 	if (ip4_parse_cidr_or_addr(r->ip, &want, err) < 0)
 		return error_wrap(err, "ip");
-	if (g->network.mode != NET_BRIDGE && g->network.mode != NET_MACVTAP && g->network.mode != NET_ISOLATED)
+	/* CNI: when a plugin can be given one, which is in its file. */
+	if (g->network.mode != NET_BRIDGE && g->network.mode != NET_MACVTAP && g->network.mode != NET_ISOLATED &&
+	    g->network.mode != NET_CNI)
 		return error_set(err, ERR_INVALID, "ip: VMs of group %s, whose network is %s, cannot choose an address",
 				 g->name, config_net_mode_name(g->network.mode));
 	if (g->network.gateway && ip4_parse_cidr(g->network.gateway, &gw, NULL) == 0 &&

@@ -9,7 +9,7 @@
 #include "base/json.h"
 #include "base/str.h"
 
-/* ---- the cache: {"list": …, "mac": …, "result": …} ---- */
+/* ---- the cache: {"list": …, "mac": …, "ip": …, "result": …} ---- */
 
 static char *cache_path(const struct cni_attach *a)
 {
@@ -28,6 +28,7 @@ static int cache_write(const struct cni_list *l, const struct cni_attach *a, str
 	js_add_string(doc, "container", a->container);
 	js_add_string(doc, "netns", a->netns);
 	js_add_string(doc, "mac", a->mac);
+	js_add_string(doc, "ip", a->ip);
 	js_add(doc, "list", json_object_get(l->source));
 	if (result)
 		js_add(doc, "result", json_object_get(result));
@@ -62,10 +63,11 @@ static int cache_read(const struct cni_attach *a, struct cached *ret, struct err
 		return 0;
 	ret->doc = js_parse_file(path, CNI_LIST_MAX + CNI_RESULT_MAX + 4096, err);
 	ret->attach = *a;
-	ret->attach.mac = NULL;
+	ret->attach.mac = ret->attach.ip = NULL;
 	if (!ret->doc || js_get_object(ret->doc, "list", &list, err) < 0 ||
 	    js_get_object(ret->doc, "result", &ret->result, err) < 0 ||
-	    js_get_string(ret->doc, "mac", &ret->attach.mac, err) < 0)
+	    js_get_string(ret->doc, "mac", &ret->attach.mac, err) < 0 ||
+	    js_get_string(ret->doc, "ip", &ret->attach.ip, err) < 0)
 		return error_wrap(err, "%s", path);
 	if (list)
 		text = js_to_string(list);
@@ -83,22 +85,41 @@ static int cache_forget(const struct cni_attach *a, struct error **err)
 
 /* ---- executing ---- */
 
-/* Of the capabilities that a plugin may declare (CNI's CONVENTIONS.md), the one for which there is something to give. */
-static void add_runtime_config(struct json_object *config, const struct cni_plugin *p, const char *mac)
+static bool plugin_can(const struct cni_plugin *p, const char *capability)
 {
-	struct json_object *capabilities = NULL, *given;
+	struct json_object *capabilities = NULL;
 	bool wanted = false;
 
-	if (!mac || js_get_object(p->config, "capabilities", &capabilities, NULL) < 0 || !capabilities ||
-	    js_get_bool(capabilities, "mac", &wanted, NULL) < 0 || !wanted)
-		return;
-	given = json_object_new_object();
-	js_add_string(given, "mac", mac);
-	js_add(config, "runtimeConfig", given);
+	return js_get_object(p->config, "capabilities", &capabilities, NULL) == 0 && capabilities &&
+	       js_get_bool(capabilities, capability, &wanted, NULL) == 0 && wanted;
+}
+
+bool cni_list_can(const struct cni_list *l, const char *capability)
+{
+	for (size_t i = 0; i < l->nplugins; i++)
+		if (plugin_can(&l->plugins[i], capability))
+			return true;
+	return false;
+}
+
+/* Of the capabilities that a plugin may declare (CNI's CONVENTIONS.md), those for which there is something to give. */
+static void add_runtime_config(struct json_object *config, const struct cni_plugin *p, const struct cni_attach *a)
+{
+	cleanup_json struct json_object *given = json_object_new_object();
+
+	if (a->mac && plugin_can(p, "mac"))
+		js_add_string(given, "mac", a->mac);
+	if (a->ip && plugin_can(p, "ips"))
+		js_add_strv(given, "ips", (char *[]){(char *)a->ip, NULL});
+	/* No limit; told nothing at all, CHECK of the plugin `bandwidth` (1.1.1) crashes. What its own part says comes first. */
+	if (plugin_can(p, "bandwidth"))
+		js_add(given, "bandwidth", json_object_new_object());
+	if (json_object_object_length(given) > 0)
+		js_add(config, "runtimeConfig", json_object_get(given));
 }
 
 /* A plugin's own part with what the runtime adds to it. */
-static struct json_object *plugin_config(const struct cni_list *l, size_t i, const char *mac,
+static struct json_object *plugin_config(const struct cni_list *l, size_t i, const struct cni_attach *a,
 					 struct json_object *previous)
 {
 	struct json_object *config = json_object_new_object();
@@ -108,7 +129,7 @@ static struct json_object *plugin_config(const struct cni_list *l, size_t i, con
 					      !str_eq(key, "capabilities")) js_add(config, key, json_object_get(value));
 	js_add_string(config, "cniVersion", l->version);
 	js_add_string(config, "name", l->name);
-	add_runtime_config(config, &l->plugins[i], mac);
+	add_runtime_config(config, &l->plugins[i], a);
 	if (previous)
 		js_add(config, "prevResult", json_object_get(previous));
 	return config;
@@ -120,7 +141,7 @@ static int exec_plugin(const struct cni_list *l, size_t i, const char *command, 
 	cleanup_strv char **path = cni_plugin_path();
 	cleanup_free char *joined = strv_join(path, ":");
 	cleanup_free char *program = cni_plugin_find(path, l->plugins[i].type, err);
-	cleanup_json struct json_object *config = plugin_config(l, i, a->mac, previous);
+	cleanup_json struct json_object *config = plugin_config(l, i, a, previous);
 
 	return program ? cni_exec(program, command, joined, a, config, ret, err) : -1;
 }

@@ -34,6 +34,8 @@ struct cni_list {
 	size_t nplugins;
 	struct json_object *source; /* all of it */
 };
+/* Whether one of its plugins declares this capability (CNI's CONVENTIONS.md), "mac" or "ips". */
+bool cni_list_can(const struct cni_list *l, const char *capability);
 void cni_list_clear(struct cni_list *l);
 #define cleanup_cni_list __attribute__((cleanup(cni_list_clear)))
 /* A *.conflist, or a *.conf, which is a list of one. ERR_INVALID; `what` names it. */
@@ -55,7 +57,8 @@ struct cni_attach {
 	const char *container; /* letters, digits, "._-", beginning with a letter or digit */
 	const char *netns;     /* path */
 	const char *ifname;    /* in it */
-	const char *mac; /* for ADD, to plugins with the capability "mac"; NULL: theirs. CHECK and DEL get it again */
+	/* For ADD, to plugins with the capabilities "mac" and "ips"; NULL: theirs. CHECK and DEL get them again. */
+	const char *mac, *ip;  /* ip: with a prefix length or without */
 	const char *cache_dir; /* what was added is kept there until it is deleted */
 	int64_t timeout_ms;    /* of each plugin; 0: CNI_PLUGIN_TIMEOUT_MS */
 };
@@ -81,6 +84,7 @@ struct cni_result {
 	} routes[CNI_ITEMS_MAX];	/* without the default route, which is `gateway` */
 	size_t nroutes;
 	char **dns;
+	char **links; /* interfaces of the host that the plugins made or use */
 };
 void cni_result_clear(struct cni_result *r);
 /* The first IPv4 address on the interface `ifname` within the container. ERR_INVALID when it is malformed or has none. */

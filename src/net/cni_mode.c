@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Mode CNI: a network namespace per VM, into which plugins put an interface; the VM takes that interface's place. What its
  * addresses are is known once the plugins have run. */
+#include <arpa/inet.h>
+
 #include "base/fs.h"
 #include "base/json.h"
+#include "base/links.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "net/apply_impl.h"
@@ -36,13 +39,27 @@ static void note_capabilities(const struct cni_list *l, char ***ret_notes)
 
 		if (js_get_object(l->plugins[i].config, "capabilities", &capabilities, NULL) < 0 || !capabilities)
 			continue;
-		json_object_object_foreach(capabilities, name,
-					   wanted) if (json_object_get_boolean(wanted) && !str_eq(name, "mac"))
+		json_object_object_foreach(capabilities, name, wanted) if (json_object_get_boolean(wanted) &&
+									   !str_eq(name, "mac") && !str_eq(name, "ips"))
 			strv_append_fmt(
 				ret_notes,
 				"CNI network \"%s\": plugin %s can be given \"%.64s\" by a runtime; slicer gives it none",
 				l->name, l->plugins[i].type, name);
 	}
+}
+
+/* The guest has its interface's MAC address, and that interface another one, for which alone it would then be sent frames. */
+static int check_plugins(const struct cni_list *l, struct error **err)
+{
+	for (size_t i = 0; i < l->nplugins; i++)
+		if (str_eq(l->plugins[i].type, "macvlan") || str_eq(l->plugins[i].type, "ipvlan"))
+			return error_set(
+				err, ERR_UNSUPPORTED,
+				"CNI network \"%s\": a VM cannot take the place of an interface of plugin \"%s\", which "
+				"hears its own MAC address only. For VMs on the wire of an interface there is \"network: {mode: "
+				"macvtap, parent: INTERFACE}\"",
+				l->name, l->plugins[i].type);
+	return 0;
 }
 
 static int cni_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
@@ -51,7 +68,8 @@ static int cni_group_up(const struct config_group *g, const char *daemon_id, cha
 	cleanup_free char *iptables = proc_find_program("iptables");
 
 	if (cni_write_default(CNI_CONFIG_DIR, g->network_name, err) < 0 ||
-	    cni_list_find(CNI_CONFIG_DIR, g->network_name, &list, err) < 0 || cni_list_probe(&list, err) < 0)
+	    cni_list_find(CNI_CONFIG_DIR, g->network_name, &list, err) < 0 || check_plugins(&list, err) < 0 ||
+	    cni_list_probe(&list, err) < 0)
 		return -1;
 	if (!iptables && uses_iptables(&list))
 		return error_set(err, ERR_NOT_FOUND,
@@ -64,14 +82,37 @@ static int cni_group_up(const struct config_group *g, const char *daemon_id, cha
 
 /* ---- a VM ---- */
 
+/* The pool is the plugins'; whether the address is free in it is for them to say. */
+static int check_asked(const struct net_vm *vm, const char *asked, const uint32_t *used, size_t nused,
+		       struct error **err)
+{
+	cleanup_cni_list struct cni_list list = {0};
+	struct ip4_cidr c;
+
+	if (ip4_parse_cidr_or_addr(asked, &c, err) < 0 ||
+	    cni_list_find(CNI_CONFIG_DIR, vm->group->network_name, &list, err) < 0)
+		return -1;
+	if (!cni_list_can(&list, "ips"))
+		return error_set(
+			err, ERR_INVALID,
+			"host group \"%s\" has its addresses from CNI network \"%s\", where one cannot be asked for: "
+			"none of its plugins has \"capabilities\": {\"ips\": true}",
+			vm->group->name, list.name);
+	for (size_t i = 0; i < nused; i++)
+		if (used[i] == c.addr)
+			return error_set(err, ERR_CONFLICT, "address %s of host group \"%s\" is in use", asked,
+					 vm->group->name);
+	return 0;
+}
+
 static int cni_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
 		       struct error **err)
 {
-	if (wanted)
-		return error_set(err, ERR_INVALID,
-				 "host group \"%s\" has its addresses from CNI plugins; one cannot be asked for",
-				 vm->group->name);
-	*ret = str_dup("");
+	const char *asked = wanted ? wanted : vm->asked;
+
+	if (asked && check_asked(vm, asked, used, nused, err) < 0)
+		return -1;
+	*ret = str_dup(asked ? asked : "");
 	return 0;
 }
 
@@ -84,7 +125,8 @@ static int cni_plan(const struct net_vm *vm, struct net_plan *ret, struct error 
 				 .daemon_id = str_dup(vm->daemon_id),
 				 .name = str_dup(vm->hostname),
 				 .netns = str_dup(vm->hostname),
-				 .network = str_dup(vm->group->network_name)};
+				 .network = str_dup(vm->group->network_name),
+				 .asked = str_dup(vm->asked)};
 	link = net_plan_add_link(ret, NET_LINK_NETNS_TAP, CNI_TAP);
 	link->mtu = CNI_MTU;
 	net_derived_mac("cni", vm->daemon_id, vm->hostname, link->mac);
@@ -155,6 +197,48 @@ static void guest_fill(const struct cni_result *r, bool connected, struct net_gu
 	guest_routes(r, guest);
 }
 
+/* A list may declare the capability of a plugin that does not have it. */
+static int check_given(const char *asked, const char *given, struct error **err)
+{
+	struct ip4_cidr a, g;
+
+	if (!asked || (ip4_parse_cidr_or_addr(asked, &a, NULL) == 0 && ip4_parse_cidr_or_addr(given, &g, NULL) == 0 &&
+		       a.addr == g.addr))
+		return 0;
+	return error_set(err, ERR_UNAVAILABLE, "the CNI plugins gave address %s, and %s was asked for", given, asked);
+}
+
+static bool has_address(const struct link_addr *list, size_t n, int index, uint32_t address)
+{
+	for (size_t i = 0; i < n; i++)
+		if (list[i].index == index && ntohl(list[i].addr.s_addr) == address)
+			return true;
+	return false;
+}
+
+/* Isolated VMs, of any daemon, do not reach what is behind interfaces of that group (net/nft.h). It is for those on which this host
+ * is the VMs' gateway: on others they are machines of a network that is not slicer's, the LAN perhaps, and it leads elsewhere. */
+static int mark_links(const struct cni_result *r, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = netlink_open(err);
+	cleanup_free struct link_addr *addresses = NULL;
+	uint32_t gateway;
+	size_t n;
+
+	if (!nl || links_addresses(nl, &addresses, &n, err) < 0)
+		return -1;
+	if (ip4_parse(r->gateway, &gateway, NULL) < 0)
+		return 0;
+	for (char *const *name = r->links; name && *name; name++) {
+		int index = (int)if_nametoindex(*name);
+
+		if (index > 0 && has_address(addresses, n, index, gateway) &&
+		    links_set_group(nl, index, NET_GROUP_BRIDGE, err) < 0)
+			return error_wrap(err, "interface %s of the CNI plugins", *name);
+	}
+	return 0;
+}
+
 static int attach_vm(struct net_plan *p, struct json_object *answer, struct net_port *ret, struct error **err)
 {
 	struct cni_result result;
@@ -162,7 +246,8 @@ static int attach_vm(struct net_plan *p, struct json_object *answer, struct net_
 
 	if (cni_result_parse(answer, CNI_IFNAME, &result, err) < 0)
 		return -1;
-	if (netns_attach(p, CNI_IFNAME, &attached, err) < 0) {
+	if (check_given(p->asked, result.address, err) < 0 || mark_links(&result, err) < 0 ||
+	    netns_attach(p, CNI_IFNAME, &attached, err) < 0) {
 		cni_result_clear(&result);
 		return -1;
 	}
@@ -209,6 +294,7 @@ static int cni_run(struct net_plan *p, struct net_port *ret, struct error **err)
 		return -1;
 	attachment_init(&a, p->daemon_id, p->name);
 	a.cni.mac = p->guest.mac;
+	a.cni.ip = p->asked;
 	r = cni_add(&list, &a.cni, &answer, err);
 	if (r == 0)
 		r = cni_check(&a.cni, err);

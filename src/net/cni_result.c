@@ -64,6 +64,25 @@ static int result_interface(struct json_object *obj, const char *ifname, struct 
 	return 0;
 }
 
+static int result_links(struct json_object *obj, struct cni_result *ret, struct error **err)
+{
+	struct json_object *list;
+	size_t n;
+
+	if (result_array(obj, "interfaces", &list, &n, err) < 0)
+		return -1;
+	for (size_t i = 0; i < n; i++) {
+		struct json_object *one = json_object_array_get_idx(list, i);
+		const char *name = NULL, *sandbox = NULL;
+
+		if (js_get_string(one, "name", &name, err) < 0 || js_get_string(one, "sandbox", &sandbox, err) < 0)
+			return error_wrap(err, "interfaces[%zu]", i);
+		if (name && *name && strlen(name) < sizeof(ret->ifname) && (!sandbox || !*sandbox))
+			strv_append(&ret->links, name);
+	}
+	return 0;
+}
+
 static int result_address(struct json_object *one, struct cni_result *ret, struct error **err)
 {
 	const char *address = NULL, *gateway = NULL;
@@ -171,7 +190,7 @@ int cni_result_parse(struct json_object *obj, const char *ifname, struct cni_res
 	snprintf(ret->ifname, sizeof(ret->ifname), "%s", ifname);
 	if (!obj || !json_object_is_type(obj, json_type_object))
 		error_set(err, ERR_INVALID, "it is empty");
-	else if (result_interface(obj, ifname, ret, &interface, err) == 0 &&
+	else if (result_interface(obj, ifname, ret, &interface, err) == 0 && result_links(obj, ret, err) == 0 &&
 		 result_addresses(obj, interface, ret, err) == 0 && result_routes(obj, ret, err) == 0 &&
 		 result_dns(obj, ret, err) == 0)
 		return 0;
@@ -182,5 +201,6 @@ int cni_result_parse(struct json_object *obj, const char *ifname, struct cni_res
 void cni_result_clear(struct cni_result *r)
 {
 	strv_free(&r->dns);
+	strv_free(&r->links);
 	*r = (struct cni_result){0};
 }

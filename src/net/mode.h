@@ -13,6 +13,7 @@ struct net_vm {
 	const char *daemon_id, *hostname;
 	unsigned number;		  /* 0: not numbered */
 	const char *address;		  /* "A/L" as reserved; "" while not known */
+	const char *asked;		  /* the address that whoever made it asked for; NULL: any */
 	char *const *dns;		  /* configured servers */
 	bool dns_given;			  /* by the configuration; else they are the default */
 	char *const *allow, *const *drop; /* what holds for it: its own lists, or its group's */
@@ -42,7 +43,7 @@ struct net_mode {
 	/* Of a whole group, see net/apply.h; NULL: nothing to do. */
 	int (*group_up)(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err);
 	int (*group_down)(const struct config_group *g, const char *daemon_id, struct error **err);
-	/* Pure. The VM's address, "A/L", from the group's pool: `wanted` (NULL: any) as in net_pool_take(); vm->address is
+	/* Changes nothing. The VM's address, "A/L", from the group's pool: `wanted` (NULL: any) as in net_pool_take(); vm->address is
 	 * kept when it still fits and nothing else is wanted. `used`: those of the group's other VMs. The caller's. */
 	int (*reserve)(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
 		       struct error **err);

@@ -16,6 +16,7 @@ void net_plan_clear(struct net_plan *p)
 	free(p->netns);
 	free(p->nft);
 	free(p->network);
+	free(p->asked);
 	free(p->rules);
 	free(p->admit_chain);
 	strv_free(&p->sysctls);

@@ -54,7 +54,8 @@ struct net_plan {
 	struct net_plan_address addresses[NET_PLAN_ADDRESSES]; /* of the host */
 	struct nfset_element elements[NET_PLAN_ELEMENTS];      /* of `table bridge slicer_<id>` */
 	size_t nlinks, naddresses, nelements;
-	char *network;	   /* mode CNI: name of the plugins' network; not in the record */
+	char *network;	   /* mode CNI: name of the plugins' network; this and the next one: not in the record */
+	char *asked;	   /* mode CNI: the address to ask the plugins for; NULL: any */
 	char *netns;	   /* of the VM: a name below /run/netns; NULL: none */
 	char **sysctls;	   /* "net/ipv4/conf/brvm0/forwarding=1", as in sysctl.d(5): those with a "-"
 			   in front may be missing in this kernel */

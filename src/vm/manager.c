@@ -178,6 +178,7 @@ void vm_forget(struct vm *vm)
 	free(vm->hostname);
 	free(vm->group);
 	free(vm->ip);
+	free(vm->ip_asked);
 	strv_free(&vm->tags);
 	strv_free(&vm->ssh_keys);
 	strv_free(&vm->dns);

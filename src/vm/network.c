@@ -36,6 +36,7 @@ static const struct net_mode *network_vm(const struct vm *vm, struct net_vm *ret
 		.hostname = vm->hostname,
 		.number = vm->number,
 		.address = vm->ip ? vm->ip : "",
+		.asked = vm->ip_asked,
 		.dns = vm->dns,
 		.dns_given = group && config_group_dns_given(group),
 		.allow = vm->override_allow ? vm->allow
@@ -89,7 +90,11 @@ static int network_reserve(struct vm *vm, const char *wanted, struct net_facts *
 
 int vm_network_reserve(struct vm *vm, const char *wanted, struct error **err)
 {
-	return network_reserve(vm, wanted, NULL, err);
+	if (network_reserve(vm, wanted, NULL, err))
+		return -1;
+	if (wanted && *wanted && !vm->ip_asked)
+		vm->ip_asked = str_dup(wanted);
+	return 0;
 }
 
 /* For the record; a script is made anew from the rest whenever it is needed. */

@@ -58,6 +58,7 @@ static void record_add_spec(const struct vm *vm, struct json_object *obj)
 	js_add_u64(obj, "network_bandwidth", vm->network_bandwidth);
 	js_add_u64(obj, "network_packets", vm->network_packets);
 	js_add_string(obj, "ip", vm->ip);
+	js_add_string(obj, "ip_asked", vm->ip_asked);
 	js_add_strv(obj, "tags", vm->tags);
 	js_add_strv(obj, "ssh_keys", vm->ssh_keys);
 	js_add_strv(obj, "dns", vm->dns);
@@ -160,6 +161,7 @@ static int record_get_strings(struct vm *vm, struct json_object *obj, struct err
 		char **ret;
 	} strings[] = {
 		{"ip", &vm->ip},
+		{"ip_asked", &vm->ip_asked},
 		{"userdata", &vm->userdata},
 		{"image", &vm->image},
 		{"image_digest", &vm->image_digest},

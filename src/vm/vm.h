@@ -36,7 +36,8 @@ struct vm {
 	uint64_t disk_bytes;			  /* of the writable disk; 0: none (fake hypervisor) */
 	uint64_t disk_bandwidth, disk_operations; /* per second; 0: no limit */
 	uint64_t network_bandwidth, network_packets;
-	char *ip; /* CIDR; "" while not known */
+	char *ip;	/* CIDR; "" while not known */
+	char *ip_asked; /* by whoever made it; NULL: any */
 	char **tags, **ssh_keys, **dns;
 	char *userdata, *image, *image_digest;
 	char *machine_id;   /* 32 hex digits, made once */

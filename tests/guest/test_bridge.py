@@ -6,7 +6,7 @@ import subprocess
 import sys
 
 import pytest
-from slicertest import Daemon, run, until
+from slicertest import Daemon, frames, run, until
 from slicertest.hostspace import OUTSIDE, host_space, inside, ip, outside_of_host, surroundings
 from slicertest.matrix import guest_matrix
 from slicertest.netspace import SERVER
@@ -88,6 +88,27 @@ def test_what_the_page_promises(daemon, vms, host):
     with contextlib.ExitStack() as stack:
         guest_matrix(surroundings(stack, host), daemon.client, vms[0], "bridge", own="192.168.137.2",
                      host=["192.168.137.1", "203.0.113.2"], via="203.0.113.2", peer="192.168.137.3")
+
+
+def test_what_is_not_the_guests_own_comes_nowhere(daemon, vms, host, tmp_path):
+    """Whatever root in it sends. Its own packet comes through the host to the outside: the test can fail."""
+    frames.take_sender(daemon, vms[0], tmp_path)
+    peer = next(n for n in daemon.client.nodes() if n["hostname"] == vms[1])
+    heard = frames.told(daemon, vms[0], [("ip", "netns", "exec", ns) for ns in (host, outside_of_host())], "192.168.137.1",
+                        (peer["mac"], peer["ip"]), OUTSIDE)
+    assert {"brtest0", "brtap2", "uplink", "wire"} <= heard.pop("its own")
+    # As from a network behind it: the group's bridge carries it, and the host, which has no route there, drops it.
+    assert heard.pop("an address of elsewhere") == {"brtest0", "brtap2"}
+    assert not any(heard.values()), heard
+    # It cannot be somebody else, and is itself again.
+    mac = next(n["mac"] for n in daemon.client.nodes() if n["hostname"] == vms[0])
+    for change, back in ((f"ip link set eth0 address {frames.NOBODY}", f"ip link set eth0 address {mac}"),
+                         ("ip addr add 192.168.137.77/24 dev eth0; ip addr del 192.168.137.2/24 dev eth0",
+                          "ip addr add 192.168.137.2/24 dev eth0; ip addr del 192.168.137.77/24 dev eth0")):
+        pings = "ping -c 1 -W 1 192.168.137.1 || ping -c 1 -W 1 192.168.137.3; x=$?"
+        done = frames.inside(daemon, vms[0], f"{change}; {pings}; {back}; ip route replace default via 192.168.137.1; exit $x")
+        assert done.exit_code == 1 and done.stdout.count(b"PING") == 2, (done.stdout, done.stderr)
+    assert reaches(daemon, vms[0], OUTSIDE)
 
 
 MUCH = "for i in $(seq 64); do cat /tmp/mib; done"

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: MIT
 """A guest behind CNI plugins: it has the address that they gave, and reaches what they lead to."""
 import contextlib
+import json
 
 import pytest
-from slicertest import Daemon, run, until
+from slicertest import Daemon, frames, run, until
 from slicertest.cni import BRIDGE_LIST, PTP_LIST, cni_host
 from slicertest.matrix import Surroundings, guest_matrix
 
@@ -48,3 +49,26 @@ def test_vms_reach_each_other_the_host_and_what_is_behind(host, tmp_path, networ
         with contextlib.ExitStack() as stack:
             around = Surroundings(stack, host.prefix, stack.enter_context(host.neighbour()), "203.0.113.1")
             guest_matrix(around, d.client, vms[0], "CNI", own=addresses[0], host=["203.0.113.2"], via="203.0.113.2", peer=addresses[1])
+
+
+LIES = {"a MAC address that nobody has", "another's MAC address", "another's addresses, both"}
+
+
+@pytest.mark.full
+def test_an_address_asked_for_and_macspoofchk(host, tmp_path):
+    """The guest has what `ips` asked for; and a bridge that looks at MAC addresses lets its own pass, and no others."""
+    strict = {**BRIDGE_LIST["plugins"][0], "capabilities": {"ips": True, "mac": True}, "macspoofchk": True}
+    host.put("10-test.conflist", {**BRIDGE_LIST, "plugins": [strict, BRIDGE_LIST["plugins"][1]]})
+    with daemon_on(host, tmp_path, "test", 1) as d, host.neighbour() as outside:
+        wait(d, f"{d.group}-1")
+        made = d.client.create(d.group, ip="10.91.0.44", timeout="120s")
+        vm = made["hostname"]
+        assert "inet 10.91.0.44/24" in run(d.client, vm, "ip", "addr", "show", "eth0", uid=0, gid=0).stdout.decode()
+        assert reaches(d, vm, "203.0.113.1"), "out, by NAT"
+        frames.take_sender(d, vm, tmp_path)
+        other = d.client.node(f"{d.group}-1")
+        host.run("busybox", "ping", "-c", "1", "-W", "3", "10.91.0.44")
+        port = next(entry["ifname"] for entry in json.loads(host.run("bridge", "-j", "fdb")) if entry["mac"] == d.client.node(vm)["mac"])
+        heard = frames.told(d, vm, [host.prefix, outside], "10.91.0.1", (other["mac"], other["ip"]), "203.0.113.1", own_port=port)
+        assert {"cnitest0", "uplink0", "wire0"} <= heard["its own"]
+        assert {name for name, links in heard.items() if not links} == LIES

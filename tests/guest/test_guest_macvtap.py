@@ -74,7 +74,8 @@ def test_ipv6_comes_from_the_router(net, daemon, vm):
 @pytest.mark.full
 def test_who_reaches_whom(net, daemon, vm):
     peer = f"{daemon.group}-2"
-    until(lambda: daemon.client.get(f"/vm/{peer}/health").status == 200 and node(daemon, peer)["ip"], 120, f"{peer} answers")
+    for one in (vm, peer):
+        until(lambda: daemon.client.get(f"/vm/{one}/health").status == 200 and node(daemon, one)["ip"], 120, f"{one} answers")
     with contextlib.ExitStack() as stack:
         around = Surroundings(stack, net.prefix, ("ip", "netns", "exec", net.router), ROUTER)
         guest_matrix(around, daemon.client, vm, "macvtap", own=node(daemon, vm)["ip"], host=[f"{SUBNET}.2"],

@@ -14,6 +14,7 @@ import pytest
 from slicertest import Daemon, descendants, find_processes, run, until
 from slicertest.daemon import free_port
 from slicertest.forward import Forward, connect, echoed, recv_all
+from slicertest.hostspace import without_passt
 from slicertest.userns import has_user_namespaces
 
 NOBODY = 65534
@@ -132,14 +133,11 @@ def test_the_guest_reaches_out(daemon, vm):
         assert got == [bytes(1 << 20)]
 
 
-WITHOUT_PASST = ("unshare", "--mount", "--propagation", "private", "sh", "-c", 'mount --bind /dev/null "$0" && exec "$@"')
-
-
 def test_without_passt_there_is_no_network_but_all_that_goes_through_the_agent(store, tmp_path):
     """QEMU's own stack, which by itself would lead to the host's loopback (10.0.2.2) and its resolver (10.0.2.3)."""
     address = own_address()
     assert address, "the test needs a network with a default route"
-    with Daemon(tmp_path, hypervisor="qemu", prefix=(*WITHOUT_PASST, shutil.which("passt"))) as d, \
+    with Daemon(tmp_path, hypervisor="qemu", prefix=without_passt()) as d, \
             socket.create_server(("127.0.0.1", 0)) as loopback, socket.create_server((address, 0)) as own:
         vm = d.client.create(d.group, timeout="120s")["hostname"]
         assert "passt is not installed" in d.log_text()

@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from slicertest import Daemon, run, until
+from slicertest import Daemon, frames, run, until
 from slicertest.hostspace import OUTSIDE, host_space, ip, outside_of_host, surroundings
 from slicertest.matrix import guest_matrix
 
@@ -73,6 +73,17 @@ def test_root_in_the_guest_changes_nothing(daemon, vms):
               f"ping -c 1 -W 2 {peer} || ping -c 1 -W 2 -I 198.51.100.77 {OUTSIDE}")
     assert run(daemon.client, vms[0], "sh", "-c", script, uid=0, gid=0).exit_code != 0
     assert reaches(daemon, vms[0], OUTSIDE)
+
+
+def test_what_is_not_the_guests_own_comes_nowhere(daemon, vms, host, tmp_path):
+    """Not even what passes on a bridge: it has a network of two addresses. Its own packet comes to the outside: the test can fail."""
+    frames.take_sender(daemon, vms[0], tmp_path)
+    nodes = {n["hostname"]: n for n in daemon.client.nodes()}
+    head, _, last = nodes[vms[0]]["ip"].rpartition(".")
+    heard = frames.told(daemon, vms[0], [("ip", "netns", "exec", ns) for ns in (host, outside_of_host(), vms[1])],
+                        f"{head}.{int(last) - 1}", (nodes[vms[1]]["mac"], nodes[vms[1]]["ip"]), OUTSIDE)
+    assert {"uplink", "wire"} <= heard.pop("its own")
+    assert not any(heard.values()), heard
 
 
 def test_a_relaunch_and_a_new_daemon(daemon, vms):

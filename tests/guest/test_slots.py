@@ -2,9 +2,10 @@
 """Slots with guests in them: who reaches whom, and one more slot while the others run."""
 import contextlib
 import signal
+import subprocess
 
 import pytest
-from slicertest import Daemon, run, until
+from slicertest import SLICER, Daemon, run, until
 from slicertest.daemon import LOG
 from slicertest.hostspace import OUTSIDE, host_space, inside, ip, outside_of_host, surroundings
 from slicertest.matrix import guest_matrix
@@ -19,13 +20,13 @@ def host(store):
         yield name
 
 
-@pytest.fixture
-def daemon(host, tmp_path):
-    d = Daemon(tmp_path / "d", hypervisor="qemu", prefix=("nsenter", f"--net=/run/netns/{host}"))
+@contextlib.contextmanager
+def daemon_with(host, directory, slots, **more):
+    d = Daemon(directory, hypervisor="qemu", prefix=("nsenter", f"--net=/run/netns/{host}"), **more)
     group = d.config["host_groups"][0]
     for key in ("count", "network"):
         group.pop(key)
-    group["slots"] = {name: {} for name in NAMES[:2]}
+    group["slots"] = {name: {} for name in slots}
     try:
         with d:
             yield d
@@ -33,6 +34,12 @@ def daemon(host, tmp_path):
         for name in NAMES:  # a slot's log has its name only
             for log in LOG.glob(f"{name}.txt*"):
                 log.unlink()
+
+
+@pytest.fixture
+def daemon(host, tmp_path):
+    with daemon_with(host, tmp_path / "d", NAMES[:2]) as d:
+        yield d
 
 
 def answers(d, name):
@@ -70,3 +77,28 @@ def test_slots(daemon, host):
     answers(daemon, "slot6")
     assert reaches(daemon, "slot6", OUTSIDE) and not reaches(daemon, "slot6", "10.1.0.2")
     assert [daemon.vmm_pid(name) for name in slots] == pids
+
+
+SSH = ("ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=no", "-o", "UserKnownHostsFile=/dev/null", "-o", "ConnectTimeout=10")
+
+
+def test_ssh_from_the_host_and_from_a_routed_network(host, debian_build, tmp_path):
+    """As simple-microvm-infra has it: `ssh root@10.1.0.2` on the host, and on a machine that has the routes that slicer prints. Each
+    with the configuration's keys, and nobody without."""
+    key, outside = tmp_path / "id", outside_of_host()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    keys = {"ssh_keys": [key.with_suffix(".pub").read_text().strip()]}
+    with daemon_with(host, tmp_path / "d", NAMES[:1], group={"image": "debian", "ram_mb": 512}, config=keys) as d:
+        answers(d, "slot1")
+        until(lambda: inside(host, "busybox", "nc", "-w", "2", "10.1.0.2", "22").returncode == 0, 180, "sshd answers", pause=1)
+        for space in (host, outside):
+            if space == outside:
+                assert inside(outside, "busybox", "nc", "-w", "2", "10.1.0.2", "22").returncode != 0, "no route yet"
+                printed = subprocess.run([*d.prefix, SLICER, "vm", "route", "--os", "linux", d.file], check=True, capture_output=True,
+                                         text=True).stdout
+                add = next(line.split()[1:] for line in printed.splitlines() if "route add" in line)
+                assert inside(outside, *add).returncode == 0, add
+            for user in ("root", "ubuntu"):
+                done = inside(space, *SSH, "-i", str(key), f"{user}@10.1.0.2", "hostname; id -un")
+                assert done.stdout.split() == ["slot1", user], (space, user, done.stderr)
+            assert inside(space, *SSH, "-o", "IdentityFile=none", "root@10.1.0.2", "true").returncode == 255

@@ -163,6 +163,7 @@ def test_a_plugin_that_is_gone_at_the_end(host, clean, tmp_path):
     ({"10-a.conflist": {**BRIDGE_LIST, "name": "a"}}, "nosuch", "there are: a"),
     ({"10-a.conflist": "{"}, "a", "10-a.conflist"),
     ({"10-a.conf": {"cniVersion": "1.0.0", "name": "a", "type": "nosuchplugin"}}, "a", "containernetworking-plugins"),
+    ({"10-a.conf": {"cniVersion": "1.0.0", "name": "a", "type": "macvlan"}}, "a", "mode: macvtap"),
     ({"10-a.conf": {"cniVersion": "0.1.0", "name": "a", "type": "bridge"}}, "a", "none of 0.3.1"),
 ])
 def test_up_refuses_what_cannot_work(host, clean, tmp_path, files, network, says):
@@ -320,8 +321,98 @@ def test_faults_behind_the_network(host, clean, tmp_path, end):
         until(lambda: d.client.nodes() == [] and host.state()["namespaces"] == [] and host.state()["addresses"] == [], 20)
 
 
-def test_no_address_on_demand(host, clean, tmp_path):
+def test_no_address_on_demand_where_no_plugin_can_be_given_one(host, clean, tmp_path):
     host.put("10-test.conflist", BRIDGE_LIST)
     with cni(host, tmp_path, "test") as d:
         refused = d.client.post(f"/hostgroup/{d.group}/nodes", json={"ip": "10.91.0.9"})
-        assert refused.status == 400 and "cannot choose an address" in refused.json["error"]
+        assert refused.status == 400 and '"capabilities": {"ips": true}' in refused.json["error"]
+        assert d.client.nodes() == []
+
+
+def with_ips(ipam=None):
+    """That network, whose bridge can be given an address; ipam: instead of host-local's."""
+    bridge = {**BRIDGE_LIST["plugins"][0], "capabilities": {"ips": True}, **({"ipam": ipam} if ipam else {})}
+    return {**BRIDGE_LIST, "plugins": [bridge, *BRIDGE_LIST["plugins"][1:]]}
+
+
+def ask_for(d, address, **more):
+    return d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "60s"}, json={"ip": address, **more})
+
+
+def test_an_address_asked_for(host, clean, tmp_path):
+    """It is the VM's at each start, also by a daemon that was not asked; whoever asks for none has the pool's next one."""
+    host.put("10-test.conflist", with_ips())
+    with cni(host, tmp_path, "test") as d:
+        assert "can be given" not in d.log_text()
+        made = ask_for(d, "10.91.0.9", persistent=True)
+        assert made.status == 201 and made.json["ip"] == "10.91.0.9/24", made
+        vm = made.json["hostname"]
+        other = d.client.create(d.group, timeout="60s")
+        assert other["ip"] == "10.91.0.10/24", "host-local goes on behind the last one"
+        taken = ask_for(d, "10.91.0.10")
+        assert taken.status == 409 and "10.91.0.10 of host group" in taken.json["error"], taken
+        outside = ask_for(d, "10.90.0.9")
+        assert outside.status >= 400 and "10.90.0.9" in outside.json["error"], outside
+        assert ask_for(d, "nonsense").status == 400
+        assert len(d.client.nodes()) == 2
+        assert d.client.post(f"/vm/{vm}/shutdown").status == 200
+        d.stop()
+        d.start()
+        assert d.client.post(f"/vm/{vm}/relaunch").status == 200
+        assert d.client.node(vm)["ip"] == "10.91.0.9"
+        delete(d, vm)
+
+
+def test_an_address_asked_of_static(host, clean, tmp_path):
+    """Which has no pool, and wants the prefix length."""
+    host.put("10-test.conflist", with_ips({"type": "static"}))
+    with cni(host, tmp_path, "test") as d:
+        made = ask_for(d, "10.91.0.9/24")
+        assert made.status == 201 and made.json["ip"] == "10.91.0.9/24", made
+        taken = ask_for(d, "10.91.0.9/24")
+        assert taken.status == 409, taken
+
+
+def test_an_address_asked_of_a_plugin_that_gives_what_it_likes(host, clean, tmp_path):
+    plugin = {"type": "hostile", "x": "nointerface", "capabilities": {"ips": True}}
+    host.put("10-h.conflist", {"cniVersion": "1.0.0", "name": "h", "plugins": [plugin]})
+    with cni(host, tmp_path / "d", "h", hostile_plugins(tmp_path)) as d:
+        refused = ask_for(d, "10.93.0.9")
+        assert refused.status >= 400 and "gave address 10.93.0.2/24, and 10.93.0.9 was asked for" in refused.json["error"], refused
+        assert d.client.nodes() == []
+
+
+# As Podman 4 and nerdctl write them, but for the subnet.
+PODMAN = {"cniVersion": "0.4.0", "name": "test", "plugins": [
+    {**BRIDGE_LIST["plugins"][0], "hairpinMode": True}, {"type": "portmap", "capabilities": {"portMappings": True}},
+    {"type": "firewall", "backend": ""}, {"type": "tuning"}]}
+NERDCTL = {"cniVersion": "1.0.0", "name": "test", "nerdctlID": "1", "nerdctlLabels": {}, "plugins": [
+    {**BRIDGE_LIST["plugins"][0], "hairpinMode": True}, {"type": "portmap", "capabilities": {"portMappings": True}},
+    {"type": "firewall", "ingressPolicy": "same-bridge"}, {"type": "tuning"}]}
+
+
+@pytest.mark.parametrize("conflist", [PODMAN, NERDCTL], ids=["podman", "nerdctl"])
+def test_networks_of_others(host, clean, tmp_path, conflist):
+    host.put("10-test.conflist", conflist)
+    with cni(host, tmp_path, "test") as d:
+        vm = d.client.create(d.group, timeout="60s")["hostname"]
+        assert d.client.node(vm)["ip"].startswith("10.91.0.")
+        delete(d, vm)
+
+
+@pytest.mark.parametrize("rate", [{}, {"ingressRate": 8000000, "ingressBurst": 8000000, "egressRate": 8000000, "egressBurst": 8000000}],
+                         ids=["none", "rate"])
+def test_plugins_behind_the_bridge(host, clean, tmp_path, rate):
+    """As Kubernetes' lists have them. `tuning` gives the interface the VM's MAC address; `bandwidth` shapes on the host's side what
+    the list says; what there is nothing to give for is passed by, and `up` says so."""
+    chain = [{"type": "tuning", "capabilities": {"mac": True}}, {"type": "portmap", "capabilities": {"portMappings": True}},
+             {"type": "bandwidth", "capabilities": {"bandwidth": True}, **rate}]
+    host.put("10-test.conflist", {**BRIDGE_LIST, "plugins": [*BRIDGE_LIST["plugins"], *chain]})
+    with cni(host, tmp_path, "test") as d:
+        assert [word in d.log_text() for word in ('"mac"', '"portMappings"', '"bandwidth"')] == [False, True, True]
+        vm = d.client.create(d.group, timeout="60s")["hostname"]
+        given = json.loads(host.run("sh", "-c", "cat /var/lib/cni/slicer/*"))["mac"]
+        assert d.client.node(vm)["mac"] == given
+        assert host.run("tc", "qdisc").count("qdisc tbf") == (2 if rate else 0)
+        delete(d, vm)
+        assert "tbf" not in host.run("tc", "qdisc")

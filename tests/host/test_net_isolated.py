@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Isolated networks with real packets (slicertest/netspace.py). Who reaches whom is test_net_matrix.py's."""
+import contextlib
 import json
 import re
 import socket
@@ -8,7 +9,8 @@ import subprocess
 import pytest
 
 from slicertest import BUILD, SOURCE
-from slicertest.netspace import ENV, INTERNET, arrived, heard
+from slicertest.cni import state_directories
+from slicertest.netspace import ENV, INTERNET, World, arrived, heard
 
 LAN, SECOND = "10.99.0.1", "203.0.113.8"
 STEPS = re.findall(r'\{\.name = "(\w+)"', (SOURCE / "src/net/netns_up.c").read_text())
@@ -345,3 +347,24 @@ def test_helper_says_what_it_is_for():
     assert done.returncode == 66 and "run by slicer" in done.stderr
     done = subprocess.run([BUILD / "src/net/slicer-netns", "up"], input="{}", env=ENV, capture_output=True, text=True)
     assert done.returncode == 66
+
+
+BRIDGE = {"type": "bridge", "bridge": "cnitest0", "isGateway": True, "ipMasq": True,
+          "ipam": {"type": "host-local", "subnet": "10.91.0.0/24", "routes": [{"dst": "0.0.0.0/0"}]}}
+PTP = {"type": "ptp", "ipMasq": True, "ipam": {"type": "host-local", "subnet": "10.91.0.0/24", "routes": [{"dst": "0.0.0.0/0"}]}}
+
+
+@pytest.mark.parametrize("plugin", [BRIDGE, pytest.param(PTP, marks=pytest.mark.full)], ids=["bridge", "ptp"])
+def test_vms_of_cni_networks_are_other_vms(tmp_path, plugin):
+    """Which isolated ones do not reach, whichever daemon they are of; all the rest goes on."""
+    with contextlib.ExitStack() as stack:
+        world = World(stack, tmp_path, ("/run", *stack.enter_context(state_directories())))
+        world.host.run("sh", "-c", "mkdir -p /etc/cni/net.d; cat > /etc/cni/net.d/1.conflist",
+                       input=json.dumps({"cniVersion": "1.0.0", "name": "test", "plugins": [plugin]}))
+        config = world.config("a", isolated())
+        world.netrun(config, "a-1", "up", "sandbox")
+        other = world.config("b", {"name": "vm", "count": 1}, network_name="test")
+        world.netrun(other, "b-2", "up", "vm")
+        vm, cni = world.guest(config, "a-1", "sandbox", 1), world.guest(other, "b-2", "vm", 1)
+        assert vm.space.ask(cni.ip) is None and cni.space.ask(vm.ip) is None
+        assert vm.space.ask(LAN) and cni.space.ask(LAN) and world.host.ask(cni.ip)

@@ -286,14 +286,17 @@ static void test_add_check_del(void **state)
 	assert_int_equal(cni_check(&f->attach, NULL), -1);
 }
 
-static void assert_line(const char *text, const char *begins, bool has_mac)
+/* `given`: its runtimeConfig, NULL for none. */
+static void assert_line(const char *text, const char *begins, const char *given)
 {
 	cleanup_free char *line = NULL;
 	const char *at = strstr(text, begins);
 
 	assert_non_null(at);
 	line = strndup(at, strcspn(at, "\n"));
-	assert_int_equal(strstr(line, "\"runtimeConfig\":{\"mac\":\"02:00:00:00:00:09\"}") != NULL, has_mac);
+	assert_int_equal(strstr(line, "runtimeConfig") != NULL, given != NULL);
+	if (given)
+		assert_non_null(strstr(line, given));
 	assert_null(strstr(line, "capabilities"));
 }
 
@@ -301,8 +304,13 @@ static void test_capabilities(void **state)
 {
 	static const char list[] =
 		"{\"cniVersion\":\"1.0.0\",\"name\":\"net\",\"plugins\":["
-		"{\"type\":\"one\",\"x\":\"\",\"capabilities\":{\"mac\":true,\"ips\":true}},"
-		"{\"type\":\"two\",\"x\":\"\",\"capabilities\":{\"mac\":false}},{\"type\":\"three\",\"x\":\"\"}]}";
+		"{\"type\":\"one\",\"x\":\"\",\"capabilities\":{\"mac\":true,\"ips\":true,\"portMappings\":true}},"
+		"{\"type\":\"two\",\"x\":\"\",\"capabilities\":{\"mac\":false,\"ips\":false}},"
+		"{\"type\":\"three\",\"x\":\"\",\"capabilities\":{\"ips\":true,\"bandwidth\":true}}]}";
+	static const char *const plugins[] = {"one", "two", "three"};
+	static const char *const configs[] = {
+		"\"runtimeConfig\":{\"mac\":\"02:00:00:00:00:09\",\"ips\":[\"10.1.0.9\"]}", NULL,
+		"\"runtimeConfig\":{\"ips\":[\"10.1.0.9\"],\"bandwidth\":{}}"};
 	struct fixture *f = *state;
 	struct cni_attach given = f->attach;
 	cleanup_cni_list struct cni_list l = {0};
@@ -310,17 +318,18 @@ static void test_capabilities(void **state)
 	cleanup_free char *log = fs_join(f->dir, "log"), *text = NULL;
 
 	given.mac = "02:00:00:00:00:09";
+	given.ip = "10.1.0.9";
 	assert_int_equal(cni_list_parse(list, strlen(list), "test", &l, NULL), 0);
+	assert_true(cni_list_can(&l, "mac") && cni_list_can(&l, "ips") && !cni_list_can(&l, "dns"));
 	assert_int_equal(cni_add(&l, &given, &result, NULL), 0);
 	assert_int_equal(cni_check(&f->attach, NULL), 0);
 	assert_int_equal(cni_del(&f->attach, NULL), 0);
 	assert_int_equal(fs_read_file(log, 1 << 20, &text, NULL, NULL), 0);
 	for (const char *const *command = (const char *const[]){"ADD", "CHECK", "DEL", NULL}; *command; command++) {
-		for (const char *const *plugin = (const char *const[]){"one", "two", "three", NULL}; *plugin;
-		     plugin++) {
-			cleanup_free char *begins = str_fmt("%s %s ", *command, *plugin);
+		for (size_t i = 0; i < ARRAY_LEN(plugins); i++) {
+			cleanup_free char *begins = str_fmt("%s %s ", *command, plugins[i]);
 
-			assert_line(text, begins, str_eq(*plugin, "one"));
+			assert_line(text, begins, configs[i]);
 		}
 	}
 }
@@ -420,7 +429,8 @@ static void test_result(void **state)
 	assert_int_equal(
 		parse_result(
 			"{\"interfaces\":[{\"name\":\"eth0\"},{\"name\":\"eth0\",\"sandbox\":\"/x\","
-			"\"mac\":\"02:00:00:00:00:01\",\"mtu\":1450}],\"ips\":[{\"address\":\"fd00::1/64\",\"interface\":1},"
+			"\"mac\":\"02:00:00:00:00:01\",\"mtu\":1450},{\"name\":\"cni0\",\"sandbox\":\"\"},"
+			"{\"name\":\"longer than any name\"}],\"ips\":[{\"address\":\"fd00::1/64\",\"interface\":1},"
 			"{\"address\":\"10.0.0.9/8\",\"interface\":0},{\"version\":\"4\",\"address\":\"10.1.2.3/24\","
 			"\"gateway\":\"10.1.2.1\",\"interface\":1}],\"routes\":[{\"dst\":\"0.0.0.0/0\"},{\"dst\":\"::/0\"},"
 			"{\"dst\":\"10.0.0.0/8\"},{\"dst\":\"172.16.0.0/12\",\"gw\":\"10.1.2.9\"}],"
@@ -436,6 +446,9 @@ static void test_result(void **state)
 	assert_string_equal(r.routes[1].via, "10.1.2.9");
 	assert_int_equal(r.routes[1].to.prefix, 12);
 	assert_int_equal(strv_len(r.dns), 1);
+	assert_int_equal(strv_len(r.links), 2);
+	assert_string_equal(r.links[0], "eth0");
+	assert_string_equal(r.links[1], "cni0");
 	cni_result_clear(&r);
 	assert_int_equal(
 		parse_result(

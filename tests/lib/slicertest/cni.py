@@ -56,9 +56,11 @@ class CniHost:
             assert process.stdout.readline() == "ready\n"
             self.run("ip", "link", "set", "wire0", "netns", process.pid)
             subprocess.run([*there, "sh", "-ec", "ip link set lo up; ip addr add 203.0.113.1/24 dev wire0; ip link set wire0 up"], check=True)
-            yield there
-            subprocess.run([*there, "ip", "link", "set", "wire0", "netns", str(self.process.pid)], check=True)
-            self.run("ip", "link", "set", "wire0", "up")
+            try:
+                yield there
+            finally:
+                subprocess.run([*there, "ip", "link", "set", "wire0", "netns", str(self.process.pid)], check=True)
+                self.run("ip", "link", "set", "wire0", "up")
         finally:
             process.kill()
             process.wait()

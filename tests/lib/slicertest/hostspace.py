@@ -2,6 +2,7 @@
 """A network namespace in the place of a host for daemons with guests, with a second one as its only neighbour, "the Internet"."""
 import contextlib
 import os
+import shutil
 import subprocess
 
 from .matrix import Surroundings
@@ -24,6 +25,12 @@ def outside_of_host():
 def surroundings(stack, host):
     """What a VM of that host may find (matrix.py)."""
     return Surroundings(stack, ("ip", "netns", "exec", host), ("ip", "netns", "exec", outside_of_host()), OUTSIDE)
+
+
+def without_passt():
+    """Words before a command for which passt is not there."""
+    hide = 'mount --bind /dev/null "$0" && exec "$@"'
+    return ("unshare", "--mount", "--propagation", "private", "sh", "-c", hide, shutil.which("passt"))
 
 
 @contextlib.contextmanager

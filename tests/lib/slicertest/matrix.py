@@ -24,6 +24,7 @@ PROMISED = {
 
 ELSEWHERE, METADATA, FOREIGN = "198.51.100.1", "169.254.169.254", "198.51.100.77"
 LOOPBACK_PORT, OPEN_PORT = 17, 18
+PING_SIZE = 167
 
 SERVICES = """
 import socket, sys, threading
@@ -36,18 +37,20 @@ threading.Thread(target=serve, args=[one], daemon=True).start()
 serve(other)
 """
 
-# Prints whether a ping with a pattern of its own comes by, whatever addresses it has by then.
+# Prints from whom a ping of a length of its own comes by, whatever addresses it has by then. (busybox fills the code of its message
+# with a pattern, too, and passt then does not send it on.)
 WATCH = """
-import socket
+import socket, sys
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x800))
 s.settimeout(6)
 print("ready", flush=True)
 try:
-    while b"\\xa7" * 16 not in s.recv(2000):
-        pass
-    print("seen")
+    frame = b""
+    while (frame[16:18], frame[23:24], frame[34:35]) != ((28 + int(sys.argv[1])).to_bytes(2, "big"), b"\\x01", b"\\x08"):
+        frame = s.recv(2000)
+    print(socket.inet_ntoa(frame[26:30]))
 except TimeoutError:
-    print("none")
+    print("nobody")
 """
 
 
@@ -79,9 +82,12 @@ class Surroundings:
         return self.run(prefix, "busybox", "ping", "-c", "1", "-W", "3", address).returncode == 0
 
 
-def guest_matrix(around, client, vm, mode, own, host, via=None, peer=None):
+def guest_matrix(around, client, vm, mode, own, host, via=None, peer=None, promised=None):
     """What a guest's root finds is what is promised. own: its address; host: those of the host that it could reach; via: by which
-    of them the LAN's route to the VM leads (None: it is in the LAN); peer: the address of another VM of its group."""
+    of them the LAN's route to the VM leads (None: it is in the LAN); peer: the address of another VM of its group; promised: rows,
+    instead of the mode's."""
+    promised = PROMISED[mode] if promised is None else promised
+
     def guest(script):
         return run(client, vm, "timeout", "20", "sh", "-c", script, uid=0, gid=0)
 
@@ -93,9 +99,11 @@ def guest_matrix(around, client, vm, mode, own, host, via=None, peer=None):
 
     def arrives(source):
         with contextlib.ExitStack() as stack:
-            ear = around.start(stack, around.outside, WATCH)
-            guest(f"ip addr add {FOREIGN}/32 dev lo; ping -c 2 -W 1 -p a7 -I {source} {around.lan}; ip addr del {FOREIGN}/32 dev lo")
-            return ear.communicate(timeout=20)[0] == "seen\n"
+            ear = around.start(stack, around.outside, WATCH, PING_SIZE)
+            guest(f"ip addr add {FOREIGN}/32 dev lo; ping -c 2 -W 1 -s {PING_SIZE} -I {source} {around.lan}; ip addr del {FOREIGN}/32 dev lo")
+            seen = ear.communicate(timeout=20)[0].strip()
+        # In mode user it comes from an address of the host, whatever the guest had it come from.
+        return seen == source if mode == "user" and source != own else seen != "nobody"
 
     def from_lan():
         if via:
@@ -106,8 +114,8 @@ def guest_matrix(around, client, vm, mode, own, host, via=None, peer=None):
              META: pings(METADATA), SPOOFED_IP: arrives(FOREIGN), BY_HOST: around.pings(around.host, own), BY_LAN: from_lan()}
     if peer:
         found[PEER] = pings(peer)
-    assert {row for row, yes in found.items() if yes} == PROMISED[mode] & found.keys(), found
-    assert arrives(own), "what is looked for is seen"
+    assert {row for row, yes in found.items() if yes} == promised & found.keys(), found
+    assert arrives(own) == (NET in promised), "what is looked for is seen"
     # The guest itself speaks IPv6 only where it is a machine of the LAN.
     addresses = guest("ip -6 -o addr; cat /proc/sys/net/ipv6/conf/eth0/disable_ipv6 /proc/sys/net/ipv6/conf/default/disable_ipv6")
     assert addresses.stdout.decode().split()[-2:] == (["0", "0"] if mode == "macvtap" else ["1", "1"])

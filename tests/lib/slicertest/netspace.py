@@ -186,7 +186,7 @@ class Guest:
         self.tap = next((link["name"] for link in self.plan["links"]), None)
         self.ip = guest["address"].partition("/")[0]
         self.space.ip(f"link set eth0 address {guest['mac']} mtu {guest['mtu']}", f"addr add {guest['address']} dev eth0",
-                      "link set eth0 up", f"route add default via {guest['gateway']}")
+                      "link set eth0 up", f"route add default via {guest['gateway']} dev eth0 onlink")
         self.space.serve(stack)
 
     def end(self):

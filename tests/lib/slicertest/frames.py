@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+"""What root in a guest may put on the wire: frames of all kinds that are not its own, and where they are heard."""
+import contextlib
+import json
+import pathlib
+import re
+import socket
+import struct
+import subprocess
+import sys
+
+from .execs import run
+
+MAGIC = b"slicer frame"
+EVERYBODY, NOBODY = "ff:ff:ff:ff:ff:ff", "02:00:00:00:00:99"
+ELSEWHERE = "198.51.100.78"  # RFC 5737
+SENDER = pathlib.Path(__file__).parents[2] / "guest/frame_send.c"
+
+# Prints the numbers behind the magic bytes in what passes an interface, with these, until its input has ended and none comes.
+EAR = """
+import json, select, socket, sys
+magic, heard = bytes.fromhex(sys.argv[1]), {}
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.settimeout(0.4)
+print("ready", flush=True)
+while True:
+    try:
+        frame, (link, *_) = s.recvfrom(2000)
+        at = frame.find(magic)
+        if at >= 0:
+            heard.setdefault(frame[at + len(magic)], set()).add(link)
+    except TimeoutError:
+        if select.select([sys.stdin], [], [], 0)[0]:
+            break
+print(json.dumps({n: sorted(links) for n, links in heard.items()}))
+"""
+
+
+def _mac(text):
+    return bytes.fromhex(text.replace(":", ""))
+
+
+def ether(source, to, protocol, body):
+    return _mac(to) + _mac(source) + protocol.to_bytes(2, "big") + body.ljust(46, b"\0")
+
+
+def udp(source, to, payload):
+    """To the port that discards, from one of each payload's own: to connection tracking they have nothing to do with each other."""
+    head = struct.pack("!BBHHHBBH4s4s", 0x45, 0, 28 + len(payload), 1, 0, 9, 17, 0, socket.inet_aton(source), socket.inet_aton(to))
+    total = sum(struct.unpack("!10H", head))
+    total = (total & 0xffff) + (total >> 16)
+    head = head[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xffff) + head[12:]
+    return head + struct.pack("!HHHH", 0x9000 + sum(payload[-2:]), 9, 8 + len(payload), 0) + payload
+
+
+def arp(mac, ip, payload):
+    """An answer that nobody has asked for; what is behind its 28 bytes is padding."""
+    head = struct.pack("!HHBBH6s4s6s4s", 1, 0x800, 6, 4, 2, _mac(mac), socket.inet_aton(ip), _mac(EVERYBODY), socket.inet_aton(ip))
+    return head + payload
+
+
+def ipv6(payload):
+    head = struct.pack("!IHBB16s16s", 6 << 28, 8 + len(payload), 17, 9, socket.inet_pton(10, "fe80::1"), socket.inet_pton(10, "ff02::1"))
+    return head + struct.pack("!HHHH", 9, 9, 8 + len(payload), 0) + payload
+
+
+def lies(mac, own, gateway, victim, target):
+    """Frames by name, each as a function of its payload and the MAC address that it goes to; victim: another machine's MAC and IP
+    address."""
+    victim_mac, victim_ip = victim
+    return {
+        "its own": lambda p, to: ether(mac, to, 0x800, udp(own, target, p)),
+        "a MAC address that nobody has": lambda p, to: ether(NOBODY, to, 0x800, udp(own, target, p)),
+        "another's MAC address": lambda p, to: ether(victim_mac, to, 0x800, udp(own, target, p)),
+        "another's IP address": lambda p, to: ether(mac, to, 0x800, udp(victim_ip, target, p)),
+        "an address of elsewhere": lambda p, to: ether(mac, to, 0x800, udp(ELSEWHERE, target, p)),
+        "another's addresses, both": lambda p, to: ether(victim_mac, to, 0x800, udp(victim_ip, target, p)),
+        "the gateway's IP address": lambda p, to: ether(mac, to, 0x800, udp(gateway, target, p)),
+        "ARP for another": lambda p, to: ether(mac, to, 0x806, arp(mac, victim_ip, p)),
+        "ARP for the gateway": lambda p, to: ether(mac, to, 0x806, arp(mac, gateway, p)),
+        "ARP of another's MAC address": lambda p, to: ether(mac, to, 0x806, arp(victim_mac, own, p)),
+        "IPv6": lambda p, to: ether(mac, to, 0x86dd, ipv6(p)),
+        "a VLAN's": lambda p, to: ether(mac, to, 0x8100, struct.pack("!HH", 7, 0x800) + udp(own, target, p)),
+        "neither IP nor ARP": lambda p, to: ether(mac, to, 0x88cc, p),
+    }
+
+
+def inside(daemon, vm, script):
+    return run(daemon.client, vm, "timeout", "20", "sh", "-c", script, uid=0, gid=0)
+
+
+def take_sender(daemon, vm, directory):
+    subprocess.run(["cc", "-static", "-O2", "-o", directory / "frame_send", SENDER], check=True)
+    daemon.cli.ok("vm", "cp", directory / "frame_send", f"{vm}:/tmp/frame_send")
+
+
+def told(daemon, vm, spaces, gateway, victim, target, own_port=None):
+    """Sends all of them to everybody and to the gateway; {name: interfaces that heard it}, of the network namespaces `spaces` (words
+    before a command), but for the VM's own port, which its record has unless it is given. The sender is in the guest (take_sender)."""
+    node = next(n for n in daemon.client.nodes() if n["hostname"] == vm)
+    own_port = own_port or daemon.record(vm)["network"]["links"][0]["name"]
+    shown = inside(daemon, vm, f"ping -c 1 -W 1 {gateway} >/dev/null; ip neigh show {gateway}").stdout.decode()
+    frames = lies(node["mac"], node["ip"].partition("/")[0], gateway, victim, target)
+    to = EVERYBODY, re.search(r"lladdr (\S+)", shown)[1]
+    hexes = [make(MAGIC + bytes([n, i * len(frames)]), to[i]).hex() for n, make in enumerate(frames.values()) for i in (0, 1)]
+    heard = {name: set() for name in frames}
+    with contextlib.ExitStack() as stack:
+        ears = [stack.enter_context(subprocess.Popen([*space, sys.executable, "-c", EAR, MAGIC.hex()], text=True,
+                                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)) for space in spaces]
+        for ear in ears:
+            assert ear.stdout.readline() == "ready\n"
+        done = inside(daemon, vm, f"/tmp/frame_send eth0 {' '.join(hexes)}")
+        assert done.exit_code == 0, done
+        for ear in ears:
+            ear.stdin.close()
+        for ear in ears:
+            for number, links in json.loads(ear.stdout.read()).items():
+                list(heard.values())[int(number)].update(set(links) - {own_port})
+    return heard
