@@ -151,7 +151,7 @@ static char *slots_unit(const struct config *cfg, const struct service_unit *u, 
 	return url ? service_slot_text(u->exe, url, daemon, err) : NULL;
 }
 
-/* What would have no effect without it. */
+/* What would have no effect without it, and what has none yet. */
 static int service_check_options(const struct parsed *args, struct error **err)
 {
 	static const char *const names[] = {"force", "slot-unit"};

@@ -309,16 +309,11 @@ static void test_default_names(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_refused),
-		cmocka_unit_test(test_nul_byte),
-		cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_longest_list),
-		cmocka_unit_test(test_missing_file),
-		cmocka_unit_test(test_defaults),
-		cmocka_unit_test(test_sockets),
-		cmocka_unit_test(test_fake_needs_environment),
-		cmocka_unit_test(test_loose_ends),
-		cmocka_unit_test(test_encodings),
+		cmocka_unit_test(test_refused),	      cmocka_unit_test(test_nul_byte),
+		cmocka_unit_test(test_limits),	      cmocka_unit_test(test_longest_list),
+		cmocka_unit_test(test_missing_file),  cmocka_unit_test(test_defaults),
+		cmocka_unit_test(test_sockets),	      cmocka_unit_test(test_fake_needs_environment),
+		cmocka_unit_test(test_loose_ends),    cmocka_unit_test(test_encodings),
 		cmocka_unit_test(test_default_names),
 	};
 
