@@ -33,11 +33,16 @@ static bool word_in(const char *list, const char *word, size_t n)
 	return false;
 }
 
+bool option_is_called(const struct option_spec *o, const char *name, size_t n)
+{
+	return (strlen(o->name) == n && !strncmp(o->name, name, n)) || word_in(o->alias, name, n);
+}
+
 static const struct option_spec *find_long(const struct parsed *p, const char *name, size_t n)
 {
 	for (size_t t = 0; t < ARRAY_LEN(p->tables); t++)
 		for (const struct option_spec *o = p->tables[t]; o && o->name; o++)
-			if ((strlen(o->name) == n && !strncmp(o->name, name, n)) || word_in(o->alias, name, n))
+			if (option_is_called(o, name, n))
 				return o;
 	return NULL;
 }

@@ -26,6 +26,9 @@ struct option_spec {
 	bool commas;	     /* OPTION_STRINGS: a value is also split at commas */
 };
 
+bool option_is_called(const struct option_spec *o, const char *name,
+		      size_t n); /* by its long name or another spelling */
+
 struct option_value;
 struct parsed {
 	char **args; /* positional arguments, NULL-terminated; owned */

@@ -24,8 +24,7 @@ static const struct option_spec *find_option(const struct option_spec *table, co
 	size_t n = strcspn(word, "=");
 
 	for (; table && table->name; table++) {
-		bool is_long = str_starts(word, "--") && strlen(table->name) == n - 2 &&
-			       memcmp(table->name, word + 2, n - 2) == 0;
+		bool is_long = str_starts(word, "--") && option_is_called(table, word + 2, n - 2);
 
 		if (is_long || (table->letter && word[1] == table->letter && !word[2]))
 			return table;

@@ -7,6 +7,7 @@
 #include "host/doctor_checks.h"
 #include "host/doctor_interfaces.h"
 #include "net/cni.h"
+#include "net/cni_default.h"
 #include "net/plan.h"
 
 enum { NFT_MS = 10000, NFT_LIMIT = 64 * 1024 };
@@ -87,13 +88,13 @@ void doctor_forwarding(const struct doctor *d, struct doctor_result *r)
 	}
 }
 
-/* Those of the network that is there when nobody has made one. */
-void doctor_cni(const struct doctor *d, struct doctor_result *r)
+/* What the network lacks that is there when nobody has made one; a list of the caller. */
+static char **cni_default_lacks(const struct doctor *d, char ***fix)
 {
 	static const char *const needed[] = {"bridge", "firewall", "host-local"};
 	cleanup_free char *iptables = doctor_program(d, "iptables");
-	cleanup_strv char **path = cni_plugin_path(), **missing = NULL;
-	cleanup_free char *list = NULL;
+	cleanup_strv char **path = cni_plugin_path();
+	char **missing = NULL;
 
 	for (size_t i = 0; i < ARRAY_LEN(needed); i++) {
 		cleanup_free char *program = cni_plugin_find(path, needed[i], NULL);
@@ -102,16 +103,59 @@ void doctor_cni(const struct doctor *d, struct doctor_result *r)
 			strv_append(&missing, needed[i]);
 	}
 	if (missing)
-		strv_append(&r->fix, "apt-get install containernetworking-plugins");
+		strv_append(fix, "apt-get install containernetworking-plugins");
 	if (!iptables) {
 		strv_append(&missing, "iptables");
-		strv_append(&r->fix, "apt-get install iptables");
+		strv_append(fix, "apt-get install iptables");
 	}
+	return missing;
+}
+
+/* Why networks of the user's own cannot be used that the configuration names; *ret_any: it names some. A list of the caller. */
+static char **cni_own_troubles(const struct doctor *d, bool *ret_any, bool *ret_default)
+{
+	cleanup_free char *dir = doctor_path(d, CNI_CONFIG_DIR);
+	char **troubles = NULL;
+
+	for (size_t i = 0; d->config && i < d->config->ngroups; i++) {
+		const struct config_group *g = &d->config->groups[i];
+		bool is_default = str_eq(g->network_name, CNI_DEFAULT_NETWORK);
+		cleanup_cni_list struct cni_list list = {0};
+		cleanup_error struct error *why = NULL;
+
+		if (g->network.mode != NET_CNI)
+			continue;
+		*ret_default = *ret_default || is_default;
+		*ret_any = *ret_any || !is_default;
+		if (!is_default && (cni_list_find(dir, g->network_name, &list, &why) || cni_list_probe(&list, &why)) &&
+		    !strv_contains(troubles, error_message(why)))
+			strv_append(&troubles, error_message(why));
+	}
+	return troubles;
+}
+
+void doctor_cni(const struct doctor *d, struct doctor_result *r)
+{
+	bool own = false, uses_default = false;
+	cleanup_strv char **troubles = cni_own_troubles(d, &own, &uses_default), **missing = NULL;
+	cleanup_free char *list = NULL;
+
+	if (!own || uses_default)
+		missing = cni_default_lacks(d, &r->fix);
 	list = missing ? strv_join(missing, ", ") : NULL;
 	if (list)
 		doctor_say(r, doctor_need(d, 1U << NET_CNI), "Missing: %s; other network modes do without", list);
+	else if (troubles)
+		doctor_say(r, DOCTOR_ERROR, "%s", troubles[0]);
 	else
-		doctor_say(r, DOCTOR_OK, "The plugins of the default CNI network are there, and iptables");
+		doctor_say(r, DOCTOR_OK,
+			   own ? "The CNI networks of the configuration can be used"
+			       : "The plugins of the default CNI network are there, and iptables");
+	for (char **trouble = troubles; trouble && *trouble; trouble++)
+		if (list || trouble != troubles)
+			strv_append(&r->detail, *trouble);
+	if (troubles)
+		strv_append(&r->fix, "Mend that in " CNI_CONFIG_DIR ", or set network_name to a network that is there");
 }
 
 /* What firewalls keep from VMs of the configuration, with the commands; when it has no group that they could, of the bridge

@@ -127,10 +127,22 @@ static bool version_listed(struct json_object *answer, const char *version)
 	       strv_contains(supported, version);
 }
 
+static bool uses_iptables(const struct cni_list *l)
+{
+	for (size_t i = 0; i < l->nplugins; i++) {
+		bool masquerades = false;
+
+		js_get_bool(l->plugins[i].config, "ipMasq", &masquerades, NULL);
+		if (masquerades || str_eq(l->plugins[i].type, "firewall") || str_eq(l->plugins[i].type, "portmap"))
+			return true;
+	}
+	return false;
+}
+
 int cni_list_probe(const struct cni_list *l, struct error **err)
 {
 	cleanup_strv char **path = cni_plugin_path();
-	cleanup_free char *joined = strv_join(path, ":");
+	cleanup_free char *joined = strv_join(path, ":"), *iptables = proc_find_program("iptables");
 
 	for (size_t i = 0; i < l->nplugins; i++) {
 		cleanup_free char *program = cni_plugin_find(path, l->plugins[i].type, err);
@@ -144,5 +156,9 @@ int cni_list_probe(const struct cni_list *l, struct error **err)
 					 "network \"%s\": CNI plugin %s does not speak version %s", l->name, program,
 					 l->version);
 	}
+	if (!iptables && uses_iptables(l))
+		return error_set(err, ERR_NOT_FOUND,
+				 "CNI network \"%s\" has plugins that need iptables (apt-get install iptables)",
+				 l->name);
 	return 0;
 }

@@ -6,7 +6,6 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/links.h"
-#include "base/proc.h"
 #include "base/str.h"
 #include "net/apply_impl.h"
 #include "net/cni.h"
@@ -18,18 +17,6 @@
 enum { CNI_MTU = 1500 };
 
 /* ---- the group ---- */
-
-static bool uses_iptables(const struct cni_list *l)
-{
-	for (size_t i = 0; i < l->nplugins; i++) {
-		bool masquerades = false;
-
-		js_get_bool(l->plugins[i].config, "ipMasq", &masquerades, NULL);
-		if (masquerades || str_eq(l->plugins[i].type, "firewall") || str_eq(l->plugins[i].type, "portmap"))
-			return true;
-	}
-	return false;
-}
 
 /* Podman's and others' lists have such, and work without: nobody asks them for a published port here. */
 static void note_capabilities(const struct cni_list *l, char ***ret_notes)
@@ -65,16 +52,11 @@ static int check_plugins(const struct cni_list *l, struct error **err)
 static int cni_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
 {
 	cleanup_cni_list struct cni_list list = {0};
-	cleanup_free char *iptables = proc_find_program("iptables");
 
 	if (cni_write_default(CNI_CONFIG_DIR, g->network_name, err) < 0 ||
 	    cni_list_find(CNI_CONFIG_DIR, g->network_name, &list, err) < 0 || check_plugins(&list, err) < 0 ||
 	    cni_list_probe(&list, err) < 0)
 		return -1;
-	if (!iptables && uses_iptables(&list))
-		return error_set(err, ERR_NOT_FOUND,
-				 "CNI network \"%s\" has plugins that need iptables (apt-get install iptables)",
-				 list.name);
 	if (ret_notes)
 		note_capabilities(&list, ret_notes);
 	return 0;

@@ -242,6 +242,11 @@ struct admitted {
 	char *script; /* deletes all of them */
 };
 
+static bool is_owned(const char *comment, const char *owner)
+{
+	return comment && str_ends(owner, ":") ? str_starts(comment, owner) : str_eq(comment, owner);
+}
+
 static int admitted_rule(struct json_object *rule, struct admitted *a, struct error **err)
 {
 	const char *chain = "", *comment = NULL;
@@ -251,7 +256,7 @@ static int admitted_rule(struct json_object *rule, struct admitted *a, struct er
 	if (js_get_string(rule, "chain", &chain, err) < 0 || js_get_string(rule, "comment", &comment, err) < 0 ||
 	    js_get_u64(rule, "handle", UINT64_MAX, &handle, err) < 0)
 		return -1;
-	if (!str_eq(comment, a->owner))
+	if (!is_owned(comment, a->owner))
 		return 0;
 	a->all++;
 	a->in_chain += str_eq(chain, a->chain);

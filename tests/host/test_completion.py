@@ -40,6 +40,8 @@ def test_names_of_vms(bash, fake, vm):
     assert bash("vm", "delete", "--json", "--url", str(fake.address), vm[:3]) == [vm]
     assert bash("vm", "delete", vm[:3], SLICER_URL="/nowhere") == []
     assert bash("vm", "delete", "--url", "=", str(fake.address), vm[:3], SLICER_URL="/nowhere") == [vm]
+    assert bash("vm", "delete", "--api", str(fake.address), vm[:3], SLICER_URL="/nowhere") == [vm], "its other name"
+    assert bash("vm", "shell", "--workdir", "/srv", "--url", str(fake.address), vm[:3]) == [vm]
     assert bash("vm", "exec", vm, "--", "") == []  # a command of the guest
     assert bash("vm", "exec", "--uid", vm[:2]) == []  # the value of an option
 

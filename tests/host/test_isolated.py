@@ -192,3 +192,27 @@ def test_many_come_and_go(isolated):
     assert len({m["ip"] for m in made}) == 12
     d.stop()
     assert not [name for name in os.listdir(SPACES) if name.startswith(d.group)]
+
+
+def test_a_changed_range(isolated):
+    """What a killed daemon has left in its tables is not in the way of the next, unless its VMs go on."""
+    d = isolated
+    network = d.config["host_groups"][0]["network"]
+
+    def restart(text):
+        d.kill()
+        network["range"] = text
+        d.start()
+        return sh("nft", "list", "ruleset")
+    chain = "chain ip filter FORWARD { type filter hook forward priority 0; policy drop; }"  # let VMs pass this, too
+    sh("nft", f"add table ip filter; add {chain}")
+    try:
+        assert restart("10.78.0.0/22").count("10.78.0.0/22") > 1
+        now = restart("10.78.0.0/24")  # within: a set takes no two that overlap
+        assert now.count("10.78.0.0/24") > 1 and "10.78.0.0/22" not in now
+    finally:
+        sh("nft", "delete table ip filter")
+    vm = d.client.create(d.group)["hostname"]
+    now = restart("10.79.0.0/24")
+    assert "10.79.0.0/24" in now and "10.78.0.0/24" in now and d.client.node(vm)["ip"].startswith("10.78.0.")
+    d.client.remove(vm)
