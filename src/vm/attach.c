@@ -212,6 +212,8 @@ static void attach_vmm_again(void *arg)
 {
 	struct vm *vm = arg;
 
+	if (vm->vmm_gone) /* as is known already */
+		return;
 	if (!vm_runs(vm))
 		vm_ended(vm, "its VMM has ended, and its monitor does not say how", false);
 	else if (!vm->vmm)

@@ -6,12 +6,16 @@ import os
 import signal
 
 import pytest
-from slicertest import BUILD, Daemon, until
+from slicertest import BUILD, Daemon, proc, until
+
+
+def slow_daemon(directory, ms):
+    return Daemon(directory / "d", env={"LD_PRELOAD": str(BUILD / "tests/fakevmm/slowsync.so"), "SLOW_SYNC_MS": str(ms)})
 
 
 @pytest.fixture
 def slow(store, tmp_path):
-    with Daemon(tmp_path / "d", env={"LD_PRELOAD": str(BUILD / "tests/fakevmm/slowsync.so"), "SLOW_SYNC_MS": "300"}) as d:
+    with slow_daemon(tmp_path, 300) as d:
         yield d
 
 
@@ -59,3 +63,13 @@ def test_tags_that_change_while_a_vm_is_being_paused(slow):
             asked.close()
             assert is_shown(d, vm, status)
             assert d.record(vm)["state"] == status and what in d.record(vm)["tags"]
+
+
+def test_a_guest_that_powers_off(store, tmp_path):
+    """Its end is known long before the record says so; that its hypervisor is gone is no error then."""
+    with slow_daemon(tmp_path, 700) as d:
+        vm = d.client.create(d.group, persistent=True)["hostname"]
+        supervisor, = (p for p in d.agent_pids(vm) if proc.name_of(p) != "slicer-server")
+        os.kill(supervisor, signal.SIGUSR2)
+        until(lambda: is_shown(d, vm, "Stopped"), 30)
+        assert "last_error" not in d.client.node(vm) and "error:" not in d.log_text()
