@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from slicertest import BUILD, Daemon, proc, until
+from slicertest import BUILD, FAKE_VMM, Daemon, proc, until
 
 
 def slow_daemon(directory, ms):
@@ -73,3 +73,18 @@ def test_a_guest_that_powers_off(store, tmp_path):
         os.kill(supervisor, signal.SIGUSR2)
         until(lambda: is_shown(d, vm, "Stopped"), 30)
         assert "last_error" not in d.client.node(vm) and "error:" not in d.log_text()
+
+
+def test_a_vmm_that_ends_while_the_record_of_its_launch_is_written(slow):
+    """Why it ended is told as at any other time."""
+    d = slow
+    vm = f"{d.group}-1"
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        made = pool.submit(d.client.post, f"/hostgroup/{d.group}/nodes", json={"persistent": True})
+        until(lambda: is_shown(d, vm, "Running"), 30)
+        mine = [p for p in proc.pids() if proc.cmdline(p)[:1] == [str(FAKE_VMM)] and f"name={vm}" in proc.cmdline(p)]
+        os.kill(next(p for p in mine if not set(mine) & {proc.parents()[p]}), signal.SIGKILL)
+        answer = made.result()
+    until(lambda: is_shown(d, vm, "Stopped"), 30)
+    assert answer.status == 500 and "killed by SIGKILL" in answer.error
+    assert "killed by SIGKILL" in d.client.node(vm)["last_error"]
