@@ -76,6 +76,10 @@ static void attach_boot_expired(void *arg)
 {
 	struct vm *vm = arg;
 
+	if (vm_is_settling(vm)) {
+		timer_set(vm->boot_timer, CONSOLE_SETTLE_MS);
+		return;
+	}
 	if (vm->op || vm->state != VM_STATE_RUNNING || session_was_heard(vm->session))
 		return;
 	if (vm->boot_retries >= BOOT_MAX_RETRIES) {
@@ -150,6 +154,10 @@ static void attach_look_at_reset(void *arg)
 	cleanup_free char *path = vm_log_path(vm);
 	cleanup_free char *last = console_find_last(path, "Kernel panic - not syncing", vm->console_seen);
 
+	if (vm_is_settling(vm)) { /* it goes on after that */
+		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
+		return;
+	}
 	if (vm->op || attach_was_announced(vm))
 		return;
 	if (!last && ++vm->silent_resets < MAX_SILENT_RESETS)

@@ -2,11 +2,13 @@
 """On a disk that is slow, a VM's state is shown while its record is still being written. What is asked for then waits for the
 record instead of being refused as too early."""
 import concurrent.futures
+import contextlib
 import os
 import signal
 
 import pytest
 from slicertest import BUILD, FAKE_VMM, Daemon, proc, until
+from slicertest.daemon import LOG
 
 
 def slow_daemon(directory, ms):
@@ -88,3 +90,19 @@ def test_a_vmm_that_ends_while_the_record_of_its_launch_is_written(slow):
     until(lambda: is_shown(d, vm, "Stopped"), 30)
     assert answer.status == 500 and "killed by SIGKILL" in answer.error
     assert "killed by SIGKILL" in d.client.node(vm)["last_error"]
+
+
+def test_a_panic_while_a_record_is_written(store, tmp_path):
+    """It is looked into when that is done."""
+    with slow_daemon(tmp_path, 700) as d, concurrent.futures.ThreadPoolExecutor() as pool:
+        vm = d.client.create(d.group, persistent=True)["hostname"]
+        pids = d.agent_pids(vm)
+        tags = pool.submit(d.client.request, "PATCH", f"/vm/{vm}/tags", json={"add": ["late"]}, timeout=60)
+        until(lambda: d.client.get(f"/vm/{vm}/tags").json["tags"], 10)
+        with open(LOG / f"{vm}.txt", "a") as log:
+            log.write("Kernel panic - not syncing: now\n")
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: is_shown(d, vm, "Stopped"), 30)
+        assert "panic - not syncing: now" in d.client.node(vm)["last_error"] and tags.result().status == 200
