@@ -181,10 +181,11 @@ static void attach_on_reset(struct vm *vm)
 static void attach_on_vmm_event(void *arg, enum vmm_event event)
 {
 	struct vm *vm = arg;
+	bool rests = !vm->op || vm_is_settling(vm);
 
-	if (event == VMM_EVENT_STOP && vm->state == VM_STATE_RUNNING && !vm->op)
+	if (event == VMM_EVENT_STOP && vm->state == VM_STATE_RUNNING && rests)
 		vm_set_state(vm, VM_STATE_PAUSED);
-	else if (event == VMM_EVENT_RESUME && vm->state == VM_STATE_PAUSED && !vm->op)
+	else if (event == VMM_EVENT_RESUME && vm->state == VM_STATE_PAUSED && rests)
 		vm_set_state(vm, VM_STATE_RUNNING);
 	else if (event == VMM_EVENT_RESET)
 		attach_on_reset(vm);

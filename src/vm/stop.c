@@ -276,7 +276,10 @@ static void settle_done(void *ctx, const struct error *error)
 		vm_note_error(vm, "%s", error_message(error));
 		log_error("[%s] %s", vm->hostname, error_message(error));
 	}
-	vm_set_state(vm, s->then);
+	if (vm->state == s->before)
+		vm_set_state(vm, s->then);
+	else
+		vm->dirty = true; /* its VMM has paused or resumed meanwhile */
 	stop_free(s);
 	vm_op_ended(vm);
 }

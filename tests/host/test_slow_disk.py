@@ -67,6 +67,23 @@ def test_tags_that_change_while_a_vm_is_being_paused(slow):
             assert d.record(vm)["state"] == status and what in d.record(vm)["tags"]
 
 
+def test_a_hypervisor_that_pauses_late_while_a_record_is_written(slow):
+    """The request has failed, and yet it is done: that is shown, and kept."""
+    d = slow
+    vm = d.client.create(d.group)["hostname"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        os.kill(d.vmm_pid(vm), signal.SIGSTOP)
+        asked = d.client.connection()
+        asked.request("POST", f"/vm/{vm}/pause", headers=d.client.headers())
+        assert "just being" in d.client.post(f"/vm/{vm}/pause").error
+        tags = pool.submit(d.client.request, "PATCH", f"/vm/{vm}/tags", json={"add": ["late"]}, timeout=60)
+        assert asked.getresponse().status == 500
+        os.kill(d.vmm_pid(vm), signal.SIGCONT)
+        asked.close()
+        assert tags.result().status == 200
+        until(lambda: is_shown(d, vm, "Paused") and d.record(vm)["state"] == "Paused", 10)
+
+
 def test_a_guest_that_powers_off(store, tmp_path):
     """Its end is known long before the record says so; that its hypervisor is gone is no error then."""
     with slow_daemon(tmp_path, 700) as d:
