@@ -76,6 +76,10 @@ static void attach_boot_expired(void *arg)
 {
 	struct vm *vm = arg;
 
+	if (vm_is_settling(vm)) {
+		timer_set(vm->boot_timer, CONSOLE_SETTLE_MS);
+		return;
+	}
 	if (vm->op || vm->state != VM_STATE_RUNNING || session_was_heard(vm->session))
 		return;
 	if (vm->boot_retries >= BOOT_MAX_RETRIES) {
@@ -150,6 +154,10 @@ static void attach_look_at_reset(void *arg)
 	cleanup_free char *path = vm_log_path(vm);
 	cleanup_free char *last = console_find_last(path, "Kernel panic - not syncing", vm->console_seen);
 
+	if (vm_is_settling(vm)) { /* it goes on after that */
+		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
+		return;
+	}
 	if (vm->op || attach_was_announced(vm))
 		return;
 	if (!last && ++vm->silent_resets < MAX_SILENT_RESETS)
@@ -173,10 +181,11 @@ static void attach_on_reset(struct vm *vm)
 static void attach_on_vmm_event(void *arg, enum vmm_event event)
 {
 	struct vm *vm = arg;
+	bool rests = !vm->op || vm_is_settling(vm);
 
-	if (event == VMM_EVENT_STOP && vm->state == VM_STATE_RUNNING && !vm->op)
+	if (event == VMM_EVENT_STOP && vm->state == VM_STATE_RUNNING && rests)
 		vm_set_state(vm, VM_STATE_PAUSED);
-	else if (event == VMM_EVENT_RESUME && vm->state == VM_STATE_PAUSED && !vm->op)
+	else if (event == VMM_EVENT_RESUME && vm->state == VM_STATE_PAUSED && rests)
 		vm_set_state(vm, VM_STATE_RUNNING);
 	else if (event == VMM_EVENT_RESET)
 		attach_on_reset(vm);
@@ -212,6 +221,8 @@ static void attach_vmm_again(void *arg)
 {
 	struct vm *vm = arg;
 
+	if (vm->vmm_gone) /* as is known already */
+		return;
 	if (!vm_runs(vm))
 		vm_ended(vm, "its VMM has ended, and its monitor does not say how", false);
 	else if (!vm->vmm)

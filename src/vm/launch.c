@@ -261,7 +261,8 @@ static void launch_done(void *ctx, const struct error *error)
 		launch_failed(vm, fresh, error);
 		return;
 	}
-	mem_freep(&vm->last_error); /* of the run before */
+	if (!vm->vmm_gone) /* else it says why this run has ended already */
+		mem_freep(&vm->last_error);
 	vm->launch_failures = 0;
 	vm_touch(vm);
 	log_info("[%s] IP: %s", vm->hostname, vm->ip && vm->ip[0] ? vm->ip : "not known yet");

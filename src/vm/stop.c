@@ -64,14 +64,29 @@ static void stop_free(struct stop *s)
 	free(s);
 }
 
-/* The answer says only that the agent heard; the end of the VMM ends the step (vm_ended). */
+static void stop_look(void *arg);
+
+static void stop_await_agent(struct stop *s)
+{
+	if (!s->look) {
+		s->look = timer_new(s->vm->manager->loop, stop_look, s);
+		s->look_until = clock_ms() + AGENT_MS;
+	}
+	timer_set(s->look, AGENT_LOOK_MS);
+}
+
+/* The answer says only that the agent heard; the end of the VMM ends the step (vm_ended). Without one the agent's server may
+ * have died: there is another soon. */
 static void stop_answered(void *arg, struct http_exchange *x, const struct error *error)
 {
 	struct stop *s = arg;
-	struct op *op = s->vm->op;
 
-	if (error || http_exchange_response(x)->status != 200)
-		op_continue(op, NULL);
+	if (error) {
+		http_exchange_free(&s->request);
+		stop_await_agent(s);
+	} else if (http_exchange_response(x)->status != 200) {
+		op_continue(s->vm->op, NULL);
+	}
 }
 
 static int stop_send(struct stop *s, struct error **err)
@@ -90,6 +105,7 @@ static int stop_send(struct stop *s, struct error **err)
 	return 0;
 }
 
+/* One that took leave is on its way down: it has as long as any. */
 static void stop_look(void *arg)
 {
 	struct stop *s = arg;
@@ -97,10 +113,10 @@ static void stop_look(void *arg)
 
 	if (session_is_ready(s->vm->session) && stop_send(s, &error) < 0)
 		op_continue(s->vm->op, error);
-	else if (!s->request && clock_ms() >= s->look_until)
+	else if (!s->request && clock_ms() >= s->look_until && !s->vm->guest_said_bye)
 		op_continue(s->vm->op, NULL);
 	else if (!s->request)
-		timer_set(s->look, AGENT_LOOK_MS);
+		stop_await_agent(s);
 }
 
 static int stop_ask(void *ctx, struct op *op, struct error **err)
@@ -118,9 +134,7 @@ static int stop_ask(void *ctx, struct op *op, struct error **err)
 	}
 	if (session_is_ready(vm->session))
 		return stop_send(s, err);
-	s->look = timer_new(vm->manager->loop, stop_look, s);
-	s->look_until = clock_ms() + AGENT_MS;
-	timer_set(s->look, AGENT_LOOK_MS);
+	stop_await_agent(s);
 	return 0;
 }
 
@@ -277,7 +291,10 @@ static void settle_done(void *ctx, const struct error *error)
 		vm_note_error(vm, "%s", error_message(error));
 		log_error("[%s] %s", vm->hostname, error_message(error));
 	}
-	vm_set_state(vm, s->then);
+	if (vm->state == s->before)
+		vm_set_state(vm, s->then);
+	else
+		vm->dirty = true; /* its VMM has paused or resumed meanwhile */
 	stop_free(s);
 	vm_op_ended(vm);
 }

@@ -58,6 +58,20 @@ def test_a_vm_is_asked_to_power_off_whose_agent_a_new_daemon_has_not_reached_yet
     assert statuses(one) == {vm: "Stopped"} and b"powers off" in one.console(vm)
 
 
+def test_a_vm_is_asked_again_whose_agent_dies_over_it(daemon):
+    one = daemon()
+    vm = one.client.create(one.group, persistent=True)["hostname"]
+    assert one.client.post(f"/vm/{vm}/exec", {"cmd": "true", "buffered": True}).status == 200
+    (server,) = (pid for pid in one.agent_pids(vm) if proc.name_of(pid) == "slicer-server")
+    os.kill(server, signal.SIGSTOP)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asked = pool.submit(one.client.request, "POST", f"/vm/{vm}/shutdown", timeout=90)
+        until(lambda: statuses(one) == {vm: "Stopping"} and one.record(vm).get("operation"), 10)
+        os.kill(server, signal.SIGKILL)
+        assert asked.result().status == 200
+    assert statuses(one) == {vm: "Stopped"} and b"powers off" in one.console(vm)
+
+
 def test_the_users_of_a_vm_whose_record_is_not_ours_to_use(daemon):
     """Nobody else runs as them: it may run, as one of a newer version does. The first of the daemon's is what this disk's owner is."""
     one = daemon()

@@ -2,16 +2,22 @@
 """On a disk that is slow, a VM's state is shown while its record is still being written. What is asked for then waits for the
 record instead of being refused as too early."""
 import concurrent.futures
+import contextlib
 import os
 import signal
 
 import pytest
-from slicertest import BUILD, Daemon, until
+from slicertest import BUILD, FAKE_VMM, Daemon, proc, until
+from slicertest.daemon import LOG
+
+
+def slow_daemon(directory, ms):
+    return Daemon(directory / "d", env={"LD_PRELOAD": str(BUILD / "tests/fakevmm/slowsync.so"), "SLOW_SYNC_MS": str(ms)})
 
 
 @pytest.fixture
 def slow(store, tmp_path):
-    with Daemon(tmp_path / "d", env={"LD_PRELOAD": str(BUILD / "tests/fakevmm/slowsync.so"), "SLOW_SYNC_MS": "300"}) as d:
+    with slow_daemon(tmp_path, 300) as d:
         yield d
 
 
@@ -59,3 +65,61 @@ def test_tags_that_change_while_a_vm_is_being_paused(slow):
             asked.close()
             assert is_shown(d, vm, status)
             assert d.record(vm)["state"] == status and what in d.record(vm)["tags"]
+
+
+def test_a_hypervisor_that_pauses_late_while_a_record_is_written(slow):
+    """The request has failed, and yet it is done: that is shown, and kept."""
+    d = slow
+    vm = d.client.create(d.group)["hostname"]
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        os.kill(d.vmm_pid(vm), signal.SIGSTOP)
+        asked = d.client.connection()
+        asked.request("POST", f"/vm/{vm}/pause", headers=d.client.headers())
+        assert "just being" in d.client.post(f"/vm/{vm}/pause").error
+        tags = pool.submit(d.client.request, "PATCH", f"/vm/{vm}/tags", json={"add": ["late"]}, timeout=60)
+        assert asked.getresponse().status == 500
+        os.kill(d.vmm_pid(vm), signal.SIGCONT)
+        asked.close()
+        assert tags.result().status == 200
+        until(lambda: is_shown(d, vm, "Paused") and d.record(vm)["state"] == "Paused", 10)
+
+
+def test_a_guest_that_powers_off(store, tmp_path):
+    """Its end is known long before the record says so; that its hypervisor is gone is no error then."""
+    with slow_daemon(tmp_path, 700) as d:
+        vm = d.client.create(d.group, persistent=True)["hostname"]
+        supervisor, = (p for p in d.agent_pids(vm) if proc.name_of(p) != "slicer-server")
+        os.kill(supervisor, signal.SIGUSR2)
+        until(lambda: is_shown(d, vm, "Stopped"), 30)
+        assert "last_error" not in d.client.node(vm) and "error:" not in d.log_text()
+
+
+def test_a_vmm_that_ends_while_the_record_of_its_launch_is_written(slow):
+    """Why it ended is told as at any other time."""
+    d = slow
+    vm = f"{d.group}-1"
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        made = pool.submit(d.client.post, f"/hostgroup/{d.group}/nodes", json={"persistent": True})
+        until(lambda: is_shown(d, vm, "Running"), 30)
+        mine = [p for p in proc.pids() if proc.cmdline(p)[:1] == [str(FAKE_VMM)] and f"name={vm}" in proc.cmdline(p)]
+        os.kill(next(p for p in mine if not set(mine) & {proc.parents()[p]}), signal.SIGKILL)
+        answer = made.result()
+    until(lambda: is_shown(d, vm, "Stopped"), 30)
+    assert answer.status == 500 and "killed by SIGKILL" in answer.error
+    assert "killed by SIGKILL" in d.client.node(vm)["last_error"]
+
+
+def test_a_panic_while_a_record_is_written(store, tmp_path):
+    """It is looked into when that is done."""
+    with slow_daemon(tmp_path, 700) as d, concurrent.futures.ThreadPoolExecutor() as pool:
+        vm = d.client.create(d.group, persistent=True)["hostname"]
+        pids = d.agent_pids(vm)
+        tags = pool.submit(d.client.request, "PATCH", f"/vm/{vm}/tags", json={"add": ["late"]}, timeout=60)
+        until(lambda: d.client.get(f"/vm/{vm}/tags").json["tags"], 10)
+        with open(LOG / f"{vm}.txt", "a") as log:
+            log.write("Kernel panic - not syncing: now\n")
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        until(lambda: is_shown(d, vm, "Stopped"), 30)
+        assert "panic - not syncing: now" in d.client.node(vm)["last_error"] and tags.result().status == 200
