@@ -56,7 +56,36 @@ struct daemon {
 	struct reloader *reloader;
 	bool ends_on_hangup;
 	unsigned stop_signals;
+	sigset_t signals; /* that were blocked before it began */
 };
+
+/* What is made at the start is not to be left by a signal in the middle: until there are handlers, it waits. */
+static void up_block_signals(struct daemon *d)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGHUP);
+	pthread_sigmask(SIG_BLOCK, &set, &d->signals);
+}
+
+/* After teardown the signal that waits ends the process, as it would have at once. */
+static void up_unblock_signals(struct daemon *d)
+{
+	pthread_sigmask(SIG_SETMASK, &d->signals, NULL);
+}
+
+/* Between steps that take their time. */
+static int up_goes_on(struct error **err)
+{
+	sigset_t set;
+
+	if (sigpending(&set) == 0 && (sigismember(&set, SIGINT) > 0 || sigismember(&set, SIGTERM) > 0))
+		return error_set(err, ERR_CANCELLED, "stopped by a signal before it was up");
+	return 0;
+}
 
 static void up_load_kept(struct daemon *d)
 {
@@ -148,12 +177,12 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 		if (daemon_paths_announce(&d->paths, url, err))
 			return -1;
 	}
-	if (github_keys_add(d->config, d->paths.state, err))
+	if (github_keys_add(d->config, d->paths.state, err) || up_goes_on(err))
 		return -1;
-	if (boot_images_prepare(d->config, &d->paths, d->kept, &d->images, err))
+	if (boot_images_prepare(d->config, &d->paths, d->kept, &d->images, err) || up_goes_on(err))
 		return -1;
 	up_save_kept(d);
-	return networks_up(d->config, d->paths.id, err) ? up_hint(file, err) : 0;
+	return networks_up(d->config, d->paths.id, err) ? up_hint(file, err) : up_goes_on(err);
 }
 
 static void up_stopped(void *arg)
@@ -270,6 +299,7 @@ static int up_build(struct daemon *d, struct error **err)
 	d->sigterm = loop_signal_new(d->loop, SIGTERM, up_on_signal, d);
 	d->ends_on_hangup = up_has_terminal();
 	d->sighup = loop_signal_new(d->loop, SIGHUP, up_on_hangup, d);
+	up_unblock_signals(d);
 	return 0;
 }
 
@@ -371,8 +401,10 @@ static int up_run(struct cli *cli, const struct parsed *args, struct error **err
 		return error_set(err, ERR_UNSUPPORTED, SUSPEND_ON_SHUTDOWN_LATER);
 	umask(077);
 	up_raise_limit();
+	up_block_signals(&d);
 	r = up_serve(&d, file, err);
 	up_teardown(&d);
+	up_unblock_signals(&d);
 	return r ? -1 : 0;
 }
 
