@@ -303,6 +303,30 @@ def test_second_up_of_the_same_file(daemon):
     assert run(d.client, vm, "echo", "well").stdout == b"well\n"
 
 
+def test_second_up_from_another_directory(daemon, tmp_path):
+    """Its records are elsewhere, so that the VMs would be nobody's to it. The socket is one of its own: nothing else is in the way."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    d = daemon(start=False)
+    d.config["api"]["bind_address"] = "./api.sock"
+    d.start()
+    vm = d.client.create(d.group)["hostname"]
+    announced = (d.run_dir.parent / f"{d.id}.json").read_text()
+
+    def again():
+        done = subprocess.run([d.slicer, "up", d.file], cwd=elsewhere, env=d.env, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1 and (d.run_dir.parent / f"{d.id}.json").read_text() == announced, done.stderr
+        return done.stderr
+    said = again()
+    assert "up already" in said and str(d.dir) in said and str(d.pid) in said
+    assert os.listdir(elsewhere) == []
+    assert run(d.client, vm, "echo", "well").stdout == b"well\n"
+    d.kill()
+    assert f"were started in {d.dir}, such as {vm}: run slicer up there" in again()
+    d.start()
+    assert run(d.client, vm, "echo", "well").stdout == b"well\n"
+
+
 def test_two_files_in_one_directory(daemon):
     one = daemon()
     two = Daemon(one.dir)
