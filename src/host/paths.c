@@ -2,6 +2,9 @@
 #include "host/paths.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -101,14 +104,15 @@ int daemon_paths_create(const struct daemon_paths *p, struct error **err)
 	return fs_mkdir_p(p->log, 0750, err);
 }
 
-int daemon_paths_lock(const struct daemon_paths *p, struct error **err)
+/* As often as it takes for a daemon that is ending to be gone. */
+static int paths_try(int (*once)(const struct daemon_paths *p, struct error **err), const struct daemon_paths *p,
+		     struct error **err)
 {
-	cleanup_free char *path = fs_join(p->state, "daemon.lock");
 	int64_t deadline = clock_ms() + LOCK_WAIT_MS;
 
 	for (;;) {
 		cleanup_error struct error *attempt = NULL;
-		int fd = fs_lock(path, &attempt);
+		int fd = once(p, &attempt);
 
 		if (fd >= 0)
 			return fd;
@@ -116,6 +120,95 @@ int daemon_paths_lock(const struct daemon_paths *p, struct error **err)
 			return error_move(err, &attempt);
 		usleep(LOCK_PAUSE_US);
 	}
+}
+
+static int lock_once(const struct daemon_paths *p, struct error **err)
+{
+	cleanup_free char *path = fs_join(p->state, "daemon.lock");
+
+	return fs_lock(path, err);
+}
+
+int daemon_paths_lock(const struct daemon_paths *p, struct error **err)
+{
+	return paths_try(lock_once, p, err);
+}
+
+/* The STATE that was announced last; NULL: none. The caller's. */
+static char *paths_announced_state(const struct daemon_paths *p)
+{
+	cleanup_free char *path = str_fmt("%s.json", p->run);
+	cleanup_json struct json_object *obj = js_parse_file(path, ANNOUNCEMENT_MAX, NULL);
+	const char *state = NULL;
+
+	if (obj)
+		js_get_string(obj, "state", &state, NULL);
+	return state ? str_dup(state) : NULL;
+}
+
+/* Of WORKDIR/.slicer/<id>. The caller's. */
+static char *paths_workdir(const char *state)
+{
+	cleanup_free char *parent = fs_dirname(state);
+
+	return fs_dirname(parent);
+}
+
+/* Names the other daemon's lock, and so where it was started, and its process. */
+static int refuse_claimed(const struct daemon_paths *p, struct error **err)
+{
+	cleanup_free char *state = paths_announced_state(p), *path = state ? fs_join(state, "daemon.lock") : NULL;
+	cleanup_error struct error *why = NULL;
+	cleanup_close int fd = path ? fs_lock(path, &why) : -1;
+
+	if (why && why->code == ERR_CONFLICT)
+		return error_move(err, &why);
+	return error_set(err, ERR_CONFLICT, "another daemon of it is starting");
+}
+
+/* RUN goes with its last daemon, perhaps between open and flock. */
+static int claim_once(const struct daemon_paths *p, struct error **err)
+{
+	struct stat here, there;
+	cleanup_close int fd = -1;
+
+	if (fs_mkdir_p(p->run, 0700, err))
+		return -1;
+	fd = open(p->run, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fd < 0)
+		return error_errno(err, errno, "cannot open %s", p->run);
+	if (flock(fd, LOCK_EX | LOCK_NB))
+		return refuse_claimed(p, err);
+	if (fstat(fd, &here) || stat(p->run, &there) || here.st_ino != there.st_ino || here.st_dev != there.st_dev)
+		return error_set(err, ERR_CONFLICT, "%s is being replaced", p->run);
+	return TAKE_FD(fd);
+}
+
+int daemon_paths_claim(const struct daemon_paths *p, struct error **err)
+{
+	cleanup_free char *parent = fs_dirname(p->state);
+	int fd = paths_try(claim_once, p, err);
+
+	/* Empty ones were made for this attempt. */
+	if (fd < 0 && rmdir(p->state) == 0)
+		rmdir(parent);
+	return fd;
+}
+
+int daemon_paths_check_elsewhere(const struct daemon_paths *p, struct error **err)
+{
+	cleanup_free char *state = paths_announced_state(p), *dir = NULL;
+	cleanup_strv char **vms = NULL;
+
+	if (!state || str_eq(state, p->state) || !fs_exists(state) || fs_list_dirs(p->run, &vms, err))
+		return err && *err ? -1 : 0;
+	if (!vms || !*vms)
+		return 0;
+	dir = paths_workdir(state);
+	return error_set(
+		err, ERR_CONFLICT,
+		"VMs of it run that were started in %s, such as %s: run slicer up there, which takes them over", dir,
+		*vms);
 }
 
 int daemon_paths_announce(const struct daemon_paths *p, const char *api, struct error **err)

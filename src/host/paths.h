@@ -21,6 +21,12 @@ int daemon_paths_create(const struct daemon_paths *p, struct error **err);
 /* The daemon's lock, which fs_lock() describes. A daemon that was killed a moment ago holds it until its process is gone, which is
  * waited for, up to two seconds; ERR_CONFLICT names one that lives. Returns the fd that holds it. */
 int daemon_paths_lock(const struct daemon_paths *p, struct error **err);
+/* The same for RUN, which daemons of the same configuration share whatever directory they were started in: without it a second one
+ * would take the first one's VMs for leftovers of its own. ERR_CONFLICT names the other's
+ * lock, which lies where it was started; a STATE that is empty is removed then. */
+int daemon_paths_claim(const struct daemon_paths *p, struct error **err);
+/* ERR_CONFLICT when a daemon that has ended left VMs whose records are in another directory's STATE. */
+int daemon_paths_check_elsewhere(const struct daemon_paths *p, struct error **err);
 /* Says in RUN/../<id>.json, {"config","state","api"}, where they are and where the API listens (NULL: nowhere, or not yet), so that commands which know no more than the id find the
  * daemon's lock and records. Call it with the lock held. */
 int daemon_paths_announce(const struct daemon_paths *p, const char *api, struct error **err);

@@ -35,7 +35,7 @@ enum { WORKERS = 4, DOWNLOADERS = 2 };
 struct daemon {
 	struct config *config;
 	struct daemon_paths paths;
-	int lock_fd, listen_fd;
+	int lock_fd, claim_fd, listen_fd;
 	char *listening, *token, *monitor_exe;
 	const struct vmm_ops *ops;
 	struct kept *kept; /* what the last start found out */
@@ -136,11 +136,29 @@ static int up_hint(const char *file, struct error **err)
 	return -1;
 }
 
+/* Nothing of another daemon's has been touched when it fails. */
+static int up_lock(struct daemon *d, const char *file, struct error **err)
+{
+	cleanup_error struct error *why = NULL;
+	cleanup_close int claim = daemon_paths_claim(&d->paths, &why);
+	cleanup_close int lock = claim >= 0 ? daemon_paths_lock(&d->paths, &why) : -1;
+
+	if (why && why->code == ERR_CONFLICT)
+		error_wrap(&why, "%s is up already", file);
+	else if (why && claim >= 0)
+		daemon_paths_leave(&d->paths);
+	else if (lock >= 0 && daemon_paths_check_elsewhere(&d->paths, &why))
+		error_wrap(&why, "%s", file);
+	if (why)
+		return error_move(err, &why);
+	d->claim_fd = TAKE_FD(claim);
+	d->lock_fd = TAKE_FD(lock);
+	return 0;
+}
+
 /* In the order of what costs least and says most; the lock before anything that a second daemon could disturb. */
 static int up_prepare(struct daemon *d, const char *file, struct error **err)
 {
-	cleanup_error struct error *why = NULL;
-
 	if (config_load_file(file, &d->config, err) || up_check(d->config, err))
 		return -1;
 	d->file = file;
@@ -155,14 +173,8 @@ static int up_prepare(struct daemon *d, const char *file, struct error **err)
 		return up_hint(file, err);
 	if (daemon_paths_create(&d->paths, err))
 		return -1;
-	d->lock_fd = daemon_paths_lock(&d->paths, &why);
-	if (d->lock_fd < 0) {
-		if (why->code == ERR_CONFLICT)
-			error_wrap(&why, "%s is up already", file);
-		else
-			daemon_paths_leave(&d->paths); /* nobody else's, as far as anybody can know */
-		return error_move(err, &why);
-	}
+	if (up_lock(d, file, err))
+		return -1;
 	if (daemon_paths_announce(&d->paths, NULL, err))
 		return -1;
 	if (geteuid() == 0 && uids_claim(d->paths.run, d->config->uid_first, d->config->uid_last, &d->uid_base, err))
@@ -362,6 +374,7 @@ static void up_teardown(struct daemon *d)
 		if (!fs_exists(d->paths.run)) /* no VM runs on */
 			uids_release(d->paths.run);
 	}
+	fd_closep(&d->claim_fd);
 	fd_closep(&d->lock_fd);
 	daemon_paths_clear(&d->paths);
 	reloader_free(&d->reloader);
@@ -392,7 +405,7 @@ static int up_run(struct cli *cli, const struct parsed *args, struct error **err
 {
 	const char *given = parsed_string(args, "file");
 	const char *file = args->nargs ? args->args[0] : given ? given : CONFIG_DEFAULT_FILE;
-	struct daemon d = {.lock_fd = -1, .listen_fd = -1};
+	struct daemon d = {.lock_fd = -1, .claim_fd = -1, .listen_fd = -1};
 	int r;
 
 	if (args->nargs && given)

@@ -18,7 +18,7 @@ static int up_check_image(const struct config *cfg, const struct config_group *g
 		return 0;
 	where = config_where(cfg, g->image ? g : NULL, "image");
 	return error_set(
-		err, ERR_UNSUPPORTED,
+		err, ERR_INVALID,
 		"%s: host group \"%s\": image \"%s\" is in a registry, from which this version cannot get images yet; use "
 		"image: debian or micro, or one made of a root filesystem by \"slicer image import\"",
 		where, g->name, image);
@@ -35,7 +35,7 @@ static int up_check_network(const struct config *cfg, const struct config_group 
 				 "network: {mode: user}",
 				 where, g->name, config_net_mode_name(g->network.mode));
 	if (!mode)
-		return error_set(err, ERR_UNSUPPORTED,
+		return error_set(err, ERR_INVALID,
 				 "%s: host group \"%s\": network mode \"%s\" is not in this version yet; "
 				 "use bridge or user (slicer new %s --net user)",
 				 where, g->name, config_net_mode_name(g->network.mode), g->name);
@@ -67,7 +67,7 @@ static int up_check_group(const struct config *cfg, const struct config_group *g
 	if (up_check_network(cfg, g, err))
 		return -1;
 	if (g->storage != STORAGE_OVERLAY)
-		return error_set(err, ERR_UNSUPPORTED,
+		return error_set(err, ERR_INVALID,
 				 "%s: host group \"%s\": storage \"%s\" is not in this version yet; "
 				 "use storage: overlay",
 				 where, g->name, config_storage_name(g->storage));
@@ -80,7 +80,7 @@ int up_check(const struct config *cfg, struct error **err)
 	cleanup_free char *where = config_where(cfg, NULL, "hypervisor");
 
 	if (cfg->hypervisor != HYPERVISOR_QEMU && cfg->hypervisor != HYPERVISOR_FAKE)
-		return error_set(err, ERR_UNSUPPORTED,
+		return error_set(err, ERR_INVALID,
 				 "%s: hypervisor \"%s\" is not in this version yet; use hypervisor: qemu", where,
 				 config_hypervisor_name(cfg->hypervisor));
 	for (size_t i = 0; i < cfg->ngroups; i++)

@@ -8,7 +8,8 @@
 #define SUSPEND_ON_SHUTDOWN_LATER                                                                                      \
 	"--suspend-on-shutdown is not in this version yet: without it guests are shut down, and disks of persistent VMs are kept"
 
-/* ERR_UNSUPPORTED or ERR_FORBIDDEN says which group's what, and what to write instead; or why its userdata_file cannot be read.
+/* ERR_INVALID (exit status 2, after which systemd does not start it again) or ERR_FORBIDDEN says which group's what, and what to
+ * write instead; or why its userdata_file cannot be read.
  * Warns of keys that have no effect yet. */
 int up_check(const struct config *cfg, struct error **err);
 

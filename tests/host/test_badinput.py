@@ -118,7 +118,7 @@ def test_image_is_missing(stopped):
 def test_image_of_a_registry(stopped, image):
     stopped.config["host_groups"][0]["image"] = image
     code, said = up(stopped)
-    assert code == 1 and f'"{image}" is in a registry' in said and "image: debian" in said and "slicer image import" in said
+    assert code == 2 and f'"{image}" is in a registry' in said and "image: debian" in said and "slicer image import" in said
     assert re.search(rf"^slicer: error: {re.escape(str(stopped.file))}:\d+:\d+: host group ", said, re.M), said
     assert stopped.listing == sorted(os.listdir(stopped.dir))
 
@@ -182,15 +182,16 @@ def test_kvm_that_is_not_there(stopped, tmp_path):
 
 
 def test_what_is_not_in_this_version_is_said(stopped):
+    """With status 2: the unit of `slicer service generate` does not start it again and again."""
     for change in ({"hypervisor": "firecracker"}, {"hypervisor": "cloud-hypervisor"}):
         saved = dict(stopped.config)
         stopped.config.update(change)
         code, said = up(stopped)
-        assert code == 1 and list(change.values())[0] in said and "qemu" in said
+        assert code == 2 and list(change.values())[0] in said and "qemu" in said
         stopped.config = saved
     stopped.config["host_groups"][0]["storage"] = "zfs"
     code, said = up(stopped)
-    assert code == 1 and "zfs" in said and "overlay" in said
+    assert code == 2 and "zfs" in said and "overlay" in said
 
 
 def test_without_privilege(daemon, store):
@@ -299,6 +300,30 @@ def test_second_up_of_the_same_file(daemon):
     vm = d.client.create(d.group)["hostname"]
     done = subprocess.run([d.slicer, "up", d.file], cwd=d.dir, env=d.env, capture_output=True, text=True, timeout=30)
     assert done.returncode == 1 and "up already" in done.stderr and str(d.pid) in done.stderr
+    assert run(d.client, vm, "echo", "well").stdout == b"well\n"
+
+
+def test_second_up_from_another_directory(daemon, tmp_path):
+    """Its records are elsewhere, so that the VMs would be nobody's to it. The socket is one of its own: nothing else is in the way."""
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    d = daemon(start=False)
+    d.config["api"]["bind_address"] = "./api.sock"
+    d.start()
+    vm = d.client.create(d.group)["hostname"]
+    announced = (d.run_dir.parent / f"{d.id}.json").read_text()
+
+    def again():
+        done = subprocess.run([d.slicer, "up", d.file], cwd=elsewhere, env=d.env, capture_output=True, text=True, timeout=30)
+        assert done.returncode == 1 and (d.run_dir.parent / f"{d.id}.json").read_text() == announced, done.stderr
+        return done.stderr
+    said = again()
+    assert "up already" in said and str(d.dir) in said and str(d.pid) in said
+    assert os.listdir(elsewhere) == []
+    assert run(d.client, vm, "echo", "well").stdout == b"well\n"
+    d.kill()
+    assert f"were started in {d.dir}, such as {vm}: run slicer up there" in again()
+    d.start()
     assert run(d.client, vm, "echo", "well").stdout == b"well\n"
 
 
