@@ -119,6 +119,29 @@ static void stop_look(void *arg)
 		stop_await_agent(s);
 }
 
+static int stop_ask_agent(struct stop *s, struct error **err)
+{
+	if (session_is_ready(s->vm->session))
+		return stop_send(s, err);
+	stop_await_agent(s);
+	return 0;
+}
+
+/* ERR_CANCELLED: it has ended, and its client goes. */
+static void stop_resumed(void *arg, const struct error *error)
+{
+	struct stop *s = arg;
+	struct error *failure = NULL;
+
+	if (error && error->code == ERR_CANCELLED)
+		return;
+	if (!error)
+		s->before = VM_STATE_RUNNING;
+	if (error || stop_ask_agent(s, &failure) < 0)
+		op_continue(s->vm->op, failure);
+}
+
+/* A guest that is paused can hear nothing, and would lose what it has not written yet. */
 static int stop_ask(void *ctx, struct op *op, struct error **err)
 {
 	struct stop *s = ctx;
@@ -128,13 +151,14 @@ static int stop_ask(void *ctx, struct op *op, struct error **err)
 	/* What hurries it may have come before this step began. */
 	hurry = vm->delete_wanted || (vm->manager->stopping && !vm->manager->graceful);
 	boots = !vm->session || timer_pending(vm->boot_timer); /* no word of its agent yet: nothing to lose */
-	if (!s->ask || hurry || vm->vmm_gone || (boots && !session_is_ready(vm->session))) {
+	if (!s->ask || hurry || vm->vmm_gone || (boots && !session_is_ready(vm->session)))
 		op_continue(op, NULL);
-		return 0;
-	}
-	if (session_is_ready(vm->session))
-		return stop_send(s, err);
-	stop_await_agent(s);
+	else if (s->before != VM_STATE_PAUSED)
+		return stop_ask_agent(s, err);
+	else if (vm->vmm)
+		vmm_resume(vm->vmm, stop_resumed, s);
+	else
+		op_continue(op, NULL);
 	return 0;
 }
 
@@ -270,7 +294,7 @@ void vm_stop_start(struct vm *vm, bool ask, bool already_dead)
 	struct manager *m = vm->manager;
 	struct stop *s = stop_new(vm);
 
-	s->ask = ask && !already_dead && vm->state == VM_STATE_RUNNING;
+	s->ask = ask && !already_dead && (vm->state == VM_STATE_RUNNING || vm->state == VM_STATE_PAUSED);
 	s->then = VM_STATE_STOPPED;
 	vm_set_state(vm, VM_STATE_STOPPING);
 	vm->op = op_start(m->loop, m->pool, &stop_table, s);

@@ -127,6 +127,20 @@ def test_sigterm_stops_all_and_leaves_only_what_is_kept(daemon):
     assert d.client.delete(f"/hostgroup/{d.group}/nodes/{kept}").status == 200
 
 
+@pytest.mark.parametrize("how", ["shutdown", "the daemon stops", "shutdown by the next daemon"])
+def test_a_paused_guest_is_shut_down_like_others(daemon, how):
+    """It goes on for that: it would lose what it has not written yet."""
+    d = daemon()
+    vm = d.client.create(d.group, persistent=True)["hostname"]
+    assert d.client.post(f"/vm/{vm}/pause").status == 200
+    if how == "shutdown by the next daemon":
+        d.kill()
+        d.start()
+        assert d.client.node(vm)["status"] == "Paused"
+    assert d.stop() == 0 if how == "the daemon stops" else d.client.post(f"/vm/{vm}/shutdown").status == 200
+    assert f"{vm} powers off".encode() in d.console(vm) and d.record(vm)["state"] == "Stopped"
+
+
 def test_a_second_signal_does_not_wait_for_guests(daemon):
     d = daemon()
     vm = d.client.create(d.group, persistent=True)["hostname"]
