@@ -188,6 +188,20 @@ static void api_reply_not_found(struct call *call, const char *allow)
 	call_free(&call);
 }
 
+/* Slicer's Go SDK escapes the query of a list as if it were of the path: nodes%3Ftag=a%253Db. */
+static struct http_query *api_query(const char *target, struct error **err)
+{
+	struct http_query *query = http_query_parse(target, err), *again;
+	char *const *segments = query ? http_query_segments(query) : NULL;
+	size_t n = strv_len(segments);
+
+	if (n == 0 || !str_starts(segments[n - 1], "nodes?"))
+		return query;
+	again = http_query_parse(http_query_path(query), err);
+	http_query_free(&query);
+	return again;
+}
+
 void api_handle(void *arg, struct http_exchange *take)
 {
 	struct api *api = arg;
@@ -198,7 +212,7 @@ void api_handle(void *arg, struct http_exchange *take)
 
 	call->api = api;
 	call->x = take;
-	call->query = http_query_parse(http_exchange_request(take)->target, &error);
+	call->query = api_query(http_exchange_request(take)->target, &error);
 	if (!call->query) {
 		call_reply_error(call, error);
 		return;

@@ -151,9 +151,20 @@ int syntax_github_user(const char *s, struct error **err)
 	return 0;
 }
 
+/* authorized_keys(5), a type and the key, perhaps after options. Keys of hardware and
+ * certificates have types of their own; a new one begins like these. */
 static int check_key_line(const char *line, struct error **err)
 {
-	if (!strpbrk(line, " \t"))
+	static const char *const types[] = {"ssh-", "ecdsa-", "sk-", "cert-authority"};
+	bool has_type = false;
+
+	for (const char *word = line, *next; *word; word = next) {
+		next = word + strcspn(word, " \t");
+		next += strspn(next, " \t");
+		for (size_t i = 0; *next && i < ARRAY_LEN(types); i++)
+			has_type = has_type || str_starts(word, types[i]);
+	}
+	if (!has_type)
 		return error_set(err, ERR_INVALID,
 				 "\"%.40s\" is not a public key: a line of a .pub file has a type "
 				 "and the key, such as "

@@ -166,6 +166,10 @@ def test_lists_and_tag_filters(tcp):
         assert names("/nodes", tag_prefix="role=web") == [one, two]
         assert names(f"/hostgroup/{group}/nodes", tag="env=a") == [one]
         assert names("/nodes", tag="role") == []
+        # As Slicer's Go SDK asks: the query escaped as a part of the path.
+        assert names(f"/hostgroup/{group}/nodes%3Ftag=env%253Da") == [one] == names("/nodes%3Ftag=env%253Da")
+        assert names(f"/hostgroup/{group}/nodes%3Ftag_prefix=role%253Dweb") == [one, two]
+        assert c.get("/nodes%3Ftag=%25zz").status == 400 and c.get("/info%3Ftag=a").status == 404
         node = c.node(one)
         assert node["hostgroup"] == group and node["tags"] == ["role=web", "env=a"]
         assert node["ram_bytes"] == 128 << 20 and node["cpus"] == 1 and node["arch"] == "x86_64"

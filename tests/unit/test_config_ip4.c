@@ -126,6 +126,13 @@ static void test_names(void **state)
 	assert_int_equal(syntax_ssh_key("ssh-ed25519 AAAA me\n", NULL), 0);
 	assert_int_equal(syntax_ssh_key("# nothing\n\n", NULL), -1);
 	assert_int_equal(syntax_ssh_key("AAAA", NULL), -1);
+	assert_int_equal(syntax_ssh_key("ssh-ed25519", NULL), -1);
+	assert_int_equal(syntax_ssh_key("not a key", NULL), -1);
+	assert_int_equal(
+		syntax_ssh_key(
+			"no-pty,command=\"echo x\" ecdsa-sha2-nistp256\tAAAA\nsk-ssh-ed25519@openssh.com AAAA me",
+			NULL),
+		0);
 }
 
 int main(void)
