@@ -13,21 +13,22 @@ from .paths import BUILD
 NETRUN = BUILD / "tests/netrun/netrun"
 
 
-def libexec():
-    """The helper programs, as an installation has them in one place."""
-    top = BUILD / "tests/netrun/libexec"
-    top.mkdir(exist_ok=True)
-    for program in (BUILD / "src/net/slicer-netns", BUILD / "src/vmm/slicer-monitor"):
-        with contextlib.suppress(FileExistsError):
-            (top / program.name).symlink_to(program)
-    return top
-
-
-ENV = dict(os.environ, SLICER_LIBEXECDIR=str(libexec()))
+LIBEXEC = BUILD / "tests/netrun/libexec"
+ENV = dict(os.environ, SLICER_LIBEXECDIR=str(LIBEXEC))
 INTERNET = "203.0.113.7"
 MIB = 1024 * 1024
 
-# Answers "who" with the address it sees, and anything else with its SHA-256.
+
+
+def fill_libexec():
+    """The helper programs, as an installation has them in one place."""
+    LIBEXEC.mkdir(exist_ok=True)
+    for program in (BUILD / "src/net/slicer-netns", BUILD / "src/vmm/slicer-monitor"):
+        with contextlib.suppress(FileExistsError):
+            (LIBEXEC / program.name).symlink_to(program)
+
+
+# Takes a length and as many bytes; answers with their SHA-256 and the address that it sees.
 SERVER = """
 import hashlib, socket, sys, threading
 def serve(c, peer):
@@ -221,6 +222,7 @@ def arrived(space, sender, target, sources):
 class World:
     def __init__(self, stack, directory, empty=("/run",)):
         self.stack, self.dir = stack, directory
+        fill_libexec()
         self.host = Space(stack, empty=empty)
         self.lan = Space(stack, outer=self.host)
         self.host.ip(f"link add eth0 type veth peer name eth0 netns {self.lan.pid}", "addr add 10.99.0.2/24 dev eth0",
