@@ -311,7 +311,8 @@ struct ip4_cidr *net_egress_lan(const struct net_facts *facts, size_t *ret_n)
 	return list;
 }
 
-struct ip4_cidr *net_egress_never(const struct net_facts *facts, size_t *ret_n)
+/* The range makes one of what else were an entry for each VM, and rules that change with each that comes and goes. */
+struct ip4_cidr *net_egress_never(const struct net_facts *facts, struct ip4_cidr range, size_t *ret_n)
 {
 	static const struct ip4_cidr fixed[] = {
 		{0x00000000, 8},  /* "this network" */
@@ -319,10 +320,12 @@ struct ip4_cidr *net_egress_never(const struct net_facts *facts, size_t *ret_n)
 		{0xa9fe0000, 16}, /* link-local: clouds' metadata, and other isolated VMs */
 		{0xe0000000, 3},  /* multicast, reserved, broadcast */
 	};
-	struct ip4_cidr *list = mem_alloc_array(ARRAY_LEN(fixed) + facts->naddrs, sizeof(*list));
+	struct ip4_cidr *list = mem_alloc_array(ARRAY_LEN(fixed) + 1 + facts->naddrs, sizeof(*list));
 
 	memcpy(list, fixed, sizeof(fixed));
 	*ret_n = ARRAY_LEN(fixed);
+	if (range.prefix)
+		list[(*ret_n)++] = (struct ip4_cidr){ip4_network(range), range.prefix};
 	for (size_t i = 0; i < facts->naddrs; i++) {
 		const struct link_addr *a = &facts->addrs[i];
 		unsigned prefix = is_slicers(net_facts_index(facts, a->index)) ? a->prefix : 32;

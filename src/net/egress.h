@@ -38,8 +38,8 @@ bool net_egress_allows(const struct net_egress *e, uint32_t address, uint16_t po
 
 /* Networks that the host is connected to by an interface that is not slicer's or the loopback; the caller's. */
 struct ip4_cidr *net_egress_lan(const struct net_facts *facts, size_t *ret_n);
-/* What no isolated VM may reach on this host: its own addresses, the networks of slicer's other VMs, and what is no
- * destination of unicast packets between machines (RFC 6890). The caller's. */
-struct ip4_cidr *net_egress_never(const struct net_facts *facts, size_t *ret_n);
+/* What no isolated VM may reach on this host: its own addresses, the networks of slicer's other VMs, its own group's range (of
+ * prefix 0: not known), and what is no destination of unicast packets between machines (RFC 6890). The caller's. */
+struct ip4_cidr *net_egress_never(const struct net_facts *facts, struct ip4_cidr range, size_t *ret_n);
 
 #endif

@@ -73,6 +73,7 @@ struct net_plan {
 		char **dns; /* these and the two above: not in the record */
 	} guest;
 	char **allow, **drop;	   /* mode isolated: what holds for this VM */
+	struct ip4_cidr range;	   /* mode isolated: the group's, when the VM was made; prefix 0: not known */
 	struct net_limits limits;  /* modes bridge and isolated */
 	struct net_user_plan user; /* mode user; not in the record */
 };

@@ -60,10 +60,12 @@ static void note_dns(struct net_plan *p, const struct config_group *g, const str
 		g->name, list, blocked[0]);
 }
 
-static void note_lists(struct net_plan *p, const struct config_group *g, const struct net_facts *facts)
+static void note_lists(struct net_plan *p, const struct config_group *g, struct ip4_cidr range,
+		       const struct net_facts *facts)
 {
 	struct net_egress e = {.allow = g->network.allow, .drop = g->network.drop};
-	cleanup_free struct ip4_cidr *lan = net_egress_lan(facts, &e.nlan), *never = net_egress_never(facts, &e.nnever);
+	cleanup_free struct ip4_cidr *lan = net_egress_lan(facts, &e.nlan),
+				     *never = net_egress_never(facts, range, &e.nnever);
 
 	e.lan = lan;
 	e.never = never;
@@ -107,7 +109,7 @@ int net_plan_isolated_group(const struct config_group *g, const char *daemon_id,
 	net_plan_uplinks(ret, facts);
 	ret->nft = nft_isolated_script(table, range);
 	isolated_firewall(ret, g, &facts->firewall, text, NULL);
-	note_lists(ret, g, facts);
+	note_lists(ret, g, range, facts);
 	return 0;
 }
 
@@ -115,7 +117,8 @@ int net_plan_isolated_group(const struct config_group *g, const char *daemon_id,
 int net_plan_isolated_rules(struct net_plan *p, const struct net_facts *facts, struct error **err)
 {
 	struct net_egress e = {.allow = p->allow, .drop = p->drop};
-	cleanup_free struct ip4_cidr *lan = net_egress_lan(facts, &e.nlan), *never = net_egress_never(facts, &e.nnever);
+	cleanup_free struct ip4_cidr *lan = net_egress_lan(facts, &e.nlan),
+				     *never = net_egress_never(facts, p->range, &e.nnever);
 	cleanup_free char *egress = NULL, *limits = NULL;
 	struct net_egress_ends ends = {
 		.tap = TAP, .uplink = UPLINK, .mac = p->guest.mac, .address = p->addresses[0].peer};
@@ -195,6 +198,8 @@ int net_plan_isolated_vm(const struct net_vm *vm, uint32_t address, const struct
 				 .allow = strv_copy(vm->allow),
 				 .drop = strv_copy(vm->drop),
 				 .limits = vm->limits};
+	if (net_isolated_range(vm->group, &ret->range, err) < 0)
+		return -1;
 	plan_links(ret, vm, net_facts_mtu(facts));
 	plan_guest(ret, vm, address);
 	if (net_plan_isolated_guard(ret, err) < 0)

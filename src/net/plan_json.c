@@ -110,6 +110,12 @@ struct json_object *net_plan_to_json(const struct net_plan *p)
 	js_add_strv(obj, "sysctls", p->sysctls);
 	js_add(obj, "elements", elements);
 	js_add_string(obj, "netns", p->netns);
+	if (p->range.prefix) {
+		char range[IP4_TEXT_MAX];
+
+		ip4_format_cidr(p->range, range);
+		js_add_string(obj, "range", range);
+	}
 	if (p->allow)
 		js_add_strv(obj, "allow", p->allow);
 	if (p->drop)

@@ -185,15 +185,26 @@ static int read_limits(struct json_object *obj, struct net_limits *ret, struct e
 	return 0;
 }
 
+/* Records of older versions have none. */
+static int read_range(struct json_object *obj, struct ip4_cidr *ret, struct error **err)
+{
+	const char *text = NULL;
+
+	if (js_get_string(obj, "range", &text, err) < 0)
+		return -1;
+	return text ? ip4_parse_cidr(text, ret, err) : 0;
+}
+
 int net_plan_read(struct json_object *obj, struct net_plan *p, struct error **err)
 {
 	const char *nft = NULL, *rules = NULL;
 
 	if (read_copy(obj, "daemon_id", &p->daemon_id, err) < 0 || read_copy(obj, "name", &p->name, err) < 0 ||
 	    js_get_strv(obj, "sysctls", &p->sysctls, NULL, err) < 0 || read_netns(obj, &p->netns, err) < 0 ||
-	    js_get_strv(obj, "allow", &p->allow, NULL, err) < 0 || js_get_strv(obj, "drop", &p->drop, NULL, err) < 0 ||
-	    js_get_string(obj, "nft", &nft, err) < 0 || js_get_string(obj, "rules", &rules, err) < 0 ||
-	    read_addresses(obj, p, err) < 0 || read_links(obj, p, err) < 0 || read_limits(obj, &p->limits, err) < 0)
+	    read_range(obj, &p->range, err) < 0 || js_get_strv(obj, "allow", &p->allow, NULL, err) < 0 ||
+	    js_get_strv(obj, "drop", &p->drop, NULL, err) < 0 || js_get_string(obj, "nft", &nft, err) < 0 ||
+	    js_get_string(obj, "rules", &rules, err) < 0 || read_addresses(obj, p, err) < 0 ||
+	    read_links(obj, p, err) < 0 || read_limits(obj, &p->limits, err) < 0)
 		return -1;
 	p->nft = str_dup(nft);
 	p->rules = str_dup(rules);

@@ -241,7 +241,7 @@ static void test_what_is_the_hosts(void **state)
 	assert_int_equal(n, 1); /* neither the loopback nor our own bridge */
 	assert_int_equal(own[0].addr, 0x0a000000);
 	assert_int_equal(own[0].prefix, 24);
-	cleanup_free struct ip4_cidr *list = net_egress_never(&facts, &n);
+	cleanup_free struct ip4_cidr *list = net_egress_never(&facts, (struct ip4_cidr){0}, &n);
 	struct net_egress e = {.never = list, .nnever = n};
 	assert_false(net_egress_allows(&e, addr("10.0.0.5"), 80));
 	assert_true(net_egress_allows(&e, addr("10.0.0.6"), 80));
@@ -251,6 +251,31 @@ static void test_what_is_the_hosts(void **state)
 	assert_false(net_egress_allows(&e, addr("255.255.255.255"), 67));
 }
 
+/* However many VMs of its group there are, and whatever range they are in. */
+static void test_rules_do_not_grow_with_vms(void **state)
+{
+	static char alias[] = "slicer:a-1:vm";
+	struct link links[] = {{.index = 1, .name = "ve-0123456789", .alias = alias}};
+	struct link_addr addrs[] = {{1, {0x0100c80a}, 32}, {1, {0x0500c80a}, 32}, {1, {0x0901c80a}, 32}};
+	struct net_facts one = {.links = links, .nlinks = 1, .addrs = addrs, .naddrs = 1}, three = one;
+	struct ip4_cidr range = {0x0ac80000, 21}, unknown = {0};
+	struct net_egress a = {0}, b = {0}, c = {0};
+	cleanup_free struct ip4_cidr *first = net_egress_never(&one, range, &a.nnever),
+				     *second = (three.naddrs = 3, net_egress_never(&three, range, &b.nnever)),
+				     *third = net_egress_never(&three, unknown, &c.nnever);
+
+	a.never = first;
+	b.never = second;
+	c.never = third;
+	cleanup_free char *few = net_egress_script(&a, &ends, NULL), *many = net_egress_script(&b, &ends, NULL),
+			  *old = net_egress_script(&c, &ends, NULL);
+	assert_string_equal(few, many);
+	assert_non_null(strstr(few, "10.200.0.0-10.200.7.255"));
+	assert_non_null(strstr(old, "10.200.1.9"));
+	assert_false(net_egress_allows(&b, addr("10.200.7.9"), 80));
+	assert_true(net_egress_allows(&b, addr("10.200.8.1"), 80));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -258,6 +283,7 @@ int main(void)
 		cmocka_unit_test(test_rules_are_what_the_lists_mean),
 		cmocka_unit_test(test_edges),
 		cmocka_unit_test(test_what_is_the_hosts),
+		cmocka_unit_test(test_rules_do_not_grow_with_vms),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
