@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
-# private.sh [--net] COMMAND…: runs it, as root, with /run/slicer, /var/log/slicer and named network namespaces of its own, so
-# that what it makes there meets nobody else's. --net: in a network namespace of its own, too, with a loopback and a default
+# private.sh [--net] COMMAND…: runs it, as root, with /run/slicer, /var/log/slicer, named network namespaces and CNI networks of its
+# own, so that what it makes there meets nobody else's. --net: in a network namespace of its own, too, with a loopback and a default
 # route that leads nowhere.
 set -eu
 case ${1-} in
@@ -29,7 +29,7 @@ if [ "$1" = --inside-net ]; then
 	ip route add default via 100.64.0.1
 fi
 shift
-for directory in /run/slicer /var/log/slicer /run/netns; do
+for directory in /run/slicer /var/log/slicer /run/netns /etc/cni /var/lib/cni; do
 	mkdir -p "$directory"
 	mount -t tmpfs -o mode=0755 tmpfs "$directory"
 done
