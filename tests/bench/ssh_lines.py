@@ -86,7 +86,8 @@ def ssh(report, directory):
                    capture_output=True)
     with namespace() as name:
         prefix = ("nsenter", f"--net=/run/netns/{name}")
-        group = {"image": "debian", "ram_mb": 1024,
+        # Both copies are in /run, a fifth of the memory.
+        group = {"image": "debian", "ram_mb": max(1024, 16 * SIZE // MIB),
                  "network": {"bridge": "brbench0", "tap_prefix": "brb", "gateway": "192.168.138.1/24"}}
         with plain(Daemon(directory / "ssh", hypervisor="qemu", group=group, prefix=prefix,
                           config={"ssh_keys": [key.with_suffix(".pub").read_text().strip()]})) as daemon:
