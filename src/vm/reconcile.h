@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Reconciliation while the daemon runs; at its start it is adopt.c's. Every RECONCILE_MS, and when somebody has removed rules of its
- * tables, a worker looks at what exists (processes,
- * run and state directories, control groups, interfaces, rules) with copies of what the loop knows; what follows is decided on
- * the loop, against the VMs as they are by then, and done by their operations. What does not bear this daemon's id is never
- * touched; what bears it and has a record that nobody can read is left to its owner. */
+ * tables, a worker looks at what exists (processes, run and state directories, control groups, interfaces, rules) with copies of
+ * what the loop knows; what follows is decided on the loop, against the VMs as they are by then, and done by their operations. What
+ * does not bear this daemon's id is never touched; what bears it and has a record that nobody can read is left to its owner. */
 #ifndef SLICER_VM_RECONCILE_H
 #define SLICER_VM_RECONCILE_H
 

@@ -171,13 +171,18 @@ def test_a_new_daemon_thinks_the_same_of_those_that_stand_still(daemon):
         is_reached(d, vm)
 
 
-def test_a_guest_that_reboots_in_a_loop(daemon, tmp_path):
-    """Without ever getting as far as its agent. One that did is left to reboot."""
+def vm_that_may_loop(daemon, tmp_path):
+    """A daemon, its VM, and the file: while that is there the guest resets before its agent begins."""
     agent, flag = tmp_path / "agent", tmp_path / "loops"
     agent.write_text(f"#!/bin/sh\n[ -e {flag} ] && exit 11\nexec {AGENT} \"$@\"\n")
     agent.chmod(0o755)
     d = daemon(env={"SLICER_FAKE_AGENT": str(agent)})
-    vm = d.client.create(d.group, persistent=True)["hostname"]
+    return d, d.client.create(d.group, persistent=True)["hostname"], flag
+
+
+def test_a_guest_that_reboots_in_a_loop(daemon, tmp_path):
+    """Without ever getting as far as its agent. One that did is left to reboot."""
+    d, vm, flag = vm_that_may_loop(daemon, tmp_path)
     flag.touch()
     vmm, agents = d.vmm_pid(vm), d.agent_pids(vm)
     send(signal.SIGKILL, agents)
@@ -192,11 +197,7 @@ def test_a_guest_that_reboots_in_a_loop(daemon, tmp_path):
 
 def test_a_guest_whose_reboot_ends_in_a_loop(daemon, tmp_path):
     """What it announced was one."""
-    agent, flag = tmp_path / "agent", tmp_path / "loops"
-    agent.write_text(f"#!/bin/sh\n[ -e {flag} ] && exit 11\nexec {AGENT} \"$@\"\n")
-    agent.chmod(0o755)
-    d = daemon(env={"SLICER_FAKE_AGENT": str(agent)})
-    vm = d.client.create(d.group, persistent=True)["hostname"]
+    d, vm, flag = vm_that_may_loop(daemon, tmp_path)
     supervisor, = (p for p in d.agent_pids(vm) if proc.name_of(p) != "slicer-server")
     send(signal.SIGSTOP, supervisor)  # its server takes leave, and it does not start another
     flag.touch()
