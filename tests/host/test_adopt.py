@@ -39,6 +39,16 @@ def test_everything_was_killed(daemon):
     assert "exec" in one.client.post(f"/vm/{one.group}-1/exec", {"cmd": "echo", "args": "exec", "buffered": True}).text
 
 
+@contextlib.contextmanager
+def guest_powers_off(one, vm):
+    """As a shutdown asks it to, whatever is done meanwhile."""
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        asked = pool.submit(one.client.request, "POST", f"/vm/{vm}/shutdown", timeout=90)
+        yield
+        assert asked.result().status == 200
+    assert statuses(one) == {vm: "Stopped"} and b"powers off" in one.console(vm)
+
+
 def test_a_vm_is_asked_to_power_off_whose_agent_a_new_daemon_has_not_reached_yet(daemon):
     one = daemon()
     vm = one.client.create(one.group, persistent=True)["hostname"]
@@ -48,14 +58,11 @@ def test_a_vm_is_asked_to_power_off_whose_agent_a_new_daemon_has_not_reached_yet
     for pid in guest:
         os.kill(pid, signal.SIGSTOP)  # so that it is certainly not reached
     one.start()
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        asked = pool.submit(one.client.request, "POST", f"/vm/{vm}/shutdown", timeout=90)
+    with guest_powers_off(one, vm):
         until(lambda: statuses(one) != {vm: "Running"}, 10)
         for pid in guest:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGCONT)
-        assert asked.result().status == 200
-    assert statuses(one) == {vm: "Stopped"} and b"powers off" in one.console(vm)
 
 
 def test_a_vm_is_asked_again_whose_agent_dies_over_it(daemon):
@@ -64,12 +71,9 @@ def test_a_vm_is_asked_again_whose_agent_dies_over_it(daemon):
     assert one.client.post(f"/vm/{vm}/exec", {"cmd": "true", "buffered": True}).status == 200
     (server,) = (pid for pid in one.agent_pids(vm) if proc.name_of(pid) == "slicer-server")
     os.kill(server, signal.SIGSTOP)
-    with concurrent.futures.ThreadPoolExecutor() as pool:
-        asked = pool.submit(one.client.request, "POST", f"/vm/{vm}/shutdown", timeout=90)
+    with guest_powers_off(one, vm):
         until(lambda: statuses(one) == {vm: "Stopping"} and one.record(vm).get("operation"), 10)
         os.kill(server, signal.SIGKILL)
-        assert asked.result().status == 200
-    assert statuses(one) == {vm: "Stopped"} and b"powers off" in one.console(vm)
 
 
 def test_the_users_of_a_vm_whose_record_is_not_ours_to_use(daemon):
