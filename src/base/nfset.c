@@ -6,10 +6,34 @@
 #include <endian.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <pthread.h>
 
 #include "base/netlink_impl.h"
 #include "base/str.h"
 #include "base/units.h"
+
+struct nfset {
+	pthread_mutex_t lock; /* guards the rest, from a question to its last answer */
+	struct netlink *nl;   /* NULL: nothing was asked yet */
+};
+
+struct nfset *nfset_new(void)
+{
+	struct nfset *s = NEW(struct nfset);
+
+	pthread_mutex_init(&s->lock, NULL);
+	return s;
+}
+
+void nfset_free(struct nfset **s)
+{
+	if (!*s)
+		return;
+	netlink_close(&(*s)->nl);
+	pthread_mutex_destroy(&(*s)->lock);
+	free(*s);
+	*s = NULL;
+}
 
 static void key_append(struct nfset_element *e, const void *data, size_t n, size_t room)
 {
@@ -176,36 +200,45 @@ static int change(struct netlink *nl, uint16_t type, uint8_t family, const char 
 	return r < 0 ? r : batch_wait(nl, &b);
 }
 
-static struct netlink *open_table(const char *table, size_t n, struct error **err)
+/* The socket, ours until release(); NULL with an error. */
+static struct netlink *acquire(struct nfset *s, const char *table, size_t n, struct error **err)
 {
 	if (n > NFSET_MAX_ELEMENTS || strlen(table) >= NFT_TABLE_MAXNAMELEN) {
 		error_set(err, ERR_INVALID, "nftables: table %s or its change is too long", table);
 		return NULL;
 	}
-	return netlink_open_protocol(NETLINK_NETFILTER, err);
+	pthread_mutex_lock(&s->lock);
+	if (!s->nl)
+		s->nl = netlink_open_protocol(NETLINK_NETFILTER, err);
+	if (!s->nl)
+		pthread_mutex_unlock(&s->lock);
+	return s->nl;
+}
+
+static void release(struct nfset *s)
+{
+	pthread_mutex_unlock(&s->lock);
 }
 
 /* `what`: of the first, for the message. */
-static int add(uint8_t family, const char *table, struct things t, const char *what, struct error **err)
+static int add(struct nfset *s, uint8_t family, const char *table, struct things t, const char *what,
+	       struct error **err)
 {
-	cleanup_netlink struct netlink *nl = open_table(table, t.n, err);
+	struct netlink *nl = acquire(s, table, t.n, err);
 	int r;
 
 	if (!nl)
 		return -1;
 	r = change(nl, t.add, family, table, t);
+	release(s);
 	if (r < 0)
 		return error_errno(err, -r, "cannot add to the nftables %s of table %s", what, table);
 	return 0;
 }
 
 /* One by one: a missing one must not keep the others. */
-static int delete (uint8_t family, const char *table, struct things t, const char *what, struct error **err)
+static int delete_each(struct netlink *nl, uint8_t family, const char *table, struct things t)
 {
-	cleanup_netlink struct netlink *nl = open_table(table, t.n, err);
-
-	if (!nl)
-		return -1;
 	for (size_t i = 0; i < t.n; i++) {
 		struct things one = t;
 		int r;
@@ -214,34 +247,52 @@ static int delete (uint8_t family, const char *table, struct things t, const cha
 		one.n = 1;
 		r = change(nl, t.remove, family, table, one);
 		if (r < 0 && r != -ENOENT)
-			return error_errno(err, -r, "cannot remove from the nftables %s of table %s", what, table);
+			return r;
 	}
 	return 0;
 }
 
-int nfset_add(uint8_t family, const char *table, const struct nfset_element *elements, size_t n, struct error **err)
+static int delete (struct nfset *s, uint8_t family, const char *table, struct things t, const char *what,
+		   struct error **err)
+{
+	struct netlink *nl = acquire(s, table, t.n, err);
+	int r;
+
+	if (!nl)
+		return -1;
+	r = delete_each(nl, family, table, t);
+	release(s);
+	if (r < 0)
+		return error_errno(err, -r, "cannot remove from the nftables %s of table %s", what, table);
+	return 0;
+}
+
+int nfset_add(struct nfset *s, uint8_t family, const char *table, const struct nfset_element *elements, size_t n,
+	      struct error **err)
 {
 	cleanup_free char *what = n ? str_fmt("set %s", elements[0].set) : NULL;
 
-	return n ? add(family, table, things_elements(elements, n), what, err) : 0;
+	return n ? add(s, family, table, things_elements(elements, n), what, err) : 0;
 }
 
-int nfset_delete(uint8_t family, const char *table, const struct nfset_element *elements, size_t n, struct error **err)
+int nfset_delete(struct nfset *s, uint8_t family, const char *table, const struct nfset_element *elements, size_t n,
+		 struct error **err)
 {
 	cleanup_free char *what = n ? str_fmt("set %s", elements[0].set) : NULL;
 
-	return n ? delete (family, table, things_elements(elements, n), what, err) : 0;
+	return n ? delete (s, family, table, things_elements(elements, n), what, err) : 0;
 }
 
-int nfset_limit_add(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n, struct error **err)
+int nfset_limit_add(struct nfset *s, uint8_t family, const char *table, const struct nfset_limit *limits, size_t n,
+		    struct error **err)
 {
-	return n ? add(family, table, things_limits(limits, n), "limits", err) : 0;
+	return n ? add(s, family, table, things_limits(limits, n), "limits", err) : 0;
 }
 
-int nfset_limit_delete(uint8_t family, const char *table, const struct nfset_limit *limits, size_t n,
+int nfset_limit_delete(struct nfset *s, uint8_t family, const char *table, const struct nfset_limit *limits, size_t n,
 		       struct error **err)
 {
-	return n ? delete (family, table, things_limits(limits, n), "limits", err) : 0;
+	return n ? delete (s, family, table, things_limits(limits, n), "limits", err) : 0;
 }
 
 static uint32_t chain_uses(const struct nlmsghdr *hdr)
@@ -261,8 +312,9 @@ static uint32_t chain_uses(const struct nlmsghdr *hdr)
 	return 0;
 }
 
-/* All questions at once; the answers come in their order, each in a datagram of its own. */
-static int ask_chains(struct netlink *nl, const char *table, const struct nfset_chain *chains, size_t n)
+/* All questions at once; the answers come in their order, each in a datagram of its own. *ret_first: the first one's number. */
+static int ask_chains(struct netlink *nl, const char *table, const struct nfset_chain *chains, size_t n,
+		      uint32_t *ret_first)
 {
 	cleanup_free char *data = NULL;
 	struct batch b = {.first = nl->seq + 1};
@@ -274,44 +326,65 @@ static int ask_chains(struct netlink *nl, const char *table, const struct nfset_
 		request_attr_string(&req, NFTA_CHAIN_NAME, chains[i].name);
 		batch_add(&b, &req, ++nl->seq);
 	}
+	*ret_first = b.first;
 	data = b.data;
 	return netlink_send(nl, data, b.n);
 }
 
-/* One that is not there is answered by an error. */
-static int read_uses(struct netlink *nl, int64_t deadline, uint32_t *ret)
+/* One that is not there is answered by an error. What is left of earlier changes, of which one was refused, is passed over. */
+static int read_uses(struct netlink *nl, uint32_t seq, int64_t deadline, uint32_t *ret)
 {
-	cleanup_free char *buf = NULL;
-	ssize_t n = netlink_receive(nl, &buf, deadline);
-	const struct nlmsghdr *hdr = (const struct nlmsghdr *)buf;
-	int r;
+	for (;;) {
+		cleanup_free char *buf = NULL;
+		ssize_t n = netlink_receive(nl, &buf, deadline);
+		const struct nlmsghdr *hdr = (const struct nlmsghdr *)buf;
+		int r;
 
-	if (n < 0)
-		return (int)n;
-	if (!NLMSG_OK(hdr, (size_t)n))
-		return -EPROTO;
-	*ret = chain_uses(hdr);
-	if (hdr->nlmsg_type != NLMSG_ERROR || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)))
-		return 0;
-	r = ((const struct nlmsgerr *)NLMSG_DATA(hdr))->error;
-	return r == -ENOENT ? 0 : r;
+		if (n < 0)
+			return (int)n;
+		if (!NLMSG_OK(hdr, (size_t)n))
+			return -EPROTO;
+		if (hdr->nlmsg_seq != seq)
+			continue;
+		*ret = chain_uses(hdr);
+		if (hdr->nlmsg_type != NLMSG_ERROR || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(struct nlmsgerr)))
+			return 0;
+		r = ((const struct nlmsgerr *)NLMSG_DATA(hdr))->error;
+		return r == -ENOENT ? 0 : r;
+	}
 }
 
-int nfset_chains_check(const char *table, const struct nfset_chain *chains, size_t n, struct error **err)
+/* *ret: the first that too few refer to; NULL: none. 0 or -errno. */
+static int find_lacking(struct netlink *nl, const char *table, const struct nfset_chain *chains, size_t n,
+			const char **ret)
 {
-	cleanup_netlink struct netlink *nl = open_table(table, n, err);
 	int64_t deadline = clock_ms() + NETLINK_DEADLINE_MS;
-	int r = nl ? ask_chains(nl, table, chains, n) : -1;
+	uint32_t first;
+	int r = ask_chains(nl, table, chains, n, &first);
+
+	for (size_t i = 0; r == 0 && !*ret && i < n; i++) {
+		uint32_t uses = 0;
+
+		r = read_uses(nl, first + (uint32_t)i, deadline, &uses);
+		if (r == 0 && uses < chains[i].uses)
+			*ret = chains[i].name;
+	}
+	return r;
+}
+
+int nfset_chains_check(struct nfset *s, const char *table, const struct nfset_chain *chains, size_t n,
+		       struct error **err)
+{
+	struct netlink *nl = acquire(s, table, n, err);
+	const char *lacking = NULL;
+	int r;
 
 	if (!nl)
 		return -1;
-	for (size_t i = 0; r == 0 && i < n; i++) {
-		uint32_t uses = 0;
-
-		r = read_uses(nl, deadline, &uses);
-		if (r == 0 && uses < chains[i].uses)
-			return error_set(err, ERR_GONE, "the nftables rules of chain %s in table %s are gone",
-					 chains[i].name, table);
-	}
-	return r < 0 ? error_errno(err, -r, "cannot look at the nftables chains of table %s", table) : 0;
+	r = find_lacking(nl, table, chains, n, &lacking);
+	release(s);
+	if (r < 0)
+		return error_errno(err, -r, "cannot look at the nftables chains of table %s", table);
+	return lacking ? error_set(err, ERR_GONE, "the nftables rules of chain %s in table %s are gone", lacking, table)
+		       : 0;
 }

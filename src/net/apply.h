@@ -24,14 +24,15 @@ int net_bridge_down(const char *bridge, const char *daemon_id, struct error **er
 /* The same while the daemon runs on: its tables stay, for groups that have no interface yet. */
 int net_bridge_drop(const char *bridge, const char *daemon_id, struct error **err);
 
-/* What the plan's mode makes for the VM; `ret` may hold an fd, which is the caller's. Its rules are in force before it can
+/* `sets`: the caller's, one for all VMs; used by modes whose rules are elements of the daemon's sets.
+ * What the plan's mode makes for the VM; `ret` may hold an fd, which is the caller's. Its rules are in force before it can
  * send. An interface of that name that is this VM's is replaced: the caller knows that its VMM is gone. What the group needs
  * must be up: ERR_GONE when the bridge or rules are not there, and nothing is made. */
-int net_vm_up(struct net_plan *p, struct net_port *ret, struct error **err);
+int net_vm_up(struct net_plan *p, struct nfset *sets, struct net_port *ret, struct error **err);
 /* For a VM that runs: puts back what something else has removed, and follows what has changed on the host. p->rules then
  * says what is in force: for the record. ERR_NOT_FOUND when that cannot be. */
-int net_vm_mend(struct net_plan *p, struct error **err);
-int net_vm_down(const struct net_plan *p, struct error **err);
+int net_vm_mend(struct net_plan *p, struct nfset *sets, struct error **err);
+int net_vm_down(const struct net_plan *p, struct nfset *sets, struct error **err);
 /* The same when no plan is left: interfaces that bear the alias of that VM, and what the daemon's sets
  * have of them. Success when there is nothing. */
 int net_stray_down(const char *daemon_id, const char *vm, struct error **err);

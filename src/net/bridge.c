@@ -10,25 +10,26 @@
 
 #include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
 
-typedef int limit_fn(const char *table, const char *ifname, const struct net_limits *l, struct error **err);
+typedef int limit_fn(struct nfset *sets, const char *table, const char *ifname, const struct net_limits *l,
+		     struct error **err);
 
-static int add_rules(const struct net_plan *p, limit_fn *limit, struct error **err)
+static int add_rules(const struct net_plan *p, struct nfset *sets, limit_fn *limit, struct error **err)
 {
 	cleanup_free char *table = nft_table(p->daemon_id);
 
-	if (nft_rules_check(table, false, err) < 0 ||
-	    nfset_add(NFPROTO_BRIDGE, table, p->elements, p->nelements, err) < 0)
+	if (nft_rules_check(sets, table, false, err) < 0 ||
+	    nfset_add(sets, NFPROTO_BRIDGE, table, p->elements, p->nelements, err) < 0)
 		return -1;
-	return limit(table, p->links[0].name, &p->limits, err);
+	return limit(sets, table, p->links[0].name, &p->limits, err);
 }
 
-static int remove_rules(const struct net_plan *p, struct error **err)
+static int remove_rules(const struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	cleanup_free char *table = nft_table(p->daemon_id);
 
-	if (nfset_delete(NFPROTO_BRIDGE, table, p->elements, p->nelements, err) < 0)
+	if (nfset_delete(sets, NFPROTO_BRIDGE, table, p->elements, p->nelements, err) < 0)
 		return -1;
-	return net_limits_down(table, p->links[0].name, &p->limits, err);
+	return net_limits_down(sets, table, p->links[0].name, &p->limits, err);
 }
 
 static int join_bridge(struct netlink *nl, const struct net_plan *p, int index, struct error **err)
@@ -59,15 +60,16 @@ static int configure_tap(struct netlink *nl, const struct net_plan *p, struct er
 }
 
 /* Nobody sweeps up rules of an interface that is only just to come. */
-static int make_tap(const struct net_plan *p, struct error **err)
+static int make_tap(const struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	cleanup_close int lock = net_lock_shared(err);
 
-	return lock < 0 || add_rules(p, net_limits_up, err) < 0 ? -1
-								: links_tap_create(p->links[0].name, (uid_t)-1, err);
+	return lock < 0 || add_rules(p, sets, net_limits_up, err) < 0
+		       ? -1
+		       : links_tap_create(p->links[0].name, (uid_t)-1, err);
 }
 
-static int bridge_up(struct net_plan *p, struct net_port *ret, struct error **err)
+static int bridge_up(struct net_plan *p, struct nfset *sets, struct net_port *ret, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_close int fd = -1;
@@ -75,30 +77,30 @@ static int bridge_up(struct net_plan *p, struct net_port *ret, struct error **er
 
 	if (old < 0 || (old > 0 && links_delete(nl, old, err) < 0))
 		return -1;
-	fd = make_tap(p, err);
+	fd = make_tap(p, sets, err);
 	if (fd < 0 || configure_tap(nl, p, err) < 0) {
 		fd_closep(&fd);
-		remove_rules(p, NULL);
+		remove_rules(p, sets, NULL);
 		return -1;
 	}
 	*ret = (struct net_port){.kind = NET_PORT_TAP, .tap_fd = TAKE_FD(fd)};
 	return 0;
 }
 
-static int bridge_mend(struct net_plan *p, struct error **err)
+static int bridge_mend(struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	int index = nl ? net_find_own_link(nl, p, err) : -1;
 
 	if (index == 0)
 		error_set(err, ERR_NOT_FOUND, "its interface %s is gone: " NET_STARTED_ANEW, p->links[0].name);
-	if (index > 0 && add_rules(p, net_limits_mend, err) == 0 && net_sysctls_apply(p->sysctls, err) == 0 &&
+	if (index > 0 && add_rules(p, sets, net_limits_mend, err) == 0 && net_sysctls_apply(p->sysctls, err) == 0 &&
 	    join_bridge(nl, p, index, err) == 0)
 		return 0;
 	return -1;
 }
 
-static int bridge_down(const struct net_plan *p, struct error **err)
+static int bridge_down(const struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_error struct error *why = NULL;
@@ -109,7 +111,7 @@ static int bridge_down(const struct net_plan *p, struct error **err)
 		return error_move(err, &why);
 	if (index > 0 && links_delete(nl, index, err) < 0)
 		return -1;
-	return remove_rules(p, err);
+	return remove_rules(p, sets, err);
 }
 
 static int bridge_plan(const struct net_vm *vm, struct net_plan *ret, struct error **err)

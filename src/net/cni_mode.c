@@ -252,7 +252,7 @@ int net_cni_forget(const char *daemon_id, const char *vm, struct error **err)
 	return r;
 }
 
-static int cni_down(const struct net_plan *p, struct error **err)
+static int cni_down(const struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	cleanup_error struct error *why = NULL, *space = NULL;
 
@@ -284,19 +284,19 @@ static int cni_run(struct net_plan *p, struct net_port *ret, struct error **err)
 	return r < 0 ? -1 : attach_vm(p, answer, ret, err);
 }
 
-static int cni_up(struct net_plan *p, struct net_port *ret, struct error **err)
+static int cni_up(struct net_plan *p, struct nfset *sets, struct net_port *ret, struct error **err)
 {
 	/* What a launch that a crash interrupted has left. */
-	if (cni_down(p, err) < 0)
+	if (cni_down(p, sets, err) < 0)
 		return -1;
 	if (cni_run(p, ret, err) == 0)
 		return 0;
-	cni_down(p, NULL);
+	cni_down(p, sets, NULL);
 	return -1;
 }
 
 /* What plugins made cannot be made again below a VM that runs: ADD is once. */
-static int cni_mend(struct net_plan *p, struct error **err)
+static int cni_mend(struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	cleanup_free char *path = str_fmt(NETNS_DIR "/%s", p->netns);
 

@@ -91,13 +91,13 @@ static int find_veth(struct netlink *nl, const struct net_plan *p, struct error 
 	return index;
 }
 
-static int change_elements(const struct net_plan *p, bool add, struct error **err)
+static int change_elements(const struct net_plan *p, struct nfset *sets, bool add, struct error **err)
 {
 	cleanup_free char *table = nft_table(p->daemon_id);
 
-	if (add && nft_rules_check(table, true, err) < 0)
+	if (add && nft_rules_check(sets, table, true, err) < 0)
 		return -1;
-	return (add ? nfset_add : nfset_delete)(NFPROTO_IPV4, table, p->elements, p->nelements, err);
+	return (add ? nfset_add : nfset_delete)(sets, NFPROTO_IPV4, table, p->elements, p->nelements, err);
 }
 
 static int check_rivals(const struct net_plan *p, int own, struct error **err)
@@ -114,18 +114,19 @@ static int check_rivals(const struct net_plan *p, int own, struct error **err)
 }
 
 /* Rules, then the address, then up. */
-static int configure_host(struct netlink *nl, const struct net_plan *p, int index, struct error **err)
+static int configure_host(struct netlink *nl, const struct net_plan *p, struct nfset *sets, int index,
+			  struct error **err)
 {
 	struct in_addr gateway = {htonl(p->addresses[0].addr.addr)}, guest = {htonl(p->addresses[0].peer)};
 
-	if (links_set_group(nl, index, NET_GROUP_ISOLATED, err) < 0 || change_elements(p, true, err) < 0 ||
+	if (links_set_group(nl, index, NET_GROUP_ISOLATED, err) < 0 || change_elements(p, sets, true, err) < 0 ||
 	    net_sysctls_apply(p->sysctls, err) < 0 || netlink_link_set_up(nl, index, true, err) < 0 ||
 	    links_address_add_peer(nl, index, gateway, guest, err) < 0)
 		return -1;
 	return links_neighbour_set(nl, index, guest, p->links[0].peer_mac, err);
 }
 
-static int configure(struct netlink *nl, const struct net_plan *p, struct error **err)
+static int configure(struct netlink *nl, const struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	int index = netlink_link_index(nl, p->links[0].name, err);
 	cleanup_close int lock = -1;
@@ -136,7 +137,7 @@ static int configure(struct netlink *nl, const struct net_plan *p, struct error 
 	lock = net_lock(err);
 	if (lock < 0 || check_rivals(p, index, err) < 0)
 		return -1;
-	return configure_host(nl, p, index, err);
+	return configure_host(nl, p, sets, index, err);
 }
 
 /* Without address and route, and down: so it goes with the namespace that its other end is in, which the kernel takes apart in the
@@ -162,7 +163,7 @@ static int remove_namespace(const struct net_plan *p, bool *ret_removed, struct 
 	return why->code == ERR_CONFLICT ? 0 : error_move(err, &why);
 }
 
-static int isolated_down(const struct net_plan *p, struct error **err)
+static int isolated_down(const struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_error struct error *why = NULL;
@@ -175,10 +176,10 @@ static int isolated_down(const struct net_plan *p, struct error **err)
 	if ((index > 0 && retire_veth(nl, p, index, err) < 0) || remove_namespace(p, &removed, err) < 0 ||
 	    (index > 0 && !removed && links_delete(nl, index, err) < 0))
 		return -1;
-	return change_elements(p, false, err);
+	return change_elements(p, sets, false, err);
 }
 
-static int isolated_up(struct net_plan *p, struct net_port *ret, struct error **err)
+static int isolated_up(struct net_plan *p, struct nfset *sets, struct net_port *ret, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_close int tap = -1;
@@ -186,9 +187,9 @@ static int isolated_up(struct net_plan *p, struct net_port *ret, struct error **
 
 	if (old < 0 || (old > 0 && links_delete(nl, old, err) < 0))
 		return -1;
-	if (netns_up(p, &tap, err) < 0 || configure(nl, p, err) < 0) {
+	if (netns_up(p, &tap, err) < 0 || configure(nl, p, sets, err) < 0) {
 		fd_closep(&tap);
-		isolated_down(p, NULL);
+		isolated_down(p, sets, NULL);
 		return -1;
 	}
 	*ret = (struct net_port){.kind = NET_PORT_TAP, .tap_fd = TAKE_FD(tap)};
@@ -209,7 +210,7 @@ static int mend_namespace(struct net_plan *p, struct error **err)
 	return r;
 }
 
-static int isolated_mend(struct net_plan *p, struct error **err)
+static int isolated_mend(struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	int index = nl ? find_veth(nl, p, err) : -1;
@@ -218,7 +219,7 @@ static int isolated_mend(struct net_plan *p, struct error **err)
 		return error_set(err, ERR_NOT_FOUND, "its interface %s is gone: " NET_STARTED_ANEW, p->links[0].name);
 	if (index < 0 || mend_namespace(p, err) < 0)
 		return -1;
-	return configure_host(nl, p, index, err);
+	return configure_host(nl, p, sets, index, err);
 }
 
 static int isolated_from_record(struct net_plan *p, struct error **err)

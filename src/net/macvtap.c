@@ -99,7 +99,7 @@ static int macvtap_make(struct netlink *nl, const struct net_plan *p, struct err
 	return links_macvtap_open(link->name, index, err);
 }
 
-static int macvtap_up(struct net_plan *p, struct net_port *ret, struct error **err)
+static int macvtap_up(struct net_plan *p, struct nfset *sets, struct net_port *ret, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	int old = nl ? net_find_own_link(nl, p, err) : -1, fd;
@@ -118,7 +118,7 @@ static int macvtap_up(struct net_plan *p, struct net_port *ret, struct error **e
 }
 
 /* What the parent takes along when it goes cannot come back to a VMM that runs. */
-static int macvtap_mend(struct net_plan *p, struct error **err)
+static int macvtap_mend(struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	cleanup_net_facts struct net_facts facts = {0};
 	const struct net_plan_link *link = &p->links[0];
@@ -138,7 +138,7 @@ static int macvtap_mend(struct net_plan *p, struct error **err)
 	return 0;
 }
 
-static int macvtap_down(const struct net_plan *p, struct error **err)
+static int macvtap_down(const struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	cleanup_error struct error *why = NULL;

@@ -61,28 +61,28 @@ int net_group_down(const struct config_group *g, const char *daemon_id, struct e
 }
 
 /* A plan has a mode of the table: it comes from there. */
-int net_vm_up(struct net_plan *p, struct net_port *ret, struct error **err)
+int net_vm_up(struct net_plan *p, struct nfset *sets, struct net_port *ret, struct error **err)
 {
 	*ret = (struct net_port){.kind = NET_PORT_NOWHERE, .tap_fd = -1};
-	if (net_mode(p->mode)->up(p, ret, err) == 0)
+	if (net_mode(p->mode)->up(p, sets, ret, err) == 0)
 		return 0;
 	return error_wrap(err, "network of VM \"%s\"", p->name);
 }
 
-int net_vm_mend(struct net_plan *p, struct error **err)
+int net_vm_mend(struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	const struct net_mode *mode = net_mode(p->mode);
 
-	if (!mode->mend || mode->mend(p, err) == 0)
+	if (!mode->mend || mode->mend(p, sets, err) == 0)
 		return 0;
 	return error_wrap(err, "network of VM \"%s\"", p->name);
 }
 
-int net_vm_down(const struct net_plan *p, struct error **err)
+int net_vm_down(const struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	const struct net_mode *mode = net_mode(p->mode);
 
-	if (!mode->down || mode->down(p, err) == 0)
+	if (!mode->down || mode->down(p, sets, err) == 0)
 		return 0;
 	return error_wrap(err, "network of VM \"%s\"", p->name);
 }

@@ -52,9 +52,9 @@ struct net_mode {
 	/* What a record has, the mode still unknown to it: is it all that the mode needs? NULL: nothing more. */
 	int (*from_record)(struct net_plan *p, struct error **err);
 	/* Blocking, in a worker: see net/apply.h. NULL: nothing to do. `up` may find out more about p->guest. */
-	int (*up)(struct net_plan *p, struct net_port *ret, struct error **err);
-	int (*mend)(struct net_plan *p, struct error **err); /* may change p->rules */
-	int (*down)(const struct net_plan *p, struct error **err);
+	int (*up)(struct net_plan *p, struct nfset *sets, struct net_port *ret, struct error **err);
+	int (*mend)(struct net_plan *p, struct nfset *sets, struct error **err); /* may change p->rules */
+	int (*down)(const struct net_plan *p, struct nfset *sets, struct error **err);
 };
 
 const struct net_mode *net_mode(enum config_net_mode mode); /* NULL: not in this version */

@@ -139,7 +139,7 @@ static const char base_script[] =
 	"add rule bridge %1$s postrouting limit name oifname map @packets_in drop\n";
 
 /* As many as the script above adds: rules of the chain, and those that jump to it. Where these are, what jumps is there as well. */
-int nft_rules_check(const char *table, bool isolated, struct error **err)
+int nft_rules_check(struct nfset *sets, const char *table, bool isolated, struct error **err)
 {
 	static const struct nfset_chain bridged[] = {{NFPROTO_BRIDGE, "guard_arp", 3 + 1},
 						     {NFPROTO_BRIDGE, "guard", 4 + 1},
@@ -150,7 +150,7 @@ int nft_rules_check(const char *table, bool isolated, struct error **err)
 						   {NFPROTO_IPV4, "input", 1},
 						   {NFPROTO_IPV4, "postrouting", 1}};
 
-	if (nfset_chains_check(table, isolated ? apart : bridged, ARRAY_LEN(apart), err) == 0)
+	if (nfset_chains_check(sets, table, isolated ? apart : bridged, ARRAY_LEN(apart), err) == 0)
 		return 0;
 	return error_wrap(err, "something else has removed what slicer needs");
 }

@@ -5,6 +5,7 @@
 #ifndef SLICER_NET_NFT_H
 #define SLICER_NET_NFT_H
 
+#include "base/nfset.h"
 #include "config/ip4.h"
 
 enum { NFT_TIMEOUT_MS = 20000, NFT_OUTPUT_MAX = 16 * 1024 * 1024 };
@@ -25,7 +26,7 @@ char *nft_isolated_remove_script(const char *table, struct ip4_cidr range);
 char *nft_remove_script(const char *table); /* both tables; succeeds without them too */
 /* Before a VM becomes an element: are the rules there that look at the sets? A flush of chains keeps those. Microseconds; runs
  * nothing. Those for VMs on bridges, or isolated ones. ERR_GONE when not: the group makes them anew. */
-int nft_rules_check(const char *table, bool isolated, struct error **err);
+int nft_rules_check(struct nfset *sets, const char *table, bool isolated, struct error **err);
 
 /* Accepts what matches `from` (iifname "brvm0") or `to` in `table ip filter`, in the chain DOCKER-USER or FORWARD, as its
  * first rules, known by the comment `owner`. Once, however often called. Only matches that iptables(8) can show. */

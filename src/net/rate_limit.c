@@ -56,31 +56,34 @@ static void named_fill(const char *ifname, const struct net_limits *l, struct na
 	}
 }
 
-int net_limits_mend(const char *table, const char *ifname, const struct net_limits *l, struct error **err)
+int net_limits_mend(struct nfset *sets, const char *table, const char *ifname, const struct net_limits *l,
+		    struct error **err)
 {
 	struct named named;
 
 	named_fill(ifname, l, &named);
-	if (nfset_limit_add(NFPROTO_BRIDGE, table, named.limits, named.n, err) < 0)
+	if (nfset_limit_add(sets, NFPROTO_BRIDGE, table, named.limits, named.n, err) < 0)
 		return -1;
-	return nfset_add(NFPROTO_BRIDGE, table, named.elements, named.n, err);
+	return nfset_add(sets, NFPROTO_BRIDGE, table, named.elements, named.n, err);
 }
 
-int net_limits_down(const char *table, const char *ifname, const struct net_limits *l, struct error **err)
+int net_limits_down(struct nfset *sets, const char *table, const char *ifname, const struct net_limits *l,
+		    struct error **err)
 {
 	struct named named;
 
 	named_fill(ifname, l, &named);
-	if (nfset_delete(NFPROTO_BRIDGE, table, named.elements, named.n, err) < 0)
+	if (nfset_delete(sets, NFPROTO_BRIDGE, table, named.elements, named.n, err) < 0)
 		return -1;
-	return nfset_limit_delete(NFPROTO_BRIDGE, table, named.limits, named.n, err);
+	return nfset_limit_delete(sets, NFPROTO_BRIDGE, table, named.limits, named.n, err);
 }
 
-int net_limits_up(const char *table, const char *ifname, const struct net_limits *l, struct error **err)
+int net_limits_up(struct nfset *sets, const char *table, const char *ifname, const struct net_limits *l,
+		  struct error **err)
 {
-	if (net_limits_down(table, ifname, l, err) < 0)
+	if (net_limits_down(sets, table, ifname, l, err) < 0)
 		return -1;
-	return net_limits_mend(table, ifname, l, err);
+	return net_limits_mend(sets, table, ifname, l, err);
 }
 
 static void print_direction(FILE *out, const char *match, const struct net_limits *l)

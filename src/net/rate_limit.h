@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 struct error;
+struct nfset;
 struct net_limits {
 	uint64_t bandwidth; /* bytes per second in each direction; 0: no limit */
 	uint32_t packets;   /* the same of packets */
@@ -17,9 +18,12 @@ bool net_limits_any(const struct net_limits *l);
 
 /* On a bridge; success without limits. An older limit of that interface is replaced by `up`, and left as it is by `mend`, so
  * that mending gives a VM no second burst. */
-int net_limits_up(const char *table, const char *ifname, const struct net_limits *l, struct error **err);
-int net_limits_mend(const char *table, const char *ifname, const struct net_limits *l, struct error **err);
-int net_limits_down(const char *table, const char *ifname, const struct net_limits *l, struct error **err);
+int net_limits_up(struct nfset *sets, const char *table, const char *ifname, const struct net_limits *l,
+		  struct error **err);
+int net_limits_mend(struct nfset *sets, const char *table, const char *ifname, const struct net_limits *l,
+		    struct error **err);
+int net_limits_down(struct nfset *sets, const char *table, const char *ifname, const struct net_limits *l,
+		    struct error **err);
 
 /* More of `table ip slicer` in the namespace of a VM behind interface `tap`; "" without limits. The caller's. */
 char *net_limits_script(const char *tap, const struct net_limits *l);

@@ -161,19 +161,19 @@ static int slots_from_record(struct net_plan *p, struct error **err)
 	return net_mode_bridge.from_record(p, err);
 }
 
-static int slots_up(struct net_plan *p, struct net_port *ret, struct error **err)
+static int slots_up(struct net_plan *p, struct nfset *sets, struct net_port *ret, struct error **err)
 {
-	return net_mode_bridge.up(p, ret, err);
+	return net_mode_bridge.up(p, sets, ret, err);
 }
 
-static int slots_mend(struct net_plan *p, struct error **err)
+static int slots_mend(struct net_plan *p, struct nfset *sets, struct error **err)
 {
-	return net_mode_bridge.mend(p, err);
+	return net_mode_bridge.mend(p, sets, err);
 }
 
-static int slots_down(const struct net_plan *p, struct error **err)
+static int slots_down(const struct net_plan *p, struct nfset *sets, struct error **err)
 {
-	return net_mode_bridge.down(p, err);
+	return net_mode_bridge.down(p, sets, err);
 }
 
 const struct net_mode net_mode_slots = {

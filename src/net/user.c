@@ -149,7 +149,7 @@ static int user_plan(const struct net_vm *vm, struct net_plan *ret, struct error
 	return 0;
 }
 
-static int user_up(struct net_plan *p, struct net_port *ret, struct error **err)
+static int user_up(struct net_plan *p, struct nfset *sets, struct net_port *ret, struct error **err)
 {
 	*ret = (struct net_port){.kind = p->user.kind == NET_USER_PASST ? NET_PORT_HELPER : NET_PORT_NOWHERE,
 				 .tap_fd = -1,

@@ -4,6 +4,7 @@
 #include "base/fs.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/nfset.h"
 #include "base/proc.h"
 #include "base/str.h"
 #include "vm/reconcile.h"
@@ -32,6 +33,7 @@ struct manager *manager_new(struct loop *loop, struct worker_pool *pool, const s
 		free(m);
 		return NULL;
 	}
+	m->sets = nfset_new();
 	net_user_probe(&m->net_host);
 	m->wake = timer_new(loop, manager_wake, m);
 	return m;
@@ -50,6 +52,7 @@ void manager_free(struct manager **mp)
 	}
 	timer_free(&m->wake);
 	reconcile_stop(m);
+	nfset_free(&m->sets);
 	strv_free(&m->left_alone);
 	strv_free(&m->told_of_host);
 	net_user_host_clear(&m->net_host);

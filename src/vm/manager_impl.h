@@ -46,7 +46,8 @@ struct manager {
 	struct timer *look_timer; /* to the next reconciliation */
 	struct look *look;	  /* the one under way, or NULL */
 	int64_t look_ms;
-	int rules_fd; /* tells of rules that somebody removes; -1: nobody does */
+	struct nfset *sets; /* what VMs have in the daemon's tables; for workers */
+	int rules_fd;	    /* tells of rules that somebody removes; -1: nobody does */
 	struct watch *rules_watch;
 	bool hurry;			 /* somebody did: the next look is at once, and at all VMs' networks */
 	size_t looks, mend_next;	 /* how many there were; the VM whose network is next */

@@ -112,6 +112,7 @@ int network_job_plan(struct network_job *job, struct vm *vm, struct error **err)
 	const struct net_mode *mode;
 
 	*job = (struct network_job){.port.tap_fd = -1,
+				    .sets = vm->manager->sets,
 				    .helper_uid = vm->manager->options->uid_base + UIDS_PER_VM * vm->uid_slot + 1};
 	if (network_reserve(vm, NULL, &networks, err))
 		return -1;
@@ -128,7 +129,7 @@ int network_job_plan(struct network_job *job, struct vm *vm, struct error **err)
 
 int network_job_recorded(struct network_job *job, const struct vm *vm, struct error **err)
 {
-	*job = (struct network_job){.port.tap_fd = -1};
+	*job = (struct network_job){.port.tap_fd = -1, .sets = vm->manager->sets};
 	if (!vm->network)
 		return 0;
 	if (net_plan_from_json(vm->network, &job->plan, err))
@@ -172,13 +173,13 @@ static int network_make(struct network_job *job, struct error **err)
 {
 	cleanup_error struct error *why = NULL;
 
-	if (net_vm_up(&job->plan, &job->port, &why) == 0)
+	if (net_vm_up(&job->plan, job->sets, &job->port, &why) == 0)
 		return 0;
 	if (why->code != ERR_GONE || !job->group)
 		return error_move(err, &why);
 	if (net_group_up(job->group, job->plan.daemon_id, NULL, err))
 		return -1;
-	return net_vm_up(&job->plan, &job->port, err);
+	return net_vm_up(&job->plan, job->sets, &job->port, err);
 }
 
 int network_job_up(struct network_job *job, struct vmm_net *ret, struct error **err)
@@ -215,7 +216,7 @@ void network_job_finish(const struct network_job *job, struct vm *vm)
 int network_job_down(struct network_job *job, struct error **err)
 {
 	fd_closep(&job->port.tap_fd);
-	return job->planned ? net_vm_down(&job->plan, err) : 0;
+	return job->planned ? net_vm_down(&job->plan, job->sets, err) : 0;
 }
 
 const char *vm_mac(const struct vm *vm)
@@ -252,7 +253,7 @@ int vm_network_mend(struct vm *vm, struct error **err)
 
 	if (r == 0 && job.planned) {
 		mem_freep(&job.plan.rules); /* whatever the record says of them */
-		r = net_vm_mend(&job.plan, err);
+		r = net_vm_mend(&job.plan, job.sets, err);
 		network_job_mended(&job, vm);
 	}
 	network_job_clear(&job);

@@ -15,6 +15,7 @@ int vm_network_reserve(struct vm *vm, const char *wanted, struct error **err);
 struct network_job {
 	bool planned; /* else there is nothing to do */
 	struct net_plan plan;
+	struct nfset *sets;   /* the manager's */
 	struct net_port port; /* once it is up; the job's */
 	uid_t helper_uid;
 	const struct config_group *group; /* of the configuration; NULL: not in it */

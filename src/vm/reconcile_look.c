@@ -121,14 +121,14 @@ static bool look_is_alive(const struct vm_processes *p)
 /* A bridge or table that is gone has taken the VM's part along: its group goes first, once in a look. */
 static void look_mend(struct look *l, struct look_vm *vm)
 {
-	if (net_vm_mend(&vm->net.plan, &vm->broken) == 0 || !vm->group)
+	if (net_vm_mend(&vm->net.plan, vm->net.sets, &vm->broken) == 0 || !vm->group)
 		return;
 	if (!strv_contains(l->tried, vm->group->name)) {
 		strv_append(&l->tried, vm->group->name);
 		net_group_up(vm->group, l->options->daemon_id, NULL, NULL);
 	}
 	error_free(&vm->broken);
-	if (net_vm_mend(&vm->net.plan, &vm->broken) == 0 && !strv_contains(l->mended, vm->group->name))
+	if (net_vm_mend(&vm->net.plan, vm->net.sets, &vm->broken) == 0 && !strv_contains(l->mended, vm->group->name))
 		strv_append(&l->mended, vm->group->name);
 }
 

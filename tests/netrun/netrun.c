@@ -159,6 +159,7 @@ static struct net_limits limits_of(const struct config_group *g)
 
 static int run_vm(const struct config_group *g, const char *id, unsigned number, const char *netns, const char *slot)
 {
+	cleanup_nfset struct nfset *sets = nfset_new();
 	cleanup_free char *hostname = slot ? str_dup(slot) : str_fmt("%s-%u", g->name, number);
 	struct error *err = NULL;
 	const struct net_mode *mode = net_mode(g->network.mode);
@@ -181,7 +182,7 @@ static int run_vm(const struct config_group *g, const char *id, unsigned number,
 	if (mode->reserve(&vm, NULL, NULL, 0, &address, &err) < 0)
 		return report("vm", err);
 	vm.address = address;
-	if (mode->plan(&vm, &plan, &err) < 0 || net_vm_up(&plan, &port, &err) < 0)
+	if (mode->plan(&vm, &plan, &err) < 0 || net_vm_up(&plan, sets, &port, &err) < 0)
 		return report("vm", err);
 	tap = port.tap_fd;
 	if (netns && (guest = guest_tap(netns, &err)) < 0)
@@ -194,7 +195,7 @@ static int run_vm(const struct config_group *g, const char *id, unsigned number,
 	else
 		printf("%zd\n", carry_all(tap, guest));
 	fd_closep(&tap);
-	return net_vm_down(&plan, &err) < 0 ? report("vm", err) : 0;
+	return net_vm_down(&plan, sets, &err) < 0 ? report("vm", err) : 0;
 }
 
 struct many {
@@ -204,8 +205,8 @@ struct many {
 	int64_t made_ns, removed_ns;
 };
 
-static int make_one(const struct config_group *g, const char *id, unsigned number, const uint32_t *used, struct many *m,
-		    struct error **err)
+static int make_one(const struct config_group *g, const char *id, struct nfset *sets, unsigned number,
+		    const uint32_t *used, struct many *m, struct error **err)
 {
 	const struct net_mode *mode = net_mode(g->network.mode);
 	cleanup_net_facts struct net_facts networks = {0};
@@ -224,19 +225,19 @@ static int make_one(const struct config_group *g, const char *id, unsigned numbe
 	if (mode->reserve(&vm, NULL, used, number - 1, &m->address, err) < 0)
 		return -1;
 	vm.address = m->address;
-	if (mode->plan(&vm, &m->plan, err) < 0 || net_vm_up(&m->plan, &m->port, err) < 0)
+	if (mode->plan(&vm, &m->plan, err) < 0 || net_vm_up(&m->plan, sets, &m->port, err) < 0)
 		return -1;
 	m->made_ns = clock_ns() - start;
 	return 0;
 }
 
-static int remove_one(struct many *m, struct error **err)
+static int remove_one(struct many *m, struct nfset *sets, struct error **err)
 {
 	int64_t start;
 
 	fd_closep(&m->port.tap_fd); /* goes with a VMM, before */
 	start = clock_ns();
-	if (net_vm_down(&m->plan, err) < 0)
+	if (net_vm_down(&m->plan, sets, err) < 0)
 		return -1;
 	m->removed_ns = clock_ns() - start;
 	return 0;
@@ -246,18 +247,19 @@ static int run_many(const struct config_group *g, const char *id, unsigned n)
 {
 	cleanup_free struct many *list = mem_alloc_array(n, sizeof(*list));
 	cleanup_free uint32_t *used = mem_alloc_array(n, sizeof(*used));
+	cleanup_nfset struct nfset *sets = nfset_new();
 	struct error *err = NULL;
 
 	for (unsigned i = 0; i < n; i++) {
 		struct ip4_cidr c = {0}; /* of a mode whose addresses somebody else gives */
 
-		if (make_one(g, id, i + 1, used, &list[i], &err) < 0 ||
+		if (make_one(g, id, sets, i + 1, used, &list[i], &err) < 0 ||
 		    (*list[i].address && ip4_parse_cidr(list[i].address, &c, &err) < 0))
 			return report("many", err);
 		used[i] = c.addr;
 	}
 	for (unsigned i = 0; i < n; i++)
-		if (remove_one(&list[i], &err) < 0)
+		if (remove_one(&list[i], sets, &err) < 0)
 			return report("many", err);
 	for (unsigned i = 0; i < n; i++) {
 		printf("%lld %lld\n", (long long)list[i].made_ns / 1000, (long long)list[i].removed_ns / 1000);
@@ -270,6 +272,7 @@ static int run_many(const struct config_group *g, const char *id, unsigned n)
 
 static int change_vm(const char *command)
 {
+	cleanup_nfset struct nfset *sets = nfset_new();
 	cleanup_free char *text = NULL;
 	struct error *err = NULL;
 	size_t n;
@@ -281,7 +284,7 @@ static int change_vm(const char *command)
 	if (!obj || net_plan_from_json(obj, &plan, &err) < 0)
 		return report(command, err);
 	mem_freep(&plan.rules); /* whatever it says is in force */
-	r = str_eq(command, "mend") ? net_vm_mend(&plan, &err) : net_vm_down(&plan, &err);
+	r = str_eq(command, "mend") ? net_vm_mend(&plan, sets, &err) : net_vm_down(&plan, sets, &err);
 	return r < 0 ? report(command, err) : 0;
 }
 

@@ -2,6 +2,7 @@
 /* In a network namespace of its own, so that nothing on the host changes. */
 #include <arpa/inet.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -23,6 +24,7 @@
 
 static const unsigned char mac[6] = {0x02, 0x00, 0x5e, 0x10, 0x20, 0x30};
 
+/* One for all tests, so that each finds what the one before has left unread. */
 static int setup(void **state)
 {
 	if (enter_network_namespace() < 0)
@@ -35,6 +37,13 @@ static int setup(void **state)
 		 "set three { type ifname . ether_addr . ipv4_addr; }\n"
 		 "}\n"
 		 "END\n"));
+	*state = nfset_new();
+	return 0;
+}
+
+static int teardown(void **state)
+{
+	nfset_free((struct nfset **)state);
 	return 0;
 }
 
@@ -58,18 +67,18 @@ static void test_elements(void **state)
 	struct nfset_element elements[3];
 
 	fill(elements);
-	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, 3, NULL), 0);
+	assert_int_equal(nfset_add(*state, NFPROTO_BRIDGE, "t", elements, 3, NULL), 0);
 	text = say("nft list ruleset");
 	assert_non_null(strstr(text, "{ \"fifteen-bytes-x\" }"));
 	assert_non_null(strstr(text, "{ \"vmtap1\" . 02:00:5e:10:20:30 }"));
 	assert_non_null(strstr(text, "{ \"vmtap1\" . 02:00:5e:10:20:30 . 192.0.2.1 }"));
-	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, 3, NULL), 0);
+	assert_int_equal(nfset_add(*state, NFPROTO_BRIDGE, "t", elements, 3, NULL), 0);
 	again = say("nft list ruleset");
 	assert_string_equal(again, text);
 	/* A missing one keeps no other. */
-	assert_int_equal(nfset_delete(NFPROTO_BRIDGE, "t", elements, 1, NULL), 0);
-	assert_int_equal(nfset_delete(NFPROTO_BRIDGE, "t", elements, 3, NULL), 0);
-	assert_int_equal(nfset_delete(NFPROTO_BRIDGE, "t", elements, 3, NULL), 0);
+	assert_int_equal(nfset_delete(*state, NFPROTO_BRIDGE, "t", elements, 1, NULL), 0);
+	assert_int_equal(nfset_delete(*state, NFPROTO_BRIDGE, "t", elements, 3, NULL), 0);
+	assert_int_equal(nfset_delete(*state, NFPROTO_BRIDGE, "t", elements, 3, NULL), 0);
 	gone = say("nft list ruleset");
 	assert_string_equal(gone, empty);
 }
@@ -82,17 +91,17 @@ static void test_missing(void **state)
 	struct nfset_element elements[3];
 
 	fill(elements);
-	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "none", elements, 3, &table), -1);
+	assert_int_equal(nfset_add(*state, NFPROTO_BRIDGE, "none", elements, 3, &table), -1);
 	assert_int_equal(table->code, ERR_NOT_FOUND);
-	assert_int_equal(nfset_delete(NFPROTO_BRIDGE, "none", elements, 3, NULL), 0);
-	assert_int_equal(nfset_add(NFPROTO_IPV4, "t", elements, 3, &family), -1);
+	assert_int_equal(nfset_delete(*state, NFPROTO_BRIDGE, "none", elements, 3, NULL), 0);
+	assert_int_equal(nfset_add(*state, NFPROTO_IPV4, "t", elements, 3, &family), -1);
 	elements[2].set = "none";
-	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, 3, &set), -1);
+	assert_int_equal(nfset_add(*state, NFPROTO_BRIDGE, "t", elements, 3, &set), -1);
 	assert_int_equal(set->code, ERR_NOT_FOUND);
 	after = say("nft list ruleset");
 	assert_string_equal(after, empty);
-	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, 0, NULL), 0);
-	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", elements, NFSET_MAX_ELEMENTS + 1, &many), -1);
+	assert_int_equal(nfset_add(*state, NFPROTO_BRIDGE, "t", elements, 0, NULL), 0);
+	assert_int_equal(nfset_add(*state, NFPROTO_BRIDGE, "t", elements, NFSET_MAX_ELEMENTS + 1, &many), -1);
 	assert_int_equal(many->code, ERR_INVALID);
 }
 
@@ -107,22 +116,22 @@ static void test_limits(void **state)
 	cleanup_error struct error *used = NULL, *none = NULL;
 
 	nfset_key_ifname(&element, "vmtap1");
-	assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", &element, 1, &none), -1);
+	assert_int_equal(nfset_add(*state, NFPROTO_BRIDGE, "t", &element, 1, &none), -1);
 	assert_int_equal(none->code, ERR_NOT_FOUND);
 	for (int again = 0; again < 2; again++) {
-		assert_int_equal(nfset_limit_add(NFPROTO_BRIDGE, "t", limits, 2, NULL), 0);
-		assert_int_equal(nfset_add(NFPROTO_BRIDGE, "t", &element, 1, NULL), 0);
+		assert_int_equal(nfset_limit_add(*state, NFPROTO_BRIDGE, "t", limits, 2, NULL), 0);
+		assert_int_equal(nfset_add(*state, NFPROTO_BRIDGE, "t", &element, 1, NULL), 0);
 	}
 	text = say("nft list ruleset");
 	assert_non_null(strstr(text, "limit vmtap1/bytes {\n\t\trate over 64 kbytes/second burst 64 kbytes\n"));
 	assert_non_null(strstr(text, "limit vmtap1/packets {\n\t\trate over 1000/second burst 100 packets\n"));
 	assert_non_null(strstr(text, "{ \"vmtap1\" : \"vmtap1/bytes\" }"));
-	assert_int_equal(nfset_limit_delete(NFPROTO_BRIDGE, "t", limits, 1, &used), -1);
+	assert_int_equal(nfset_limit_delete(*state, NFPROTO_BRIDGE, "t", limits, 1, &used), -1);
 	held = say("nft list ruleset");
 	assert_string_equal(held, text);
 	for (int again = 0; again < 2; again++) {
-		assert_int_equal(nfset_delete(NFPROTO_BRIDGE, "t", &element, 1, NULL), 0);
-		assert_int_equal(nfset_limit_delete(NFPROTO_BRIDGE, "t", limits, 2, NULL), 0);
+		assert_int_equal(nfset_delete(*state, NFPROTO_BRIDGE, "t", &element, 1, NULL), 0);
+		assert_int_equal(nfset_limit_delete(*state, NFPROTO_BRIDGE, "t", limits, 2, NULL), 0);
 	}
 	gone = say("nft list ruleset");
 	assert_string_equal(gone, empty);
@@ -142,19 +151,68 @@ static void test_chains(void **state)
 		"nft 'add table bridge c; add chain bridge c called; add chain bridge c base { type filter hook prerouting priority 0; };"
 		"add rule bridge c called accept; add rule bridge c called drop;"
 		"add rule bridge c base jump called; add rule bridge c base accept'"));
-	assert_int_equal(nfset_chains_check("c", whole, 2, NULL), 0);
-	assert_int_equal(nfset_chains_check("c", less, 2, NULL), 0);
-	assert_int_equal(nfset_chains_check("c", more, 2, &few), -1);
+	assert_int_equal(nfset_chains_check(*state, "c", whole, 2, NULL), 0);
+	assert_int_equal(nfset_chains_check(*state, "c", less, 2, NULL), 0);
+	assert_int_equal(nfset_chains_check(*state, "c", more, 2, &few), -1);
 	assert_int_equal(few->code, ERR_GONE);
 	assert_non_null(strstr(few->message, "chain called in table c are gone"));
-	assert_int_equal(nfset_chains_check("c", none, 2, &missing), -1);
+	assert_int_equal(nfset_chains_check(*state, "c", none, 2, &missing), -1);
 	assert_int_equal(missing->code, ERR_GONE);
-	assert_int_equal(nfset_chains_check("c", other, 2, &family), -1);
+	assert_int_equal(nfset_chains_check(*state, "c", other, 2, &family), -1);
 	assert_int_equal(family->code, ERR_GONE);
 	free(say("nft flush chain bridge c base"));
-	assert_int_equal(nfset_chains_check("c", whole, 2, &flushed), -1);
+	assert_int_equal(nfset_chains_check(*state, "c", whole, 2, &flushed), -1);
 	assert_non_null(strstr(flushed->message, "chain base"));
 	free(say("nft delete table bridge c"));
+}
+
+enum { ROUNDS = 100 };
+
+static void *change_often(void *sets)
+{
+	struct nfset_element element = {.set = "names"}, wrong[2] = {{.set = "none"}, {.set = "names"}};
+	static const struct nfset_chain chain = {NFPROTO_BRIDGE, "missing", 1};
+	char name[IFNAMSIZ];
+
+	snprintf(name, sizeof(name), "t%lx", (unsigned long)pthread_self() >> 12 & 0xffffff);
+	nfset_key_ifname(&element, name);
+	for (int i = 0; i < ROUNDS; i++) {
+		cleanup_error struct error *refused = NULL, *gone = NULL;
+
+		if (nfset_add(sets, NFPROTO_BRIDGE, "t", &element, 1, NULL) < 0 ||
+		    nfset_add(sets, NFPROTO_BRIDGE, "t", wrong, 2, &refused) == 0 || refused->code != ERR_NOT_FOUND ||
+		    nfset_chains_check(sets, "t", &chain, 1, &gone) == 0 || gone->code != ERR_GONE ||
+		    nfset_delete(sets, NFPROTO_BRIDGE, "t", &element, 1, NULL) < 0)
+			return sets;
+	}
+	return NULL;
+}
+
+static size_t count_sockets(void)
+{
+	cleanup_free char *text = say("ls -l /proc/$PPID/fd | grep -c socket:");
+
+	return (size_t)atoi(text);
+}
+
+/* Several threads take turns; each gets the answers to what it asked, whatever was refused before, and all of it takes one socket. */
+static void test_turns(void **state)
+{
+	cleanup_free char *before = say("nft list ruleset"), *after = NULL;
+	pthread_t threads[4];
+	size_t sockets = count_sockets();
+	void *failed;
+
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++)
+		assert_int_equal(pthread_create(&threads[i], NULL, change_often, *state), 0);
+	for (size_t i = 0; i < ARRAY_LEN(threads); i++) {
+		assert_int_equal(pthread_join(threads[i], &failed), 0);
+		assert_null(failed);
+	}
+	assert_true(sockets > 0);
+	assert_int_equal(count_sockets(), sockets);
+	after = say("nft list ruleset");
+	assert_string_equal(after, before);
 }
 
 static bool told(int fd, const char *command)
@@ -209,9 +267,10 @@ static void test_removal_cut(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_elements), cmocka_unit_test(test_missing), cmocka_unit_test(test_limits),
-		cmocka_unit_test(test_chains),	 cmocka_unit_test(test_watch),	 cmocka_unit_test(test_removal_cut),
+		cmocka_unit_test(test_elements),    cmocka_unit_test(test_missing), cmocka_unit_test(test_limits),
+		cmocka_unit_test(test_chains),	    cmocka_unit_test(test_turns),   cmocka_unit_test(test_watch),
+		cmocka_unit_test(test_removal_cut),
 	};
 
-	return cmocka_run_group_tests(tests, setup, NULL);
+	return cmocka_run_group_tests(tests, setup, teardown);
 }
