@@ -35,6 +35,9 @@ int links_get(struct netlink *nl, const char *name, struct link *ret, struct err
 int links_get_index(struct netlink *nl, int ifindex, struct link *ret, struct error **err);
 int links_addresses(struct netlink *nl, struct link_addr **ret, size_t *n, struct error **err);
 int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct error **err);
+/* The narrowest route to the address, addresses of this host and broadcasts among them, by whichever table the host's rules choose.
+ * False: there is none, or one that refuses. */
+bool links_route_match(struct netlink *nl, struct in_addr to, struct link_route *ret);
 
 /* A bridge that is down, without STP, forward delay and multicast snooping: a frame passes at once.
  * ERR_CONFLICT when the name is taken. */
@@ -69,6 +72,13 @@ int links_neighbour_set(struct netlink *nl, int ifindex, struct in_addr addr, co
 			struct error **err);
 /* Whoever asks for the address on this link gets this machine's answer (proxy ARP for one address). */
 int links_neighbour_proxy(struct netlink *nl, int ifindex, struct in_addr addr, struct error **err);
+
+/* How long an answer for another machine is held back at most, at random; the kernel's is 0.8 s. */
+int links_proxy_delay_set(struct netlink *nl, int ifindex, uint64_t ms, struct error **err);
+
+/* ip-sysctl.rst, conf/INTERFACE, of a virtual interface (a real one would have to be told to receive without LRO). */
+enum { LINKS_IPV4_FORWARD = 1 << 0, LINKS_IPV4_STRICT = 1 << 1 }; /* forwarding=1, rp_filter=1 */
+int links_ipv4_set(struct netlink *nl, int ifindex, unsigned settings, struct error **err);
 
 /* A new tap, down, which goes when its last fd is closed: frames with a virtio header of 12 bytes
  * (virtio 1.2 §5.1.6) and no other. `owner`: who may open it besides root, (uid_t)-1 for nobody.

@@ -314,3 +314,33 @@ int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct 
 	*n = list.n;
 	return 0;
 }
+
+static void each_match(const struct nlmsghdr *hdr, void *arg)
+{
+	const struct rtmsg *info = NLMSG_DATA(hdr);
+	struct link_route *route;
+
+	if (hdr->nlmsg_type != RTM_NEWROUTE || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*info)))
+		return;
+	route = list_add(arg);
+	route->prefix = info->rtm_dst_len;
+	message_attrs(hdr, sizeof(*info), route_attr, route);
+}
+
+bool links_route_match(struct netlink *nl, struct in_addr to, struct link_route *ret)
+{
+	struct list list = {.size = sizeof(struct link_route)};
+	struct request req;
+	bool found;
+
+	request_init(&req, RTM_GETROUTE, 0, sizeof(req.route));
+	req.route.rtm_family = AF_INET;
+	req.route.rtm_dst_len = 32;
+	req.route.rtm_flags = RTM_F_FIB_MATCH;
+	request_attr(&req, RTA_DST, &to, sizeof(to));
+	found = netlink_get(nl, &req, each_match, &list) == 0 && list.n == 1;
+	if (found)
+		*ret = *(struct link_route *)list.items;
+	free(list.items);
+	return found;
+}

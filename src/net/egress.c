@@ -234,6 +234,10 @@ static void print_chains(FILE *out, const struct net_egress *e, const struct net
 		"\tchain input {\n"
 		"\t\ttype filter hook input priority 0; policy drop;\n"
 		"\t}\n"
+		"\tchain output {\n"
+		"\t\ttype filter hook output priority 0;\n"
+		"\t\ticmp type redirect drop\n"
+		"\t}\n"
 		"}\n",
 		ends->tap, ends->uplink, only_allows(e) ? "drop" : "accept");
 }

@@ -100,17 +100,25 @@ static int change_elements(const struct net_plan *p, struct nfset *sets, bool ad
 	return (add ? nfset_add : nfset_delete)(sets, NFPROTO_IPV4, table, p->elements, p->nelements, err);
 }
 
-static int check_rivals(const struct net_plan *p, int own, struct error **err)
+/* Two daemons may have chosen the same block at once. All that there was before, the choice has looked at; now a few questions take
+ * the place of lists that are as long as there are VMs. */
+static int check_rivals(struct netlink *nl, const struct net_plan *p, int own, struct error **err)
 {
-	cleanup_net_facts struct net_facts facts = {0};
-	cleanup_free char *who = NULL;
+	uint32_t block = p->addresses[0].peer - p->addresses[0].peer % ISOLATED_BLOCK;
 
-	if (net_facts_read_networks(&facts, err) < 0)
-		return -1;
-	who = net_isolated_rival(p->addresses[0].peer, &facts, own);
-	return who ? error_set(err, ERR_CONFLICT, "%s has become that of %s; launch the VM again", p->guest.address,
-			       who)
-		   : 0;
+	for (uint32_t i = 0; i < ISOLATED_BLOCK; i++) {
+		const struct in_addr address = {htonl(block + i)};
+		struct link_route route;
+		char name[IFNAMSIZ];
+
+		if (!links_route_match(nl, address, &route) || route.index == own || route.prefix < ISOLATED_NARROW)
+			continue;
+		if (!if_indextoname((unsigned)route.index, name))
+			strcpy(name, "an interface");
+		return error_set(err, ERR_CONFLICT, "%s has become that of %s; launch the VM again", p->guest.address,
+				 name);
+	}
+	return 0;
 }
 
 /* Rules, then the address, then up. */
@@ -120,8 +128,9 @@ static int configure_host(struct netlink *nl, const struct net_plan *p, struct n
 	struct in_addr gateway = {htonl(p->addresses[0].addr.addr)}, guest = {htonl(p->addresses[0].peer)};
 
 	if (links_set_group(nl, index, NET_GROUP_ISOLATED, err) < 0 || change_elements(p, sets, true, err) < 0 ||
-	    net_sysctls_apply(p->sysctls, err) < 0 || netlink_link_set_up(nl, index, true, err) < 0 ||
-	    links_address_add_peer(nl, index, gateway, guest, err) < 0)
+	    net_sysctls_apply(p->sysctls, err) < 0 ||
+	    links_ipv4_set(nl, index, LINKS_IPV4_FORWARD | LINKS_IPV4_STRICT, err) < 0 ||
+	    netlink_link_set_up(nl, index, true, err) < 0 || links_address_add_peer(nl, index, gateway, guest, err) < 0)
 		return -1;
 	return links_neighbour_set(nl, index, guest, p->links[0].peer_mac, err);
 }
@@ -135,7 +144,7 @@ static int configure(struct netlink *nl, const struct net_plan *p, struct nfset 
 	    links_add_altname(nl, index, p->links[0].altname, err) < 0)
 		return -1;
 	lock = net_lock(err);
-	if (lock < 0 || check_rivals(p, index, err) < 0)
+	if (lock < 0 || check_rivals(nl, p, index, err) < 0)
 		return -1;
 	return configure_host(nl, p, sets, index, err);
 }

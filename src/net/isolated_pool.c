@@ -5,7 +5,7 @@
 
 #include "base/str.h"
 
-enum { RANGE_PREFIX = 22, RANGES = 64, NARROW = 17 };
+enum { RANGE_PREFIX = 22, RANGES = 64 };
 #define LINK_LOCAL 0xa9fe0000U /* 169.254.0.0 */
 
 /* http://www.isthe.com/chongo/tech/comp/fnv/ */
@@ -50,7 +50,7 @@ char *net_isolated_rival(uint32_t address, const struct net_facts *facts, unsign
 
 		if (own_link && a->index == (int)own_link)
 			continue;
-		if (ip4_contains(block, c.addr) || (c.prefix >= NARROW && ip4_overlaps(block, c)))
+		if (ip4_contains(block, c.addr) || (c.prefix >= ISOLATED_NARROW && ip4_overlaps(block, c)))
 			return rival(facts, "address", c, a->index);
 	}
 	for (size_t i = 0; i < facts->nroutes; i++) {
@@ -59,7 +59,7 @@ char *net_isolated_rival(uint32_t address, const struct net_facts *facts, unsign
 
 		if (own_link && r->index == (int)own_link)
 			continue;
-		if (c.prefix >= NARROW && ip4_overlaps(block, c))
+		if (c.prefix >= ISOLATED_NARROW && ip4_overlaps(block, c))
 			return rival(facts, "route", c, r->index);
 	}
 	return NULL;

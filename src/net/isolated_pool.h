@@ -7,7 +7,7 @@
 #include "config/ip4.h"
 #include "net/facts.h"
 
-enum { ISOLATED_BLOCK_PREFIX = 30, ISOLATED_BLOCK = 4 };
+enum { ISOLATED_BLOCK_PREFIX = 30, ISOLATED_BLOCK = 4, ISOLATED_NARROW = 17 /* see net_isolated_take() */ };
 
 /* `range` of the group, or the /22 of 169.254.0.0/16 that its name hashes to: FNV-1a, 32 bits, modulo 64, or the next that
  * has nothing of what config/ip4.h reserves. */

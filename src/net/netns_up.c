@@ -47,12 +47,8 @@ static int making_init(struct making *m, const struct net_plan *p, struct error 
 
 static int step_namespace(struct making *m, struct error **err)
 {
-	static const char *const sysctls[] = {"net/ipv4/ip_forward=1",
-					      "-net/ipv6/conf/all/disable_ipv6=1",
-					      "-net/ipv6/conf/default/disable_ipv6=1",
-					      "net/ipv4/conf/all/send_redirects=0",
-					      "net/ipv4/conf/default/send_redirects=0",
-					      NULL};
+	static const char *const sysctls[] = {"-net/ipv6/conf/all/disable_ipv6=1",
+					      "-net/ipv6/conf/default/disable_ipv6=1", NULL};
 
 	m->outside = netlink_open(err);
 	if (!m->outside || netns_enter_new(m->veth->alias, err) < 0)
@@ -69,8 +65,6 @@ static int step_name(struct making *m, struct error **err)
 /* The delay is for answers of many machines at once; here there is one. */
 static int step_tap(struct making *m, struct error **err)
 {
-	cleanup_free char *delay = str_fmt("net/ipv4/neigh/%s/proxy_delay=0", m->tap->name);
-	char *const sysctls[] = {delay, NULL};
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	int index;
 
@@ -79,7 +73,7 @@ static int step_tap(struct making *m, struct error **err)
 	if (index < 0 || netlink_link_set_mac(nl, index, m->tap->mac, err) < 0 ||
 	    links_set_mtu(nl, index, m->tap->mtu, err) < 0)
 		return -1;
-	return net_sysctls_apply(sysctls, err);
+	return links_proxy_delay_set(nl, index, 0, err);
 }
 
 static int step_rules(struct making *m, struct error **err)
@@ -110,7 +104,8 @@ static int step_routes(struct making *m, struct error **err)
 	int tap = nl ? netlink_link_index(nl, m->tap->name, err) : -1;
 	int uplink = tap < 0 ? -1 : netlink_link_index(nl, m->veth->peer, err);
 
-	if (uplink < 0 || netlink_link_set_up(nl, uplink, true, err) < 0 ||
+	if (uplink < 0 || links_ipv4_set(nl, uplink, LINKS_IPV4_FORWARD, err) < 0 ||
+	    links_ipv4_set(nl, tap, LINKS_IPV4_FORWARD, err) < 0 || netlink_link_set_up(nl, uplink, true, err) < 0 ||
 	    links_neighbour_set(nl, uplink, m->gateway, m->veth->mac, err) < 0 ||
 	    netlink_route_add(nl, uplink, m->gateway, 32, none, err) < 0 ||
 	    netlink_route_add(nl, uplink, none, 0, m->gateway, err) < 0 ||

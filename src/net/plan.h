@@ -17,7 +17,7 @@ enum net_link_kind {
 	NET_LINK_BRIDGE,
 	NET_LINK_TAP,
 	NET_LINK_MACVTAP,
-	NET_LINK_VETH,	    /* its peer is in the plan's network namespace */
+	NET_LINK_VETH, /* its peer is in the plan's network namespace; forwards, with strict reverse path filtering */
 	NET_LINK_NETNS_TAP, /* in that namespace */
 };
 struct net_plan_link {

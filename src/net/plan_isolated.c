@@ -168,8 +168,6 @@ static void plan_links(struct net_plan *p, const struct net_vm *vm, unsigned mtu
 	net_derived_mac("slicer-uplink", vm->daemon_id, vm->hostname, veth->peer_mac);
 	net_derived_mac("slicer-tap", vm->daemon_id, vm->hostname, tap->mac);
 	strv_append_fmt(&p->sysctls, "-net/ipv6/conf/%s/disable_ipv6=1", name);
-	strv_append_fmt(&p->sysctls, "net/ipv4/conf/%s/rp_filter=1", name);
-	strv_append_fmt(&p->sysctls, "net/ipv4/conf/%s/forwarding=1", name);
 }
 
 static void plan_guest(struct net_plan *p, const struct net_vm *vm, uint32_t address)

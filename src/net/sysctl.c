@@ -10,26 +10,28 @@ enum { SYSCTL_VALUE_MAX = 64 };
 
 #define SYSCTL_NET "net/"
 
-static bool sysctl_is(int dir, const char *name, const char *value)
+/* Writes only what differs: /proc may be read-only and right. */
+static int sysctl_set(int dir, const char *name, const char *value)
 {
 	char now[SYSCTL_VALUE_MAX];
-	cleanup_close int fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
-	ssize_t n = fd < 0 ? -1 : read(fd, now, sizeof(now) - 1);
+	cleanup_close int fd = openat(dir, name, O_RDWR | O_CLOEXEC);
+	int refused = fd < 0 ? errno : 0;
+	ssize_t n;
 
+	if (refused == EROFS || refused == EACCES)
+		fd = openat(dir, name, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, now, sizeof(now) - 1);
 	if (n < 0)
-		return false;
+		return -1;
 	now[n] = '\0';
-	return str_eq(str_trim(now), value);
+	if (str_eq(str_trim(now), value))
+		return 0;
+	if (!refused)
+		return pwrite(fd, value, strlen(value), 0) < 0 ? -1 : 0;
+	errno = refused;
+	return -1;
 }
 
-static int sysctl_write(int dir, const char *name, const char *value)
-{
-	cleanup_close int fd = openat(dir, name, O_WRONLY | O_CLOEXEC);
-
-	return fd < 0 || write(fd, value, strlen(value)) < 0 ? -1 : 0;
-}
-
-/* Writes only what differs: /proc may be read-only and right. */
 static int sysctl_apply(int dir, const char *entry, struct error **err)
 {
 	bool optional = *entry == '-';
@@ -41,7 +43,7 @@ static int sysctl_apply(int dir, const char *entry, struct error **err)
 	key += strlen(SYSCTL_NET);
 	name = str_ndup(key, (size_t)(value - key));
 	value++;
-	if (sysctl_is(dir, name, value) || sysctl_write(dir, name, value) == 0)
+	if (sysctl_set(dir, name, value) == 0)
 		return 0;
 	if (optional && errno == ENOENT)
 		return 0; /* not in this kernel, or its interface has just gone */

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Isolated networks with real packets (slicertest/netspace.py). Who reaches whom is test_net_matrix.py's."""
 import contextlib
+import fcntl
 import json
 import re
 import socket
@@ -8,9 +9,9 @@ import subprocess
 
 import pytest
 
-from slicertest import BUILD, SOURCE
+from slicertest import BUILD, SOURCE, until
 from slicertest.cni import state_directories
-from slicertest.netspace import ENV, INTERNET, World, arrived, heard
+from slicertest.netspace import ENV, INTERNET, NETRUN, World, arrived, heard
 
 LAN, SECOND = "10.99.0.1", "203.0.113.8"
 STEPS = re.findall(r'\{\.name = "(\w+)"', (SOURCE / "src/net/netns_up.c").read_text())
@@ -201,6 +202,22 @@ def test_what_is_somebody_elses(world, up):
     world.netrun(other, "b-2", "down", "sandbox")
     world.netrun(config, "a-1", "down", "sandbox")
     assert world.host.state() == world.before
+
+
+def test_a_block_that_somebody_takes_meanwhile(world, up):
+    """Between the choice of a block and its use, which wait for each other by the lock of the network namespace."""
+    config = up()
+    before = world.host.state()
+    with open(world.host.path) as space:
+        fcntl.flock(space, fcntl.LOCK_EX)
+        launch = subprocess.Popen(world.host.argv(NETRUN, config, "a-1", "vm", "sandbox", 1), env=ENV, text=True,
+                                  stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        until(lambda: "slicer-a-1-sandbox-1" in world.host.run("ip", "link").stdout)
+        world.host.ip("addr add 169.254.144.3/32 dev eth0")
+    assert "169.254.144.2/30 has become that of eth0; launch the VM again" in launch.communicate(timeout=30)[1]
+    assert launch.returncode == 1
+    world.host.ip("addr del 169.254.144.3/32 dev eth0")
+    assert world.host.state() == before
 
 
 def test_refused_ranges(world, up):

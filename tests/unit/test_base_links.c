@@ -196,12 +196,66 @@ static void test_many(void **state)
 	links_free(list, n);
 }
 
+/* What it sets, and nothing else of the interface or of others. */
+static void test_ipv4(void **state)
+{
+	cleanup_close int tap = links_tap_create("tap4", (uid_t)-1, NULL);
+	int index = netlink_link_index(*state, "tap4", NULL);
+	const char *ask = "cd /proc/sys/net/ipv4; cat conf/tap4/forwarding conf/tap4/rp_filter neigh/tap4/proxy_delay";
+	const char *rest =
+		"cd /proc/sys/net/ipv4; cat conf/tap4/accept_local conf/all/* conf/lo/* neigh/lo/proxy_delay";
+	cleanup_free char *others = NULL, *after = NULL, *after_others = NULL;
+
+	free(say("echo 0 | tee /proc/sys/net/ipv4/conf/tap4/forwarding /proc/sys/net/ipv4/conf/tap4/rp_filter"));
+	others = say(rest);
+	assert_int_equal(links_ipv4_set(*state, index, LINKS_IPV4_STRICT, NULL), 0);
+	assert_int_equal(links_ipv4_set(*state, index, LINKS_IPV4_FORWARD, NULL), 0);
+	assert_int_equal(links_proxy_delay_set(*state, index, 0, NULL), 0);
+	after = say(ask);
+	assert_string_equal(after, "1\n1\n0\n");
+	after_others = say(rest);
+	assert_string_equal(after_others, others);
+	assert_int_equal(links_ipv4_set(*state, 4711, LINKS_IPV4_STRICT, NULL), -1);
+	assert_int_equal(links_proxy_delay_set(*state, 4711, 0, NULL), -1);
+}
+
+static unsigned matched(struct netlink *nl, const char *address, int *ret_index)
+{
+	struct link_route route = {0};
+	struct in_addr to;
+
+	assert_int_equal(inet_pton(AF_INET, address, &to), 1);
+	if (!links_route_match(nl, to, &route))
+		return 99;
+	*ret_index = route.index;
+	return route.prefix;
+}
+
+/* The narrowest, those to this host's own addresses among them; what is refused leads nowhere. */
+static void test_match(void **state)
+{
+	cleanup_close int tap = links_tap_create("tap5", (uid_t)-1, NULL);
+	int index = netlink_link_index(*state, "tap5", NULL), found = 0;
+
+	free(say(
+		"ip link set tap5 up; ip addr add 198.51.100.1 peer 198.51.100.2/32 dev tap5; ip route add 203.0.113.0/24 dev tap5;"
+		"ip route add 203.0.113.64/26 dev tap5; ip route add unreachable 203.0.113.128/25"));
+	assert_int_equal(matched(*state, "198.51.100.1", &found), 32);
+	assert_int_equal(matched(*state, "198.51.100.2", &found), 32);
+	assert_int_equal(found, index);
+	assert_int_equal(matched(*state, "198.51.100.3", &found), 99);
+	assert_int_equal(matched(*state, "203.0.113.1", &found), 24);
+	assert_int_equal(matched(*state, "203.0.113.65", &found), 26);
+	assert_int_equal(matched(*state, "203.0.113.129", &found), 99);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bridge),	cmocka_unit_test(test_tap),
 		cmocka_unit_test(test_changes), cmocka_unit_test(test_addresses_and_routes),
-		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_many),	cmocka_unit_test(test_ipv4),
+		cmocka_unit_test(test_match),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);
