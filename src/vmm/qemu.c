@@ -198,7 +198,8 @@ static int qemu_add_net(char ***argv, const struct vmm_net *net, const struct vm
 /* panic=-1: a panicked guest resets at once, which the host sees as a reset without a `bye`.
  * fstab=no: an image's fstab may name disks that are not there. net.ifnames=0: interface names that
  * no network manager of the image matches. disable_ipv6 and not ipv6.disable: programs that bind to
- * [::] still start. */
+ * [::] still start. cryptomgr.notests: a kernel that was tested when it was built need not try its
+ * ciphers at each boot, which is up to a fifth of it (one in FIPS mode does so all the same). */
 static char *qemu_kernel_line(const struct vmm_spec *spec, const struct qemu_machine *m)
 {
 	cleanup_free char *clock = NULL;
@@ -209,12 +210,13 @@ static char *qemu_kernel_line(const struct vmm_spec *spec, const struct qemu_mac
 	 * in Debian's and Ubuntu's kernels. tsc=reliable: a busy host delivers ticks late, which the
 	 * kernel's watchdog takes for a wrong TSC; what is left then is a clock of 4 ms, read by
 	 * system calls, with timers no finer. Never under KVM: there the guest has a better clock,
-	 * and a wrong value makes its time run wrong. */
+	 * and a wrong value makes its time run wrong. noreplace-smp: a kernel with one processor
+	 * takes thousands of lock prefixes out of its code, which has to be translated anew then. */
 	if (m->x86 && spec->probe->accel == VMM_ACCEL_TCG && khz)
-		clock = str_fmt(" tsc_early_khz=%" PRIu64 " tsc=reliable no_timer_check lpj=%" PRIu64, khz,
-				khz * 1000 / 250);
-	return str_fmt("console=%s%s panic=-1 quiet fstab=no net.ifnames=0 ipv6.disable_ipv6=1%s%s%s", m->console,
-		       m->kernel_line, clock ? clock : "", spec->cmdline && *spec->cmdline ? " " : "",
+		clock = str_fmt(" tsc_early_khz=%" PRIu64 " tsc=reliable no_timer_check noreplace-smp lpj=%" PRIu64,
+				khz, khz * 1000 / 250);
+	return str_fmt("console=%s%s panic=-1 quiet fstab=no net.ifnames=0 ipv6.disable_ipv6=1 cryptomgr.notests%s%s%s",
+		       m->console, m->kernel_line, clock ? clock : "", spec->cmdline && *spec->cmdline ? " " : "",
 		       spec->cmdline ? spec->cmdline : "");
 }
 

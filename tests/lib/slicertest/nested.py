@@ -201,7 +201,7 @@ def payload(work, script, store, files):
 
 def command(made, work, initrd, disk, cpus, ram_mb):
     khz = tsc_khz(work)
-    append = ("console=ttyS0 quiet reboot=t panic=-1 net.ifnames=0 systemd.unified_cgroup_hierarchy=1 "
+    append = ("console=ttyS0 quiet reboot=t panic=-1 net.ifnames=0 cryptomgr.notests systemd.unified_cgroup_hierarchy=1 "
               f"tsc_early_khz={khz} no_timer_check lpj={khz * 1000 // 250}")
     argv = ["qemu-system-x86_64", "-M", "microvm,x-option-roms=off,rtc=on", "-accel", "tcg", "-cpu", "max",
             "-smp", cpus, "-m", ram_mb, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot",
