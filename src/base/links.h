@@ -36,8 +36,8 @@ int links_get_index(struct netlink *nl, int ifindex, struct link *ret, struct er
 int links_addresses(struct netlink *nl, struct link_addr **ret, size_t *n, struct error **err);
 int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct error **err);
 /* The narrowest route to the address, addresses of this host and broadcasts among them, by whichever table the host's rules choose.
- * False: there is none, or one that refuses. */
-bool links_route_match(struct netlink *nl, struct in_addr to, struct link_route *ret);
+ * 1; 0: there is none, or one that refuses. */
+int links_route_match(struct netlink *nl, struct in_addr to, struct link_route *ret, struct error **err);
 
 /* A bridge that is down, without STP, forward delay and multicast snooping: a frame passes at once.
  * ERR_CONFLICT when the name is taken. */

@@ -327,20 +327,28 @@ static void each_match(const struct nlmsghdr *hdr, void *arg)
 	message_attrs(hdr, sizeof(*info), route_attr, route);
 }
 
-bool links_route_match(struct netlink *nl, struct in_addr to, struct link_route *ret)
+/* As the kernel says that no packet gets there: no route, or one of the types unreachable, prohibit and blackhole. */
+static bool leads_nowhere(int r)
+{
+	return r == -ENETUNREACH || r == -EHOSTUNREACH || r == -EACCES || r == -EINVAL;
+}
+
+int links_route_match(struct netlink *nl, struct in_addr to, struct link_route *ret, struct error **err)
 {
 	struct list list = {.size = sizeof(struct link_route)};
 	struct request req;
-	bool found;
+	int r;
 
 	request_init(&req, RTM_GETROUTE, 0, sizeof(req.route));
 	req.route.rtm_family = AF_INET;
 	req.route.rtm_dst_len = 32;
 	req.route.rtm_flags = RTM_F_FIB_MATCH;
 	request_attr(&req, RTA_DST, &to, sizeof(to));
-	found = netlink_get(nl, &req, each_match, &list) == 0 && list.n == 1;
-	if (found)
+	r = netlink_get(nl, &req, each_match, &list);
+	if (r == 0 && list.n == 1)
 		*ret = *(struct link_route *)list.items;
 	free(list.items);
-	return found;
+	if (r == 0)
+		return list.n == 1;
+	return leads_nowhere(r) ? 0 : error_errno(err, -r, "cannot look up a route");
 }

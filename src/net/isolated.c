@@ -109,9 +109,12 @@ static int check_rivals(struct netlink *nl, const struct net_plan *p, int own, s
 	for (uint32_t i = 0; i < ISOLATED_BLOCK; i++) {
 		const struct in_addr address = {htonl(block + i)};
 		struct link_route route;
+		int found = links_route_match(nl, address, &route, err);
 		char name[IFNAMSIZ];
 
-		if (!links_route_match(nl, address, &route) || route.index == own || route.prefix < ISOLATED_NARROW)
+		if (found < 0)
+			return -1;
+		if (!found || route.index == own || route.prefix < ISOLATED_NARROW)
 			continue;
 		if (!if_indextoname((unsigned)route.index, name))
 			strcpy(name, "an interface");

@@ -225,7 +225,7 @@ static unsigned matched(struct netlink *nl, const char *address, int *ret_index)
 	struct in_addr to;
 
 	assert_int_equal(inet_pton(AF_INET, address, &to), 1);
-	if (!links_route_match(nl, to, &route))
+	if (!links_route_match(nl, to, &route, NULL))
 		return 99;
 	*ret_index = route.index;
 	return route.prefix;
