@@ -186,12 +186,20 @@ static void each_route(const struct nlmsghdr *hdr, void *arg)
 	const struct rtmsg *info = NLMSG_DATA(hdr);
 	struct link_route *route;
 
-	if (hdr->nlmsg_type != RTM_NEWROUTE || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*info)) ||
-	    info->rtm_family != AF_INET || info->rtm_table != RT_TABLE_MAIN || info->rtm_type != RTN_UNICAST)
+	if (hdr->nlmsg_type != RTM_NEWROUTE || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*info)))
 		return;
 	route = list_add(arg);
 	route->prefix = info->rtm_dst_len;
 	message_attrs(hdr, sizeof(*info), route_attr, route);
+}
+
+static void each_main_route(const struct nlmsghdr *hdr, void *arg)
+{
+	const struct rtmsg *info = NLMSG_DATA(hdr);
+
+	if (hdr->nlmsg_len >= NLMSG_LENGTH(sizeof(*info)) && info->rtm_family == AF_INET &&
+	    info->rtm_table == RT_TABLE_MAIN && info->rtm_type == RTN_UNICAST)
+		each_route(hdr, arg);
 }
 
 static void links_clear(struct list *l)
@@ -308,23 +316,11 @@ int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct 
 	req.route.rtm_family = AF_INET;
 	req.route.rtm_table = RT_TABLE_MAIN;
 	req.route.rtm_type = RTN_UNICAST;
-	if (list_fill(nl, &req, each_route, &list, NULL, "routes", err) < 0)
+	if (list_fill(nl, &req, each_main_route, &list, NULL, "routes", err) < 0)
 		return -1;
 	*ret = list.items;
 	*n = list.n;
 	return 0;
-}
-
-static void each_match(const struct nlmsghdr *hdr, void *arg)
-{
-	const struct rtmsg *info = NLMSG_DATA(hdr);
-	struct link_route *route;
-
-	if (hdr->nlmsg_type != RTM_NEWROUTE || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*info)))
-		return;
-	route = list_add(arg);
-	route->prefix = info->rtm_dst_len;
-	message_attrs(hdr, sizeof(*info), route_attr, route);
 }
 
 /* As the kernel says that no packet gets there: no route, or one of the types unreachable, prohibit and blackhole. */
@@ -344,7 +340,7 @@ int links_route_match(struct netlink *nl, struct in_addr to, struct link_route *
 	req.route.rtm_dst_len = 32;
 	req.route.rtm_flags = RTM_F_FIB_MATCH;
 	request_attr(&req, RTA_DST, &to, sizeof(to));
-	r = netlink_get(nl, &req, each_match, &list);
+	r = netlink_get(nl, &req, each_route, &list);
 	if (r == 0 && list.n == 1)
 		*ret = *(struct link_route *)list.items;
 	free(list.items);
