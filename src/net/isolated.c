@@ -117,7 +117,7 @@ static int check_rivals(struct netlink *nl, const struct net_plan *p, int own, s
 		if (!found || route.index == own || route.prefix < ISOLATED_NARROW)
 			continue;
 		if (!if_indextoname((unsigned)route.index, name))
-			strcpy(name, "an interface");
+			snprintf(name, sizeof(name), "an interface");
 		return error_set(err, ERR_CONFLICT, "%s has become that of %s; launch the VM again", p->guest.address,
 				 name);
 	}
