@@ -192,9 +192,13 @@ static void api_reply_not_found(struct call *call, const char *allow)
 static struct http_query *api_query(const char *target, struct error **err)
 {
 	struct http_query *query = http_query_parse(target, err), *again;
-	char *const *segments = query ? http_query_segments(query) : NULL;
-	size_t n = strv_len(segments);
+	char *const *segments;
+	size_t n;
 
+	if (!query)
+		return NULL;
+	segments = http_query_segments(query);
+	n = strv_len(segments);
 	if (n == 0 || !str_starts(segments[n - 1], "nodes?"))
 		return query;
 	again = http_query_parse(http_query_path(query), err);
