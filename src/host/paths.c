@@ -159,8 +159,9 @@ static int refuse_claimed(const struct daemon_paths *p, struct error **err)
 {
 	cleanup_free char *state = paths_announced_state(p), *path = state ? fs_join(state, "daemon.lock") : NULL;
 	cleanup_error struct error *why = NULL;
-	cleanup_close int fd = path ? fs_lock(path, &why) : -1;
+	int fd = path ? fs_lock(path, &why) : -1;
 
+	fd_closep(&fd);
 	if (why && why->code == ERR_CONFLICT)
 		return error_move(err, &why);
 	return error_set(err, ERR_CONFLICT, "another daemon of it is starting");
