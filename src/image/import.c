@@ -20,6 +20,7 @@ struct import {
 	const char *prefix; /* of the paths of a directory; NULL: an archive */
 	uint64_t size;	    /* of the archive's file; 0: not known */
 	uint64_t entries, bytes;
+	bool any;    /* something was copied: the root itself is not, nor are sockets */
 	bool layers; /* it has what only an archive of image layers has */
 	struct import_facts *facts;
 };
@@ -241,6 +242,7 @@ static int take_entry(struct import *in, struct archive_entry *e, struct error *
 	in->layers |= str_eq(path, "oci-layout") || str_eq(path, "manifest.json");
 	if (check_kind(e, path, &skip, err) < 0 || check_links(e, err) < 0)
 		return -1;
+	in->any |= !skip;
 	return skip ? 0 : write_entry(in, e, path, err);
 }
 
@@ -276,7 +278,7 @@ static int copy_entries(struct import *in, struct error **err)
 		return error_set(err, ERR_INVALID,
 				 "it is an archive of image layers (docker save), not of a root filesystem: `docker "
 				 "create` and `docker export` make one");
-	if (in->entries == 0)
+	if (!in->any)
 		return error_set(err, ERR_INVALID, "there is nothing in it");
 	return 0;
 }

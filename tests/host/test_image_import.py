@@ -116,6 +116,7 @@ def test_a_directory_and_stdin_make_the_same(own, tmp_path):
     ([("oci-layout", {}, b"{}"), ("index.json", {}, b"{}")], "docker export"),
     ([("manifest.json", {}, b"[]"), ("abc/layer.tar", {}, b"")], "docker export"),
     ([], "nothing in it"),
+    ([("./", {"type": tarfile.DIRTYPE}, b"")], "nothing in it"),
 ])
 def test_refused_archives(own, tmp_path, members, words):
     before = sorted(p.name for p in (own / "blobs/sha256").iterdir())
