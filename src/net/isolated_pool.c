@@ -75,6 +75,13 @@ static bool is_used(const struct net_isolated_ask *ask, uint32_t address)
 	return false;
 }
 
+/* *ret: who has a part of the block; the caller's, NULL: nobody. */
+static int find_rival(const struct net_isolated_ask *ask, uint32_t address, char **ret, struct error **err)
+{
+	*ret = net_isolated_rival(address, ask->facts, ask->own_link);
+	return *ret || !ask->rival ? 0 : ask->rival(ask, address, ret, err);
+}
+
 static int take_wanted(const struct net_isolated_ask *ask, struct ip4_cidr range, uint32_t *ret, struct error **err)
 {
 	cleanup_free char *who = NULL;
@@ -86,7 +93,8 @@ static int take_wanted(const struct net_isolated_ask *ask, struct ip4_cidr range
 		return error_set(err, ERR_INVALID,
 				 "%s is not an address of host group \"%s\": isolated VMs have the third of four",
 				 ask->wanted, ask->group->name);
-	who = net_isolated_rival(c.addr, ask->facts, ask->own_link);
+	if (find_rival(ask, c.addr, &who, err) < 0)
+		return -1;
 	if (who || is_used(ask, c.addr))
 		return error_set(err, ERR_CONFLICT, "address %s of host group \"%s\" is in use%s%s", ask->wanted,
 				 ask->group->name, who ? " by " : "", who ? who : "");
@@ -113,7 +121,8 @@ int net_isolated_take(const struct net_isolated_ask *ask, uint32_t *ret, struct 
 		if (is_used(ask, address))
 			continue;
 		mem_freep(&who);
-		who = net_isolated_rival(address, ask->facts, ask->own_link);
+		if (find_rival(ask, address, &who, err) < 0)
+			return -1;
 		if (!who) {
 			*ret = address;
 			return 0;

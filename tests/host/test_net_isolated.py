@@ -127,6 +127,23 @@ def test_several_daemons_and_what_the_host_has(world, up):
     assert world.host.state() == before
 
 
+def test_routes_of_other_tables(world, up):
+    """A VPN's routes are often in a table of their own, which the host's rules name."""
+    world.host.ip("link add wg0 type veth peer name wg1", "link set wg1 up", "link set wg0 up",
+                  "route add 169.254.144.0/29 dev wg0 table 100", "rule add priority 100 lookup 100")
+    before = world.host.state()
+    config = up()
+    vm = world.guest(config, "a-1", "sandbox", 1)
+    assert vm.ip == "169.254.144.10"
+    assert vm.space.ask(INTERNET) == "10.99.0.2"
+    vm.end()
+    world.netrun(config, "a-1", "down", "sandbox")
+    full = up(range="169.254.144.0/29")
+    assert "are in use, some of them by a route of wg0: delete a VM, or" in attempt(world, full).stderr
+    world.netrun(full, "a-1", "down", "sandbox")
+    assert world.host.state() == before
+
+
 def test_again_and_after_a_flush(world, up):
     config = up(drop=["203.0.113.0/24"])
     vm = world.guest(config, "a-1", "sandbox", 1)
