@@ -162,10 +162,13 @@ def test_again_and_after_a_flush(world, up):
     world.host.ip(f"addr flush dev {vm.tap}", f"link set {vm.tap} down group 0")
     world.host.run(*inside, "nft", "flush", "ruleset")
     world.host.run(*inside, "ip", "link", "set", "uplink", "down")
+    world.host.run("sh", "-c", f"cd /proc/sys/net/ipv4/conf/{vm.tap}; echo 0 | tee forwarding rp_filter")
+    world.host.run(*inside, "sh", "-c", "cd /proc/sys/net/ipv4/conf; echo 0 | tee tap/forwarding uplink/forwarding")
     assert vm.space.ask(LAN) is None
     world.netrun(config, "a-1", "up", "sandbox")
     world.netrun(config, "a-1", "mend", input=vm.text)
     assert world.host.state() == good and within() == rules
+    assert world.host.run("sh", "-c", f"cd /proc/sys/net/ipv4/conf/{vm.tap}; cat forwarding rp_filter").stdout == "1\n1\n"
     assert vm.space.ask(LAN) == "10.99.0.2" and vm.space.ask(INTERNET) is None
     # LAN, and what is this host's, are what they are now.
     world.host.ip("addr add 203.0.113.99/32 dev eth0")

@@ -377,6 +377,22 @@ def test_check_of_an_interface_that_is_lost(clean, grouped, network):
     assert check() == []
 
 
+@pytest.mark.parametrize("setting", ["forwarding", "rp_filter"])
+def test_check_of_an_isolated_vms_interface(clean, grouped, setting):
+    """Somebody has switched off what a VM's packets need, or what keeps foreign ones out; the daemon's next look mends it."""
+    d = grouped({"name": "nviso", "network": {"mode": "isolated", "range": "169.254.60.0/22"}})
+    vm = d.client.create("nviso")["hostname"]
+    name = next(i["name"] for i in items(d.id).values() if i.get("vm") == vm and i["name"].startswith("ve-"))
+    assert check() == []
+    with standing_still(d):
+        sh(f"echo 0 > /proc/sys/net/ipv4/conf/{name}/{setting}")
+        assert check() == [f'VM "{vm}": net/ipv4/conf/{name}/{setting} is 0, not 1']
+    d.kill()
+    d.start()
+    until(lambda: check() == [], 10)
+    d.client.delete(f"/hostgroup/nviso/nodes/{vm}")
+
+
 def test_check_finds_what_an_isolated_group_lacks(clean, grouped):
     """Which has no interface of its own: rules, its range, and what other firewalls let pass."""
     d = grouped({"name": "nviso", "network": {"mode": "isolated", "range": "169.254.60.0/22"}})
