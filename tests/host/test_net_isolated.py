@@ -154,6 +154,7 @@ def test_again_and_after_a_flush(world, up):
         return [world.host.run(*inside, *words).stdout for words in (("nft", "list", "ruleset"), ("ip", "route"), ("ip", "neigh"))]
 
     rules = within()
+    assert world.host.run(*inside, "cat", "/proc/sys/net/ipv4/neigh/tap/proxy_delay").stdout == "0\n", "the gateway is answered for at once"
     for _ in range(2):
         world.netrun(config, "a-1", "up", "sandbox")
         world.netrun(config, "a-1", "mend", input=vm.text)
