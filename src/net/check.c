@@ -64,9 +64,7 @@ static int check_bridge(const struct config_group *g, const char *daemon_id, con
 			"slot \"%s\": there is an interface %s. Remove that interface, or call the slot otherwise",
 			g->name, who);
 	return error_set(err, ERR_CONFLICT,
-			 "host group \"%s\": there is an interface %s. Set network.bridge to "
-			 "another name, or remove that interface",
-			 g->name, who);
+			 "there is an interface %s. Set network.bridge to another name, or remove that interface", who);
 }
 
 static int fail_subnet(const struct config_group *g, const char *what, struct ip4_cidr other, const struct link *link,
@@ -82,10 +80,10 @@ static int fail_subnet(const struct config_group *g, const char *what, struct ip
 			"slot \"%s\": the subnet of its gateway %s overlaps the %s %s of %s. Give the slot another number, "
 			"which is the second of its subnet (index: N)",
 			g->name, g->network.gateway, what, text, who);
-	return error_set(err, ERR_CONFLICT,
-			 "host group \"%s\": the subnet of gateway %s overlaps the %s %s of %s. Set "
-			 "network.gateway to an address in another subnet",
-			 g->name, g->network.gateway, what, text, who);
+	return error_set(
+		err, ERR_CONFLICT,
+		"the subnet of gateway %s overlaps the %s %s of %s. Set network.gateway to an address in another subnet",
+		g->network.gateway, what, text, who);
 }
 
 static int check_addresses(const struct config_group *g, struct ip4_cidr gateway, int own,

@@ -425,7 +425,10 @@ IN_THE_WAY = {  # of a daemon that is to come: what is there, what it wants, wha
     "a slot's subnet": ("ip link add nvway type bridge; ip addr add 10.241.0.9/24 dev nvway", "slots: {nvs240: {}, nvs241: {}}",
                         "overlaps the address 10.241.0.9/24 of nvway"),
     "an isolated range": ("ip link add nvway type bridge; ip addr add 192.168.79.9/24 dev nvway",
-                          "network: {mode: isolated, range: 192.168.79.128/26}", "is in the network of nvway (192.168.79.9/24)"),
+                          "network: {mode: isolated, range: 192.168.79.128/26}",
+                          "host group \"nv\": network.range 192.168.79.128/26 is in the network of nvway (192.168.79.9/24)"),
+    "a bridge": ("ip link add nvway type bridge", "network: {bridge: nvway, gateway: 192.168.79.1/24}",
+                 "host group \"nv\": there is an interface nvway, a bridge that slicer did not make"),
 }
 
 
