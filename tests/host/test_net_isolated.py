@@ -208,7 +208,8 @@ def test_what_is_somebody_elses(world, up):
     world.netrun(other, "b-2", "up", "sandbox")
     theirs = world.guest(other, "b-2", "sandbox", 1)
     done = attempt(world, config)
-    assert done.returncode == 1 and "it belongs to slicer:b-2:sandbox-1" in done.stderr
+    assert done.returncode == 1 and "it belongs to slicer:b-2:sandbox-1. Give the host group another name" in done.stderr
+    assert "delete" not in done.stderr, "that would be the other VM's network"
     assert theirs.space.ask(INTERNET)
     theirs.end()
     # An interface of the name of ours.
