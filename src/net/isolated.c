@@ -344,6 +344,7 @@ const struct net_mode net_mode_isolated = {
 	.mode = NET_ISOLATED,
 	.needs_root = true,
 	.needs_group = true,
+	.forwards = true,
 	.group_up = isolated_group_up,
 	.group_down = isolated_group_down,
 	.reserve = isolated_reserve,
