@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "base/str.h"
+#include "net/apply.h"
 #include "net/isolated_pool.h"
 #include "net/nft.h"
 #include "net/plan.h"
@@ -188,7 +189,8 @@ static void expect_plan(struct net_expect *e, const struct config_group *g, plan
 	cleanup_net_plan struct net_plan plan = {0};
 	cleanup_error struct error *why = NULL;
 
-	if (plan_group(g, e->daemon->id, &e->facts, &plan, &why)) {
+	if (plan_group(g, e->daemon->id, &e->facts, &plan, &why) ||
+	    (g->network.mode != NET_ISOLATED && net_check_rules(g, &e->facts, &why))) {
 		if (g->network.mode != NET_SLOTS) /* which says so by itself */
 			error_wrap(&why, "%s", who);
 		net_expect_say(e, fix ? fix : "as it says", "%s", error_message(why));
