@@ -31,12 +31,9 @@ int networks_up(const struct config *config, const char *daemon_id, struct error
 {
 	if (has_ranges(config) && net_tables_renew(daemon_id, err) < 0)
 		return -1;
-	for (size_t i = 0; i < config->ngroups; i++) {
-		if (networks_one_up(&config->groups[i], daemon_id, err)) {
-			networks_down(config, daemon_id);
+	for (size_t i = 0; i < config->ngroups; i++)
+		if (networks_one_up(&config->groups[i], daemon_id, err))
 			return -1;
-		}
-	}
 	return 0;
 }
 
@@ -66,7 +63,7 @@ void networks_down(const struct config *config, const char *daemon_id)
 		cleanup_error struct error *error = NULL;
 
 		if (net_group_down(g, daemon_id, &error) && error->code != ERR_CONFLICT)
-			log_warn("host group \"%s\": %s", g->name, error_message(error));
+			log_warn("%s", error_message(error));
 	}
 	networks_down_others(daemon_id);
 }

@@ -144,6 +144,7 @@ const struct net_mode net_mode_bridge = {
 	.mode = NET_BRIDGE,
 	.needs_root = true,
 	.needs_group = true,
+	.forwards = true,
 	.group_up = net_bridge_group_up,
 	.group_down = net_bridge_group_down,
 	.reserve = net_pool_reserve,

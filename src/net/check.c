@@ -4,7 +4,10 @@
 #include <arpa/inet.h>
 
 #include "base/str.h"
+#include "net/apply.h"
 #include "net/netns.h"
+
+enum { PROBES = 256 };
 
 bool net_is_ours(const struct link *link, const char *daemon_id)
 {
@@ -64,9 +67,7 @@ static int check_bridge(const struct config_group *g, const char *daemon_id, con
 			"slot \"%s\": there is an interface %s. Remove that interface, or call the slot otherwise",
 			g->name, who);
 	return error_set(err, ERR_CONFLICT,
-			 "host group \"%s\": there is an interface %s. Set network.bridge to "
-			 "another name, or remove that interface",
-			 g->name, who);
+			 "there is an interface %s. Set network.bridge to another name, or remove that interface", who);
 }
 
 static int fail_subnet(const struct config_group *g, const char *what, struct ip4_cidr other, const struct link *link,
@@ -82,10 +83,10 @@ static int fail_subnet(const struct config_group *g, const char *what, struct ip
 			"slot \"%s\": the subnet of its gateway %s overlaps the %s %s of %s. Give the slot another number, "
 			"which is the second of its subnet (index: N)",
 			g->name, g->network.gateway, what, text, who);
-	return error_set(err, ERR_CONFLICT,
-			 "host group \"%s\": the subnet of gateway %s overlaps the %s %s of %s. Set "
-			 "network.gateway to an address in another subnet",
-			 g->name, g->network.gateway, what, text, who);
+	return error_set(
+		err, ERR_CONFLICT,
+		"the subnet of gateway %s overlaps the %s %s of %s. Set network.gateway to an address in another subnet",
+		g->network.gateway, what, text, who);
 }
 
 static int check_addresses(const struct config_group *g, struct ip4_cidr gateway, int own,
@@ -126,4 +127,33 @@ int net_check_group(const struct config_group *g, const char *daemon_id, struct 
 	if (check_bridge(g, daemon_id, facts, err) < 0 || check_addresses(g, gateway, own, facts, err) < 0)
 		return -1;
 	return check_routes(g, gateway, own, facts, err);
+}
+
+/* As far as steps of a 256th of the subnet see: what a VPN has in a table of its own is seldom narrower. */
+int net_check_rules(const struct config_group *g, const struct net_facts *facts, struct error **err)
+{
+	const struct link *bridge = net_facts_link(facts, g->network.bridge);
+	cleanup_netlink struct netlink *nl = netlink_open(err);
+	struct ip4_cidr gateway;
+	uint64_t size, step;
+	bool others;
+
+	if (!nl || ip4_parse_cidr(g->network.gateway, &gateway, err) < 0 || links_rules(nl, &others, err) < 0)
+		return -1;
+	if (!others)
+		return 0;
+	size = UINT64_C(1) << (32 - gateway.prefix);
+	step = size > PROBES ? size / PROBES : 1;
+	for (uint64_t at = 0; at < size; at += step) {
+		const struct in_addr address = {htonl(ip4_network(gateway) + (uint32_t)at)};
+		struct link_route r;
+		int found = links_route_match(nl, address, &r, err);
+
+		if (found < 0)
+			return -1;
+		if (found && r.prefix >= gateway.prefix && !(bridge && r.index == bridge->index))
+			return fail_subnet(g, "route", (struct ip4_cidr){ntohl(r.dst.s_addr), r.prefix},
+					   net_facts_index(facts, r.index), err);
+	}
+	return 0;
 }
