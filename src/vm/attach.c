@@ -165,6 +165,8 @@ static void attach_look_at_reset(void *arg)
 	vm_note_error(vm, "%s; see slicer vm logs %s", last ? last : "it resets again and again", vm->hostname);
 	log_error("[%s] %s", vm->hostname, vm->last_error);
 	vm->vmm_gone = true; /* as good as: the operation that follows kills it */
+	free(vm->end_why);
+	vm->end_why = str_dup(vm->last_error);
 	vm_op_ended(vm);
 }
 
@@ -271,6 +273,8 @@ void vm_ended(struct vm *vm, const char *why, bool expected)
 		log_error("[%s] %s", vm->hostname, why);
 	}
 	vm->vmm_gone = true;
+	free(vm->end_why);
+	vm->end_why = str_dup(expected && vm->guest_said_bye ? "its guest powered off" : why);
 	vm->stuck = false; /* what kept it from ending may be gone as well */
 	if (!vm->op) {
 		vm_op_ended(vm);

@@ -10,6 +10,11 @@
 #include "vmm/monitor_client.h"
 #include "vmm/vmm_client.h"
 
+/* Of a VM that is gone, for those who still ask for it. */
+struct departed {
+	char *hostname, *how;
+};
+
 enum {
 	UIDS_PER_VM = 2,		      /* its VMM's and its network helper's */
 	MAX_VMS = MANAGER_UIDS / UIDS_PER_VM, /* per daemon */
@@ -25,6 +30,7 @@ enum {
 	MAX_SILENT_RESETS = 3,
 	VMM_RECONNECT_MS = 1000,
 	MONITOR_ANSWER_MS = 5000, /* then it counts as one that stands still */
+	DEPARTED_MAX = 256,	  /* VMs that are remembered when they are gone */
 	CONSOLE_SETTLE_MS = 200,  /* for what the guest said last to pass through the monitor */
 };
 
@@ -39,8 +45,10 @@ struct manager {
 	uint64_t revision;  /* of what others see of the VMs: see vm_touch */
 	struct timer *wake; /* waiters are looked at in the next round */
 	bool stopping, graceful;
-	char **told_of_host; /* what this host lacks for VMs, as far as it was said in the log */
-	char **left_alone;   /* hostnames whose records cannot be read: not ours to use */
+	char **told_of_host;			/* what this host lacks for VMs, as far as it was said in the log */
+	char **left_alone;			/* hostnames whose records cannot be read: not ours to use */
+	struct departed departed[DEPARTED_MAX]; /* a ring */
+	size_t ndeparted;			/* since the daemon began */
 	loop_fn *stopped;
 	void *stopped_arg;
 	struct timer *look_timer; /* to the next reconciliation */
@@ -111,6 +119,12 @@ void vm_op_ended(struct vm *vm); /* after done(): acts on delete_wanted and a st
  * before `from`, a size that the log had, does not count. */
 char *console_find_last(const char *path, const char *text, off_t from);
 off_t console_size(const char *path); /* in bytes; 0 when there is none */
+
+/* departed.c */
+/* "has ended: its VMM was killed by SIGKILL", "was deleted"; NULL: it is not on its way out. The caller's. */
+char *vm_say_end(const struct vm *vm);
+void departed_add(const struct vm *vm); /* before it is freed */
+void departed_clear(struct manager *m);
 
 /* wait.c */
 void waiters_check(struct vm *vm);
