@@ -57,10 +57,10 @@ struct manager {
 	struct nfset *sets; /* what VMs have in the daemon's tables; for workers */
 	int rules_fd;	    /* tells of rules that somebody removes; -1: nobody does */
 	struct watch *rules_watch;
-	bool hurry;			 /* somebody did: the next look is at once, and at all VMs' networks */
-	size_t looks, mend_next;	 /* how many there were; the VM whose network is next */
-	char **idle_bridges;		 /* that the last look found of use to nobody */
-	char *look_error, *groups_error; /* what was told last of them; NULL: all was well */
+	bool hurry;		 /* somebody did: the next look is at once, and at all VMs' networks */
+	size_t looks, mend_next; /* how many there were; the VM whose network is next */
+	char **idle_bridges;	 /* that the last look found of use to nobody */
+	char *look_error, *groups_error, *services_error; /* what was told last of them; NULL: all was well */
 };
 
 /* A name's files. Strings are the caller's. */
@@ -133,9 +133,19 @@ void waiters_gone(struct vm *vm, const char *why);
 /* changed.c: says where the configuration differs from what the VMs taken over were made with */
 void manager_tell_changes(struct manager *m);
 
-/* create.c */
+/* services.c */
 int manager_start_services(struct manager *m, struct error **err);
 void service_replace(struct vm *vm); /* forgets a service that was deleted, and starts it anew */
+int services_start_missing(struct manager *m, struct error **err);
+
+/* create.c */
+bool create_is_left_alone(const struct manager *m, const char *group, unsigned number);
+/* With all that it needs reserved, but not in the manager's list yet. `ip`: that is wanted; NULL: any. */
+struct vm *create_vm(struct manager *m, const struct config_group *g, unsigned number, const char *ip,
+		     struct error **err);
+/* What its guest runs at first: as asked for (NULL: nothing was), or the group's. */
+int create_userdata(struct vm *vm, const struct config_group *g, const char *requested, struct error **err);
+void create_log_launch(const char *hostname, uint64_t ram_bytes, unsigned vcpus);
 int tags_check(struct manager *m, const char *group, char *const *tags, struct error **err);
 
 #endif
