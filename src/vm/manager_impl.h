@@ -104,6 +104,8 @@ int vm_check_request(const struct vm *vm, enum vm_request request, struct error 
 int vm_attach(struct vm *vm, struct error **err);
 void vm_detach(struct vm *vm);
 void vm_ended(struct vm *vm, const char *why, bool expected); /* its VMM is gone; decides what follows */
+/* Of one whose end was seen before anybody could say how: this is how. What follows is under way. */
+void vm_end_known(struct vm *vm, const struct vmm_exit *ended);
 
 /* monitor_watch.c: asks a VM's monitor for a sign of life, and says so when the last answer is overdue or has come after all. */
 void vm_watch_monitor(struct vm *vm);

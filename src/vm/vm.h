@@ -72,6 +72,7 @@ struct vm {
 	bool stray;		   /* something was found that belongs to no VM: it is one only to be deleted */
 	bool vmm_gone;		   /* its VMM ended while an operation was under way */
 	bool guest_said_bye;	   /* since the last boot */
+	bool end_unknown;	   /* it has ended; its monitor may have left word of how */
 	char *end_why;		   /* how its VMM ended, when that was seen; NULL: it was not */
 	off_t console_seen;	   /* size of its log when it was attached, or its agent last ready */
 	unsigned silent_resets;	   /* of the guest, unannounced, since its agent was last ready */
