@@ -201,6 +201,30 @@ def test_what_could_not_be_deleted_is_deleted_later(daemon):
     wait_for_truth(d, 5)
 
 
+def test_a_delete_that_fails_is_told_of_and_can_be_asked_for_again(daemon):
+    """By who asked, by the list, and when it is gone after all."""
+    d = daemon(env={"SLICER_RECONCILE_MS": "0"})
+    vm = d.client.create(d.group, persistent=True)["hostname"]
+    inside = d.run_dir / vm / "mounted"
+    inside.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "test", inside], check=True)
+    try:
+        failed = d.cli("vm", "delete", vm)
+        assert failed.returncode == 1 and b"mount point" in failed.stderr
+        d.kill()
+        d.start()
+        until(lambda: statuses(d) == {vm: "Stopped"}, 20, "the next daemon has tried it, too")
+        listed = d.cli("vm", "list")
+        assert listed.returncode == 0 and vm.encode() in listed.stdout and b"mount point" not in listed.stdout
+        assert listed.stderr.decode() == f"slicer: {vm}: {d.client.node(vm)['last_error']}\n" and b"mount point" in listed.stderr
+    finally:
+        subprocess.run(["umount", inside], check=True)
+    d.cli.ok("vm", "delete", vm)
+    assert statuses(d) == {} and d.cli("vm", "list").stderr == b""
+    again = d.cli("vm", "delete", vm)
+    assert (again.returncode, again.stderr.decode()) == (1, f'slicer: error: there is no VM "{vm}" any more: it was deleted\n')
+
+
 def test_a_delete_that_gets_stuck_leaves_no_disk_without_a_record(daemon):
     """Such a disk would be left to its owner. What is in the way are mounts, of which one is met before the disk at least."""
     d = daemon()
