@@ -65,6 +65,19 @@ static int write_bye(const char *action, struct error **err)
 	return write_text(path, text, err) < 0 ? -1 : want(unit, target, err);
 }
 
+/* A machine that halts stays switched on: here, a VM that is said to run and can do nothing but be deleted. It powers off instead. */
+static int write_halt(struct error **err)
+{
+	static const char text[] =
+		"[Unit]\nDescription=Power off (a halted VM would run on)\nDefaultDependencies=no\n"
+		"Requires=systemd-poweroff.service\nAfter=systemd-poweroff.service\nAllowIsolate=yes\n"
+		"JobTimeoutSec=30min\nJobTimeoutAction=poweroff-force\n";
+
+	return write_text(UNITS "/halt.target", text, err) < 0
+		       ? -1
+		       : want("slicer-bye-poweroff.service", "halt.target", err);
+}
+
 static int mask_units(struct error **err)
 {
 	for (size_t i = 0; i < ARRAY_LEN(masked); i++) {
@@ -97,7 +110,7 @@ int boot_write_units(const struct guest_config *c, struct error **err)
 {
 	if (fs_mkdir_p(UNITS, 0755, err) < 0 || mask_units(err) < 0 || keep_managers_off(err) < 0)
 		return -1;
-	if (write_bye("poweroff", err) < 0 || write_bye("reboot", err) < 0 || write_bye("halt", err) < 0)
+	if (write_bye("poweroff", err) < 0 || write_bye("reboot", err) < 0 || write_halt(err) < 0)
 		return -1;
 	if (!c->userdata || !*c->userdata)
 		return 0;

@@ -273,12 +273,23 @@ void call_reply_text(struct call *take, int status, const char *text)
 	call_free(&take);
 }
 
+/* Who asks for one that was there finds out what became of it. */
+static void call_no_vm(const struct call *call, const char *name, struct error **err)
+{
+	const char *how = name ? manager_departed(call->api->manager, name) : NULL;
+
+	if (how)
+		error_set(err, ERR_NOT_FOUND, "there is no VM \"%s\" any more: it %s", name, how);
+	else
+		error_set(err, ERR_NOT_FOUND, "there is no VM \"%s\"", name ? name : "");
+}
+
 void call_reply_error(struct call *take, const struct error *error)
 {
 	cleanup_error struct error *gone = NULL;
 
 	if (!error)
-		error_set(&gone, ERR_NOT_FOUND, "there is no VM \"%s\" any more", take->vm ? take->vm : "");
+		call_no_vm(take, take->vm ? take->vm : take->node, &gone);
 	http_reply_error(&take->x, error ? error : gone);
 	call_free(&take);
 }
@@ -290,7 +301,7 @@ struct vm *call_vm(struct call *call)
 
 	if (vm && (!call->group || str_eq(call->group, vm->group)))
 		return vm;
-	error_set(&error, ERR_NOT_FOUND, "there is no VM \"%s\"", call->vm ? call->vm : call->node);
+	call_no_vm(call, call->vm ? call->vm : call->node, &error);
 	call_reply_error(call, error);
 	return NULL;
 }

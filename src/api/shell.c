@@ -2,6 +2,7 @@
 #include "api/shell.h"
 
 #include "api/gateway.h"
+#include "api/loss.h"
 #include "api/upgrade.h"
 #include "base/str.h"
 #include "io/ws.h"
@@ -13,14 +14,20 @@ enum {
 };
 
 struct shell {
+	struct loop *loop;
+	struct manager *manager;
+	char *vm;
 	struct http_exchange *agent;
+	struct loss *loss; /* of it, that is being found out */
 	struct ws *ws;
 };
 
 static void shell_free(struct shell *s)
 {
 	http_exchange_free(&s->agent);
+	loss_free(&s->loss);
 	ws_free(&s->ws);
+	free(s->vm);
 	free(s);
 }
 
@@ -33,11 +40,12 @@ static uint32_t shell_frame_length(const unsigned char *header)
 static void shell_on_message(void *arg, bool binary, const void *data, size_t n)
 {
 	struct shell *s = arg;
-	struct stream *to = http_exchange_stream(s->agent);
+	struct stream *to;
 	uint32_t length;
 
-	if (!binary || n < FRAME_HEADER)
+	if (!s->agent || !binary || n < FRAME_HEADER)
 		return;
+	to = http_exchange_stream(s->agent);
 	length = shell_frame_length(data);
 	if (length > n - FRAME_HEADER)
 		return;
@@ -85,15 +93,22 @@ static void shell_agent_readable(void *arg)
 		stream_resume(from);
 }
 
+static void shell_explained(void *arg, const struct error *error)
+{
+	struct shell *s = arg;
+
+	ws_close(s->ws, 1011, error_message(error));
+}
+
 static void shell_agent_closed(void *arg, const struct error *error)
 {
 	struct shell *s = arg;
 
-	http_exchange_free(&s->agent);
 	if (error)
-		ws_close(s->ws, 1011, "the connection to the VM was lost");
+		s->loss = loss_new(s->loop, s->manager, s->vm, error, shell_explained, s);
 	else
 		ws_close(s->ws, 1000, "session ended");
+	http_exchange_free(&s->agent);
 }
 
 static void shell_ws_writable(void *arg)
@@ -121,12 +136,15 @@ static const struct ws_events shell_ws_events = {
 	.on_closed = shell_ws_closed,
 };
 
-static void shell_upgraded(struct loop *loop, struct stream *take_raw, struct http_exchange *take_agent)
+static void shell_upgraded(const struct upgrade_of *of, struct stream *take_raw, struct http_exchange *take_agent)
 {
 	struct shell *s = NEW(struct shell);
 
+	s->loop = of->loop;
+	s->manager = of->manager;
+	s->vm = str_dup(of->vm);
 	s->agent = take_agent;
-	s->ws = ws_new(loop, take_raw, false, MESSAGE_MAX, &shell_ws_events, s);
+	s->ws = ws_new(of->loop, take_raw, false, MESSAGE_MAX, &shell_ws_events, s);
 	stream_set_events(http_exchange_stream(s->agent), &shell_agent_events, s);
 }
 

@@ -6,8 +6,13 @@
 #include "io/http.h"
 #include "vm/vm.h"
 
+struct upgrade_of {
+	struct loop *loop;
+	struct manager *manager;
+	char *vm; /* borrowed: its name */
+};
 /* The client has its 101: its raw connection, and the exchange with the agent whose answer was 200. Both the callee's. */
-typedef void upgrade_fn(struct loop *loop, struct stream *take_raw, struct http_exchange *take_agent);
+typedef void upgrade_fn(const struct upgrade_of *of, struct stream *take_raw, struct http_exchange *take_agent);
 
 /* Opens the request at the VM's agent, whose body goes both ways. Another answer than 200 is passed on to the client, none
  * within 10 s is answered 500. Owns the exchange, whose request ws_accept_head() has found right, and the head. */

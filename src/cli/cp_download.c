@@ -124,6 +124,8 @@ static int attempt(struct client *c, const char *vm, struct download *d, struct 
 						      : "application/x-tar");
 	free(TAKE_PTR(ret->refusal));
 	rc = transfer_run(c, head, &download_ops, d, ret, err);
+	if (rc && ret->broke_off)
+		vm_explain_loss(c, vm, "the transfer broke off", err);
 	if (!rc && !d->sink)
 		rc = error_set(err, ERR_PROTOCOL, "the daemon sent nothing");
 	if (!rc)

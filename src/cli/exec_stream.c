@@ -26,6 +26,7 @@ struct exec {
 	struct output *outputs[2]; /* stdout, stderr */
 	struct signals *signals;
 	int status;	    /* of the answer; 0 before it */
+	bool broke_off;	    /* in the middle of the answer */
 	bool exited, ended; /* the command; everything */
 	int exit_code;
 	struct error *error;
@@ -218,6 +219,7 @@ static void on_closed(void *arg, const struct error *why)
 		pump(e);
 		return;
 	}
+	e->broke_off = e->status;
 	if (!why)
 		error_set(&error, ERR_PROTOCOL, "the connection ended before the command did");
 	else if (e->status)
@@ -308,6 +310,8 @@ static int attempt(struct client *c, const char *vm, const char *query, bool sen
 	if (e.error)
 		error_move(err, &e.error);
 	exec_clear(&e);
+	if (e.broke_off)
+		vm_explain_loss(c, vm, "the connection ended before the command did", err);
 	return rc;
 }
 

@@ -107,6 +107,7 @@ static void on_closed(void *arg, const struct error *why)
 	if (t->result->status >= 400) {
 		take_refusal(t);
 	} else if (why && t->result->status) {
+		t->result->broke_off = true;
 		error_set(&error, why->code, "the transfer broke off: %s", error_message(why));
 		fail(t, error);
 	} else if (why) {

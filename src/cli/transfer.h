@@ -17,6 +17,7 @@ struct transfer_ops {
 struct transfer_result {
 	int status;    /* of the answer; 0: there was none */
 	char *refusal; /* the body of an answer of 400 and more; the caller's */
+	bool broke_off; /* in the middle of an answer below 400 */
 	int signo;     /* the signal that ended it (only where answers are consumed); 0 */
 };
 

@@ -13,6 +13,19 @@ static bool has_tag(struct json_object *node, const char *wanted)
 	return strv_contains(tags, wanted);
 }
 
+/* The daemon may know what became of it. */
+static int say_missing(struct client *c, const char *vm, struct error **err)
+{
+	cleanup_free char *target = target_new("/vm/%s", vm);
+	cleanup_reply struct reply reply = {0};
+	cleanup_error struct error *error = NULL;
+
+	if (client_call(c, "GET", target, NULL, CLIENT_TIMEOUT_MS, &reply, &error) && reply.status == 404 &&
+	    str_starts(error_message(error), "there is no VM "))
+		return error_move(err, &error);
+	return error_set(err, ERR_NOT_FOUND, "there is no VM \"%s\"", vm);
+}
+
 /* Finds the VM by hostname, else by friendly name, and tells its group. */
 static int find_group(struct client *c, char **vm, char **ret_group, struct error **err)
 {
@@ -34,7 +47,7 @@ static int find_group(struct client *c, char **vm, char **ret_group, struct erro
 			found = node;
 	}
 	if (!found)
-		return error_set(err, ERR_NOT_FOUND, "there is no VM \"%s\"", *vm);
+		return say_missing(c, *vm, err);
 	free(*vm);
 	*vm = str_dup(show_string(found, "hostname"));
 	*ret_group = str_dup(show_string(found, "hostgroup"));

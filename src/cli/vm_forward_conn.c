@@ -40,8 +40,11 @@ static void conn_fail(struct forward_conn *c, const struct error *error)
 	forward_conn_free(c);
 }
 
+/* How it ended is its two ends' affair, unless the VM went. */
 static void conn_done(void *arg, const struct error *error)
 {
+	if (error && error->code == ERR_UNAVAILABLE && !error->sys_errno)
+		fprintf(stderr, "slicer: a connection broke off: %s\n", error_message(error));
 	forward_conn_free(arg);
 }
 

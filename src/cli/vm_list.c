@@ -34,6 +34,18 @@ static void add_node(struct table *t, struct json_object *node)
 	table_add_take(t, strv_join(others, ","));
 }
 
+/* What went wrong with VMs last; not among the columns, which scripts read. */
+static void print_errors(struct json_object *nodes)
+{
+	for (size_t i = 0; i < json_object_array_length(nodes); i++) {
+		struct json_object *node = json_object_array_get_idx(nodes, i);
+
+		if (json_object_is_type(node, json_type_object) && *show_string(node, "last_error"))
+			fprintf(stderr, "slicer: %s: %s\n", show_string(node, "hostname"),
+				show_string(node, "last_error"));
+	}
+}
+
 static int print_nodes(struct json_object *nodes, struct error **err)
 {
 	static const char *const header[] = {"HOSTNAME", "NAME",    "IP",   "RAM", "CPUS",
@@ -49,6 +61,8 @@ static int print_nodes(struct json_object *nodes, struct error **err)
 			add_node(t, node);
 	}
 	table_print(t, stdout);
+	fflush(stdout);
+	print_errors(nodes);
 	return 0;
 }
 

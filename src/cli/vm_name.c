@@ -111,3 +111,34 @@ struct json_object *vm_json(struct client *c, char **vm, const char *method, con
 
 	return vm_call(c, vm, method, rest, json, timeout_ms, &reply, err) ? NULL : vm_reply_json(&reply, *vm, err);
 }
+
+/* NULL: it runs. */
+static char *say_state(const struct reply *reply, const char *vm)
+{
+	cleanup_json struct json_object *obj = vm_reply_json(reply, vm, NULL);
+	const char *status = NULL, *why = NULL;
+
+	if (!obj || js_get_string(obj, "status", &status, NULL) || js_get_string(obj, "last_error", &why, NULL) ||
+	    !status || str_eq(status, "Running"))
+		return NULL;
+	return str_fmt("VM \"%s\" is %s%s%s", vm, status, why ? ": " : "", why ? why : "");
+}
+
+void vm_explain_loss(struct client *c, const char *vm, const char *what, struct error **err)
+{
+	cleanup_error struct error *broken = NULL, *error = NULL;
+	cleanup_reply struct reply reply = {0};
+	cleanup_free char *state = NULL;
+
+	if (!err || !*err)
+		return;
+	broken = TAKE_PTR(*err);
+	if (call_once(c, vm, "GET", "", NULL, CLIENT_TIMEOUT_MS, &reply, &error) == 0)
+		state = say_state(&reply, vm);
+	else if (reply.status == 404)
+		state = str_dup(error_message(error));
+	if (state)
+		error_set(err, broken->code, "%s: %s", what, state);
+	else
+		error_move(err, &broken);
+}

@@ -17,6 +17,8 @@ char *vm_by_friendly_name(struct client *c, const char *name);
  * more with the hostname behind the friendly name, which then replaces *vm. */
 int vm_call(struct client *c, char **vm, const char *method, const char *rest, const char *json, int64_t timeout_ms,
 	    struct reply *ret, struct error **err);
+/* What was under way with the VM broke off, as *err says. Where something became of the VM, that is why: "WHAT: VM … is Stopped: …". */
+void vm_explain_loss(struct client *c, const char *vm, const char *what, struct error **err);
 /* The JSON object that an answer is; the caller's. ERR_PROTOCOL. */
 struct json_object *vm_reply_json(const struct reply *reply, const char *vm, struct error **err);
 struct json_object *vm_json(struct client *c, char **vm, const char *method, const char *rest, const char *json,

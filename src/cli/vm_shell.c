@@ -187,6 +187,7 @@ static void on_message(void *arg, bool binary, const void *data, size_t n)
 static void on_ws_closed(void *arg, unsigned code, const struct error *why)
 {
 	struct shell *s = arg;
+	cleanup_free char *reason = str_escape(ws_reason(s->ws), strlen(ws_reason(s->ws)));
 	struct error *error = NULL;
 
 	ws_free(&s->ws);
@@ -194,8 +195,11 @@ static void on_ws_closed(void *arg, unsigned code, const struct error *why)
 		session_over(s);
 		return;
 	}
-	error_set(&error, ERR_UNAVAILABLE, "the connection to the shell was lost: %s",
-		  why ? error_message(why) : "the VM or the daemon closed it");
+	if (!why && reason[0])
+		error_set(&error, ERR_UNAVAILABLE, "the shell was lost: %s", reason);
+	else
+		error_set(&error, ERR_UNAVAILABLE, "the connection to the shell was lost: %s",
+			  why ? error_message(why) : "the VM or the daemon closed it");
 	fail(s, error);
 }
 

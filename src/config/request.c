@@ -193,16 +193,22 @@ static int check_not_yet(const struct node_request *r, struct error **err)
 	return first ? error_set(err, ERR_UNSUPPORTED, "%s: not in this version yet; leave it out", first) : 0;
 }
 
+/* In bytes where the unit would hide the difference: it is often given in GiB. */
+static char *ram_text(uint64_t bytes)
+{
+	return bytes % (1 << 20) ? str_fmt("%llu", (unsigned long long)bytes) : size_format(bytes);
+}
+
 int node_request_check(const struct node_request *r, const struct config_group *g, struct error **err)
 {
 	if (r->cpus > g->vcpu)
 		return error_set(err, ERR_INVALID, "cpus: %u is more than the %u of host group %s", r->cpus, g->vcpu,
 				 g->name);
 	if (r->ram_bytes > g->ram_bytes) {
-		cleanup_free char *max = size_format(g->ram_bytes);
+		cleanup_free char *max = size_format(g->ram_bytes), *asked = ram_text(r->ram_bytes);
 
-		return error_set(err, ERR_INVALID, "ram_bytes: %llu is more than the %s of host group %s",
-				 (unsigned long long)r->ram_bytes, max, g->name);
+		return error_set(err, ERR_INVALID, "ram_bytes: %s is more than the %s of host group %s", asked, max,
+				 g->name);
 	}
 	if (r->ram_bytes && r->ram_bytes < 32ULL << 20)
 		return error_set(err, ERR_INVALID, "ram_bytes: %llu is less than 32 MiB, the least that a VM needs",

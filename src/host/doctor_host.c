@@ -10,6 +10,7 @@
 #include "base/fs.h"
 #include "base/units.h"
 #include "host/doctor_checks.h"
+#include "host/up_check.h"
 #include "host/up.h"
 #include "vmm/cgroup.h"
 
@@ -61,6 +62,7 @@ void doctor_system(const struct doctor *d, struct doctor_result *r)
 void doctor_config(const struct doctor *d, struct doctor_result *r)
 {
 	cleanup_strv char **later = d->config ? config_not_yet(d->config) : NULL;
+	cleanup_error struct error *lacking = NULL;
 
 	if (!d->file) {
 		doctor_say(r, DOCTOR_OK,
@@ -70,6 +72,10 @@ void doctor_config(const struct doctor *d, struct doctor_result *r)
 	}
 	if (d->config_error) {
 		doctor_say(r, DOCTOR_ERROR, "%s", error_message(d->config_error));
+		return;
+	}
+	if (d->config && up_check_lacking(d->config, &lacking)) {
+		doctor_say(r, DOCTOR_ERROR, "%s", error_message(lacking));
 		return;
 	}
 	if (later)

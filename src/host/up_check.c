@@ -74,19 +74,71 @@ static int up_check_group(const struct config *cfg, const struct config_group *g
 	return up_check_image(cfg, g, err) || up_check_userdata(cfg, g, err) ? -1 : 0;
 }
 
-int up_check(const struct config *cfg, struct error **err)
+/* What VMs would lack is refused; what they only get in another way, or nobody needs here, is said (up_check_tell). */
+int up_check_lacking(const struct config *cfg, struct error **err)
+{
+	cleanup_free char *pci = config_where(cfg, NULL, "pci"), *kernel = config_where(cfg, NULL, "kernel_image");
+
+	if (cfg->kernel_image)
+		return error_set(
+			err, ERR_INVALID,
+			"%s: kernel_image \"%s\" is in a registry, from which this version cannot get kernels yet; "
+			"name a kernel on this host by kernel_file, or leave it out: images have their own",
+			kernel, cfg->kernel_image);
+	if (cfg->npci)
+		return error_set(err, ERR_INVALID,
+				 "%s: pci: this version cannot give PCI devices to VMs yet; leave it out", pci);
+	for (size_t i = 0; i < cfg->ngroups; i++) {
+		const struct config_group *g = &cfg->groups[i];
+		cleanup_free char *gpus = config_where(cfg, g, "gpu_count");
+
+		if (g->gpu_count)
+			return error_set(
+				err, ERR_INVALID,
+				"%s: host group \"%s\": gpu_count: this version cannot give GPUs to VMs yet; leave it "
+				"out, or set it to 0",
+				gpus, g->name);
+	}
+	return 0;
+}
+
+/* "host_groups[0].template" */
+static char *up_check_where(const struct config *cfg, const char *path)
+{
+	static const char groups[] = "host_groups[";
+	const char *end = str_starts(path, groups) ? strstr(path, "].") : NULL;
+	cleanup_free char *index = end ? str_ndup(path + strlen(groups), (size_t)(end - path) - strlen(groups)) : NULL;
+	uint64_t i;
+
+	if (!index || str_to_u64(index, 0, cfg->ngroups - 1, "index", &i, NULL))
+		return config_where(cfg, NULL, path);
+	return config_where(cfg, &cfg->groups[i], end + 2);
+}
+
+static void up_check_tell(const struct config *cfg)
 {
 	cleanup_strv char **later = config_not_yet(cfg);
+
+	for (char **key = later; key && *key; key++) {
+		cleanup_free char *where = up_check_where(cfg, *key);
+
+		log_warn("%s: %s has no effect in this version yet", where, *key);
+	}
+}
+
+int up_check(const struct config *cfg, struct error **err)
+{
 	cleanup_free char *where = config_where(cfg, NULL, "hypervisor");
 
 	if (cfg->hypervisor != HYPERVISOR_QEMU && cfg->hypervisor != HYPERVISOR_FAKE)
 		return error_set(err, ERR_INVALID,
 				 "%s: hypervisor \"%s\" is not in this version yet; use hypervisor: qemu", where,
 				 config_hypervisor_name(cfg->hypervisor));
+	if (up_check_lacking(cfg, err))
+		return -1;
 	for (size_t i = 0; i < cfg->ngroups; i++)
 		if (up_check_group(cfg, &cfg->groups[i], err))
 			return -1;
-	for (char **key = later; key && *key; key++)
-		log_warn("%s: %s has no effect in this version yet", cfg->name, *key);
+	up_check_tell(cfg);
 	return 0;
 }

@@ -12,5 +12,7 @@
  * write instead; or why its userdata_file cannot be read.
  * Warns of keys that have no effect yet. */
 int up_check(const struct config *cfg, struct error **err);
+/* Of that, what VMs would be without for all that the host can do. */
+int up_check_lacking(const struct config *cfg, struct error **err);
 
 #endif

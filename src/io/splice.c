@@ -9,6 +9,7 @@ struct splice {
 	} a, b;
 	uint64_t bytes;
 	bool together;
+	bool keep_first;
 	const struct side *first; /* together: whose end ends both; NULL before */
 	struct timer *linger;
 	size_t unsent;	      /* when linger was set */
@@ -100,7 +101,8 @@ static void on_finish(void *arg)
 	struct error *e cleanup_error = TAKE_PTR(sp->error);
 
 	timer_cancel(sp->linger);
-	stream_free(&sp->a.stream);
+	if (!sp->keep_first || !e || sp->a.closed || sp->first)
+		stream_free(&sp->a.stream);
 	stream_free(&sp->b.stream);
 	sp->done(sp->arg, e);
 }
@@ -140,6 +142,20 @@ struct splice *splice_new(struct loop *loop, struct stream *take_a, struct strea
 void splice_end_together(struct splice *sp)
 {
 	sp->together = true;
+}
+
+void splice_keep_first(struct splice *sp)
+{
+	sp->keep_first = true;
+}
+
+struct stream *splice_take_first(struct splice *sp)
+{
+	static const struct stream_events none = {0};
+
+	if (sp->a.stream)
+		stream_set_events(sp->a.stream, &none, NULL);
+	return TAKE_PTR(sp->a.stream);
 }
 
 void splice_free(struct splice **sp)

@@ -61,6 +61,10 @@ void splice_free(struct splice **sp);
 /* For protocols without half-close: the first end, of either side, ends both. What came before it is still written, what
  * comes from the other side afterwards is dropped. A side that takes nothing for SPLICE_LINGER_MS then is cut off. */
 void splice_end_together(struct splice *sp);
+/* When b fails, a is not ended: done() takes it, to say why on it. */
+void splice_keep_first(struct splice *sp);
+struct stream *splice_take_first(
+	struct splice *sp); /* within done(); NULL: there is nothing to be said on it. The caller's. */
 enum { SPLICE_LINGER_MS = 10 * 1000 };
 uint64_t splice_bytes(const struct splice *sp); /* moved so far, both ways */
 

@@ -100,6 +100,11 @@ bool ws_full(const struct ws *w)
 	return stream_full(w->conn->transport);
 }
 
+const char *ws_reason(const struct ws *w)
+{
+	return w->conn->peer_reason;
+}
+
 void ws_pause(struct ws *w, bool pause)
 {
 	w->paused = pause;

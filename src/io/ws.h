@@ -27,6 +27,7 @@ struct ws *ws_new(struct loop *loop, struct stream *take_transport, bool client,
 		  const struct ws_events *events, void *arg);
 void ws_send(struct ws *w, const void *data, size_t n); /* one binary message */
 bool ws_full(const struct ws *w);
+const char *ws_reason(const struct ws *w); /* that the peer closed for, any bytes; borrowed; "": it gave none */
 void ws_pause(struct ws *w, bool pause);
 void ws_close(struct ws *w, unsigned code, const char *reason); /* flushes, says close, waits at most 2 s */
 void ws_free(struct ws **w);					/* NULL-safe; drops the connection */
@@ -34,5 +35,8 @@ void ws_free(struct ws **w);					/* NULL-safe; drops the connection */
 /* Byte view: message boundaries do not matter (forward). Reading concatenates binary payloads of any size; each write becomes
  * messages of at most 32 KiB. stream_end closes with 1000. */
 struct stream *ws_stream_new(struct loop *loop, struct stream *take_transport, bool client);
+/* Closes one with another code than 1000; on_closed follows, within 2 s. A peer that closes with 1011 is ERR_UNAVAILABLE and its
+ * reason, escaped. */
+void ws_stream_close(struct stream *s, unsigned code, const char *reason);
 
 #endif

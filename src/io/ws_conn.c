@@ -67,6 +67,14 @@ void ws_conn_fail(struct ws_conn *c, unsigned code, struct error *take)
 		ws_conn_close(c, code, take->message);
 }
 
+static void take_reason(struct ws_conn *c, const struct ws_piece *piece)
+{
+	if (piece->n > 2) {
+		memcpy(c->peer_reason, piece->data + 2, piece->n - 2);
+		c->peer_reason[piece->n - 2] = '\0';
+	}
+}
+
 static void receive_close(struct ws_conn *c, const struct ws_piece *piece)
 {
 	struct error *error = NULL;
@@ -78,6 +86,7 @@ static void receive_close(struct ws_conn *c, const struct ws_piece *piece)
 	}
 	c->close_received = true;
 	c->peer_code = code;
+	take_reason(c, piece);
 	if (c->view->peer_closing)
 		c->view->peer_closing(c->arg, code);
 	if (c->freed)

@@ -69,6 +69,7 @@ struct ws_conn {
 	struct timer *tick, *limit;
 	struct error *failure;
 	unsigned peer_code;
+	char peer_reason[WS_MAX_CONTROL]; /* as text; "" when it gave none */
 	uint8_t ping[WS_MAX_CONTROL]; /* the latest one not answered: the others need no answer (RFC 6455 §5.5.3) */
 	size_t ping_n;
 	bool ping_due;

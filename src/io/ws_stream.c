@@ -113,8 +113,12 @@ static void view_closed(void *arg, unsigned code, const struct error *error)
 {
 	struct ws_stream *ws = arg;
 	struct error *why = error_copy(error);
+	const char *said = ws->conn->peer_reason;
+	cleanup_free char *reason = str_escape(said, strlen(said));
 	bool had_eof = ws->base.eof;
 
+	if (!why && code == WSLAY_CODE_INTERNAL_SERVER_ERROR && reason[0])
+		error_set(&why, ERR_UNAVAILABLE, "%s", reason);
 	if (!why && !closed_well(code))
 		error_set(&why, ERR_PROTOCOL, "the peer closed the WebSocket with code %u", code);
 	if (why) {
@@ -134,6 +138,15 @@ static const struct ws_view byte_view = {
 	.peer_closing = view_peer_closing,
 	.closed = view_closed,
 };
+
+void ws_stream_close(struct stream *stream, unsigned code, const char *reason)
+{
+	struct ws_stream *ws = (struct ws_stream *)stream;
+
+	send_output(ws, true);
+	ws_conn_close(ws->conn, code, reason);
+	ws_conn_kick(ws->conn);
+}
 
 struct stream *ws_stream_new(struct loop *loop, struct stream *take_transport, bool client)
 {

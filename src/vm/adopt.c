@@ -46,6 +46,15 @@ static void adopt_running(struct vm *vm)
 		vmm_query_status(vm->vmm, adopt_status, vm);
 }
 
+static void adopt_ended(struct vm *vm, bool kept)
+{
+	vm->vmm_gone = vm->end_unknown = true;
+	if (kept)
+		vm_stop_start(vm, false, true);
+	else
+		vm_delete_start(vm);
+}
+
 /* The table of what a record and the processes say together:
  *   operation   VMM runs   then
  *   none        yes        re-adopted
@@ -69,10 +78,8 @@ static void adopt_decide(struct vm *vm, const struct record_op *under_way)
 		return;
 	else if (vm_runs(vm))
 		adopt_running(vm);
-	else if (kept)
-		vm_stop_start(vm, false, true);
 	else
-		vm_delete_start(vm);
+		adopt_ended(vm, kept);
 }
 
 static bool adopt_has_slot(const struct config_group *g, const char *hostname)

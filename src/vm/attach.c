@@ -106,21 +106,54 @@ static char *attach_say_end(const struct vmm_exit *ended)
 	return str_fmt("its VMM was killed at its memory limit (%s)", limit);
 }
 
+static bool attach_is_clean(const struct vmm_exit *ended)
+{
+	return !ended->signalled && ended->exit_code == 0;
+}
+
+/* With the VMM's last words, where it ended badly. */
+static char *attach_say_why(const struct vmm_exit *ended)
+{
+	char *why = attach_say_end(ended), *full;
+	const char *message = ended->vmm_message ? ended->vmm_message : "";
+	cleanup_free char *words = str_escape(message, strlen(message));
+
+	if (attach_is_clean(ended) || !words[0])
+		return why;
+	full = str_fmt("%s: %s", why, words);
+	free(why);
+	return full;
+}
+
 static void attach_on_vmm_exit(void *arg, const struct vmm_exit *ended)
 {
-	struct vm *vm = arg;
-	cleanup_free char *why = attach_say_end(ended);
-	cleanup_free char *words = str_escape(ended->vmm_message ? ended->vmm_message : "",
-					      ended->vmm_message ? strlen(ended->vmm_message) : 0);
-	bool clean = !ended->signalled && ended->exit_code == 0;
+	cleanup_free char *why = attach_say_why(ended);
 
-	if (!clean && words[0]) {
-		char *full = str_fmt("%s: %s", why, words);
+	vm_ended(arg, why, attach_is_clean(ended));
+}
 
-		free(why);
-		why = full;
+static void attach_note_end(struct vm *vm, const char *why, bool expected)
+{
+	free(vm->end_why);
+	vm->end_why = str_dup(expected && vm->guest_said_bye ? "its guest powered off" : why);
+	if (expected)
+		return;
+	vm_note_error(vm, "%s", why);
+	log_error("[%s] %s", vm->hostname, why);
+}
+
+void vm_end_known(struct vm *vm, const struct vmm_exit *ended)
+{
+	cleanup_free char *why = attach_say_why(ended);
+
+	if (!vm->end_unknown)
+		return;
+	vm->end_unknown = false;
+	if (str_eq(vm->last_error, vm->end_why)) {
+		mem_freep(&vm->last_error);
+		vm_touch(vm);
 	}
-	vm_ended(vm, why, clean);
+	attach_note_end(vm, why, attach_is_clean(ended));
 }
 
 static void attach_on_monitor_down(void *arg, const struct error *error)
@@ -165,6 +198,8 @@ static void attach_look_at_reset(void *arg)
 	vm_note_error(vm, "%s; see slicer vm logs %s", last ? last : "it resets again and again", vm->hostname);
 	log_error("[%s] %s", vm->hostname, vm->last_error);
 	vm->vmm_gone = true; /* as good as: the operation that follows kills it */
+	free(vm->end_why);
+	vm->end_why = str_dup(vm->last_error);
 	vm_op_ended(vm);
 }
 
@@ -223,10 +258,12 @@ static void attach_vmm_again(void *arg)
 
 	if (vm->vmm_gone) /* as is known already */
 		return;
-	if (!vm_runs(vm))
+	if (!vm_runs(vm)) {
+		vm->end_unknown = true;
 		vm_ended(vm, "its VMM has ended, and its monitor does not say how", false);
-	else if (!vm->vmm)
+	} else if (!vm->vmm) {
 		attach_vmm(vm);
+	}
 }
 
 int vm_attach(struct vm *vm, struct error **err)
@@ -240,7 +277,7 @@ int vm_attach(struct vm *vm, struct error **err)
 	vm->monitor = monitor_client_new(m->loop, run, &monitor_events, vm, err);
 	if (!vm->monitor)
 		return -1;
-	vm->guest_said_bye = vm->vmm_gone = false;
+	vm->guest_said_bye = vm->vmm_gone = vm->end_unknown = false;
 	attach_see_console(vm);
 	vm->silent_resets = 0;
 	vm->boot_timer = timer_new(m->loop, attach_boot_expired, vm);
@@ -266,10 +303,7 @@ void vm_ended(struct vm *vm, const char *why, bool expected)
 {
 	struct error *error = NULL;
 
-	if (!expected) {
-		vm_note_error(vm, "%s", why);
-		log_error("[%s] %s", vm->hostname, why);
-	}
+	attach_note_end(vm, why, expected);
 	vm->vmm_gone = true;
 	vm->stuck = false; /* what kept it from ending may be gone as well */
 	if (!vm->op) {

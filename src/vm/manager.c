@@ -55,6 +55,7 @@ void manager_free(struct manager **mp)
 	nfset_free(&m->sets);
 	strv_free(&m->left_alone);
 	strv_free(&m->told_of_host);
+	departed_clear(m);
 	net_user_host_clear(&m->net_host);
 	free(m->boot_id);
 	free(m);
@@ -176,6 +177,7 @@ void vm_forget(struct vm *vm)
 
 	vm_unlink(vm);
 	vm_touch(vm);
+	departed_add(vm);
 	waiters_gone(vm, vm->last_error);
 	vm_detach(vm);
 	free(vm->hostname);
@@ -193,6 +195,7 @@ void vm_forget(struct vm *vm)
 	free(vm->image_digest);
 	free(vm->machine_id);
 	free(vm->last_error);
+	free(vm->end_why);
 	free(vm->shown);
 	free(vm->network_error);
 	free(vm->monitor_error);

@@ -10,6 +10,11 @@
 #include "vmm/monitor_client.h"
 #include "vmm/vmm_client.h"
 
+/* Of a VM that is gone, for those who still ask for it. */
+struct departed {
+	char *hostname, *how;
+};
+
 enum {
 	UIDS_PER_VM = 2,		      /* its VMM's and its network helper's */
 	MAX_VMS = MANAGER_UIDS / UIDS_PER_VM, /* per daemon */
@@ -25,6 +30,7 @@ enum {
 	MAX_SILENT_RESETS = 3,
 	VMM_RECONNECT_MS = 1000,
 	MONITOR_ANSWER_MS = 5000, /* then it counts as one that stands still */
+	DEPARTED_MAX = 256,	  /* VMs that are remembered when they are gone */
 	CONSOLE_SETTLE_MS = 200,  /* for what the guest said last to pass through the monitor */
 };
 
@@ -39,8 +45,10 @@ struct manager {
 	uint64_t revision;  /* of what others see of the VMs: see vm_touch */
 	struct timer *wake; /* waiters are looked at in the next round */
 	bool stopping, graceful;
-	char **told_of_host; /* what this host lacks for VMs, as far as it was said in the log */
-	char **left_alone;   /* hostnames whose records cannot be read: not ours to use */
+	char **told_of_host;			/* what this host lacks for VMs, as far as it was said in the log */
+	char **left_alone;			/* hostnames whose records cannot be read: not ours to use */
+	struct departed departed[DEPARTED_MAX]; /* a ring */
+	size_t ndeparted;			/* since the daemon began */
 	loop_fn *stopped;
 	void *stopped_arg;
 	struct timer *look_timer; /* to the next reconciliation */
@@ -49,10 +57,10 @@ struct manager {
 	struct nfset *sets; /* what VMs have in the daemon's tables; for workers */
 	int rules_fd;	    /* tells of rules that somebody removes; -1: nobody does */
 	struct watch *rules_watch;
-	bool hurry;			 /* somebody did: the next look is at once, and at all VMs' networks */
-	size_t looks, mend_next;	 /* how many there were; the VM whose network is next */
-	char **idle_bridges;		 /* that the last look found of use to nobody */
-	char *look_error, *groups_error; /* what was told last of them; NULL: all was well */
+	bool hurry;		 /* somebody did: the next look is at once, and at all VMs' networks */
+	size_t looks, mend_next; /* how many there were; the VM whose network is next */
+	char **idle_bridges;	 /* that the last look found of use to nobody */
+	char *look_error, *groups_error, *services_error; /* what was told last of them; NULL: all was well */
 };
 
 /* A name's files. Strings are the caller's. */
@@ -96,6 +104,8 @@ int vm_check_request(const struct vm *vm, enum vm_request request, struct error 
 int vm_attach(struct vm *vm, struct error **err);
 void vm_detach(struct vm *vm);
 void vm_ended(struct vm *vm, const char *why, bool expected); /* its VMM is gone; decides what follows */
+/* Of one whose end was seen before anybody could say how: this is how. What follows is under way. */
+void vm_end_known(struct vm *vm, const struct vmm_exit *ended);
 
 /* monitor_watch.c: asks a VM's monitor for a sign of life, and says so when the last answer is overdue or has come after all. */
 void vm_watch_monitor(struct vm *vm);
@@ -112,6 +122,12 @@ void vm_op_ended(struct vm *vm); /* after done(): acts on delete_wanted and a st
 char *console_find_last(const char *path, const char *text, off_t from);
 off_t console_size(const char *path); /* in bytes; 0 when there is none */
 
+/* departed.c */
+/* "has ended: its VMM was killed by SIGKILL", "was deleted"; NULL: it is not on its way out. The caller's. */
+char *vm_say_end(const struct vm *vm);
+void departed_add(const struct vm *vm); /* before it is freed */
+void departed_clear(struct manager *m);
+
 /* wait.c */
 void waiters_check(struct vm *vm);
 void waiters_gone(struct vm *vm, const char *why);
@@ -119,9 +135,19 @@ void waiters_gone(struct vm *vm, const char *why);
 /* changed.c: says where the configuration differs from what the VMs taken over were made with */
 void manager_tell_changes(struct manager *m);
 
-/* create.c */
+/* services.c */
 int manager_start_services(struct manager *m, struct error **err);
 void service_replace(struct vm *vm); /* forgets a service that was deleted, and starts it anew */
+int services_start_missing(struct manager *m, struct error **err);
+
+/* create.c */
+bool create_is_left_alone(const struct manager *m, const char *group, unsigned number);
+/* With all that it needs reserved, but not in the manager's list yet. `ip`: that is wanted; NULL: any. */
+struct vm *create_vm(struct manager *m, const struct config_group *g, unsigned number, const char *ip,
+		     struct error **err);
+/* What its guest runs at first: as asked for (NULL: nothing was), or the group's. */
+int create_userdata(struct vm *vm, const struct config_group *g, const char *requested, struct error **err);
+void create_log_launch(const char *hostname, uint64_t ram_bytes, unsigned vcpus);
 int tags_check(struct manager *m, const char *group, char *const *tags, struct error **err);
 
 #endif

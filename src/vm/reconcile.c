@@ -191,6 +191,14 @@ static bool rules_removed(struct manager *m)
 	return m->rules_fd >= 0 && nfset_watch_read(m->rules_fd, table);
 }
 
+static void reconcile_services(struct manager *m)
+{
+	cleanup_error struct error *error = NULL;
+
+	services_start_missing(m, &error);
+	tell(&m->services_error, error, "services");
+}
+
 static void reconcile_done(void *arg, const struct error *error)
 {
 	cleanup_look struct look *l = arg;
@@ -223,6 +231,7 @@ static void reconcile_done(void *arg, const struct error *error)
 		for (char **name = l->unknown; name && *name; name++)
 			reconcile_unknown(m, *name);
 	}
+	reconcile_services(m);
 	timer_set(m->look_timer, m->look_ms);
 }
 
@@ -282,4 +291,5 @@ void reconcile_stop(struct manager *m)
 	strv_free(&m->idle_bridges);
 	mem_freep(&m->look_error);
 	mem_freep(&m->groups_error);
+	mem_freep(&m->services_error);
 }

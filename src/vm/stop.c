@@ -21,6 +21,9 @@ struct stop {
 	/* Copies for the workers. */
 	char *state_dir, *run_dir, *console, *cgroup;
 	const char *daemon_id; /* the manager's options outlive all operations */
+	char *exit_record;
+	char *boot_id;	       /* of the host */
+	struct vmm_exit ended; /* as its monitor has left word; no members: it has not */
 	char *stray;	       /* name of one that has no record of what it has on this host; NULL: it has */
 	struct vmm_process process;
 	struct network_job net;
@@ -42,6 +45,8 @@ static struct stop *stop_new(struct vm *vm)
 	s->daemon_id = vm->manager->options->daemon_id;
 	s->cgroup = str_fmt("%s/%s", s->daemon_id, vm->hostname);
 	s->stray = vm->stray ? str_dup(vm->hostname) : NULL;
+	s->exit_record = vm_state_path(vm, "exit.json");
+	s->boot_id = str_dup(vm->manager->boot_id);
 	s->process = (struct vmm_process){
 		.monitor_pid = vm->processes.monitor_pid,
 		.monitor_start = vm->processes.monitor_start,
@@ -60,6 +65,9 @@ static void stop_free(struct stop *s)
 	free(s->console);
 	free(s->cgroup);
 	free(s->stray);
+	free(s->exit_record);
+	free(s->boot_id);
+	vmm_exit_clear(&s->ended);
 	network_job_clear(&s->net);
 	free(s);
 }
@@ -180,6 +188,14 @@ static int stop_detach(void *ctx, struct op *op, struct error **err)
 	return 0;
 }
 
+/* Its monitor has ended by now: what it has written is all that will ever be known. */
+static void stop_read_end(struct stop *s)
+{
+	if (vmm_exit_read(s->exit_record, &s->ended, NULL) == 0 &&
+	    (s->ended.vmm_pid != s->process.vmm_pid || !str_eq(s->ended.boot_id, s->boot_id)))
+		vmm_exit_clear(&s->ended);
+}
+
 /* Of a stray the interface goes before the VMM ends: it would go with it, and with that what names the rules. The control group
  * is removed by its name, whatever has become of the run directory. */
 static int stop_kill(void *ctx, struct op *op, struct error **err)
@@ -191,7 +207,16 @@ static int stop_kill(void *ctx, struct op *op, struct error **err)
 	if (vmm_destroy(s->run_dir, s->process.monitor_pid ? &s->process : NULL, err) ||
 	    cgroup_remove_named(s->cgroup, err))
 		return -1;
+	stop_read_end(s);
 	return fs_remove_tree(s->run_dir, err);
+}
+
+static void stop_killed(void *ctx)
+{
+	struct stop *s = ctx;
+
+	if (s->ended.vm)
+		vm_end_known(s->vm, &s->ended);
 }
 
 static int stop_network(void *ctx, struct op *op, struct error **err)
@@ -214,7 +239,7 @@ static const struct op_step stop_steps[] = {
 	 .run = stop_ask,
 	 .expire = stop_ask_expired},
 	{.name = "detach", .kind = OP_STEP_LOOP, .run = stop_detach},
-	{.name = "kill", .kind = OP_STEP_WORKER, .run = stop_kill},
+	{.name = "kill", .kind = OP_STEP_WORKER, .run = stop_kill, .finish = stop_killed},
 	{.name = "network", .kind = OP_STEP_WORKER, .run = stop_network},
 	{.name = "commit", .kind = OP_STEP_WORKER, .run = stop_written},
 };
@@ -367,7 +392,7 @@ static int delete_state(void *ctx, struct op *op, struct error **err)
 
 static const struct op_step delete_steps[] = {
 	{.name = "detach", .kind = OP_STEP_LOOP, .run = stop_detach},
-	{.name = "kill", .kind = OP_STEP_WORKER, .run = stop_kill},
+	{.name = "kill", .kind = OP_STEP_WORKER, .run = stop_kill, .finish = stop_killed},
 	{.name = "network", .kind = OP_STEP_WORKER, .run = stop_network},
 	{.name = "files", .kind = OP_STEP_WORKER, .run = delete_files},
 	{.name = "state", .kind = OP_STEP_WORKER, .run = delete_state},

@@ -72,6 +72,8 @@ struct vm {
 	bool stray;		   /* something was found that belongs to no VM: it is one only to be deleted */
 	bool vmm_gone;		   /* its VMM ended while an operation was under way */
 	bool guest_said_bye;	   /* since the last boot */
+	bool end_unknown;	   /* it has ended; its monitor may have left word of how */
+	char *end_why;		   /* how its VMM ended, when that was seen; NULL: it was not */
 	off_t console_seen;	   /* size of its log when it was attached, or its agent last ready */
 	unsigned silent_resets;	   /* of the guest, unannounced, since its agent was last ready */
 	struct timer *boot_timer;  /* a boot without a sign of life */
@@ -124,7 +126,9 @@ void vm_show(struct vm *vm, char *take);
 const char *vm_shown(const struct vm *vm);	 /* borrowed; NULL: it has changed, or never was */
 struct vm *manager_vms(const struct manager *m); /* first of a list in order of creation (vm.next) */
 struct vm *manager_find(const struct manager *m, const char *hostname); /* NULL if unknown */
-unsigned manager_count(const struct manager *m, const char *group);	/* VMs of that group */
+/* What became of one that is gone ("has ended: …", "was deleted"); borrowed; NULL: not known, or too long ago. */
+const char *manager_departed(const struct manager *m, const char *hostname);
+unsigned manager_count(const struct manager *m, const char *group); /* VMs of that group */
 
 /* Begins to launch a VM of a group; the VM is STARTING and listed at once. ERR_NOT_FOUND (group), ERR_INVALID (limits, tags),
  * ERR_CONFLICT (name taken), ERR_UNAVAILABLE (stopping). */
@@ -153,6 +157,8 @@ enum vm_wait_for {
 	VM_WAIT_STOPPED,   /* Stopped, or gone */
 	VM_WAIT_GONE,
 	VM_WAIT_SETTLED, /* no operation is under way: its record is what is */
+	/* For whoever lost the connection to its agent: that is there again. The error says what became of the VM instead. */
+	VM_WAIT_BACK,
 };
 /* fn is called once: with NULL when it is so (also if it was already; never from within the call), ERR_TIMEOUT, or what made it
  * impossible (the launch failed, the VM is being deleted). `vm` may be gone by then: do not keep it. */

@@ -38,6 +38,7 @@ static void waiter_expired(void *arg)
 		[VM_WAIT_STOPPED] = "to stop",
 		[VM_WAIT_GONE] = "to be gone",
 		[VM_WAIT_SETTLED] = "to settle",
+		[VM_WAIT_BACK] = "to be reached by its agent again",
 	};
 	struct vm_waiter *w = arg;
 	cleanup_error struct error *error = NULL;
@@ -49,12 +50,13 @@ static void waiter_expired(void *arg)
 /* Not before its record says so durably: a client that was told of a VM finds it after a crash, too. */
 static bool waiter_is_satisfied(const struct vm *vm, enum vm_wait_for what)
 {
-	bool ready = vm->state == VM_STATE_RUNNING && !vm->op && session_is_ready(vm->session);
+	bool ready = vm->state == VM_STATE_RUNNING && !vm->op && !vm->vmm_gone && session_is_ready(vm->session);
 
 	switch (what) {
 	case VM_WAIT_SCHEDULED:
 		return (vm->state == VM_STATE_RUNNING || vm->state == VM_STATE_PAUSED) && !vm->op;
 	case VM_WAIT_AGENT:
+	case VM_WAIT_BACK:
 		return ready;
 	case VM_WAIT_USERDATA:
 		return ready && (!vm->userdata || session_facts(vm->session)->userdata_done);
@@ -73,6 +75,8 @@ static bool waiter_is_hopeless(const struct vm *vm, enum vm_wait_for what)
 {
 	if (what == VM_WAIT_STOPPED || what == VM_WAIT_GONE)
 		return vm->stuck && !vm->op;
+	if (what == VM_WAIT_BACK)
+		return vm->vmm_gone || (vm->state != VM_STATE_RUNNING && vm->state != VM_STATE_PAUSED);
 	return what <= VM_WAIT_USERDATA &&
 	       (vm->state == VM_STATE_STOPPING || vm->state == VM_STATE_STOPPED || vm->state == VM_STATE_DELETING);
 }
@@ -91,6 +95,17 @@ static enum error_code waiter_code(const struct vm *vm)
 	}
 }
 
+static void waiter_say_hopeless(const struct vm *vm, enum vm_wait_for what, struct error **err)
+{
+	cleanup_free char *end = what == VM_WAIT_BACK ? vm_say_end(vm) : NULL;
+
+	if (end)
+		error_set(err, ERR_GONE, "VM \"%s\" %s", vm->hostname, end);
+	else
+		error_set(err, waiter_code(vm), "VM \"%s\" is %s: %s", vm->hostname, vm_state_name(vm->state),
+			  vm->last_error ? vm->last_error : "it was stopped meanwhile");
+}
+
 void waiters_check(struct vm *vm)
 {
 	struct vm_waiter *w = vm->waiters;
@@ -102,9 +117,7 @@ void waiters_check(struct vm *vm)
 			waiter_call(w, NULL);
 			w = vm->waiters; /* the callee may have freed others */
 		} else if (waiter_is_hopeless(vm, w->what)) {
-			error_set(&error, waiter_code(vm), "VM \"%s\" is %s: %s", vm->hostname,
-				  vm_state_name(vm->state),
-				  vm->last_error ? vm->last_error : "it was stopped meanwhile");
+			waiter_say_hopeless(vm, w->what, &error);
 			waiter_call(w, error);
 			w = vm->waiters;
 		} else {
@@ -119,7 +132,9 @@ void waiters_gone(struct vm *vm, const char *why)
 		struct vm_waiter *w = vm->waiters;
 		cleanup_error struct error *error = NULL;
 
-		if (w->what < VM_WAIT_STOPPED)
+		if (w->what == VM_WAIT_BACK)
+			waiter_say_hopeless(vm, w->what, &error);
+		else if (w->what < VM_WAIT_STOPPED)
 			error_set(&error, waiter_code(vm), "VM \"%s\" is gone: %s", vm->hostname,
 				  why ? why : "it was deleted meanwhile");
 		waiter_call(w, error);

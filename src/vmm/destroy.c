@@ -131,7 +131,11 @@ static int destroy_process(pid_t pid, uint64_t start, const char *what, struct e
 		return error_errno(err, errno, "cannot kill the %s (pid %d)", what, (int)pid);
 	if (poll(&p, 1, DESTROY_KILL_MS) > 0)
 		return 0;
-	return error_set(err, ERR_TIMEOUT, "the %s (pid %d) does not end", what, (int)pid);
+	return error_set(
+		err, ERR_TIMEOUT,
+		"the %s (pid %d) does not end: it was killed, but waits for something that cannot be interrupted, such as a "
+		"disk that does not answer; when that is over it ends by itself",
+		what, (int)pid);
 }
 
 /* What a monitor has started, when only itself is known. */

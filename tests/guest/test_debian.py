@@ -186,11 +186,14 @@ def other(daemon):
 
 
 @pytest.mark.full
-def test_poweroff_inside_and_relaunch(other):
+@pytest.mark.parametrize("how", ["poweroff", "halt"])
+def test_poweroff_inside_and_relaunch(other, how):
+    """A guest that halts would be a VM that runs and cannot be reached."""
     other.ok("echo kept > /root/kept; sync")
-    other.run("systemctl poweroff")
+    other.run(f"systemctl {how}")
     until(lambda: other.status() == "Stopped", 60, "the VM is stopped", pause=0.5)
     assert_clean_end(other)
+    assert f"[{other.name}] the guest powers off" in other.daemon.log_text()
     other.daemon.cli.ok("vm", "relaunch", other.name, timeout=120)
     assert other.wait_for_systemd() == "running"
     assert other.ok("cat /root/kept; wc -l < /root/userdata.log").split() == ["kept", "3"]

@@ -39,6 +39,25 @@ def test_everything_was_killed(daemon):
     assert "exec" in one.client.post(f"/vm/{one.group}-1/exec", {"cmd": "echo", "args": "exec", "buffered": True}).text
 
 
+def test_how_it_ended_while_nobody_looked_is_told(daemon):
+    """Its monitor has left word of that."""
+    one = daemon()
+    kept, other = (one.client.create(one.group, persistent=p)["hostname"] for p in (True, False))
+    pids = {vm: (one.vmm_pid(vm), one.monitor_pid(vm)) for vm in (kept, other)}
+    one.kill()
+    for vmm, monitor in pids.values():
+        os.kill(vmm, signal.SIGKILL)
+        until(lambda pid=monitor: not alive(pid), 20)
+    one.start()
+    until(lambda: statuses(one) == {kept: "Stopped"}, 20)
+    assert one.client.node(kept)["last_error"] == "its VMM was killed by SIGKILL"
+    said = one.client.get(f"/vm/{other}").json["error"]
+    assert said == f'there is no VM "{other}" any more: it has ended: its VMM was killed by SIGKILL'
+    one.kill()
+    one.start()
+    assert one.client.node(kept)["last_error"] == "its VMM was killed by SIGKILL", "it is in the record"
+
+
 @contextlib.contextmanager
 def guest_powers_off(one, vm):
     """As a shutdown asks it to, whatever is done meanwhile."""

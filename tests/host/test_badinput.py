@@ -123,6 +123,37 @@ def test_image_of_a_registry(stopped, image):
     assert stopped.listing == sorted(os.listdir(stopped.dir))
 
 
+def configure(d, key, value):
+    of_group = key in ("gpu_count", "template", "warm")
+    (d.config["host_groups"][0] if of_group else d.config)[key] = value
+
+
+@pytest.mark.parametrize("key, value, words", [
+    ("gpu_count", 1, "set it to 0"), ("pci", {"router-1": ["0000:04:00.0"]}, "leave it out"),
+    ("kernel_image", "ghcr.io/openfaasltd/actuated-kernel:6.1", "kernel_file")])
+def test_what_vms_would_lack_is_refused(stopped, key, value, words):
+    """They would run without, and nobody would know."""
+    configure(stopped, key, value)
+    code, said = up(stopped)
+    assert code == 2 and words in said, said
+    line = next(i for i, text in enumerate(stopped.file.read_text().splitlines(), 1) if f"{key}:" in text)
+    assert re.search(rf"^slicer: error: {re.escape(str(stopped.file))}:{line + (key == 'pci')}:\d+: .*{key}", said, re.M), said
+    assert stopped.listing == sorted(os.listdir(stopped.dir))
+
+
+def test_what_has_no_effect_yet_is_said(stopped):
+    """What VMs do not lack. With a line, as errors have one."""
+    said_of = {"template": True, "warm": 2, "insecure_registry": True, "ssh": {"port": 2222}}
+    for key, value in [*said_of.items(), ("gpu_count", 0)]:
+        configure(stopped, key, value)
+    stopped.start()
+    lines = stopped.file.read_text().splitlines()
+    for key in said_of:
+        line = next(i for i, text in enumerate(lines, 1) if f"{key}:" in text) + (key == "ssh")
+        assert re.search(rf"{re.escape(str(stopped.file))}:{line}:\d+: \S*{key}\S* has no effect", stopped.log_text()), key
+    assert "gpu_count" not in stopped.log_text()
+
+
 def test_userdata_file_that_cannot_be_read(stopped):
     """Also when nothing is to be launched at once: the first VM of the API would be the one to fail."""
     group = stopped.config["host_groups"][0]

@@ -157,8 +157,9 @@ def test_config(doctor):
     doctor.says("config", "error", "nowhere.yaml", "nowhere.yaml", fix="")
     path = doctor.config()
     doctor.says("config", "ok", "vm.yaml is right", path)
-    doctor.config(gpu_count=1)
-    assert doctor.says("config", "note", "no effect", path)["detail"] == ["host_groups[0].gpu_count"]
+    doctor.config(template=True)
+    assert doctor.says("config", "note", "no effect", path)["detail"] == ["host_groups[0].template"]
+    doctor.says("config", "error", "cannot give GPUs", doctor.config(gpu_count=1), fix="")
     path.write_text("config:\n  hosts: 3\n")
     doctor.says("config", "error", "vm.yaml:2:3", path, fix="")
 

@@ -45,8 +45,8 @@ class Server:
                 return
             one.settimeout(60)
             thread = threading.Thread(target=self.serve, args=(one,), daemon=True)
-            thread.start()
             self.threads.append(thread)
+            thread.start()
 
     def serve(self, one):
         try:

@@ -156,6 +156,35 @@ def test_a_service_that_could_not_start_is_tried_again(daemon, tmp_path):
     until(lambda: d.client.get(f"/vm/{vm}/health").status == 200, 30, "it runs again")
 
 
+def test_a_service_that_could_not_be_made_anew_is_tried_again(daemon, tmp_path):
+    """A daemon finds it half deleted, and what it is made from is not there when that is finished."""
+    userdata = tmp_path / "userdata"
+    userdata.write_text("true\n")
+    d = daemon(env={**OFTEN, "SLICER_FAULT": "delete.kill:kill"}, group={"count": 1, "userdata_file": str(userdata)})
+    vm = f"{d.group}-1"
+    until(lambda: d.client.get(f"/vm/{vm}/health").status == 200, 30, "it runs")
+    d.process.send_signal(signal.SIGTERM)
+    d.process.wait(60)
+    d.process = None
+    del d.env["SLICER_FAULT"]
+    (d.run_dir / vm).mkdir()
+    with socket.socket(socket.AF_UNIX) as monitor:  # whose answer it waits for, before it goes on
+        monitor.bind(str(d.run_dir / vm / "monitor.sock"))
+        monitor.listen()
+        monitor.settimeout(60)
+        d.start()
+        asked = monitor.accept()[0]
+        userdata.unlink()
+        asked.close()
+    until(lambda: f"[{vm}] cannot be made anew: " in d.log_text(), 30)
+    looks(d)
+    assert vm not in statuses(d)
+    assert d.log_text().count("services: ") == 1, "it is said once"
+    userdata.write_text("true\n")
+    until(lambda: d.client.get(f"/vm/{vm}/health").status == 200, 30, "it is there again")
+    until(lambda: "services: is as it should be again" in d.log_text(), 10)
+
+
 def test_what_could_not_be_deleted_is_deleted_later(daemon):
     """A mount in its directory keeps it; when that is gone, nobody need ask again."""
     d = daemon(env=OFTEN)
@@ -170,6 +199,30 @@ def test_what_could_not_be_deleted_is_deleted_later(daemon):
         subprocess.run(["umount", inside], check=True)
     until(lambda: statuses(d) == {}, 10, "it is gone")
     wait_for_truth(d, 5)
+
+
+def test_a_delete_that_fails_is_told_of_and_can_be_asked_for_again(daemon):
+    """By who asked, by the list, and when it is gone after all."""
+    d = daemon(env={"SLICER_RECONCILE_MS": "0"})
+    vm = d.client.create(d.group, persistent=True)["hostname"]
+    inside = d.run_dir / vm / "mounted"
+    inside.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "test", inside], check=True)
+    try:
+        failed = d.cli("vm", "delete", vm)
+        assert failed.returncode == 1 and b"mount point" in failed.stderr
+        d.kill()
+        d.start()
+        until(lambda: statuses(d) == {vm: "Stopped"}, 20, "the next daemon has tried it, too")
+        listed = d.cli("vm", "list")
+        assert listed.returncode == 0 and vm.encode() in listed.stdout and b"mount point" not in listed.stdout
+        assert listed.stderr.decode() == f"slicer: {vm}: {d.client.node(vm)['last_error']}\n" and b"mount point" in listed.stderr
+    finally:
+        subprocess.run(["umount", inside], check=True)
+    d.cli.ok("vm", "delete", vm)
+    assert statuses(d) == {} and d.cli("vm", "list").stderr == b""
+    again = d.cli("vm", "delete", vm)
+    assert (again.returncode, again.stderr.decode()) == (1, f'slicer: error: there is no VM "{vm}" any more: it was deleted\n')
 
 
 def test_a_delete_that_gets_stuck_leaves_no_disk_without_a_record(daemon):

@@ -105,6 +105,18 @@ def is_reached(d, vm):
     assert run(d.client, vm, "echo", "again").stdout == b"again\n"
 
 
+def test_a_monitor_that_was_slow(fake, victim):
+    """Its VM is shown as ended before it says how; it is ended itself when it takes too long, but what it says by then is told."""
+    there = pids(fake, victim)
+    send(signal.SIGSTOP, there["monitor"])
+    send(signal.SIGKILL, there["vmm"])
+    until(lambda: "does not say how" in fake.client.node(victim).get("last_error", ""), SOON)
+    send(signal.SIGCONT, there["monitor"])
+    until(lambda: fake.client.node(victim)["status"] == "Stopped", 15)
+    words = "killed by SIGKILL" if (fake.state_dir / "vms" / victim / "exit.json").exists() else "does not say how"
+    assert words in fake.client.node(victim)["last_error"]
+
+
 @pytest.mark.parametrize("who", ["vmm", "guest"])
 def test_it_stands_still(fake, victim, who):
     """It is still there, and shown so; whether it answers is what /health tells. It can be deleted, or comes back."""

@@ -156,6 +156,7 @@ static void test_group_limits(void **state)
 	check_against("{\"cpus\":2,\"ram_bytes\":536870912,\"ip\":\"192.168.137.2/24\"}", vm, NULL);
 	check_against("{\"cpus\":3}", vm, "cpus: 3 is more than the 2 of host group vm");
 	check_against("{\"ram_bytes\":536870913}", vm, "ram_bytes: 536870913 is more than the 512MiB of host group vm");
+	check_against("{\"ram_bytes\":106300440576}", vm, "ram_bytes: 99GiB is more than the 512MiB of host group vm");
 	check_against("{\"ram_bytes\":1}", vm, "ram_bytes: 1 is less than 32 MiB, the least that a VM needs");
 	check_against("{\"gpu_count\":1}", vm, "gpu_count: 1 is more than the 0 of host group vm");
 	check_against("{\"network\":{\"allow\":[]}}", vm,
