@@ -14,7 +14,7 @@
  * when it would take what is somebody else's. */
 int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err);
 /* Before the first of them at a start: the daemon's tables, and its rules in others', go when no interface of its is left: a
- * kill leaves there what the configuration has no more. Runs nft then. */
+ * kill leaves there what the configuration has no more. Runs nft then, and nothing when there are no tables. */
 int net_tables_renew(const char *daemon_id, struct error **err);
 /* Removes it, and the daemon's tables with its last one. ERR_CONFLICT while VMs are attached.
  * Forwarding stays on for the host's other interfaces: others may rely on it by now. */

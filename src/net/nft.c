@@ -155,6 +155,15 @@ int nft_rules_check(struct nfset *sets, const char *table, bool isolated, struct
 	return error_wrap(err, "something else has removed what slicer needs");
 }
 
+/* Both tables are made and removed at once. */
+bool nft_table_exists(const char *table)
+{
+	static const struct nfset_chain any = {NFPROTO_IPV4, "postrouting", 0};
+	cleanup_nfset struct nfset *sets = nfset_new();
+
+	return nfset_chains_check(sets, table, &any, 1, NULL) == 0;
+}
+
 static void network_text(struct ip4_cidr subnet, char ret[IP4_TEXT_MAX])
 {
 	ip4_format_cidr((struct ip4_cidr){ip4_network(subnet), subnet.prefix}, ret);

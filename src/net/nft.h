@@ -28,6 +28,9 @@ char *nft_remove_script(const char *table); /* both tables; succeeds without the
  * nothing. Those for VMs on bridges, or isolated ones. ERR_GONE when not: the group makes them anew. */
 int nft_rules_check(struct nfset *sets, const char *table, bool isolated, struct error **err);
 
+/* Is there anything of the daemon's? As quick. False also when that cannot be seen. */
+bool nft_table_exists(const char *table);
+
 /* Accepts what matches `from` (iifname "brvm0") or `to` in `table ip filter`, in the chain DOCKER-USER or FORWARD, as its
  * first rules, known by the comment `owner`. Once, however often called. Only matches that iptables(8) can show. */
 int nft_admit(const char *chain, const char *from, const char *to, const char *owner, struct error **err);

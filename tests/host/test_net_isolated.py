@@ -305,6 +305,21 @@ def test_programs_of_a_launch(world, up):
     assert programs == ["netrun", "slicer-netns", "nft", "slicer-netns"]  # the last one removes it
 
 
+def test_programs_of_a_start(world, up):
+    """What a killed daemon has left is tidied by nft, which a start without any does not run."""
+    config, log = world.config("sandbox", isolated()), world.dir / "log"
+
+    def programs():
+        world.netrun(config, "a-1", "renew", prefix=["strace", "-f", "-qq", "-e", "trace=execve", "-o", log])
+        return {line.split('execve("')[1].split('"')[0].rpartition("/")[2] for line in log.read_text().splitlines() if 'execve("' in line}
+    assert programs() == {"netrun"}
+    up()
+    assert programs() == {"netrun", "nft"} and world.host.state() == world.before
+    up()
+    world.host.run("nft", "flush table ip slicer_a-1")
+    assert programs() == {"netrun", "nft"} and world.host.state() == world.before
+
+
 def many(world, config, group, n):
     lines = world.netrun(config, "a-1", "many", group, n).stdout.splitlines()
     return [tuple(int(word) / 1000 for word in line.split()) for line in lines]
