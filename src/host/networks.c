@@ -18,18 +18,9 @@ static int networks_one_up(const struct config_group *g, const char *daemon_id, 
 	return 0;
 }
 
-/* Ranges have no interface that would tell which of them were there before. */
-static bool has_ranges(const struct config *config)
-{
-	for (size_t i = 0; i < config->ngroups; i++)
-		if (config->groups[i].network.mode == NET_ISOLATED)
-			return true;
-	return false;
-}
-
 int networks_up(const struct config *config, const char *daemon_id, struct error **err)
 {
-	if (has_ranges(config) && net_tables_renew(daemon_id, err) < 0)
+	if (net_tables_renew(config, daemon_id, err) < 0)
 		return -1;
 	for (size_t i = 0; i < config->ngroups; i++) {
 		if (networks_one_up(&config->groups[i], daemon_id, err)) {

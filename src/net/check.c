@@ -37,6 +37,17 @@ bool net_is_last(const struct net_facts *facts, const struct link *link, const c
 	return true;
 }
 
+bool net_subnet_in_use(const struct net_facts *facts, struct ip4_cidr subnet, const char *daemon_id)
+{
+	for (size_t i = 0; i < facts->naddrs; i++) {
+		const struct link *link = net_facts_index(facts, facts->addrs[i].index);
+
+		if (link && net_is_ours(link, daemon_id) && ip4_contains(subnet, ntohl(facts->addrs[i].addr.s_addr)))
+			return true;
+	}
+	return false;
+}
+
 /* "brvm0, a bridge of the slicer daemon vm-1a2b3c"; the caller's. */
 static char *describe(const struct link *link)
 {

@@ -150,23 +150,6 @@ static int tables_remove(const char *table, struct error **err)
 	return nft_run(script, err);
 }
 
-/* Rules in others' tables are removed before the daemon's own: without these there are none. */
-int net_tables_renew(const char *daemon_id, struct error **err)
-{
-	cleanup_free char *table = nft_table(daemon_id);
-	cleanup_close int lock = -1;
-	cleanup_net_facts struct net_facts facts = {0};
-
-	if (!nft_table_exists(table))
-		return 0;
-	lock = net_lock(err);
-	if (lock < 0 || net_facts_read(false, &facts, err) < 0)
-		return -1;
-	if (!net_is_last(&facts, NULL, daemon_id))
-		return 0;
-	return net_firewall_unadmit(daemon_id, "", err) < 0 ? -1 : tables_remove(table, err);
-}
-
 /* Removes an interface that is ours, and all that the group has in tables; with the last one the tables, too, unless they are to
  * stay. The failure of one does not keep the others; the first is told. */
 static int group_remove(struct netlink *nl, const char *bridge, const char *daemon_id, const struct net_facts *facts,

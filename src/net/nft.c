@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "net/nft_elements.h"
 #include "net/plan.h"
 
 #include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
@@ -162,6 +163,26 @@ bool nft_table_exists(const char *table)
 	cleanup_nfset struct nfset *sets = nfset_new();
 
 	return nfset_chains_check(sets, table, &any, 1, NULL) == 0;
+}
+
+char **nft_subnets(const char *table)
+{
+	cleanup_free char *arguments = str_fmt("-j list set ip %s subnets", table), *text = nft_read(arguments, NULL);
+	cleanup_json struct json_object *root = text ? js_parse(text, strlen(text), NULL) : NULL;
+	struct json_object *list = NULL, *set = NULL, *elements = NULL;
+	char **subnets = NULL;
+
+	if (!root || js_get_array(root, "nftables", &list, NULL) < 0)
+		return NULL;
+	for (size_t i = 0; list && i < json_object_array_length(list); i++)
+		if (js_get_object(json_object_array_get_idx(list, i), "set", &set, NULL) == 0 && set)
+			js_get_array(set, "elem", &elements, NULL);
+	for (size_t i = 0; elements && i < json_object_array_length(elements); i++) {
+		cleanup_strv char **fields = nft_element_fields(json_object_array_get_idx(elements, i));
+
+		strv_append(&subnets, fields[0]);
+	}
+	return subnets;
 }
 
 static void network_text(struct ip4_cidr subnet, char ret[IP4_TEXT_MAX])

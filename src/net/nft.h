@@ -28,6 +28,8 @@ char *nft_remove_script(const char *table); /* both tables; succeeds without the
  * nothing. Those for VMs on bridges, or isolated ones. ERR_GONE when not: the group makes them anew. */
 int nft_rules_check(struct nfset *sets, const char *table, bool isolated, struct error **err);
 
+/* The subnets in the table, "A/L"; a list of the caller. Runs nft. NULL: there are none. */
+char **nft_subnets(const char *table);
 /* Is there anything of the daemon's? As quick. False also when that cannot be seen. */
 bool nft_table_exists(const char *table);
 

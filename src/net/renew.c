@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* What a daemon finds at its start in the tables of one that was killed. */
+#include <arpa/inet.h>
+
+#include "base/json.h"
+#include "base/str.h"
+#include "net/apply_impl.h"
+#include "net/check.h"
+#include "net/firewall.h"
+#include "net/isolated_pool.h"
+#include "net/nft.h"
+#include "net/slots.h"
+
+static int table_remove_all(const char *table, const char *daemon_id, struct error **err)
+{
+	cleanup_free char *script = nft_remove_script(table);
+
+	return net_firewall_unadmit(daemon_id, "", err) < 0 ? -1 : nft_run(script, err);
+}
+
+static void strv_append_subnet(char ***list, struct ip4_cidr c)
+{
+	char text[IP4_TEXT_MAX];
+
+	ip4_format_cidr((struct ip4_cidr){ip4_network(c), c.prefix}, text);
+	strv_append(list, text);
+}
+
+/* The subnets that the groups and slots of a configuration have in the daemon's table; a list of the caller. */
+static char **subnets_configured(const struct config *cfg, const char *daemon_id)
+{
+	char **list = NULL;
+	struct ip4_cidr c;
+
+	for (size_t i = 0; i < cfg->ngroups; i++) {
+		const struct config_group *g = &cfg->groups[i];
+
+		if (g->network.mode == NET_ISOLATED && net_isolated_range(g, &c, NULL) == 0)
+			strv_append_subnet(&list, c);
+		for (size_t k = 0; k < net_bridged_count(g); k++) {
+			struct net_bridged one;
+
+			net_bridged_get(g, daemon_id, k, &one);
+			if (ip4_parse_cidr(one.group.network.gateway, &c, NULL) == 0)
+				strv_append_subnet(&list, c);
+		}
+	}
+	return list;
+}
+
+/* By its bridge, or by a VM of it that runs. */
+static bool subnet_in_use(const char *subnet, const struct net_facts *facts, const char *daemon_id)
+{
+	struct ip4_cidr c;
+
+	return ip4_parse_cidr_or_addr(subnet, &c, NULL) < 0 || net_subnet_in_use(facts, c, daemon_id);
+}
+
+/* The elements last: they are what says that there is something to remove. */
+static int subnet_forget(const char *subnet, const char *table, const char *daemon_id, struct error **err)
+{
+	cleanup_free char *script = NULL;
+	struct ip4_cidr c;
+
+	if (net_firewall_unadmit(daemon_id, subnet, err) < 0 || ip4_parse_cidr_or_addr(subnet, &c, err) < 0)
+		return -1;
+	script = nft_subnet_remove_script(table, c);
+	return nft_run(script, err);
+}
+
+int net_tables_renew(const struct config *cfg, const char *daemon_id, struct error **err)
+{
+	cleanup_free char *table = nft_table(daemon_id);
+	cleanup_strv char **there = NULL, **configured = NULL;
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_close int lock = -1;
+
+	if (!nft_table_exists(table))
+		return 0;
+	lock = net_lock(err);
+	if (lock < 0 || net_facts_read(false, &facts, err) < 0)
+		return -1;
+	if (net_is_last(&facts, NULL, daemon_id))
+		return table_remove_all(table, daemon_id, err);
+	there = nft_subnets(table);
+	configured = subnets_configured(cfg, daemon_id);
+	for (char **subnet = there; subnet && *subnet; subnet++)
+		if (!strv_contains(configured, *subnet) && !subnet_in_use(*subnet, &facts, daemon_id) &&
+		    subnet_forget(*subnet, table, daemon_id, err) < 0)
+			return -1;
+	return 0;
+}
