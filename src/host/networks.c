@@ -20,7 +20,7 @@ static int networks_one_up(const struct config_group *g, const char *daemon_id, 
 
 int networks_up(const struct config *config, const char *daemon_id, struct error **err)
 {
-	if (net_tables_renew(config, daemon_id, err) < 0)
+	if (net_renew(config, daemon_id, err) < 0)
 		return -1;
 	for (size_t i = 0; i < config->ngroups; i++) {
 		if (networks_one_up(&config->groups[i], daemon_id, err)) {

@@ -13,10 +13,10 @@
  * firewall's reload). *ret_notes (may be NULL): sentences for the user; the caller's. ERR_CONFLICT
  * when it would take what is somebody else's. */
 int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err);
-/* Before the first of them at a start: what a killed daemon has left in the daemon's tables, and of its rules in others', of
- * subnets that the configuration has no more and no VM is in; all of it when no interface of its is left. Runs nft then, and
- * nothing when there are no tables. */
-int net_tables_renew(const struct config *cfg, const char *daemon_id, struct error **err);
+/* Before the first of them at a start: what a killed daemon has left of a configuration that has changed since, unless VMs are in it.
+ * Bridges of groups that are no more; in the daemon's tables, and of its rules in others', subnets that are no group's, and all
+ * when no interface of its is left. Runs nft then, and nothing when there is nothing. */
+int net_renew(const struct config *cfg, const char *daemon_id, struct error **err);
 /* Removes it, and the daemon's tables with its last one. ERR_CONFLICT while VMs are attached.
  * Forwarding stays on for the host's other interfaces: others may rely on it by now. */
 int net_group_down(const struct config_group *g, const char *daemon_id, struct error **err);

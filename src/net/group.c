@@ -109,7 +109,12 @@ static int bridge_configure(struct netlink *nl, const struct net_plan *p, int in
 			    struct error **err)
 {
 	struct in_addr addr = {htonl(p->addresses[0].addr.addr)};
+	const struct link *before = net_facts_index(facts, index);
 
+	/* The group may have had another name. */
+	if (before && !str_eq(before->alias, p->links[0].alias) &&
+	    links_set_alias(nl, index, p->links[0].alias, err) < 0)
+		return -1;
 	/* The rules are there before the address, and no IPv6 address is ever made. */
 	if (links_set_mtu(nl, index, p->links[0].mtu, err) < 0 ||
 	    links_set_group(nl, index, p->mode == NET_SLOTS ? NET_GROUP_SLOT : NET_GROUP_BRIDGE, err) < 0 ||

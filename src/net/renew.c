@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* What a daemon finds at its start in the tables of one that was killed. */
+/* What a daemon finds at its start that was made for an earlier configuration, by one that was killed. */
 #include <arpa/inet.h>
 
 #include "base/json.h"
@@ -48,6 +48,37 @@ static char **subnets_configured(const struct config *cfg, const char *daemon_id
 	return list;
 }
 
+/* Bridges of groups and slots that are in the configuration no more, or by another name; a list of the caller. */
+static char **bridges_former(const struct config *cfg, const char *daemon_id, const struct net_facts *facts)
+{
+	cleanup_strv char **configured = NULL;
+	char **list = NULL;
+
+	net_bridge_names(cfg, daemon_id, &configured);
+	for (size_t i = 0; i < facts->nlinks; i++) {
+		const struct link *link = &facts->links[i];
+
+		if (net_is_ours(link, daemon_id) && str_eq(link->kind, "bridge") &&
+		    !strv_contains(configured, link->name) && !net_bridge_port(facts->links, facts->nlinks, link))
+			strv_append(&list, link->name);
+	}
+	return list;
+}
+
+static int bridges_renew(const struct config *cfg, const char *daemon_id, struct error **err)
+{
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_strv char **former = NULL;
+
+	if (net_facts_read(false, &facts, err) < 0)
+		return -1;
+	former = bridges_former(cfg, daemon_id, &facts);
+	for (char **bridge = former; bridge && *bridge; bridge++)
+		if (net_bridge_down(*bridge, daemon_id, err) < 0)
+			return -1;
+	return 0;
+}
+
 /* By its bridge, or by a VM of it that runs. */
 static bool subnet_in_use(const char *subnet, const struct net_facts *facts, const char *daemon_id)
 {
@@ -68,7 +99,7 @@ static int subnet_forget(const char *subnet, const char *table, const char *daem
 	return nft_run(script, err);
 }
 
-int net_tables_renew(const struct config *cfg, const char *daemon_id, struct error **err)
+static int tables_renew(const struct config *cfg, const char *daemon_id, struct error **err)
 {
 	cleanup_free char *table = nft_table(daemon_id);
 	cleanup_strv char **there = NULL, **configured = NULL;
@@ -89,4 +120,9 @@ int net_tables_renew(const struct config *cfg, const char *daemon_id, struct err
 		    subnet_forget(*subnet, table, daemon_id, err) < 0)
 			return -1;
 	return 0;
+}
+
+int net_renew(const struct config *cfg, const char *daemon_id, struct error **err)
+{
+	return bridges_renew(cfg, daemon_id, err) < 0 ? -1 : tables_renew(cfg, daemon_id, err);
 }

@@ -350,7 +350,7 @@ int main(int argc, char **argv)
 	if (str_eq(argv[3], "list"))
 		return run_list(argv[2]);
 	if (str_eq(argv[3], "renew"))
-		return net_tables_renew(cfg, argv[2], &err) < 0 ? report("renew", err) : 0;
+		return net_renew(cfg, argv[2], &err) < 0 ? report("renew", err) : 0;
 	if (str_eq(argv[3], "mend") || str_eq(argv[3], "vmdown"))
 		return change_vm(argv[3]);
 	g = argc > 4 ? config_group_find(cfg, argv[4]) : NULL;
