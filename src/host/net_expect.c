@@ -188,9 +188,11 @@ static void expect_plan(struct net_expect *e, const struct config_group *g, plan
 	cleanup_net_plan struct net_plan plan = {0};
 	cleanup_error struct error *why = NULL;
 
-	if (plan_group(g, e->daemon->id, &e->facts, &plan, &why))
+	if (plan_group(g, e->daemon->id, &e->facts, &plan, &why)) {
+		if (g->network.mode != NET_SLOTS) /* of which the message says that */
+			error_wrap(&why, "%s", who);
 		net_expect_say(e, fix ? fix : "as it says", "%s", error_message(why));
-	else if (!fix && g->network.mode == NET_ISOLATED)
+	} else if (!fix && g->network.mode == NET_ISOLATED)
 		expect_range(e, who, g, &plan);
 	else if (!fix)
 		expect_bridge(e, who, &plan);

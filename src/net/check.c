@@ -84,9 +84,7 @@ static int check_bridge(const struct check *c, struct error **err)
 			"slot \"%s\": there is an interface %s. Remove that interface, or call the slot otherwise",
 			g->name, who);
 	return error_set(err, ERR_CONFLICT,
-			 "host group \"%s\": there is an interface %s. Set network.bridge to "
-			 "another name, or remove that interface",
-			 g->name, who);
+			 "there is an interface %s. Set network.bridge to another name, or remove that interface", who);
 }
 
 /* A bridge of this daemon's from before its configuration was changed. One without VMs is gone by now, where it is no group's any
@@ -119,12 +117,14 @@ static int fail_subnet(const struct check *c, const char *what, struct ip4_cidr 
 	const struct config_group *g = c->group;
 	bool slot = g->network.mode == NET_SLOTS,
 	     former = link && net_is_ours(link, c->daemon_id) && str_eq(link->kind, "bridge");
+	const char *of = former ? link->name : who;
 	char text[IP4_TEXT_MAX];
 
 	ip4_format_cidr(other, text);
-	overlaps =
-		str_fmt("%s \"%s\": the subnet of %sgateway %s overlaps the %s %s of %s", slot ? "slot" : "host group",
-			g->name, slot ? "its " : "", g->network.gateway, what, text, former ? link->name : who);
+	overlaps = slot ? str_fmt("slot \"%s\": the subnet of its gateway %s overlaps the %s %s of %s", g->name,
+				  g->network.gateway, what, text, of)
+			: str_fmt("the subnet of gateway %s overlaps the %s %s of %s", g->network.gateway, what, text,
+				  of);
 	if (former)
 		return fail_former(c, overlaps, link, err);
 	if (slot)

@@ -7,7 +7,7 @@
 #include "config/ip4.h"
 #include "net/facts.h"
 
-/* ERR_CONFLICT with a sentence that names the owner and the remedy. */
+/* ERR_CONFLICT with a sentence that names the owner and the remedy, and the slot: which group it is, the caller says. */
 int net_check_group(const struct config_group *g, const char *daemon_id, struct ip4_cidr gateway,
 		    const struct net_facts *facts, struct error **err);
 bool net_is_ours(const struct link *link, const char *daemon_id);

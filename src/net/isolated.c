@@ -256,9 +256,9 @@ static int rules_apply(const struct net_plan *p, struct ip4_cidr range, const st
 		    net_subnet_in_use(facts, c, p->daemon_id))
 			return error_set(
 				err, ERR_CONFLICT,
-				"host group \"%s\": VMs still run in the range %s of before, which overlaps the "
-				"new one. Delete them first, or set network.range to another subnet",
-				p->name, *subnet);
+				"VMs still run in the range %s of before, which overlaps the new one. Delete them first, "
+				"or set network.range to another subnet",
+				*subnet);
 	return error_move(err, &why);
 }
 

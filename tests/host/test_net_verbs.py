@@ -427,6 +427,30 @@ def test_check_of_a_file_whose_place_is_taken(clean, tmp_path, case):
         subprocess.run(["sh", "-c", "ip link del br-nvs241; ip link del nvway"], capture_output=True)
 
 
+def test_all_networks_that_cannot_be_are_said_at_once(clean, daemon, tmp_path):
+    d = daemon(start=False, group={"network": NETWORK})
+    d.config["host_groups"] += [{"name": name, "count": 0, "network": network} for name, network in (
+        ("nvb", {"bridge": "brnvb0", "gateway": "192.168.78.1/24"}),
+        ("nvc", {"bridge": "brnvc0", "gateway": "192.168.80.1/24"}),
+        ("nvd", {"mode": "isolated", "range": "192.168.79.128/26"}))]
+    said = (f'network of host group "{d.group}": there is an interface brnv0, a bridge that slicer did not make',
+            'network of host group "nvb": the subnet of gateway 192.168.78.1/24 overlaps the address 192.168.78.9/24 of nvway, a bridge',
+            'network of host group "nvd": network.range 192.168.79.128/26 is in the network of nvway (192.168.79.9/24)')
+    sh("ip link add brnv0 type bridge; ip link add nvway type bridge")
+    sh("ip addr add 192.168.78.9/24 dev nvway; ip addr add 192.168.79.9/24 dev nvway")
+    try:
+        before = network_state()
+        code, log = d.fails()
+        assert code == 1 and "3 networks cannot be made:" in log and all(f"\n  {words}" in log for words in said), log
+        assert network_state() == before
+        # One is said as it always was.
+        sh("ip link del nvway")
+        code, log = d.fails()
+        assert code == 1 and f"slicer: error: {said[0]}" in log and "cannot be made" not in log
+    finally:
+        subprocess.run(["sh", "-c", "ip link del brnv0; ip link del nvway"], capture_output=True)
+
+
 def test_check_of_a_file(clean, bridged):
     """Of a daemon that is not up: is there room for it? And nothing of others."""
     other = bridged.dir / "other.yaml"
