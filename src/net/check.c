@@ -29,12 +29,13 @@ bool net_is_ending(const struct link *link)
 	       !net_space_exists(name);
 }
 
-bool net_is_last(const struct net_facts *facts, const struct link *link, const char *daemon_id)
+size_t net_count_ours(const struct net_facts *facts, const char *daemon_id)
 {
+	size_t n = 0;
+
 	for (size_t i = 0; i < facts->nlinks; i++)
-		if (&facts->links[i] != link && net_is_ours(&facts->links[i], daemon_id))
-			return false;
-	return true;
+		n += net_is_ours(&facts->links[i], daemon_id);
+	return n;
 }
 
 bool net_subnet_in_use(const struct net_facts *facts, struct ip4_cidr subnet, const char *daemon_id)
@@ -121,10 +122,10 @@ static int fail_subnet(const struct check *c, const char *what, struct ip4_cidr 
 	char text[IP4_TEXT_MAX];
 
 	ip4_format_cidr(other, text);
-	overlaps = slot ? str_fmt("slot \"%s\": the subnet of its gateway %s overlaps the %s %s of %s", g->name,
-				  g->network.gateway, what, text, of)
-			: str_fmt("the subnet of gateway %s overlaps the %s %s of %s", g->network.gateway, what, text,
-				  of);
+	overlaps =
+		slot ? str_fmt("slot \"%s\": the subnet of its gateway %s overlaps the %s %s of %s", g->name,
+			       g->network.gateway, what, text, of)
+		     : str_fmt("the subnet of gateway %s overlaps the %s %s of %s", g->network.gateway, what, text, of);
 	if (former)
 		return fail_former(c, overlaps, link, err);
 	if (slot)

@@ -329,9 +329,9 @@ static int isolated_group_down(const struct config_group *g, const char *daemon_
 		return error_set(err, ERR_CONFLICT, "addresses of %s are in use by VMs", text);
 	if (delete_ending(daemon_id, &facts, err) < 0)
 		return -1;
-	script = net_is_last(&facts, NULL, daemon_id) ? nft_remove_script(table)
-						      : nft_isolated_remove_script(table, range);
-	return net_firewall_unadmit(daemon_id, text, err) < 0 ? -1 : nft_run(script, err);
+	script = net_count_ours(&facts, daemon_id) == 0 ? nft_remove_script(table)
+							: nft_isolated_remove_script(table, range);
+	return net_firewall_unadmit(daemon_id, (char *[]){text, NULL}, err) < 0 ? -1 : nft_run(script, err);
 }
 
 const struct net_mode net_mode_isolated = {

@@ -267,14 +267,18 @@ char *nft_remove_script(const char *table)
 
 /* Calls each for the rules of `table ip filter` that have our comment. */
 struct admitted {
-	const char *owner, *chain; /* `chain` counts the rules that are where they should be */
+	char *const *owners;
+	const char *chain; /* counts the rules that are where they should be */
 	unsigned in_chain, all;
 	char *script; /* deletes all of them */
 };
 
-static bool is_owned(const char *comment, const char *owner)
+static bool is_owned(const char *comment, char *const *owners)
 {
-	return comment && str_ends(owner, ":") ? str_starts(comment, owner) : str_eq(comment, owner);
+	for (; comment && *owners; owners++)
+		if (str_ends(*owners, ":") ? str_starts(comment, *owners) : str_eq(comment, *owners))
+			return true;
+	return false;
 }
 
 static int admitted_rule(struct json_object *rule, struct admitted *a, struct error **err)
@@ -286,7 +290,7 @@ static int admitted_rule(struct json_object *rule, struct admitted *a, struct er
 	if (js_get_string(rule, "chain", &chain, err) < 0 || js_get_string(rule, "comment", &comment, err) < 0 ||
 	    js_get_u64(rule, "handle", UINT64_MAX, &handle, err) < 0)
 		return -1;
-	if (!is_owned(comment, a->owner))
+	if (!is_owned(comment, a->owners))
 		return 0;
 	a->all++;
 	a->in_chain += str_eq(chain, a->chain);
@@ -324,7 +328,8 @@ static int admitted_find(struct admitted *a, struct error **err)
 
 int nft_admit(const char *chain, const char *from, const char *to, const char *owner, struct error **err)
 {
-	struct admitted a = {.owner = owner, .chain = chain};
+	char *const owners[] = {(char *)owner, NULL};
+	struct admitted a = {.owners = owners, .chain = chain};
 	int r = admitted_find(&a, err);
 	cleanup_free char *old = a.script, *script = NULL;
 
@@ -337,9 +342,9 @@ int nft_admit(const char *chain, const char *from, const char *to, const char *o
 	return nft_run(script, err);
 }
 
-int nft_unadmit(const char *owner, struct error **err)
+int nft_unadmit(char *const *owners, struct error **err)
 {
-	struct admitted a = {.owner = owner};
+	struct admitted a = {.owners = owners};
 	int r = admitted_find(&a, err);
 	cleanup_free char *script = a.script;
 

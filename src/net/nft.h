@@ -36,8 +36,8 @@ bool nft_table_exists(const char *table);
 /* Accepts what matches `from` (iifname "brvm0") or `to` in `table ip filter`, in the chain DOCKER-USER or FORWARD, as its
  * first rules, known by the comment `owner`. Once, however often called. Only matches that iptables(8) can show. */
 int nft_admit(const char *chain, const char *from, const char *to, const char *owner, struct error **err);
-/* `owner` that ends in ":": all whose comment begins so. Success when there is nothing. */
-int nft_unadmit(const char *owner, struct error **err);
+/* Of these owners; one that ends in ":": of all whose comment begins so. Success when there is nothing. */
+int nft_unadmit(char *const *owners, struct error **err);
 /* Does this text occur in the list of "chain inet filter forward", or "table inet firewalld"? */
 bool nft_has(const char *what, const char *sign);
 

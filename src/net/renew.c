@@ -14,8 +14,9 @@
 static int table_remove_all(const char *table, const char *daemon_id, struct error **err)
 {
 	cleanup_free char *script = nft_remove_script(table);
+	char all[] = "";
 
-	return net_firewall_unadmit(daemon_id, "", err) < 0 ? -1 : nft_run(script, err);
+	return net_firewall_unadmit(daemon_id, (char *[]){all, NULL}, err) < 0 ? -1 : nft_run(script, err);
 }
 
 static void strv_append_subnet(char ***list, struct ip4_cidr c)
@@ -73,10 +74,7 @@ static int bridges_renew(const struct config *cfg, const char *daemon_id, struct
 	if (net_facts_read(false, &facts, err) < 0)
 		return -1;
 	former = bridges_former(cfg, daemon_id, &facts);
-	for (char **bridge = former; bridge && *bridge; bridge++)
-		if (net_bridge_down(*bridge, daemon_id, err) < 0)
-			return -1;
-	return 0;
+	return former ? net_bridges_down(former, daemon_id, err) : 0;
 }
 
 /* By its bridge, or by a VM of it that runs. */
@@ -88,12 +86,13 @@ static bool subnet_in_use(const char *subnet, const struct net_facts *facts, con
 }
 
 /* The elements last: they are what says that there is something to remove. */
-static int subnet_forget(const char *subnet, const char *table, const char *daemon_id, struct error **err)
+static int subnet_forget(char *subnet, const char *table, const char *daemon_id, struct error **err)
 {
 	cleanup_free char *script = NULL;
 	struct ip4_cidr c;
 
-	if (net_firewall_unadmit(daemon_id, subnet, err) < 0 || ip4_parse_cidr_or_addr(subnet, &c, err) < 0)
+	if (net_firewall_unadmit(daemon_id, (char *[]){subnet, NULL}, err) < 0 ||
+	    ip4_parse_cidr_or_addr(subnet, &c, err) < 0)
 		return -1;
 	script = nft_subnet_remove_script(table, c);
 	return nft_run(script, err);
@@ -111,7 +110,7 @@ static int tables_renew(const struct config *cfg, const char *daemon_id, struct 
 	lock = net_lock(err);
 	if (lock < 0 || net_facts_read(false, &facts, err) < 0)
 		return -1;
-	if (net_is_last(&facts, NULL, daemon_id))
+	if (net_count_ours(&facts, daemon_id) == 0)
 		return table_remove_all(table, daemon_id, err);
 	there = nft_subnets(table);
 	configured = subnets_configured(cfg, daemon_id);
