@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -254,6 +255,23 @@ def test_without_root(clean, bridged):
     assert {i["status"] for i in seen["items"]} == {"unknown"} and len(seen["items"]) == 2
     (result,) = json.loads(slicer("doctor", "--json", "--only", "leftovers", prefix=nobody, cwd="/").stdout)
     assert result["needs_root"] and result["severity"] == "note"
+
+
+def test_much_that_is_left(clean):
+    """Of hundreds of VMs, say: ten of a kind are shown, and JSON has all, each VM's things together."""
+    names = [f"gone-{n}" for n in range(1, 31)]
+    sh("; ".join(f"ip link add nvg{31 - n} type veth peer name nvp{n}; ip link set nvg{31 - n} alias slicer:gone-1a2b3c:gone-{n};"
+                 f"ip link set nvp{n} alias slicer:gone-1a2b3c:gone-{n}" for n in range(1, 31)))
+    try:
+        assert [i["vm"] for i in listed()["items"]] == [name for name in names for _ in range(2)]
+        text = slicer("net", "check").stdout
+        assert len(text.splitlines()) == 12 and "gone-1a2b3c: and 50 more (--json has them all)" in text and text.count("→") == 1
+        assert len(check()) == 60
+        text = slicer("doctor", "--only", "leftovers").stdout
+        assert text.count("nvg") + text.count("nvp") == 10 and "and 50 more" in text
+        assert len(leftovers("warning")["detail"]) == 60
+    finally:
+        sh("; ".join(f"ip link del nvg{n}" for n in range(1, 31)))
 
 
 def check(*args, **kwargs):
@@ -527,6 +545,9 @@ def test_isolated_networks(clean, daemon):
     assert {i["type"] for i in found.values() if i.get("netns") == vm} == {"tun", "veth"}
     (veth,) = [i["name"] for i in found.values() if i["type"] == "veth" and "netns" not in i]
     assert veth.startswith("ve-") and check() == [] and check(d.file) == []
+    text = slicer("net", "list").stdout
+    assert re.search(rf"^netns +{vm} \(2 interfaces\) .* in use$", text, re.M) and f" in {vm}" not in text
+    assert "1 interface of VMs" in text and f", {veth}" not in text
     with standing_still(d):
         sh(f"ip link set {veth} down")
         assert any(f"interface {veth} is down" in f for f in check())
