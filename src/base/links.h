@@ -35,6 +35,8 @@ int links_get(struct netlink *nl, const char *name, struct link *ret, struct err
 int links_get_index(struct netlink *nl, int ifindex, struct link *ret, struct error **err);
 int links_addresses(struct netlink *nl, struct link_addr **ret, size_t *n, struct error **err);
 int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct error **err);
+/* Whether rules of the host (ip-rule(8)) name tables besides those that every host has. */
+int links_rules(struct netlink *nl, bool *ret_others, struct error **err);
 /* The narrowest route to the address, addresses of this host and broadcasts among them, by whichever table the host's rules choose.
  * 1; 0: there is none, or one that refuses. */
 int links_route_match(struct netlink *nl, struct in_addr to, struct link_route *ret, struct error **err);

@@ -2,6 +2,7 @@
 #include "base/links.h"
 
 #include <errno.h>
+#include <linux/fib_rules.h>
 
 #include "base/netlink_impl.h"
 #include "base/str.h"
@@ -347,4 +348,42 @@ int links_route_match(struct netlink *nl, struct in_addr to, struct link_route *
 	if (r == 0)
 		return list.n == 1;
 	return leads_nowhere(r) ? 0 : error_errno(err, -r, "cannot look up a route");
+}
+
+static void rule_attr(const struct rtattr *attr, size_t length, void *arg)
+{
+	uint32_t *table = arg;
+
+	if ((attr->rta_type & NLA_TYPE_MASK) == FRA_TABLE)
+		*table = attr_u32(attr);
+}
+
+static void each_rule(const struct nlmsghdr *hdr, void *arg)
+{
+	const struct fib_rule_hdr *rule = NLMSG_DATA(hdr);
+	uint32_t table = RT_TABLE_UNSPEC;
+	bool *others = arg;
+
+	if (hdr->nlmsg_type != RTM_NEWRULE || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*rule)))
+		return;
+	message_attrs(hdr, sizeof(*rule), rule_attr, &table);
+	if (rule->action == FR_ACT_TO_TBL && table != RT_TABLE_LOCAL && table != RT_TABLE_MAIN &&
+	    table != RT_TABLE_DEFAULT)
+		*others = true;
+}
+
+int links_rules(struct netlink *nl, bool *ret_others, struct error **err)
+{
+	struct request req;
+	int r;
+
+	*ret_others = false;
+	request_init(&req, RTM_GETRULE, 0, sizeof(struct fib_rule_hdr));
+	req.route.rtm_family = AF_INET; /* which is where the other header has it */
+	r = netlink_dump(nl, &req, each_rule, ret_others);
+	if (r == -EINTR) /* they change meanwhile: there are some */
+		*ret_others = true;
+	if (r == 0 || r == -EINTR || r == -EOPNOTSUPP || r == -EAFNOSUPPORT) /* a kernel may have none */
+		return 0;
+	return error_errno(err, -r, "cannot list the routing rules of this host");
 }

@@ -151,18 +151,15 @@ static int check_isolated(const struct config *cfg, size_t i, struct error **err
 {
 	const struct config_group *g = &cfg->groups[i];
 	const char *range = g->network.range;
-	cleanup_error struct error *why = NULL;
 	struct ip4_cidr c = {.prefix = 22}; /* what is derived from the name */
 	const struct ip4_cidr *reserved;
 
-	if (range && ip4_parse_cidr(range, &c, &why) < 0)
-		return check_fail(cfg, i, "network.range", err, "%s", error_message(why));
-	if (range && (c.prefix < 8 || c.prefix > 30 || c.addr != ip4_network(c)))
-		return check_fail(cfg, i, "network.range", err,
-				  "\"%s\" must be a subnet with a prefix length from 8 to 30 that "
-				  "begins at its network "
-				  "address, such as 169.254.100.0/22",
-				  range);
+	if (range && (ip4_parse_cidr(range, &c, NULL) < 0 || c.prefix < 8 || c.prefix > 30 || c.addr != ip4_network(c)))
+		return check_fail(
+			cfg, i, "network.range", err,
+			"\"%s\" must be a subnet with a prefix length from 8 to 30 that begins at its network "
+			"address, such as 169.254.100.0/22",
+			range);
 	reserved = range ? ip4_reserved(c) : NULL;
 	if (reserved) {
 		char text[IP4_TEXT_MAX];

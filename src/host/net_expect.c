@@ -5,6 +5,7 @@
 
 #include "base/fs.h"
 #include "base/str.h"
+#include "net/apply.h"
 #include "net/isolated_pool.h"
 #include "net/nft.h"
 #include "net/plan.h"
@@ -188,8 +189,9 @@ static void expect_plan(struct net_expect *e, const struct config_group *g, plan
 	cleanup_net_plan struct net_plan plan = {0};
 	cleanup_error struct error *why = NULL;
 
-	if (plan_group(g, e->daemon->id, &e->facts, &plan, &why)) {
-		if (g->network.mode != NET_SLOTS) /* of which the message says that */
+	if (plan_group(g, e->daemon->id, &e->facts, &plan, &why) ||
+	    (g->network.mode != NET_ISOLATED && net_check_rules(g, &e->facts, &why))) {
+		if (g->network.mode != NET_SLOTS) /* which says so by itself */
 			error_wrap(&why, "%s", who);
 		net_expect_say(e, fix ? fix : "as it says", "%s", error_message(why));
 	} else if (!fix && g->network.mode == NET_ISOLATED)
@@ -242,6 +244,16 @@ static void say_lost(struct net_expect *e, const char *vm, const char *what, con
 	net_expect_say(e, fix, "VM \"%s\": its %s %s is missing", vm, what, name);
 }
 
+/* What the daemon sets on the host's end of an isolated VM's pair (net/plan.h, NET_LINK_VETH). */
+static void expect_pair(struct net_expect *e, const char *who, const char *name)
+{
+	cleanup_free char *forwarding = str_fmt("net/ipv4/conf/%s/forwarding=1", name);
+	cleanup_free char *strict = str_fmt("net/ipv4/conf/%s/rp_filter=1", name);
+
+	expect_sysctl(e, who, forwarding);
+	expect_sysctl(e, who, strict);
+}
+
 /* Whether it is there, in whatever state. */
 static bool expect_link(struct net_expect *e, const char *vm, const char *who, struct json_object *plan)
 {
@@ -261,6 +273,8 @@ static bool expect_link(struct net_expect *e, const char *vm, const char *who, s
 	link = found->netns ? NULL : net_facts_link(&e->facts, name);
 	if (link && !(link->flags & IFF_UP))
 		MISSING(e, "%s: its interface %s is down", who, name);
+	if (link && str_eq(kind, "veth"))
+		expect_pair(e, who, name);
 	/* A macvtap's is what it sits on, which cannot change. */
 	above = link && link->master ? net_facts_index(&e->facts, link->master) : NULL;
 	if (link && str_eq(kind, "tap") && master && *master && (!above || !str_eq(above->name, master)))

@@ -54,7 +54,6 @@ int networks_up(const struct config *config, const char *daemon_id, struct error
 	first = networks_all_up(config, daemon_id, &messages);
 	if (!first)
 		return 0;
-	networks_down(config, daemon_id);
 	if (strv_len(messages) == 1)
 		return error_move(err, &first);
 	all = strv_join(messages, "\n  ");

@@ -119,7 +119,8 @@ static int bridge_plan(const struct net_vm *vm, struct net_plan *ret, struct err
 	cleanup_net_facts struct net_facts facts = {0};
 	struct ip4_cidr address;
 
-	if (ip4_parse_cidr(vm->address, &address, err) < 0 || net_facts_read(false, &facts, err) < 0)
+	/* The bridge is among those with a network; a list of all interfaces has one for each VM. */
+	if (ip4_parse_cidr(vm->address, &address, err) < 0 || net_facts_read_networks(&facts, err) < 0)
 		return -1;
 	return net_plan_bridge_vm(vm, address.addr, &facts, ret, err);
 }
@@ -143,6 +144,7 @@ const struct net_mode net_mode_bridge = {
 	.mode = NET_BRIDGE,
 	.needs_root = true,
 	.needs_group = true,
+	.forwards = true,
 	.group_up = net_bridge_group_up,
 	.group_down = net_bridge_group_down,
 	.reserve = net_pool_reserve,

@@ -146,7 +146,18 @@ static int exec_plugin(const struct cni_list *l, size_t i, const char *command, 
 	return program ? cni_exec(program, command, joined, a, config, ret, err) : -1;
 }
 
-/* Each result is kept before the next plugin runs: plugins such as `firewall` know what to delete from it alone. */
+static bool is_sound(struct json_object *result, const struct cni_attach *a, struct error **err)
+{
+	struct cni_result parsed;
+	bool sound = cni_result_parse(result, a->ifname, &parsed, err) == 0;
+
+	if (sound)
+		cni_result_clear(&parsed);
+	return sound;
+}
+
+/* Each result is kept before the next plugin runs: plugins such as `firewall` know what to delete from it alone. One that makes no
+ * sense takes no place of one that does, or what plugins before have made would stay. */
 static int add_all(const struct cni_list *l, const struct cni_attach *a, struct json_object **ret, struct error **err)
 {
 	for (size_t i = 0; i < l->nplugins; i++) {
@@ -157,6 +168,10 @@ static int add_all(const struct cni_list *l, const struct cni_attach *a, struct 
 		if (!answer)
 			return error_set(err, ERR_PROTOCOL, "CNI plugin \"%s\" answered nothing to ADD",
 					 l->plugins[i].type);
+		if (*ret && is_sound(*ret, a, NULL) && !is_sound(answer, a, err)) {
+			js_put(&answer);
+			return error_wrap(err, "CNI plugin \"%s\", ADD", l->plugins[i].type);
+		}
 		js_put(ret);
 		*ret = answer;
 		if (cache_write(l, a, answer, err) < 0)

@@ -239,7 +239,8 @@ int net_bridge_group_up(const struct config_group *g, const char *daemon_id, cha
 	cleanup_net_facts struct net_facts facts = {0};
 	cleanup_net_plan struct net_plan plan = {0};
 
-	if (lock < 0 || net_facts_read(true, &facts, err) < 0 || net_plan_group(g, daemon_id, &facts, &plan, err) < 0)
+	if (lock < 0 || net_facts_read(true, &facts, err) < 0 || net_plan_group(g, daemon_id, &facts, &plan, err) < 0 ||
+	    net_check_rules(g, &facts, err) < 0)
 		return -1;
 	if (group_apply(&plan, &facts, err) < 0)
 		return -1;

@@ -35,17 +35,50 @@ static const struct net_facts *networks(const struct net_vm *vm, struct net_fact
 	return facts->nlinks > 0 || net_facts_read_networks(facts, err) == 0 ? facts : NULL;
 }
 
+/* *ret: the interface that a part of the block leads to by the host's routing rules, whatever tables they name; the caller's, NULL:
+ * none. */
+static int routed_elsewhere(struct netlink *nl, uint32_t guest, int own, char **ret, struct error **err)
+{
+	*ret = NULL;
+	for (uint32_t i = 0; i < ISOLATED_BLOCK && !*ret; i++) {
+		const struct in_addr address = {htonl(guest - guest % ISOLATED_BLOCK + i)};
+		struct link_route route;
+		int found = links_route_match(nl, address, &route, err);
+		char name[IFNAMSIZ];
+
+		if (found < 0)
+			return -1;
+		if (found && (!own || route.index != own) && route.prefix >= ISOLATED_NARROW)
+			*ret = str_dup(if_indextoname((unsigned)route.index, name) ? name : "an interface");
+	}
+	return 0;
+}
+
+/* What is in other tables than the main one, no list has. */
+static int ask_routes(const struct net_isolated_ask *ask, uint32_t address, char **ret, struct error **err)
+{
+	cleanup_free char *name = NULL;
+
+	if (routed_elsewhere(ask->rival_arg, address, (int)ask->own_link, &name, err) < 0)
+		return -1;
+	*ret = name ? str_fmt("a route of %s", name) : NULL;
+	return 0;
+}
+
 static int isolated_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,
 			    struct error **err)
 {
 	cleanup_net_facts struct net_facts own_facts = {0};
+	cleanup_netlink struct netlink *nl = netlink_open(err);
 	struct ip4_cidr got = {.prefix = ISOLATED_BLOCK_PREFIX};
 	struct net_isolated_ask ask = {.group = vm->group,
 				       .number = vm->number,
 				       .wanted = !wanted && *vm->address ? vm->address : wanted,
 				       .used = used,
 				       .nused = nused,
-				       .facts = networks(vm, &own_facts, err)};
+				       .rival = ask_routes,
+				       .rival_arg = nl,
+				       .facts = nl ? networks(vm, &own_facts, err) : NULL};
 	char text[IP4_TEXT_MAX], own[IFNAMSIZ];
 
 	if (!ask.facts || check_name(vm, err) < 0)
@@ -104,24 +137,13 @@ static int change_elements(const struct net_plan *p, struct nfset *sets, bool ad
  * the place of lists that are as long as there are VMs. */
 static int check_rivals(struct netlink *nl, const struct net_plan *p, int own, struct error **err)
 {
-	uint32_t block = p->addresses[0].peer - p->addresses[0].peer % ISOLATED_BLOCK;
+	cleanup_free char *who = NULL;
 
-	for (uint32_t i = 0; i < ISOLATED_BLOCK; i++) {
-		const struct in_addr address = {htonl(block + i)};
-		struct link_route route;
-		int found = links_route_match(nl, address, &route, err);
-		char name[IFNAMSIZ];
-
-		if (found < 0)
-			return -1;
-		if (!found || route.index == own || route.prefix < ISOLATED_NARROW)
-			continue;
-		if (!if_indextoname((unsigned)route.index, name))
-			snprintf(name, sizeof(name), "an interface");
-		return error_set(err, ERR_CONFLICT, "%s has become that of %s; launch the VM again", p->guest.address,
-				 name);
-	}
-	return 0;
+	if (routed_elsewhere(nl, p->addresses[0].peer, own, &who, err) < 0)
+		return -1;
+	return who ? error_set(err, ERR_CONFLICT, "%s has become that of %s; launch the VM again", p->guest.address,
+			       who)
+		   : 0;
 }
 
 /* Rules, then the address, then up. */
@@ -338,6 +360,7 @@ const struct net_mode net_mode_isolated = {
 	.mode = NET_ISOLATED,
 	.needs_root = true,
 	.needs_group = true,
+	.forwards = true,
 	.group_up = isolated_group_up,
 	.group_down = isolated_group_down,
 	.reserve = isolated_reserve,

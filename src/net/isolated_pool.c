@@ -75,21 +75,35 @@ static bool is_used(const struct net_isolated_ask *ask, uint32_t address)
 	return false;
 }
 
+/* *ret: who has a part of the block; the caller's, NULL: nobody. */
+static int find_rival(const struct net_isolated_ask *ask, uint32_t address, char **ret, struct error **err)
+{
+	*ret = net_isolated_rival(address, ask->facts, ask->own_link);
+	return *ret || !ask->rival ? 0 : ask->rival(ask, address, ret, err);
+}
+
 static int take_wanted(const struct net_isolated_ask *ask, struct ip4_cidr range, uint32_t *ret, struct error **err)
 {
 	cleanup_free char *who = NULL;
 	struct ip4_cidr c;
+	char text[IP4_TEXT_MAX];
 
 	if (ip4_parse_cidr_or_addr(ask->wanted, &c, err) < 0)
 		return -1;
+	ip4_format_cidr(range, text);
 	if (!ip4_contains(range, c.addr) || c.addr % ISOLATED_BLOCK != 2)
-		return error_set(err, ERR_INVALID,
-				 "%s is not an address of host group \"%s\": isolated VMs have the third of four",
-				 ask->wanted, ask->group->name);
-	who = net_isolated_rival(c.addr, ask->facts, ask->own_link);
-	if (who || is_used(ask, c.addr))
-		return error_set(err, ERR_CONFLICT, "address %s of host group \"%s\" is in use%s%s", ask->wanted,
-				 ask->group->name, who ? " by " : "", who ? who : "");
+		return error_set(
+			err, ERR_INVALID,
+			"%s is not an address of host group \"%s\": isolated VMs have the third of each four in %s",
+			ask->wanted, ask->group->name, text);
+	/* What is known as a VM's has an address on this host as well. */
+	if (is_used(ask, c.addr))
+		who = str_dup("a VM");
+	else if (find_rival(ask, c.addr, &who, err) < 0)
+		return -1;
+	if (who)
+		return error_set(err, ERR_CONFLICT, "address %s of host group \"%s\" is in use by %s", ask->wanted,
+				 ask->group->name, who);
 	*ret = c.addr;
 	return 0;
 }
@@ -113,7 +127,8 @@ int net_isolated_take(const struct net_isolated_ask *ask, uint32_t *ret, struct 
 		if (is_used(ask, address))
 			continue;
 		mem_freep(&who);
-		who = net_isolated_rival(address, ask->facts, ask->own_link);
+		if (find_rival(ask, address, &who, err) < 0)
+			return -1;
 		if (!who) {
 			*ret = address;
 			return 0;

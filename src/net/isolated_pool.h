@@ -25,6 +25,10 @@ struct net_isolated_ask {
 	size_t nused;
 	const struct net_facts *facts;
 	unsigned own_link; /* index of the interface whose addresses do not count; 0: none */
+	/* *ret: who else has a part of that address's block, which the facts do not tell; the caller's, NULL: nobody. NULL: nobody is
+	 * asked. */
+	int (*rival)(const struct net_isolated_ask *ask, uint32_t address, char **ret, struct error **err);
+	void *rival_arg;
 };
 int net_isolated_take(const struct net_isolated_ask *ask, uint32_t *ret, struct error **err);
 

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-#include "net/apply.h"
+#include "net/apply_impl.h"
 
 #include "base/json.h"
 #include "base/str.h"
+#include "net/firewall.h"
 
 const struct net_mode *net_mode(enum config_net_mode mode)
 {
@@ -49,6 +50,30 @@ int net_group_up(const struct config_group *g, const char *daemon_id, char ***re
 	if (!mode || !mode->group_up || mode->group_up(g, daemon_id, ret_notes, err) == 0)
 		return 0;
 	return error_wrap(err, "network of host group \"%s\"", g->name);
+}
+
+static bool any_forwards(const struct config *cfg)
+{
+	for (size_t i = 0; i < cfg->ngroups; i++) {
+		const struct net_mode *mode = net_mode(cfg->groups[i].network.mode);
+
+		if (mode && mode->forwards)
+			return true;
+	}
+	return false;
+}
+
+int net_uplinks_up(const struct config *cfg, struct error **err)
+{
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_net_plan struct net_plan plan = {0};
+
+	if (!any_forwards(cfg))
+		return 0;
+	if (net_facts_read_networks(&facts, err) < 0)
+		return -1;
+	net_plan_uplinks(&plan, &facts);
+	return net_sysctls_apply(plan.sysctls, err);
 }
 
 int net_group_down(const struct config_group *g, const char *daemon_id, struct error **err)

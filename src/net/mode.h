@@ -39,6 +39,7 @@ struct net_mode {
 	enum config_net_mode mode;
 	bool needs_root;
 	bool needs_group; /* reserve and plan do: net_vm.group is not NULL */
+	bool forwards;	  /* this host passes on what its VMs send and get */
 	bool ipv6;	  /* guests have what the network's routers say (SLAAC); else it is off in them */
 	/* Of a whole group, see net/apply.h; NULL: nothing to do. */
 	int (*group_up)(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err);

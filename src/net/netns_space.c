@@ -70,13 +70,19 @@ int netns_enter(const char *name, const char *alias, struct error **err)
 	found = space_alias(err);
 	if (!found)
 		return -1;
-	if (!str_eq(found, alias))
-		return error_set(err, ERR_CONFLICT,
-				 "there is a network namespace " NETNS_DIR
-				 "/%s already, and it is not this VM's%s%s. Give the "
-				 "host group another name, or remove it (ip netns delete %s)",
-				 name, *found ? ": it belongs to " : "", found, name);
-	return 0;
+	if (str_eq(found, alias))
+		return 0;
+	if (*found) /* another VM's network, perhaps */
+		return error_set(
+			err, ERR_CONFLICT,
+			"there is a network namespace " NETNS_DIR
+			"/%s already, and it is not this VM's: it belongs to %s. Give the host group another name",
+			name, found);
+	return error_set(
+		err, ERR_CONFLICT,
+		"there is a network namespace " NETNS_DIR
+		"/%s already, and it is not this VM's. Give the host group another name, or remove it (ip netns delete %s)",
+		name, name);
 }
 
 /* As ip-netns(8) does: shared, so that whoever has mounts of his own sees them come and go. */

@@ -171,6 +171,7 @@ const struct net_mode net_mode_slots = {
 	.mode = NET_SLOTS,
 	.needs_root = true,
 	.needs_group = true,
+	.forwards = true,
 	.group_up = slots_group_up,
 	.group_down = slots_group_down,
 	.reserve = slots_reserve,

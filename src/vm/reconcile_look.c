@@ -165,6 +165,8 @@ static void look_at_groups(struct look *l, const struct found *f)
 {
 	const struct config *cfg = l->options->config;
 
+	if (!l->all_groups)
+		net_uplinks_up(cfg, &l->groups);
 	for (size_t i = 0; i < cfg->ngroups && !l->groups; i++)
 		if (l->all_groups)
 			net_group_up(&cfg->groups[i], l->options->daemon_id, NULL, &l->groups);

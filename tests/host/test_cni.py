@@ -22,6 +22,7 @@ case "$input" in
 *'"x":"nothing"'*) ;;
 *'"x":"fails"'*) echo '{"cniVersion":"1.0.0","code":11,"msg":"try again later"}'; exit 1 ;;
 *'"x":"noaddress"'*) echo '{"cniVersion":"1.0.0","interfaces":[]}' ;;
+*'"x":"badaddress"'*) echo '{"cniVersion":"1.0.0","ips":[{"address":"999.1.1.1/24"}]}' ;;
 *'"x":"nointerface"'*) echo '{"cniVersion":"1.0.0","ips":[{"address":"10.93.0.2/24"}]}' ;;
 *'"x":"flood"'*) yes ;;
 *'"x":"hangs"'*) exec sleep 100 ;;
@@ -125,6 +126,18 @@ def hostile_plugins(directory):
     (plugins / "hostile").write_text(HOSTILE)
     (plugins / "hostile").chmod(0o755)
     return plugins
+
+
+@pytest.mark.parametrize("what, says", [("noaddress", "no IPv4 address"), ("badaddress", "999.1.1.1")])
+def test_an_answer_without_sense_takes_nothing_along(host, clean, tmp_path, what, says):
+    """What `firewall` has made, it deletes by the answer that it was given; who answers nonsense is told of, and not who reads it."""
+    chain = {**BRIDGE_LIST, "plugins": [*BRIDGE_LIST["plugins"], {"type": "hostile", "x": what}]}
+    assert "firewall" in [plugin["type"] for plugin in chain["plugins"]]
+    host.put("10-test.conflist", chain)
+    with cni(host, tmp_path / "d", "test", hostile_plugins(tmp_path)) as d:
+        answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "60s"}, json={})
+        assert answer.status >= 400 and says in answer.json["error"] and 'CNI plugin "hostile", ADD' in answer.json["error"], answer
+        assert d.client.nodes() == []
 
 
 def test_a_plugin_that_is_gone_at_a_launch(host, clean, tmp_path):

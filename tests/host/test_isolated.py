@@ -75,10 +75,12 @@ def test_a_wanted_address(isolated):
     other = first.rpartition(".")[0] + ".122"
     post = f"/hostgroup/{d.group}/nodes"
     assert d.client.request("POST", post, json={"ip": other}).json["ip"] == f"{other}/30"
-    assert d.client.request("POST", post, json={"ip": other}).status == 409
-    assert d.client.request("POST", post, json={"ip": first}).status == 409
+    for taken in (other, first):
+        refused = d.client.request("POST", post, json={"ip": taken})
+        assert refused.status == 409 and refused.text.endswith('is in use by a VM"}'), refused.text
     refused = d.client.request("POST", post, json={"ip": "10.0.0.2"})
     assert refused.status == 400 and "is not an address of host group" in refused.text
+    assert f"the third of each four in {first.rpartition('.')[0].rpartition('.')[0]}" in refused.text, refused.text
 
 
 def test_a_killed_daemon_and_a_relaunch(isolated):

@@ -218,6 +218,11 @@ REFUSED = {
     "address": (["addr add 192.168.137.9/32 dev eth0"], "overlaps the address 192.168.137.9/32 of eth0"),
     "wider": (["addr add 192.168.0.9/16 dev eth0"], "overlaps the address 192.168.0.9/16 of eth0, a veth that"),
     "route": (["route add 192.168.137.128/25 via 10.99.0.1"], "overlaps the route 192.168.137.128/25 of eth0"),
+    # As VPNs have them; a wider one, their default route among them, is no obstacle.
+    "table": (["route add 192.168.137.0/24 via 10.99.0.1 table 52", "rule add priority 5270 lookup 52"],
+              "overlaps the route 192.168.137.0/24 of eth0, a veth that slicer did not make. Set network.gateway"),
+    "narrower table": (["route add 192.168.137.77/32 via 10.99.0.1 table 52", "rule add priority 5270 lookup 52"],
+                       "overlaps the route 192.168.137.77/32 of eth0"),
 }
 
 
@@ -228,9 +233,22 @@ def test_what_is_somebody_elses(world, case):
     world.host.ip(*commands)
     before = world.host.state()
     done = world.netrun(config, "a-1", "up", "vm", check=False)
-    assert done.returncode == 1 and words in done.stderr, done.stderr
+    assert done.returncode == 1 and words in done.stderr and done.stderr.count("host group") == 1, done.stderr
     world.netrun(config, "a-1", "down", "vm")
     assert world.host.state() == before
+
+
+def test_routing_rules_that_lead_elsewhere_since(world, one):
+    """A bridge that is there is no obstacle to itself, nor are rules and tables that have nothing of its subnet."""
+    world.host.ip("route add 192.168.0.0/16 via 10.99.0.1 table 52", "route add 192.168.136.0/24 via 10.99.0.1 table 52",
+                  "rule add priority 40000 lookup 52")
+    world.netrun(one, "a-1", "up", "vm")
+    world.host.ip("route add 192.168.137.0/25 via 10.99.0.1 table 53", "rule add priority 5270 lookup 53")
+    done = world.netrun(one, "a-1", "up", "vm", check=False)
+    assert done.returncode == 1 and "overlaps the route 192.168.137.0/25 of eth0" in done.stderr
+    world.host.ip("rule del priority 5270")
+    world.netrun(one, "a-1", "up", "vm")
+    world.netrun(one, "a-1", "down", "vm")
 
 
 def test_what_is_another_daemons(world, one):

@@ -127,6 +127,23 @@ def test_several_daemons_and_what_the_host_has(world, up):
     assert world.host.state() == before
 
 
+def test_routes_of_other_tables(world, up):
+    """A VPN's routes are often in a table of their own, which the host's rules name."""
+    world.host.ip("link add wg0 type veth peer name wg1", "link set wg1 up", "link set wg0 up",
+                  "route add 169.254.144.0/29 dev wg0 table 100", "rule add priority 100 lookup 100")
+    before = world.host.state()
+    config = up()
+    vm = world.guest(config, "a-1", "sandbox", 1)
+    assert vm.ip == "169.254.144.10"
+    assert vm.space.ask(INTERNET) == "10.99.0.2"
+    vm.end()
+    world.netrun(config, "a-1", "down", "sandbox")
+    full = up(range="169.254.144.0/29")
+    assert "are in use, some of them by a route of wg0: delete a VM, or" in attempt(world, full).stderr
+    world.netrun(full, "a-1", "down", "sandbox")
+    assert world.host.state() == before
+
+
 def test_again_and_after_a_flush(world, up):
     config = up(drop=["203.0.113.0/24"])
     vm = world.guest(config, "a-1", "sandbox", 1)
@@ -137,6 +154,7 @@ def test_again_and_after_a_flush(world, up):
         return [world.host.run(*inside, *words).stdout for words in (("nft", "list", "ruleset"), ("ip", "route"), ("ip", "neigh"))]
 
     rules = within()
+    assert world.host.run(*inside, "cat", "/proc/sys/net/ipv4/neigh/tap/proxy_delay").stdout == "0\n", "the gateway is answered for at once"
     for _ in range(2):
         world.netrun(config, "a-1", "up", "sandbox")
         world.netrun(config, "a-1", "mend", input=vm.text)
@@ -145,10 +163,13 @@ def test_again_and_after_a_flush(world, up):
     world.host.ip(f"addr flush dev {vm.tap}", f"link set {vm.tap} down group 0")
     world.host.run(*inside, "nft", "flush", "ruleset")
     world.host.run(*inside, "ip", "link", "set", "uplink", "down")
+    world.host.run("sh", "-c", f"cd /proc/sys/net/ipv4/conf/{vm.tap}; echo 0 | tee forwarding rp_filter")
+    world.host.run(*inside, "sh", "-c", "cd /proc/sys/net/ipv4/conf; echo 0 | tee tap/forwarding uplink/forwarding")
     assert vm.space.ask(LAN) is None
     world.netrun(config, "a-1", "up", "sandbox")
     world.netrun(config, "a-1", "mend", input=vm.text)
     assert world.host.state() == good and within() == rules
+    assert world.host.run("sh", "-c", f"cd /proc/sys/net/ipv4/conf/{vm.tap}; cat forwarding rp_filter").stdout == "1\n1\n"
     assert vm.space.ask(LAN) == "10.99.0.2" and vm.space.ask(INTERNET) is None
     # LAN, and what is this host's, are what they are now.
     world.host.ip("addr add 203.0.113.99/32 dev eth0")
@@ -187,7 +208,8 @@ def test_what_is_somebody_elses(world, up):
     world.netrun(other, "b-2", "up", "sandbox")
     theirs = world.guest(other, "b-2", "sandbox", 1)
     done = attempt(world, config)
-    assert done.returncode == 1 and "it belongs to slicer:b-2:sandbox-1" in done.stderr
+    assert done.returncode == 1 and "it belongs to slicer:b-2:sandbox-1. Give the host group another name" in done.stderr
+    assert "delete" not in done.stderr, "that would be the other VM's network"
     assert theirs.space.ask(INTERNET)
     theirs.end()
     # An interface of the name of ours.

@@ -308,6 +308,19 @@ def test_without_nft(world, mode):
     assert world.host.state() == world.before
 
 
+@pytest.mark.parametrize("mode", ["bridge", "isolated"])
+def test_a_daemon_without_nft(space, daemon, mode):
+    """It says what to do, once of its start and once of what it cannot look for at its end."""
+    space.run("ip", "link", "add", "uplink", "type", "veth", "peer", "name", "upstream")
+    before = space.links()
+    hidden = ("unshare", "--mount", "sh", "-c", 'mount --bind /dev/null /usr/sbin/nft && exec "$@"', "sh")
+    one = daemon(start=False, group=GROUPS[mode], prefix=(*space.prefix, *hidden))
+    code, said = one.fails()
+    lines = [line for line in said.splitlines() if "apt-get install nftables" in line]
+    assert code == 1 and len(lines) == 2 and max(line.count("host group") for line in lines) == 1, said
+    assert space.links() == before and not one.run_dir.exists()
+
+
 def test_without_nft_since(world, mode):
     """A bridge's VM needs none; an isolated one is not without its rules."""
     config = configure(world, mode)

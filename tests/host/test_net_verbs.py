@@ -395,6 +395,22 @@ def test_check_of_an_interface_that_is_lost(clean, grouped, network):
     assert check() == []
 
 
+@pytest.mark.parametrize("setting", ["forwarding", "rp_filter"])
+def test_check_of_an_isolated_vms_interface(clean, grouped, setting):
+    """Somebody has switched off what a VM's packets need, or what keeps foreign ones out; the daemon's next look mends it."""
+    d = grouped({"name": "nviso", "network": {"mode": "isolated", "range": "169.254.60.0/22"}})
+    vm = d.client.create("nviso")["hostname"]
+    name = next(i["name"] for i in items(d.id).values() if i.get("vm") == vm and i["name"].startswith("ve-"))
+    assert check() == []
+    with standing_still(d):
+        sh(f"echo 0 > /proc/sys/net/ipv4/conf/{name}/{setting}")
+        assert check() == [f'VM "{vm}": net/ipv4/conf/{name}/{setting} is 0, not 1']
+    d.kill()
+    d.start()
+    until(lambda: check() == [], 10)
+    d.client.delete(f"/hostgroup/nviso/nodes/{vm}")
+
+
 def test_check_finds_what_an_isolated_group_lacks(clean, grouped):
     """Which has no interface of its own: rules, its range, and what other firewalls let pass."""
     d = grouped({"name": "nviso", "network": {"mode": "isolated", "range": "169.254.60.0/22"}})
@@ -427,7 +443,10 @@ IN_THE_WAY = {  # of a daemon that is to come: what is there, what it wants, wha
     "a slot's subnet": ("ip link add nvway type bridge; ip addr add 10.241.0.9/24 dev nvway", "slots: {nvs240: {}, nvs241: {}}",
                         "overlaps the address 10.241.0.9/24 of nvway"),
     "an isolated range": ("ip link add nvway type bridge; ip addr add 192.168.79.9/24 dev nvway",
-                          "network: {mode: isolated, range: 192.168.79.128/26}", "is in the network of nvway (192.168.79.9/24)"),
+                          "network: {mode: isolated, range: 192.168.79.128/26}",
+                          "host group \"nv\": network.range 192.168.79.128/26 is in the network of nvway (192.168.79.9/24)"),
+    "a bridge": ("ip link add nvway type bridge", "network: {bridge: nvway, gateway: 192.168.79.1/24}",
+                 "host group \"nv\": there is an interface nvway, a bridge that slicer did not make"),
 }
 
 

@@ -266,6 +266,21 @@ def test_running_vms_have_their_rules_back_at_once(space, daemon, mode, harm):
     until(lambda: d.log_text().count("they are back") == 1, 10, "it is told")
 
 
+def test_another_uplink(space, daemon):
+    """What comes in by it is passed on from the next look on, not only from the tenth; that look is one for which rules were removed."""
+    d = daemon(env={"SLICER_RECONCILE_MS": "3600000"}, prefix=space.prefix, group={"network": LAUNCHED["bridge"]})
+    space.run("sh", "-ec", "echo 0 > /proc/sys/net/ipv4/conf/default/forwarding; ip link add up0 type veth peer name up1;"
+              "ip addr add 203.0.113.2/24 dev up0; ip link set up1 up; ip link set up0 up; ip route add default via 203.0.113.1")
+
+    def forwarding(name):
+        return space.run("cat", f"/proc/sys/net/ipv4/conf/{name}/forwarding").strip()
+
+    assert forwarding("up0") == "0"
+    space.run("nft", "flush", "chain", "bridge", f"slicer_{d.id}", "guard")
+    until(lambda: forwarding("up0") == "1", 20)
+    assert forwarding("up1") == "0", "no route leads there"
+
+
 def test_rules_and_links_come_back(space, bridged):
     d = bridged
     vm = d.client.create(d.group)["hostname"]

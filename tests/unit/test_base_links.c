@@ -249,13 +249,36 @@ static void test_match(void **state)
 	assert_int_equal(matched(*state, "203.0.113.129", &found), 99);
 }
 
+static bool has_rules(struct netlink *nl)
+{
+	bool others = false;
+
+	assert_int_equal(links_rules(nl, &others, NULL), 0);
+	return others;
+}
+
+/* Those that every host has, and one more of those tables, are none; a table with a number beyond a byte is one. */
+static void test_rules(void **state)
+{
+	assert_false(has_rules(*state));
+	free(say(
+		"ip rule add priority 100 from 192.0.2.1 lookup main; ip rule add priority 101 to 192.0.2.1 unreachable"));
+	assert_false(has_rules(*state));
+	free(say("ip rule add priority 102 lookup 51820"));
+	assert_true(has_rules(*state));
+	free(say("ip rule del priority 102; ip rule add priority 103 lookup 52"));
+	assert_true(has_rules(*state));
+	free(say("ip rule del priority 100; ip rule del priority 101; ip rule del priority 103"));
+	assert_false(has_rules(*state));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_bridge),	cmocka_unit_test(test_tap),
 		cmocka_unit_test(test_changes), cmocka_unit_test(test_addresses_and_routes),
 		cmocka_unit_test(test_many),	cmocka_unit_test(test_ipv4),
-		cmocka_unit_test(test_match),
+		cmocka_unit_test(test_match),	cmocka_unit_test(test_rules),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -94,6 +94,9 @@ static const struct {
 	 "f:4:24: host_groups[1].network.gateway: the subnet overlaps that of host_groups[0] (a); give "
 	 "each group its own"},
 	/* isolated */
+	{"{name: vm, network: {mode: isolated, range: 169.254.100.0-169.254.103.255}}",
+	 "f:3:49: host_groups[0].network.range: \"169.254.100.0-169.254.103.255\" must be a subnet with a "
+	 "prefix length from 8 to 30 that begins at its network address, such as 169.254.100.0/22"},
 	{"{name: vm, network: {mode: isolated, range: 169.254.100.1/22}}",
 	 "f:3:49: host_groups[0].network.range: \"169.254.100.1/22\" must be a subnet with a prefix "
 	 "length from 8 to 30 that "
