@@ -295,14 +295,15 @@ int nfset_limit_delete(struct nfset *s, uint8_t family, const char *table, const
 	return n ? delete (s, family, table, things_limits(limits, n), "limits", err) : 0;
 }
 
-static uint32_t chain_uses(const struct nlmsghdr *hdr)
+/* -1: that is no chain. */
+static int64_t chain_uses(const struct nlmsghdr *hdr)
 {
 	const size_t head = NLMSG_SPACE(sizeof(struct nfgenmsg));
 	const struct rtattr *attr = (const struct rtattr *)((const char *)hdr + head);
 	uint32_t be;
 
 	if (hdr->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN) || hdr->nlmsg_len < head)
-		return 0;
+		return -1;
 	for (size_t left = hdr->nlmsg_len - head; RTA_OK(attr, left); attr = RTA_NEXT(attr, left)) {
 		if ((attr->rta_type & NLA_TYPE_MASK) != NFTA_CHAIN_USE || RTA_PAYLOAD(attr) < sizeof(be))
 			continue;
@@ -332,7 +333,7 @@ static int ask_chains(struct netlink *nl, const char *table, const struct nfset_
 }
 
 /* One that is not there is answered by an error. What is left of earlier changes, of which one was refused, is passed over. */
-static int read_uses(struct netlink *nl, uint32_t seq, int64_t deadline, uint32_t *ret)
+static int read_uses(struct netlink *nl, uint32_t seq, int64_t deadline, int64_t *ret)
 {
 	for (;;) {
 		cleanup_free char *buf = NULL;
@@ -363,7 +364,7 @@ static int find_lacking(struct netlink *nl, const char *table, const struct nfse
 	int r = ask_chains(nl, table, chains, n, &first);
 
 	for (size_t i = 0; r == 0 && !*ret && i < n; i++) {
-		uint32_t uses = 0;
+		int64_t uses = -1;
 
 		r = read_uses(nl, first + (uint32_t)i, deadline, &uses);
 		if (r == 0 && uses < chains[i].uses)

@@ -53,7 +53,7 @@ int nfset_limit_add(struct nfset *s, uint8_t family, const char *table, const st
 int nfset_limit_delete(struct nfset *s, uint8_t family, const char *table, const struct nfset_limit *limits, size_t n,
 		       struct error **err);
 
-/* What the kernel counts of a chain: its rules, and those that jump to it. */
+/* What the kernel counts of a chain: its rules, and those that jump to it. 0: it is only to be there. */
 struct nfset_chain {
 	uint8_t family;
 	const char *name;

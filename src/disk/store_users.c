@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -31,24 +32,51 @@ int store_add_user(const struct store *store, const char *id, const char *state_
 
 /* ---- locks ---- */
 
+static int open_to_lock(const char *path)
+{
+	return open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+}
+
 int store_lock_shared(const char *path, struct error **err)
 {
-	cleanup_close int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	for (;;) {
+		cleanup_close int fd = open_to_lock(path);
 
-	if (fd < 0)
-		return error_errno(err, errno, "open %s", path);
-	/* Who asks whether it is locked holds it for an instant. */
-	while (flock(fd, LOCK_SH) < 0)
-		if (errno != EINTR)
-			return error_errno(err, errno, "lock %s", path);
-	return TAKE_FD(fd);
+		if (fd < 0)
+			return error_errno(err, errno, "open %s", path);
+		/* Who asks whether it is locked holds it for an instant, and who removes it until it is gone. */
+		while (flock(fd, LOCK_SH) < 0)
+			if (errno != EINTR)
+				return error_errno(err, errno, "lock %s", path);
+		if (store_lock_holds(fd, path))
+			return TAKE_FD(fd);
+	}
+}
+
+bool store_lock_holds(int fd, const char *path)
+{
+	struct stat locked, there;
+
+	return fstat(fd, &locked) == 0 && stat(path, &there) == 0 && locked.st_dev == there.st_dev &&
+	       locked.st_ino == there.st_ino;
+}
+
+bool store_lock_alone(const char *path, int *ret_fd)
+{
+	cleanup_close int fd = open_to_lock(path);
+
+	*ret_fd = -1;
+	if (fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK)
+		return false;
+	*ret_fd = TAKE_FD(fd);
+	return true;
 }
 
 bool store_is_locked(const char *path)
 {
-	cleanup_close int fd = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	cleanup_close int fd = -1;
 
-	return fd >= 0 && flock(fd, LOCK_EX | LOCK_NB) < 0 && errno == EWOULDBLOCK;
+	return !store_lock_alone(path, &fd);
 }
 
 /* ---- VMs ---- */

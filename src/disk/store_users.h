@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Who uses what of an image store, so that nothing is removed under a VM. Two things tell: STORE/users/ID.json, written by
  * each daemon, names the directory of its VMs' records (running or not, with or without the daemon); and a running daemon
- * holds locks on the directories of the images and kernels, and on the initramfs archives, that it boots. */
+ * holds locks on the directories of the images and kernels, on the root filesystems, and on the initramfs archives, that it
+ * boots. */
 #ifndef SLICER_DISK_STORE_USERS_H
 #define SLICER_DISK_STORE_USERS_H
 
@@ -10,9 +11,14 @@
 /* Writes users/ID.json. `id` is the daemon's, `state_dir` absolute. A store that the caller may not write is left as it is. */
 int store_add_user(const struct store *store, const char *id, const char *state_dir, struct error **err);
 
-/* A shared lock on a directory or file of the store, for as long as the returned fd is open. ERR_NOT_FOUND when it is gone. */
+/* A shared lock on a directory or file of the store, for as long as the returned fd is open. What is there stays then, unless the
+ * same is built anew in its place. Waits for who is just removing it: ERR_NOT_FOUND when it is gone. */
 int store_lock_shared(const char *path, struct error **err);
-bool store_is_locked(const char *path); /* by anybody else */
+bool store_lock_holds(int fd, const char *path); /* is what was locked still what the path names? */
+bool store_is_locked(const char *path);		 /* by anybody else */
+/* For its removal: false when it is locked. Otherwise nobody can lock it until *ret_fd is closed, which is -1 when it cannot be
+ * opened. */
+bool store_lock_alone(const char *path, int *ret_fd);
 
 struct store_use {
 	char *digest; /* of the image that the VM's disk stands on, "sha256:HEX" */

@@ -93,30 +93,75 @@ static struct store_image *images_find(const struct store *store, const char *ag
 	return images_build(store_path(store), agent, name, err) ? NULL : store_find_image(store, name, err);
 }
 
+static void images_take_lock(struct boot_images *b, int fd)
+{
+	b->locks = mem_realloc(b->locks, (b->nlocks + 1) * sizeof(*b->locks));
+	b->locks[b->nlocks++] = fd;
+}
+
 static int images_lock(struct boot_images *b, const char *path, struct error **err)
 {
 	int fd = store_lock_shared(path, err);
 
 	if (fd < 0)
 		return -1;
-	b->locks = mem_realloc(b->locks, (b->nlocks + 1) * sizeof(*b->locks));
-	b->locks[b->nlocks++] = fd;
+	images_take_lock(b, fd);
 	return 0;
+}
+
+/* What is found is what is locked: it may have been removed, or built anew, in between. */
+static struct store_image *images_hold(struct boot_images *b, const struct store *store, const char *agent,
+				       const char *name, struct error **err)
+{
+	cleanup_free char *directory = str_fmt("%s/images/%s", store_path(store), name);
+
+	for (;;) {
+		cleanup_error struct error *why = NULL;
+		cleanup_close int fd = store_lock_shared(directory, &why);
+		cleanup_store_image struct store_image *image = NULL;
+
+		if (fd < 0 && why->code != ERR_NOT_FOUND) {
+			error_move(err, &why);
+			return NULL;
+		}
+		image = images_find(store, agent, name, err);
+		if (!image)
+			return NULL;
+		if (fd < 0 || !store_lock_holds(fd, directory))
+			continue;
+		images_take_lock(b, TAKE_FD(fd));
+		return images_lock(b, image->rootfs, err) ? NULL : TAKE_PTR(image);
+	}
+}
+
+/* An archive, or a kernel of the user's own, may be collected before it is locked: once it has to be made again then. *ret: the
+ * caller's. */
+static int images_boot(struct boot_images *b, const char *agent, const char *kernel_file, struct store_image *image,
+		       const char *store, struct kept *kept, char **ret, struct error **err)
+{
+	for (bool again = false;; again = true) {
+		cleanup_free char *initrd = images_initramfs(agent, kernel_file, image, store, kept, err);
+		cleanup_error struct error *why = NULL;
+
+		if (!initrd)
+			return error_wrap(err, "image %s", image->name);
+		if (!images_lock(b, image->kernel_dir, &why) && !images_lock(b, initrd, &why)) {
+			*ret = TAKE_PTR(initrd);
+			return 0;
+		}
+		if (again || why->code != ERR_NOT_FOUND)
+			return error_move(err, &why);
+	}
 }
 
 static int images_add(struct boot_images *b, const struct store *store, const char *name, const char *kernel_file,
 		      struct kept *kept, struct error **err)
 {
 	cleanup_free char *agent = helper_path("slicer-agent", err);
-	cleanup_store_image struct store_image *image = agent ? images_find(store, agent, name, err) : NULL;
-	cleanup_free char *directory = str_fmt("%s/images/%s", store_path(store), name), *initrd = NULL;
+	cleanup_store_image struct store_image *image = agent ? images_hold(b, store, agent, name, err) : NULL;
+	cleanup_free char *initrd = NULL;
 
-	if (!image || images_lock(b, directory, err))
-		return -1;
-	initrd = images_initramfs(agent, kernel_file, image, store_path(store), kept, err);
-	if (!initrd)
-		return error_wrap(err, "image %s", name);
-	if (images_lock(b, image->kernel_dir, err) || images_lock(b, initrd, err))
+	if (!image || images_boot(b, agent, kernel_file, image, store_path(store), kept, &initrd, err))
 		return -1;
 	b->images[b->n++] = (struct manager_image){
 		.name = str_dup(name),

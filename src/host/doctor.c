@@ -6,7 +6,7 @@
 #include "base/fs.h"
 #include "cli/output.h"
 
-enum { ID_COLUMN = 19, SEVERITY_COLUMN = 9 };
+enum { ID_COLUMN = 19, SEVERITY_COLUMN = 9, DETAIL_SHOWN = 10 };
 
 static const struct {
 	const char *name, *colour; /* ECMA-48 SGR */
@@ -55,14 +55,26 @@ static void print_line(const char *before, const char *text)
 	printf("%*s%s%s\n", SEVERITY_COLUMN + ID_COLUMN, "", before, shown);
 }
 
+/* Of what is left of a daemon with hundreds of VMs there may be thousands of lines. */
+static void print_detail(char *const *detail)
+{
+	size_t n = strv_len(detail);
+	cleanup_free char *rest =
+		n > DETAIL_SHOWN ? str_fmt("and %zu more (--json has them all)", n - DETAIL_SHOWN) : NULL;
+
+	for (size_t i = 0; i < n && i < DETAIL_SHOWN; i++)
+		print_line("", detail[i]);
+	if (rest)
+		print_line("", rest);
+}
+
 static void print_result(const struct doctor_check *check, const struct doctor_result *r, bool colours)
 {
 	cleanup_free char *shown = str_escape(r->summary, strlen(r->summary));
 
 	printf("%s%-*s%s%-*s%s\n", colours ? severities[r->severity].colour : "", SEVERITY_COLUMN,
 	       severities[r->severity].name, colours ? "\033[0m" : "", ID_COLUMN, check->id, shown);
-	for (char *const *line = r->detail; line && *line; line++)
-		print_line("", *line);
+	print_detail(r->detail);
 	for (char *const *line = r->fix; line && *line; line++)
 		print_line("→ ", *line);
 }

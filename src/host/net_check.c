@@ -10,7 +10,7 @@
 #include "host/net_verbs_impl.h"
 #include "host/paths.h"
 
-enum { RECORD_MAX = 1 << 20 };
+enum { RECORD_MAX = 1 << 20, ALIKE_SHOWN = 10 };
 
 /* The network plans of a daemon's VMs that run. */
 static void check_vms(struct net_expect *e)
@@ -113,6 +113,32 @@ static int check_all(struct net_expect *e, const char *file, struct error **err)
 	return 0;
 }
 
+static bool same_fix(struct json_object *a, struct json_object *b)
+{
+	return str_eq(show_string(a, "daemon"), show_string(b, "daemon")) &&
+	       str_eq(show_string(a, "fix"), show_string(b, "fix"));
+}
+
+/* From the one with this number those that the same mends: the first of them, and how many more. Returns how many there are. */
+static size_t print_alike(const struct net_expect *e, size_t first)
+{
+	struct json_object *f = json_object_array_get_idx(e->findings, first);
+	size_t n = 0;
+
+	for (; first + n < e->nfindings && same_fix(f, json_object_array_get_idx(e->findings, first + n)); n++) {
+		struct json_object *one = json_object_array_get_idx(e->findings, first + n);
+		cleanup_free char *line = str_fmt("%s: %s", show_string(one, "daemon"), show_string(one, "summary"));
+		cleanup_free char *shown = str_escape(line, strlen(line));
+
+		if (n < ALIKE_SHOWN)
+			puts(shown);
+	}
+	if (n > ALIKE_SHOWN)
+		printf("%s: and %zu more (--json has them all)\n", show_string(f, "daemon"), n - ALIKE_SHOWN);
+	printf("    → %s\n", show_string(f, "fix"));
+	return n;
+}
+
 static void print_findings(const struct net_expect *e, bool json)
 {
 	cleanup_json struct json_object *root = json_object_new_object();
@@ -124,13 +150,8 @@ static void print_findings(const struct net_expect *e, bool json)
 		print_json(root, stdout);
 		return;
 	}
-	for (size_t i = 0; i < e->nfindings; i++) {
-		struct json_object *f = json_object_array_get_idx(e->findings, i);
-		cleanup_free char *line = str_fmt("%s: %s", show_string(f, "daemon"), show_string(f, "summary"));
-		cleanup_free char *shown = str_escape(line, strlen(line));
-
-		printf("%s\n    → %s\n", shown, show_string(f, "fix"));
-	}
+	for (size_t i = 0; i < e->nfindings;)
+		i += print_alike(e, i);
 	if (!e->nfindings)
 		puts("All networks are as they should be");
 	for (char **line = e->scan->unseen; line && *line; line++)

@@ -88,30 +88,35 @@ static void list_json(const struct net_scan *s)
 	print_json(root, stdout);
 }
 
-/* Of a table those elements that are as it is are counted only. */
-static bool is_folded(const struct net_scan *s, const struct net_thing *element, const struct net_thing *table)
+/* Of a table its elements, and of a namespace its interfaces, that are as it is are counted only. */
+static bool is_folded(const struct net_thing *t, const struct net_thing *into)
 {
-	return element->kind == NET_KIND_ELEMENT && element->use == table->use &&
-	       str_starts(element->name, table->name) && element->name[strlen(table->name)] == ' ';
+	if (t->use != into->use)
+		return false;
+	if (into->kind == NET_KIND_NETNS)
+		return t->netns && str_eq(t->netns, into->name) && str_eq(t->daemon_id, into->daemon_id);
+	return into->kind == NET_KIND_TABLE && t->kind == NET_KIND_ELEMENT && str_starts(t->name, into->name) &&
+	       t->name[strlen(into->name)] == ' ';
 }
 
-static const struct net_thing *table_of(const struct net_scan *s, const struct net_thing *element)
+static bool is_shown(const struct net_scan *s, const struct net_thing *t)
 {
 	for (size_t i = 0; i < s->nthings; i++)
-		if (s->things[i].kind == NET_KIND_TABLE && is_folded(s, element, &s->things[i]))
-			return &s->things[i];
-	return NULL;
+		if (is_folded(t, &s->things[i]))
+			return false;
+	return is_network(t);
 }
 
 static char *shown_name(const struct net_scan *s, const struct net_thing *t)
 {
+	const char *what = t->kind == NET_KIND_TABLE ? "element" : "interface";
 	size_t n = 0;
 
 	if (t->netns)
 		return str_fmt("%s in %s", t->name, t->netns);
-	for (size_t i = 0; t->kind == NET_KIND_TABLE && i < s->nthings; i++)
-		n += is_folded(s, &s->things[i], t);
-	return n ? str_fmt("%s (%zu element%s)", t->name, n, n > 1 ? "s" : "") : str_dup(t->name);
+	for (size_t i = 0; i < s->nthings; i++)
+		n += is_folded(&s->things[i], t);
+	return n ? str_fmt("%s (%zu %s%s)", t->name, n, what, n > 1 ? "s" : "") : str_dup(t->name);
 }
 
 static void list_table(const struct net_scan *s)
@@ -122,7 +127,7 @@ static void list_table(const struct net_scan *s)
 	for (size_t i = 0; i < s->nthings; i++) {
 		const struct net_thing *thing = &s->things[i];
 
-		if (!is_network(thing) || table_of(s, thing))
+		if (!is_shown(s, thing))
 			continue;
 		table_add(t, thing->type);
 		table_add_take(t, shown_name(s, thing));
@@ -147,17 +152,44 @@ static void list_daemons(const struct net_scan *s)
 	}
 }
 
+static bool is_of_vm(const struct net_scan *s, const char *interface)
+{
+	for (size_t i = 0; i < s->nthings; i++) {
+		const struct net_thing *t = &s->things[i];
+
+		if (t->kind == NET_KIND_LINK && !t->group && !t->netns && str_eq(t->name, interface))
+			return true;
+	}
+	return false;
+}
+
+static void list_forwarding(const struct net_scan *s)
+{
+	cleanup_strv char **all = forwarding_interfaces(), **named = NULL;
+	cleanup_free char *list = NULL;
+	size_t nvms = 0;
+
+	for (char **name = all; name && *name; name++) {
+		if (is_of_vm(s, *name))
+			nvms++;
+		else
+			strv_append(&named, *name);
+	}
+	if (nvms)
+		strv_append_fmt(&named, "%zu interface%s of VMs", nvms, nvms > 1 ? "s" : "");
+	if (!named)
+		return;
+	list = strv_join(named, ", ");
+	printf("\nIPv4 forwarding is on for %s. Slicer leaves it on when its daemons end: "
+	       "others may rely on it by then.\n",
+	       list);
+}
+
 static void list_text(const struct net_scan *s)
 {
-	cleanup_strv char **forwarding = forwarding_interfaces();
-	cleanup_free char *list = strv_join(forwarding, ", ");
-
 	list_table(s);
 	list_daemons(s);
-	if (*list)
-		printf("\nIPv4 forwarding is on for %s. Slicer leaves it on when its daemons end: "
-		       "others may rely on it by then.\n",
-		       list);
+	list_forwarding(s);
 	for (char **line = s->unseen; line && *line; line++)
 		fprintf(stderr, "%s\n", *line);
 }

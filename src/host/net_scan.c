@@ -185,6 +185,10 @@ static int compare_things(const void *a, const void *b)
 		order = (int)x->kind - (int)y->kind;
 	if (!order)
 		order = (int)y->group - (int)x->group;
+	if (!order && x->owner && y->owner)
+		order = strverscmp(x->owner, y->owner);
+	if (!order)
+		order = (x->netns != NULL) - (y->netns != NULL);
 	return order ? order : strverscmp(x->name, y->name);
 }
 

@@ -18,23 +18,46 @@ static int networks_one_up(const struct config_group *g, const char *daemon_id, 
 	return 0;
 }
 
-/* Ranges have no interface that would tell which of them were there before. */
-static bool has_ranges(const struct config *config)
+/* Of the configuration or the host: the other groups can be looked at all the same. */
+static bool is_refusal(const struct error *e)
 {
-	for (size_t i = 0; i < config->ngroups; i++)
-		if (config->groups[i].network.mode == NET_ISOLATED)
-			return true;
-	return false;
+	return e->code == ERR_CONFLICT || e->code == ERR_INVALID || e->code == ERR_NOT_FOUND;
+}
+
+/* What is to be mended is said of each in *ret_messages; after another failure the rest is not tried. NULL: all are up. */
+static struct error *networks_all_up(const struct config *config, const char *daemon_id, char ***ret_messages)
+{
+	cleanup_error struct error *first = NULL;
+
+	for (size_t i = 0; i < config->ngroups && (!first || is_refusal(first)); i++) {
+		cleanup_error struct error *why = NULL;
+
+		if (!networks_one_up(&config->groups[i], daemon_id, &why))
+			continue;
+		if (first && !is_refusal(why))
+			break;
+		strv_append(ret_messages, error_message(why));
+		if (!first)
+			first = TAKE_PTR(why);
+	}
+	return TAKE_PTR(first);
 }
 
 int networks_up(const struct config *config, const char *daemon_id, struct error **err)
 {
-	if (has_ranges(config) && net_tables_renew(daemon_id, err) < 0)
+	cleanup_error struct error *first = NULL;
+	cleanup_strv char **messages = NULL;
+	cleanup_free char *all = NULL;
+
+	if (net_renew(config, daemon_id, err) < 0)
 		return -1;
-	for (size_t i = 0; i < config->ngroups; i++)
-		if (networks_one_up(&config->groups[i], daemon_id, err))
-			return -1;
-	return 0;
+	first = networks_all_up(config, daemon_id, &messages);
+	if (!first)
+		return 0;
+	if (strv_len(messages) == 1)
+		return error_move(err, &first);
+	all = strv_join(messages, "\n  ");
+	return error_set(err, first->code, "%zu networks cannot be made:\n  %s", strv_len(messages), all);
 }
 
 /* Bridges of groups and slots that have left the configuration since they were made. */

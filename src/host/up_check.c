@@ -6,6 +6,7 @@
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "net/isolated_pool.h"
 #include "net/mode.h"
 
 /* Other systems' configurations have references to registries here. */
@@ -74,6 +75,40 @@ static int up_check_group(const struct config *cfg, const struct config_group *g
 	return up_check_image(cfg, g, err) || up_check_userdata(cfg, g, err) ? -1 : 0;
 }
 
+static bool up_subnet(const struct config_group *g, struct ip4_cidr *ret)
+{
+	if (g->network.mode == NET_ISOLATED)
+		return net_isolated_range(g, ret, NULL) == 0;
+	return g->network.mode == NET_BRIDGE && ip4_parse_cidr(g->network.gateway, ret, NULL) == 0;
+}
+
+/* A range that follows from a group's name is in no file. Two groups may have the same, but no part of one. */
+static int up_check_range(const struct config *cfg, const struct config_group *g, struct error **err)
+{
+	cleanup_free char *where = config_where(cfg, g, "network.mode");
+	struct ip4_cidr range, other;
+	char text[IP4_TEXT_MAX], of_other[IP4_TEXT_MAX];
+
+	if (g->network.mode != NET_ISOLATED || g->network.range || !up_subnet(g, &range))
+		return 0;
+	for (size_t i = 0; i < cfg->ngroups; i++) {
+		const struct config_group *o = &cfg->groups[i];
+		bool same_kind = o->network.mode == NET_ISOLATED;
+
+		if (o == g || !up_subnet(o, &other) || !ip4_overlaps(range, other) ||
+		    (same_kind && range.addr == other.addr && range.prefix == other.prefix))
+			continue;
+		ip4_format_cidr(range, text);
+		ip4_format_cidr(other, of_other);
+		return error_set(
+			err, ERR_INVALID,
+			"%s: host group \"%s\": its range %s, which follows from its name, overlaps %s of host "
+			"group \"%s\"; set network.range to another subnet",
+			where, g->name, text, of_other, o->name);
+	}
+	return 0;
+}
+
 /* What VMs would lack is refused; what they only get in another way, or nobody needs here, is said (up_check_tell). */
 int up_check_lacking(const struct config *cfg, struct error **err)
 {
@@ -137,7 +172,7 @@ int up_check(const struct config *cfg, struct error **err)
 	if (up_check_lacking(cfg, err))
 		return -1;
 	for (size_t i = 0; i < cfg->ngroups; i++)
-		if (up_check_group(cfg, &cfg->groups[i], err))
+		if (up_check_group(cfg, &cfg->groups[i], err) || up_check_range(cfg, &cfg->groups[i], err))
 			return -1;
 	up_check_tell(cfg);
 	return 0;

@@ -33,21 +33,23 @@ static int add_used_by_vms(const struct writer *w, const struct store *store, st
 	return 0;
 }
 
-/* A kernel of a configuration's own (kernel_file) that a running daemon boots. */
-static int add_locked_kernels(const struct writer *w, struct used *used, struct error **err)
+/* What a running daemon boots: a kernel of a configuration's own (kernel_file), the root filesystem of an image that was built anew
+ * since. */
+static int add_locked(const struct writer *w, const char *directory, struct used *used, struct error **err)
 {
-	cleanup_free char *path = writer_path(w, "kernels");
+	cleanup_free char *path = writer_path(w, directory);
 	DIR *dir = opendir(path);
 
 	if (!dir)
 		return error_errno(err, errno, "open %s", path);
 	for (struct dirent *e; (e = readdir(dir));) {
-		cleanup_free char *kernel = fs_join(path, e->d_name);
+		cleanup_free char *file = fs_join(path, e->d_name);
 		const char *dash = strrchr(e->d_name, '-');
-		if (e->d_name[0] == '.' || !dash || !store_is_locked(kernel))
+		if (e->d_name[0] == '.' || !store_is_locked(file))
 			continue;
-		strv_append(&used->paths, kernel);
-		strv_append(&used->kernel_keys, dash + 1);
+		strv_append(&used->paths, file);
+		if (dash && str_eq(directory, "kernels"))
+			strv_append(&used->kernel_keys, dash + 1);
 	}
 	closedir(dir);
 	return 0;
@@ -69,7 +71,9 @@ static int find_used(const struct writer *w, struct used *used, struct error **e
 		strv_append(&used->paths, image->kernel_dir);
 		strv_append(&used->kernel_keys, image->kernel_key);
 	}
-	return add_used_by_vms(w, store, used, err) < 0 ? -1 : add_locked_kernels(w, used, err);
+	if (add_used_by_vms(w, store, used, err) < 0 || add_locked(w, "blobs/sha256", used, err) < 0)
+		return -1;
+	return add_locked(w, "kernels", used, err);
 }
 
 static uint64_t tree_size(const char *path)
@@ -109,7 +113,8 @@ static int collect_directory(const struct writer *w, const char *directory, cons
 		if (e->d_name[0] == '.')
 			continue;
 		cleanup_free char *file = fs_join(path, e->d_name);
-		if (is_used(used, directory, file, e->d_name))
+		cleanup_close int lock = -1;
+		if (is_used(used, directory, file, e->d_name) || !store_lock_alone(file, &lock))
 			continue;
 		*freed += tree_size(file);
 		r = fs_remove_tree(file, err);

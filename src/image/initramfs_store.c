@@ -82,7 +82,8 @@ static int prune(const struct writer *w, struct error **err)
 	if (n > KEEP)
 		qsort(files, n, sizeof(*files), compare_aged);
 	for (size_t i = 0; i < n; i++) {
-		if (i >= KEEP && r == 0 && !store_is_locked(files[i].path))
+		cleanup_close int lock = -1;
+		if (i >= KEEP && r == 0 && store_lock_alone(files[i].path, &lock))
 			r = fs_unlink(files[i].path, err);
 		free(files[i].path);
 	}

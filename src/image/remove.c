@@ -14,17 +14,39 @@ static char *image_directory(const char *store, const char *name)
 	return str_fmt("%s/images/%s", store, name);
 }
 
-/* A damaged image has no digest that could be compared, and boots nothing. */
-static int check_unused(const struct store *store, const char *name, const struct store_uses *uses, struct error **err)
+/* Locks of images, so that no daemon begins to use one between the look at it and its removal. */
+struct held {
+	int *fds;
+	size_t n;
+};
+
+static void held_clear(struct held *h)
+{
+	for (size_t i = 0; i < h->n; i++)
+		fd_closep(&h->fds[i]);
+	free(h->fds);
+}
+
+static int hold(struct held *h, const struct store *store, const char *name, struct error **err)
 {
 	cleanup_free char *directory = image_directory(store_path(store), name);
-	cleanup_error struct error *damage = NULL;
-	cleanup_store_image struct store_image *image = store_find_image(store, name, &damage);
+	int fd;
 
-	if (store_is_locked(directory))
+	if (!store_lock_alone(directory, &fd))
 		return error_set(err, ERR_CONFLICT,
 				 "image \"%s\" is in use: a daemon runs whose configuration names it; stop that first",
 				 name);
+	h->fds = mem_realloc(h->fds, (h->n + 1) * sizeof(*h->fds));
+	h->fds[h->n++] = fd;
+	return 0;
+}
+
+/* A damaged image has no digest that could be compared, and boots nothing. */
+static int check_unused(const struct store *store, const char *name, const struct store_uses *uses, struct error **err)
+{
+	cleanup_error struct error *damage = NULL;
+	cleanup_store_image struct store_image *image = store_find_image(store, name, &damage);
+
 	for (size_t i = 0; image && i < uses->n; i++)
 		if (str_eq(uses->list[i].digest, image->digest))
 			return error_set(err, ERR_CONFLICT,
@@ -37,7 +59,11 @@ static int remove_all(const struct writer *w, char *const *names, uint64_t *free
 {
 	cleanup_store struct store *store = store_open(w->store, err);
 	cleanup_uses struct store_uses uses = {0};
+	__attribute__((cleanup(held_clear))) struct held held = {0};
 
+	for (size_t i = 0; store && names && names[i]; i++)
+		if (hold(&held, store, names[i], err) < 0)
+			return -1;
 	if (!store || store_find_uses(store, &uses, err) < 0)
 		return -1;
 	for (size_t i = 0; names && names[i]; i++)

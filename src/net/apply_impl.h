@@ -21,5 +21,7 @@ int net_find_own_link(struct netlink *nl, const struct net_plan *p, struct error
 /* group.c: the rows of mode bridge. */
 int net_bridge_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err);
 int net_bridge_group_down(const struct config_group *g, const char *daemon_id, struct error **err);
+/* net_bridge_down() of each, with few runs of nft. One that is in use keeps no other; the first failure is told. */
+int net_bridges_down(char *const *bridges, const char *daemon_id, struct error **err);
 
 #endif

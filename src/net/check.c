@@ -32,12 +32,24 @@ bool net_is_ending(const struct link *link)
 	       !net_space_exists(name);
 }
 
-bool net_is_last(const struct net_facts *facts, const struct link *link, const char *daemon_id)
+size_t net_count_ours(const struct net_facts *facts, const char *daemon_id)
 {
+	size_t n = 0;
+
 	for (size_t i = 0; i < facts->nlinks; i++)
-		if (&facts->links[i] != link && net_is_ours(&facts->links[i], daemon_id))
-			return false;
-	return true;
+		n += net_is_ours(&facts->links[i], daemon_id);
+	return n;
+}
+
+bool net_subnet_in_use(const struct net_facts *facts, struct ip4_cidr subnet, const char *daemon_id)
+{
+	for (size_t i = 0; i < facts->naddrs; i++) {
+		const struct link *link = net_facts_index(facts, facts->addrs[i].index);
+
+		if (link && net_is_ours(link, daemon_id) && ip4_contains(subnet, ntohl(facts->addrs[i].addr.s_addr)))
+			return true;
+	}
+	return false;
 }
 
 /* "brvm0, a bridge of the slicer daemon vm-1a2b3c"; the caller's. */
@@ -52,13 +64,22 @@ static char *describe(const struct link *link)
 	return str_fmt("%s", link->name);
 }
 
-static int check_bridge(const struct config_group *g, const char *daemon_id, const struct net_facts *facts,
-			struct error **err)
+/* What a group asks for, and of what. */
+struct check {
+	const struct config_group *group;
+	const char *daemon_id;
+	struct ip4_cidr gateway;
+	const struct net_facts *facts;
+	int own; /* index of its bridge; -1: none */
+};
+
+static int check_bridge(const struct check *c, struct error **err)
 {
-	const struct link *link = net_facts_link(facts, g->network.bridge);
+	const struct config_group *g = c->group;
+	const struct link *link = net_facts_link(c->facts, g->network.bridge);
 	cleanup_free char *who = NULL;
 
-	if (!link || (net_is_ours(link, daemon_id) && str_eq(link->kind, "bridge")))
+	if (!link || (net_is_ours(link, c->daemon_id) && str_eq(link->kind, "bridge")))
 		return 0;
 	who = describe(link);
 	if (g->network.mode == NET_SLOTS)
@@ -70,34 +91,61 @@ static int check_bridge(const struct config_group *g, const char *daemon_id, con
 			 "there is an interface %s. Set network.bridge to another name, or remove that interface", who);
 }
 
-static int fail_subnet(const struct config_group *g, const char *what, struct ip4_cidr other, const struct link *link,
+/* A bridge of this daemon's from before its configuration was changed. One without VMs is gone by now, where it is no group's any
+ * more (net/renew.c). `overlaps`: the beginning of the sentence. */
+static int fail_former(const struct check *c, const char *overlaps, const struct link *link, struct error **err)
+{
+	const struct link *port = net_bridge_port(c->facts->links, c->facts->nlinks, link);
+	cleanup_free char *id = NULL, *former = NULL, *port_id = NULL, *vm = NULL;
+
+	net_alias_parse(link->alias, &id, &former);
+	if (!port || !net_alias_parse(port->alias, &port_id, &vm))
+		return error_set(err, ERR_CONFLICT,
+				 "%s, which \"%s\" had before the configuration was changed. No VM uses it: remove it "
+				 "with slicer net check --fix",
+				 overlaps, former);
+	return error_set(
+		err, ERR_CONFLICT,
+		"%s, which \"%s\" had before the configuration was changed, and on which its VM \"%s\" still runs. "
+		"Undo the change and delete the VMs of \"%s\" first (a new name makes a new group), or %s",
+		overlaps, former, vm, former,
+		c->group->network.mode == NET_SLOTS
+			? "give the slot another number, which is the second of its subnet (index: N)"
+			: "set network.gateway to an address in another subnet");
+}
+
+static int fail_subnet(const struct check *c, const char *what, struct ip4_cidr other, const struct link *link,
 		       struct error **err)
 {
-	cleanup_free char *who = link ? describe(link) : str_dup("an interface");
+	cleanup_free char *who = link ? describe(link) : str_dup("an interface"), *overlaps = NULL;
+	const struct config_group *g = c->group;
+	bool slot = g->network.mode == NET_SLOTS,
+	     former = link && net_is_ours(link, c->daemon_id) && str_eq(link->kind, "bridge");
+	const char *of = former ? link->name : who;
 	char text[IP4_TEXT_MAX];
 
 	ip4_format_cidr(other, text);
-	if (g->network.mode == NET_SLOTS)
-		return error_set(
-			err, ERR_CONFLICT,
-			"slot \"%s\": the subnet of its gateway %s overlaps the %s %s of %s. Give the slot another number, "
-			"which is the second of its subnet (index: N)",
-			g->name, g->network.gateway, what, text, who);
-	return error_set(
-		err, ERR_CONFLICT,
-		"the subnet of gateway %s overlaps the %s %s of %s. Set network.gateway to an address in another subnet",
-		g->network.gateway, what, text, who);
+	overlaps =
+		slot ? str_fmt("slot \"%s\": the subnet of its gateway %s overlaps the %s %s of %s", g->name,
+			       g->network.gateway, what, text, of)
+		     : str_fmt("the subnet of gateway %s overlaps the %s %s of %s", g->network.gateway, what, text, of);
+	if (former)
+		return fail_former(c, overlaps, link, err);
+	if (slot)
+		return error_set(err, ERR_CONFLICT,
+				 "%s. Give the slot another number, which is the second of its subnet (index: N)",
+				 overlaps);
+	return error_set(err, ERR_CONFLICT, "%s. Set network.gateway to an address in another subnet", overlaps);
 }
 
-static int check_addresses(const struct config_group *g, struct ip4_cidr gateway, int own,
-			   const struct net_facts *facts, struct error **err)
+static int check_addresses(const struct check *c, struct error **err)
 {
-	for (size_t i = 0; i < facts->naddrs; i++) {
-		const struct link_addr *a = &facts->addrs[i];
-		struct ip4_cidr c = {ntohl(a->addr.s_addr), a->prefix};
+	for (size_t i = 0; i < c->facts->naddrs; i++) {
+		const struct link_addr *a = &c->facts->addrs[i];
+		struct ip4_cidr other = {ntohl(a->addr.s_addr), a->prefix};
 
-		if (a->index != own && ip4_overlaps(c, gateway))
-			return fail_subnet(g, "address", c, net_facts_index(facts, a->index), err);
+		if (a->index != c->own && ip4_overlaps(other, c->gateway))
+			return fail_subnet(c, "address", other, net_facts_index(c->facts, a->index), err);
 	}
 	return 0;
 }
@@ -105,15 +153,14 @@ static int check_addresses(const struct config_group *g, struct ip4_cidr gateway
 /* A route to a wider network, through a VPN perhaps, is no obstacle: the narrower one wins, as it
  * does for everybody who divides a network. One as narrow or narrower leads our VMs' packets away.
  */
-static int check_routes(const struct config_group *g, struct ip4_cidr gateway, int own, const struct net_facts *facts,
-			struct error **err)
+static int check_routes(const struct check *c, struct error **err)
 {
-	for (size_t i = 0; i < facts->nroutes; i++) {
-		const struct link_route *r = &facts->routes[i];
-		struct ip4_cidr c = {ntohl(r->dst.s_addr), r->prefix};
+	for (size_t i = 0; i < c->facts->nroutes; i++) {
+		const struct link_route *r = &c->facts->routes[i];
+		struct ip4_cidr other = {ntohl(r->dst.s_addr), r->prefix};
 
-		if (r->index != own && r->prefix >= gateway.prefix && ip4_overlaps(c, gateway))
-			return fail_subnet(g, "route", c, net_facts_index(facts, r->index), err);
+		if (r->index != c->own && r->prefix >= c->gateway.prefix && ip4_overlaps(other, c->gateway))
+			return fail_subnet(c, "route", other, net_facts_index(c->facts, r->index), err);
 	}
 	return 0;
 }
@@ -122,17 +169,16 @@ int net_check_group(const struct config_group *g, const char *daemon_id, struct 
 		    const struct net_facts *facts, struct error **err)
 {
 	const struct link *bridge = net_facts_link(facts, g->network.bridge);
-	int own = bridge ? bridge->index : -1;
+	const struct check c = {g, daemon_id, gateway, facts, bridge ? bridge->index : -1};
 
-	if (check_bridge(g, daemon_id, facts, err) < 0 || check_addresses(g, gateway, own, facts, err) < 0)
-		return -1;
-	return check_routes(g, gateway, own, facts, err);
+	return check_bridge(&c, err) < 0 || check_addresses(&c, err) < 0 ? -1 : check_routes(&c, err);
 }
 
 /* As far as steps of a 256th of the subnet see: what a VPN has in a table of its own is seldom narrower. */
 int net_check_rules(const struct config_group *g, const struct net_facts *facts, struct error **err)
 {
 	const struct link *bridge = net_facts_link(facts, g->network.bridge);
+	const struct check c = {.group = g, .daemon_id = "", .facts = facts};
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	struct ip4_cidr gateway;
 	uint64_t size, step;
@@ -152,7 +198,7 @@ int net_check_rules(const struct config_group *g, const struct net_facts *facts,
 		if (found < 0)
 			return -1;
 		if (found && r.prefix >= gateway.prefix && !(bridge && r.index == bridge->index))
-			return fail_subnet(g, "route", (struct ip4_cidr){ntohl(r.dst.s_addr), r.prefix},
+			return fail_subnet(&c, "route", (struct ip4_cidr){ntohl(r.dst.s_addr), r.prefix},
 					   net_facts_index(facts, r.index), err);
 	}
 	return 0;

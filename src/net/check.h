@@ -7,7 +7,7 @@
 #include "config/ip4.h"
 #include "net/facts.h"
 
-/* ERR_CONFLICT with a sentence that names the owner and the remedy. */
+/* ERR_CONFLICT with a sentence that names the owner and the remedy, and the slot: which group it is, the caller says. */
 int net_check_group(const struct config_group *g, const char *daemon_id, struct ip4_cidr gateway,
 		    const struct net_facts *facts, struct error **err);
 bool net_is_ours(const struct link *link, const char *daemon_id);
@@ -15,7 +15,8 @@ bool net_is_ours(const struct link *link, const char *daemon_id);
 const struct link *net_bridge_port(const struct link *links, size_t n, const struct link *bridge);
 /* The host's end of an isolated VM's pair, whose namespace is gone: the kernel is about to remove it. */
 bool net_is_ending(const struct link *link);
-/* No other link than this one (NULL: none at all) is the daemon's. */
-bool net_is_last(const struct net_facts *facts, const struct link *link, const char *daemon_id);
+size_t net_count_ours(const struct net_facts *facts, const char *daemon_id); /* links of the daemon's */
+/* A link of the daemon's, a bridge or a VM's whatever its group, has an address of the subnet. */
+bool net_subnet_in_use(const struct net_facts *facts, struct ip4_cidr subnet, const char *daemon_id);
 
 #endif

@@ -49,7 +49,8 @@ int cni_list_find(const char *dir, const char *name, struct cni_list *ret, struc
 char **cni_plugin_path(void); /* the caller's */
 /* The plugin's program; ERR_NOT_FOUND says where it was looked for and what to install. The caller's. */
 char *cni_plugin_find(char *const *path, const char *type, struct error **err);
-/* All plugins of the list are there and speak its version (VERSION), and iptables is, where they run it. */
+/* A VM can take the place of the interfaces that its plugins make; all are there and speak its version (VERSION), and iptables is,
+ * where they run it. */
 int cni_list_probe(const struct cni_list *l, struct error **err);
 
 /* A container's attachment to a network. All borrowed. */

@@ -139,11 +139,27 @@ static bool uses_iptables(const struct cni_list *l)
 	return false;
 }
 
+/* The guest has its interface's MAC address, and that interface another one, for which alone it would then be sent frames. */
+static int check_kinds(const struct cni_list *l, struct error **err)
+{
+	for (size_t i = 0; i < l->nplugins; i++)
+		if (str_eq(l->plugins[i].type, "macvlan") || str_eq(l->plugins[i].type, "ipvlan"))
+			return error_set(
+				err, ERR_UNSUPPORTED,
+				"CNI network \"%s\": a VM cannot take the place of an interface of plugin \"%s\", which "
+				"hears its own MAC address only. For VMs on the wire of an interface there is \"network: {mode: "
+				"macvtap, parent: INTERFACE}\"",
+				l->name, l->plugins[i].type);
+	return 0;
+}
+
 int cni_list_probe(const struct cni_list *l, struct error **err)
 {
 	cleanup_strv char **path = cni_plugin_path();
 	cleanup_free char *joined = strv_join(path, ":"), *iptables = proc_find_program("iptables");
 
+	if (check_kinds(l, err) < 0)
+		return -1;
 	for (size_t i = 0; i < l->nplugins; i++) {
 		cleanup_free char *program = cni_plugin_find(path, l->plugins[i].type, err);
 		cleanup_json struct json_object *config = json_object_new_object(), *answer = NULL;

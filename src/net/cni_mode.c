@@ -35,27 +35,12 @@ static void note_capabilities(const struct cni_list *l, char ***ret_notes)
 	}
 }
 
-/* The guest has its interface's MAC address, and that interface another one, for which alone it would then be sent frames. */
-static int check_plugins(const struct cni_list *l, struct error **err)
-{
-	for (size_t i = 0; i < l->nplugins; i++)
-		if (str_eq(l->plugins[i].type, "macvlan") || str_eq(l->plugins[i].type, "ipvlan"))
-			return error_set(
-				err, ERR_UNSUPPORTED,
-				"CNI network \"%s\": a VM cannot take the place of an interface of plugin \"%s\", which "
-				"hears its own MAC address only. For VMs on the wire of an interface there is \"network: {mode: "
-				"macvtap, parent: INTERFACE}\"",
-				l->name, l->plugins[i].type);
-	return 0;
-}
-
 static int cni_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
 {
 	cleanup_cni_list struct cni_list list = {0};
 
 	if (cni_write_default(CNI_CONFIG_DIR, g->network_name, err) < 0 ||
-	    cni_list_find(CNI_CONFIG_DIR, g->network_name, &list, err) < 0 || check_plugins(&list, err) < 0 ||
-	    cni_list_probe(&list, err) < 0)
+	    cni_list_find(CNI_CONFIG_DIR, g->network_name, &list, err) < 0 || cni_list_probe(&list, err) < 0)
 		return -1;
 	if (ret_notes)
 		note_capabilities(&list, ret_notes);

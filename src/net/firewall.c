@@ -80,11 +80,13 @@ int net_firewall_admit(const struct net_plan *p, const char *key, const char *fr
 	return error_wrap(err, "let VMs pass the host's firewall");
 }
 
-int net_firewall_unadmit(const char *daemon_id, const char *key, struct error **err)
+int net_firewall_unadmit(const char *daemon_id, char *const *keys, struct error **err)
 {
-	cleanup_free char *owner = admit_owner(daemon_id, key);
+	cleanup_strv char **owners = NULL;
 
-	return nft_unadmit(owner, err);
+	for (; *keys; keys++)
+		strv_append_take(&owners, admit_owner(daemon_id, *keys));
+	return owners ? nft_unadmit(owners, err) : 0;
 }
 
 static bool is_settled(const char *note, const struct net_firewall *fw, const char *sign)

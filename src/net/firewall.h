@@ -21,7 +21,8 @@ void net_plan_firewall(struct net_plan *p, const struct net_firewall *fw, const 
 
 /* Accepts what the plan's admit_chain would drop, known by the group's name (`key`: a bridge or a range). */
 int net_firewall_admit(const struct net_plan *p, const char *key, const char *from, const char *to, struct error **err);
-int net_firewall_unadmit(const char *daemon_id, const char *key, struct error **err); /* `key` "": of all groups */
+/* Of these keys; "": of all groups. */
+int net_firewall_unadmit(const char *daemon_id, char *const *keys, struct error **err);
 /* Those of these notes that are not settled: the chain or the firewalld that they are about has no rule with this sign. Runs
  * nft. The caller's. */
 char **net_firewall_unsettled(char *const *notes, const struct net_firewall *fw, const char *sign);

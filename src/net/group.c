@@ -109,7 +109,12 @@ static int bridge_configure(struct netlink *nl, const struct net_plan *p, int in
 			    struct error **err)
 {
 	struct in_addr addr = {htonl(p->addresses[0].addr.addr)};
+	const struct link *before = net_facts_index(facts, index);
 
+	/* The group may have had another name. */
+	if (before && !str_eq(before->alias, p->links[0].alias) &&
+	    links_set_alias(nl, index, p->links[0].alias, err) < 0)
+		return -1;
 	/* The rules are there before the address, and no IPv6 address is ever made. */
 	if (links_set_mtu(nl, index, p->links[0].mtu, err) < 0 ||
 	    links_set_group(nl, index, p->mode == NET_SLOTS ? NET_GROUP_SLOT : NET_GROUP_BRIDGE, err) < 0 ||
@@ -128,19 +133,47 @@ static int admit(const struct net_plan *p, struct error **err)
 	return net_firewall_admit(p, bridge, from, to, err);
 }
 
-/* The elements of one group among several: the addresses of its bridge say which. */
-static int elements_remove(const struct link *link, const char *table, const struct net_facts *facts,
-			   struct error **err)
-{
-	for (size_t i = 0; link && i < facts->naddrs; i++) {
-		const struct link_addr *a = &facts->addrs[i];
-		struct ip4_cidr subnet = {ntohl(a->addr.s_addr), a->prefix};
-		cleanup_free char *script = nft_group_remove_script(table, link->name, subnet);
+/* So that others, who wait for the lock, wait for less than a second. */
+enum { TOGETHER = 16 };
 
-		if (a->index == link->index && nft_run(script, err) < 0)
-			return -1;
-	}
-	return 0;
+/* Bridges that are removed together: nft takes tens of milliseconds to end when it has removed something (RCU). */
+struct going {
+	char **names;		   /* all */
+	const struct link **links; /* those that are there */
+	size_t nlinks;
+};
+
+static void going_clear(struct going *g)
+{
+	strv_free(&g->names);
+	free(g->links);
+}
+
+static void going_add(struct going *g, const char *name, const struct link *link)
+{
+	strv_append(&g->names, name);
+	if (!link)
+		return;
+	g->links = mem_realloc(g->links, (g->nlinks + 1) * sizeof(struct link *));
+	g->links[g->nlinks++] = link;
+}
+
+/* The elements of some groups among several: the addresses of their bridges say which. */
+static int elements_remove(const struct going *g, const char *table, const struct net_facts *facts, struct error **err)
+{
+	cleanup_strv char **scripts = NULL;
+	cleanup_free char *all = NULL;
+
+	for (size_t k = 0; k < g->nlinks; k++)
+		for (size_t i = 0; i < facts->naddrs; i++) {
+			const struct link_addr *a = &facts->addrs[i];
+			struct ip4_cidr subnet = {ntohl(a->addr.s_addr), a->prefix};
+
+			if (a->index == g->links[k]->index)
+				strv_append_take(&scripts, nft_group_remove_script(table, g->links[k]->name, subnet));
+		}
+	all = scripts ? strv_join(scripts, "") : NULL;
+	return all ? nft_run(all, err) : 0;
 }
 
 static int tables_remove(const char *table, struct error **err)
@@ -150,35 +183,21 @@ static int tables_remove(const char *table, struct error **err)
 	return nft_run(script, err);
 }
 
-int net_tables_renew(const char *daemon_id, struct error **err)
-{
-	cleanup_close int lock = net_lock(err);
-	cleanup_net_facts struct net_facts facts = {0};
-	cleanup_free char *table = nft_table(daemon_id);
-
-	if (lock < 0 || net_facts_read(false, &facts, err) < 0)
-		return -1;
-	if (!net_is_last(&facts, NULL, daemon_id))
-		return 0;
-	return net_firewall_unadmit(daemon_id, "", err) < 0 ? -1 : tables_remove(table, err);
-}
-
-/* Removes an interface that is ours, and all that the group has in tables; with the last one the tables, too, unless they are to
+/* Removes interfaces that are ours, and all that their groups have in tables; with the last one the tables, too, unless they are to
  * stay. The failure of one does not keep the others; the first is told. */
-static int group_remove(struct netlink *nl, const char *bridge, const char *daemon_id, const struct net_facts *facts,
-			bool stay, struct error **err)
+static int groups_remove(struct netlink *nl, const struct going *g, const char *daemon_id,
+			 const struct net_facts *facts, bool stay, struct error **err)
 {
-	const struct link *link = net_facts_link(facts, bridge);
 	cleanup_free char *table = nft_table(daemon_id);
 	cleanup_error struct error *first = NULL, *second = NULL, *third = NULL;
 
-	net_firewall_unadmit(daemon_id, bridge, &first);
-	if (link)
-		links_delete(nl, link->index, &second);
-	if (!stay && net_is_last(facts, link, daemon_id))
+	net_firewall_unadmit(daemon_id, g->names, &first);
+	for (size_t i = 0; i < g->nlinks; i++)
+		links_delete(nl, g->links[i]->index, second ? NULL : &second);
+	if (!stay && net_count_ours(facts, daemon_id) == g->nlinks)
 		tables_remove(table, &third);
 	else
-		elements_remove(link, table, facts, &third);
+		elements_remove(g, table, facts, &third);
 	if (!first && !second && !third)
 		return 0;
 	return error_move(err, first ? &first : second ? &second : &third);
@@ -187,12 +206,13 @@ static int group_remove(struct netlink *nl, const char *bridge, const char *daem
 /* A bridge that did not exist before is gone again after a failure. */
 static void group_undo(struct netlink *nl, const struct net_plan *p)
 {
-	struct net_facts facts;
+	__attribute__((cleanup(going_clear))) struct going going = {0};
+	cleanup_net_facts struct net_facts facts = {0};
 
 	if (net_facts_read(false, &facts, NULL) < 0)
 		return;
-	group_remove(nl, p->links[0].name, p->daemon_id, &facts, false, NULL);
-	net_facts_clear(&facts);
+	going_add(&going, p->links[0].name, net_facts_link(&facts, p->links[0].name));
+	groups_remove(nl, &going, p->daemon_id, &facts, false, NULL);
 }
 
 static int group_apply(const struct net_plan *p, const struct net_facts *facts, struct error **err)
@@ -241,39 +261,76 @@ static int check_unused(const struct net_facts *facts, const struct link *bridge
 		    : 0;
 }
 
-static int bridge_remove(const char *bridge, const char *daemon_id, bool stay, struct error **err)
+/* 1: there were some. */
+static int remove_all_nameless(struct netlink *nl, char *const *bridges, const char *daemon_id,
+			       const struct net_facts *facts, struct error **err)
+{
+	int found = 0;
+
+	for (; *bridges; bridges++) {
+		int r = remove_nameless(nl, *bridges, daemon_id, facts, err);
+
+		if (r < 0)
+			return -1;
+		found |= r;
+	}
+	return found;
+}
+
+/* One that is in use keeps no other; the first failure is told. */
+static int bridges_remove(char *const *bridges, const char *daemon_id, bool stay, struct error **err)
 {
 	cleanup_close int lock = net_lock(err);
 	cleanup_netlink struct netlink *nl = lock < 0 ? NULL : netlink_open(err);
 	cleanup_net_facts struct net_facts facts = {0};
-	const struct link *link;
+	__attribute__((cleanup(going_clear))) struct going going = {0};
+	cleanup_error struct error *used = NULL, *why = NULL;
 	int nameless;
 
 	if (!nl || net_facts_read(false, &facts, err) < 0)
 		return -1;
-	nameless = remove_nameless(nl, bridge, daemon_id, &facts, err);
+	nameless = remove_all_nameless(nl, bridges, daemon_id, &facts, err);
 	if (nameless > 0) { /* which may have been the daemon's last but this one */
 		net_facts_clear(&facts);
 		nameless = net_facts_read(false, &facts, err);
 	}
 	if (nameless < 0)
 		return -1;
-	link = net_facts_link(&facts, bridge);
-	if (link && !net_is_ours(link, daemon_id))
-		return 0;
-	if (link && check_unused(&facts, link, err) < 0)
-		return -1;
-	return group_remove(nl, bridge, daemon_id, &facts, stay, err);
+	for (; *bridges; bridges++) {
+		const struct link *link = net_facts_link(&facts, *bridges);
+
+		if (!link || (net_is_ours(link, daemon_id) && check_unused(&facts, link, used ? NULL : &used) == 0))
+			going_add(&going, *bridges, link);
+	}
+	if (going.names)
+		groups_remove(nl, &going, daemon_id, &facts, stay, &why);
+	if (used)
+		return error_move(err, &used);
+	return why ? error_move(err, &why) : 0;
+}
+
+int net_bridges_down(char *const *bridges, const char *daemon_id, struct error **err)
+{
+	cleanup_error struct error *first = NULL;
+
+	while (*bridges) {
+		char *some[TOGETHER + 1] = {0};
+
+		for (size_t n = 0; n < TOGETHER && *bridges; n++)
+			some[n] = *bridges++;
+		bridges_remove(some, daemon_id, false, first ? NULL : &first);
+	}
+	return first ? error_move(err, &first) : 0;
 }
 
 int net_bridge_down(const char *bridge, const char *daemon_id, struct error **err)
 {
-	return bridge_remove(bridge, daemon_id, false, err);
+	return bridges_remove((char *const[]){(char *)bridge, NULL}, daemon_id, false, err);
 }
 
 int net_bridge_drop(const char *bridge, const char *daemon_id, struct error **err)
 {
-	return bridge_remove(bridge, daemon_id, true, err);
+	return bridges_remove((char *const[]){(char *)bridge, NULL}, daemon_id, true, err);
 }
 
 int net_bridge_group_down(const struct config_group *g, const char *daemon_id, struct error **err)

@@ -261,13 +261,41 @@ static int isolated_from_record(struct net_plan *p, struct error **err)
 	return net_plan_isolated_guard(p, err);
 }
 
-static int group_apply(const struct net_plan *p, const char *range, struct error **err)
+/* A set takes no two subnets that overlap, unless they are the same. A former one that is there still is in use (renew.c). */
+static int rules_apply(const struct net_plan *p, struct ip4_cidr range, const struct net_facts *facts,
+		       struct error **err)
 {
-	cleanup_free char *from = str_fmt("ip saddr %s", range), *to = str_fmt("ip daddr %s", range);
+	cleanup_free char *table = nft_table(p->daemon_id);
+	cleanup_strv char **there = NULL;
+	cleanup_error struct error *why = NULL;
+	struct ip4_cidr c;
 
-	if (net_sysctls_apply(p->sysctls, err) < 0 || nft_run(p->nft, err) < 0)
+	if (nft_run(p->nft, &why) == 0)
+		return 0;
+	there = nft_subnets(table);
+	for (char **subnet = there; subnet && *subnet; subnet++)
+		if (ip4_parse_cidr(*subnet, &c, NULL) == 0 && ip4_overlaps(c, range) &&
+		    net_subnet_in_use(facts, c, p->daemon_id))
+			return error_set(
+				err, ERR_CONFLICT,
+				"VMs still run in the range %s of before, which overlaps the new one. Delete them first, "
+				"or set network.range to another subnet",
+				*subnet);
+	return error_move(err, &why);
+}
+
+static int group_apply(const struct net_plan *p, struct ip4_cidr range, const struct net_facts *facts,
+		       struct error **err)
+{
+	cleanup_free char *from = NULL, *to = NULL;
+	char text[IP4_TEXT_MAX];
+
+	ip4_format_cidr(range, text);
+	from = str_fmt("ip saddr %s", text);
+	to = str_fmt("ip daddr %s", text);
+	if (net_sysctls_apply(p->sysctls, err) < 0 || rules_apply(p, range, facts, err) < 0)
 		return -1;
-	return net_firewall_admit(p, range, from, to, err);
+	return net_firewall_admit(p, text, from, to, err);
 }
 
 static int isolated_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
@@ -281,24 +309,12 @@ static int isolated_group_up(const struct config_group *g, const char *daemon_id
 	if (lock < 0 || net_facts_read(true, &facts, err) < 0 ||
 	    net_plan_isolated_group(g, daemon_id, &facts, &plan, err) < 0 || net_isolated_range(g, &range, err) < 0)
 		return -1;
-	ip4_format_cidr(range, text);
-	if (group_apply(&plan, text, err) < 0)
+	if (group_apply(&plan, range, &facts, err) < 0)
 		return -1;
+	ip4_format_cidr(range, text);
 	if (ret_notes)
 		*ret_notes = net_firewall_unsettled(plan.notes, &facts.firewall, text);
 	return 0;
-}
-
-/* VMs of this daemon, whatever their group: by the link that is theirs and an address of the range on it. */
-static bool range_in_use(const struct net_facts *facts, struct ip4_cidr range, const char *daemon_id)
-{
-	for (size_t i = 0; i < facts->naddrs; i++) {
-		const struct link *link = net_facts_index(facts, facts->addrs[i].index);
-
-		if (link && net_is_ours(link, daemon_id) && ip4_contains(range, ntohl(facts->addrs[i].addr.s_addr)))
-			return true;
-	}
-	return false;
 }
 
 /* What the kernel is about to remove keeps no table. */
@@ -331,13 +347,13 @@ static int isolated_group_down(const struct config_group *g, const char *daemon_
 	if (lock < 0 || net_facts_read(false, &facts, err) < 0 || net_isolated_range(g, &range, err) < 0)
 		return -1;
 	ip4_format_cidr(range, text);
-	if (range_in_use(&facts, range, daemon_id))
+	if (net_subnet_in_use(&facts, range, daemon_id))
 		return error_set(err, ERR_CONFLICT, "addresses of %s are in use by VMs", text);
 	if (delete_ending(daemon_id, &facts, err) < 0)
 		return -1;
-	script = net_is_last(&facts, NULL, daemon_id) ? nft_remove_script(table)
-						      : nft_isolated_remove_script(table, range);
-	return net_firewall_unadmit(daemon_id, text, err) < 0 ? -1 : nft_run(script, err);
+	script = net_count_ours(&facts, daemon_id) == 0 ? nft_remove_script(table)
+							: nft_isolated_remove_script(table, range);
+	return net_firewall_unadmit(daemon_id, (char *[]){text, NULL}, err) < 0 ? -1 : nft_run(script, err);
 }
 
 const struct net_mode net_mode_isolated = {

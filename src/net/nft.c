@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/proc.h"
 #include "base/str.h"
+#include "net/nft_elements.h"
 #include "net/plan.h"
 
 #include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
@@ -155,6 +156,35 @@ int nft_rules_check(struct nfset *sets, const char *table, bool isolated, struct
 	return error_wrap(err, "something else has removed what slicer needs");
 }
 
+/* Both tables are made and removed at once. */
+bool nft_table_exists(const char *table)
+{
+	static const struct nfset_chain any = {NFPROTO_IPV4, "postrouting", 0};
+	cleanup_nfset struct nfset *sets = nfset_new();
+
+	return nfset_chains_check(sets, table, &any, 1, NULL) == 0;
+}
+
+char **nft_subnets(const char *table)
+{
+	cleanup_free char *arguments = str_fmt("-j list set ip %s subnets", table), *text = nft_read(arguments, NULL);
+	cleanup_json struct json_object *root = text ? js_parse(text, strlen(text), NULL) : NULL;
+	struct json_object *list = NULL, *set = NULL, *elements = NULL;
+	char **subnets = NULL;
+
+	if (!root || js_get_array(root, "nftables", &list, NULL) < 0)
+		return NULL;
+	for (size_t i = 0; list && i < json_object_array_length(list); i++)
+		if (js_get_object(json_object_array_get_idx(list, i), "set", &set, NULL) == 0 && set)
+			js_get_array(set, "elem", &elements, NULL);
+	for (size_t i = 0; elements && i < json_object_array_length(elements); i++) {
+		cleanup_strv char **fields = nft_element_fields(json_object_array_get_idx(elements, i));
+
+		strv_append(&subnets, fields[0]);
+	}
+	return subnets;
+}
+
 static void network_text(struct ip4_cidr subnet, char ret[IP4_TEXT_MAX])
 {
 	ip4_format_cidr((struct ip4_cidr){ip4_network(subnet), subnet.prefix}, ret);
@@ -237,14 +267,18 @@ char *nft_remove_script(const char *table)
 
 /* Calls each for the rules of `table ip filter` that have our comment. */
 struct admitted {
-	const char *owner, *chain; /* `chain` counts the rules that are where they should be */
+	char *const *owners;
+	const char *chain; /* counts the rules that are where they should be */
 	unsigned in_chain, all;
 	char *script; /* deletes all of them */
 };
 
-static bool is_owned(const char *comment, const char *owner)
+static bool is_owned(const char *comment, char *const *owners)
 {
-	return comment && str_ends(owner, ":") ? str_starts(comment, owner) : str_eq(comment, owner);
+	for (; comment && *owners; owners++)
+		if (str_ends(*owners, ":") ? str_starts(comment, *owners) : str_eq(comment, *owners))
+			return true;
+	return false;
 }
 
 static int admitted_rule(struct json_object *rule, struct admitted *a, struct error **err)
@@ -256,7 +290,7 @@ static int admitted_rule(struct json_object *rule, struct admitted *a, struct er
 	if (js_get_string(rule, "chain", &chain, err) < 0 || js_get_string(rule, "comment", &comment, err) < 0 ||
 	    js_get_u64(rule, "handle", UINT64_MAX, &handle, err) < 0)
 		return -1;
-	if (!is_owned(comment, a->owner))
+	if (!is_owned(comment, a->owners))
 		return 0;
 	a->all++;
 	a->in_chain += str_eq(chain, a->chain);
@@ -294,7 +328,8 @@ static int admitted_find(struct admitted *a, struct error **err)
 
 int nft_admit(const char *chain, const char *from, const char *to, const char *owner, struct error **err)
 {
-	struct admitted a = {.owner = owner, .chain = chain};
+	char *const owners[] = {(char *)owner, NULL};
+	struct admitted a = {.owners = owners, .chain = chain};
 	int r = admitted_find(&a, err);
 	cleanup_free char *old = a.script, *script = NULL;
 
@@ -307,9 +342,9 @@ int nft_admit(const char *chain, const char *from, const char *to, const char *o
 	return nft_run(script, err);
 }
 
-int nft_unadmit(const char *owner, struct error **err)
+int nft_unadmit(char *const *owners, struct error **err)
 {
-	struct admitted a = {.owner = owner};
+	struct admitted a = {.owners = owners};
 	int r = admitted_find(&a, err);
 	cleanup_free char *script = a.script;
 

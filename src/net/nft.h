@@ -28,11 +28,16 @@ char *nft_remove_script(const char *table); /* both tables; succeeds without the
  * nothing. Those for VMs on bridges, or isolated ones. ERR_GONE when not: the group makes them anew. */
 int nft_rules_check(struct nfset *sets, const char *table, bool isolated, struct error **err);
 
+/* The subnets in the table, "A/L"; a list of the caller. Runs nft. NULL: there are none. */
+char **nft_subnets(const char *table);
+/* Is there anything of the daemon's? As quick. False also when that cannot be seen. */
+bool nft_table_exists(const char *table);
+
 /* Accepts what matches `from` (iifname "brvm0") or `to` in `table ip filter`, in the chain DOCKER-USER or FORWARD, as its
  * first rules, known by the comment `owner`. Once, however often called. Only matches that iptables(8) can show. */
 int nft_admit(const char *chain, const char *from, const char *to, const char *owner, struct error **err);
-/* `owner` that ends in ":": all whose comment begins so. Success when there is nothing. */
-int nft_unadmit(const char *owner, struct error **err);
+/* Of these owners; one that ends in ":": of all whose comment begins so. Success when there is nothing. */
+int nft_unadmit(char *const *owners, struct error **err);
 /* Does this text occur in the list of "chain inet filter forward", or "table inet firewalld"? */
 bool nft_has(const char *what, const char *sign);
 

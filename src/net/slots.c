@@ -76,50 +76,41 @@ static const struct config_slot *slot_find(const struct net_vm *vm, struct error
 	return NULL;
 }
 
-/* Those of the first n slots whose bridges were not there before. */
-static void slots_undo(const struct config_group *g, const char *daemon_id, const bool *made, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		struct net_bridged slot;
-
-		net_bridged_get(g, daemon_id, i, &slot);
-		if (made[i])
-			net_bridge_down(slot.bridge, daemon_id, NULL);
-	}
-}
-
 static int slots_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err)
 {
-	cleanup_free bool *made = mem_alloc_array(g->nslots + 1, sizeof(*made));
+	cleanup_strv char **made = NULL;
 
 	for (size_t i = 0; i < g->nslots; i++) {
 		cleanup_strv char **notes = NULL;
 		struct net_bridged slot;
+		bool is_new;
 
 		net_bridged_get(g, daemon_id, i, &slot);
-		made[i] = if_nametoindex(slot.bridge) == 0;
+		is_new = if_nametoindex(slot.bridge) == 0;
 		if (net_bridge_group_up(&slot.group, daemon_id, &notes, err) < 0) {
-			slots_undo(g, daemon_id, made, i);
+			if (made)
+				net_bridges_down(made, daemon_id, NULL);
 			return -1;
 		}
+		if (is_new)
+			strv_append(&made, slot.bridge);
 		for (char **note = notes; ret_notes && note && *note; note++)
 			strv_append(ret_notes, *note);
 	}
 	return 0;
 }
 
-/* One that is in use keeps no other; the first failure is told. */
 static int slots_group_down(const struct config_group *g, const char *daemon_id, struct error **err)
 {
-	cleanup_error struct error *first = NULL;
+	cleanup_strv char **bridges = NULL;
 
 	for (size_t i = 0; i < g->nslots; i++) {
 		struct net_bridged slot;
 
 		net_bridged_get(g, daemon_id, i, &slot);
-		net_bridge_down(slot.bridge, daemon_id, first ? NULL : &first);
+		strv_append(&bridges, slot.bridge);
 	}
-	return first ? error_move(err, &first) : 0;
+	return bridges ? net_bridges_down(bridges, daemon_id, err) : 0;
 }
 
 static int slots_reserve(const struct net_vm *vm, const char *wanted, const uint32_t *used, size_t nused, char **ret,

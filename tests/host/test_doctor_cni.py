@@ -20,6 +20,9 @@ def test_networks_of_the_configuration(tmp_path):
     doctor.says("cni", "ok", "The CNI networks of the configuration can be used", config)
     has(plugins=[{"type": "nosuch"}])
     doctor.says("cni", "error", 'CNI plugin "nosuch" is in none of', config, fix="/etc/cni/net.d")
+    # What "slicer up" refuses as well, whether the plugin is there or not.
+    has(plugins=[{"type": "macvlan", "master": "eth0"}])
+    doctor.says("cni", "error", 'cannot take the place of an interface of plugin "macvlan"', config, fix="set network_name")
     has(cniVersion="9.0.0")
     doctor.says("cni", "error", "cniVersion 9.0.0", config)
     # Both that and the default one.

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """What `slicer up` does about images: builds those that are missing, once, with progress and an end in order; and what it says
 about a kernel_file that boots nothing."""
+import hashlib
 import json
 import os
 import pty
@@ -11,7 +12,9 @@ import subprocess
 import time
 
 import pytest
-from slicertest import AGENT, SLICER, find_processes, until
+from slicertest import AGENT, BUILD, MONITOR, SLICER, find_processes, until
+
+HELPER = BUILD / "src/image/slicer-image"
 
 
 @pytest.fixture
@@ -21,6 +24,11 @@ def empty(store, tmp_path):
     shutil.copytree(store, path, copy_function=os.link)
     shutil.rmtree(path / "images")
     return path
+
+
+@pytest.fixture
+def copied(store, tmp_path):
+    return shutil.copytree(store, tmp_path / "store", copy_function=os.link)
 
 
 @pytest.fixture
@@ -125,6 +133,73 @@ def test_a_bar_on_a_terminal(empty, squash):
     assert code == 0, drawn
     assert re.search(r"\r\x1b\[Kmicro \[[=> ]{30}\] +\d+% 0:\d\d packing the root", drawn), drawn
     assert drawn.endswith("Image micro is ready: slicer new vm --image micro\r\n")
+
+
+# --- removal
+
+def halted(log):
+    """The process that strace has stopped at what it was to look for; None before."""
+    text = log.read_text() if log.exists() else ""
+    return int(text.split()[0]) if "--- stopped by SIGSTOP ---" in text else None
+
+
+def waits_for_a_lock(d):
+    return any(re.search(rf"-> FLOCK +ADVISORY +READ +{d.pid} ", line) for line in open("/proc/locks"))
+
+
+def test_a_start_while_its_image_is_removed(daemon, copied, tmp_path):
+    """The removal has looked whether anybody uses it, and goes on once the daemon has come to it: which then builds it again."""
+    image, log = copied / "images/micro", tmp_path / "log"
+    shutil.copytree(image, copied / "images/other")  # keeps the kernel, so that nothing is downloaded
+    removal = subprocess.Popen(["strace", "-f", "-qq", "-o", log, "-P", image, "-e", "trace=unlink", "-e", "inject=unlink:signal=STOP",
+                                HELPER, "remove", "micro", "--store", copied], stdout=subprocess.DEVNULL)
+    pid = until(lambda: halted(log), 20, "the removal begins")
+    d = daemon(start=False, store=copied)
+    d.spawn()
+    try:
+        until(lambda: waits_for_a_lock(d) or answers(d), 60, "the daemon waits for the image")
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert removal.wait(60) == 0
+    until(lambda: answers(d), 120, "the daemon serves")
+    assert (image / "image.json").exists()
+    assert d.client.node(d.client.create(d.group)["hostname"])["status"] == "Running"
+
+
+def test_a_daemon_keeps_the_root_filesystem_of_an_earlier_build(daemon, copied):
+    d = daemon(store=copied)
+    record = json.loads((copied / "images/micro/image.json").read_text())
+    blobs = copied / "blobs/sha256"
+    former = blobs / record["digest"].removeprefix("sha256:")
+    content = former.read_bytes() + bytes(4096)
+    digest = hashlib.sha256(content).hexdigest()
+    (blobs / digest).write_bytes(content)
+    (copied / "image.json").write_text(json.dumps({**record, "digest": f"sha256:{digest}", "rootfs": f"blobs/sha256/{digest}",
+                                                   "size": len(content)}))
+    os.rename(copied / "image.json", copied / "images/micro/image.json")  # as a build does
+    shutil.copytree(copied / "images/micro", copied / "images/other")
+    assert subprocess.run([HELPER, "remove", "other", "--store", copied], stdout=subprocess.DEVNULL).returncode == 0
+    assert subprocess.run([HELPER, "remove", "micro", "--store", copied], stdout=subprocess.DEVNULL).returncode == 1, "a daemon has it"
+    assert former.exists() and (blobs / digest).exists()
+    assert d.client.node(d.client.create(d.group)["hostname"])["status"] == "Running"
+
+
+def test_what_is_collected_before_the_daemon_holds_it_is_made_again(daemon, copied, tmp_path):
+    """The oldest initramfs goes when there are many: here between slicer-image's answer and the daemon's lock."""
+    libexec = tmp_path / "libexec"
+    libexec.mkdir()
+    for program in (AGENT, MONITOR):
+        (libexec / program.name).symlink_to(program)
+    (libexec / HELPER.name).write_text(f"""#!/bin/sh
+echo $1 >> {tmp_path}/calls
+answer=$({HELPER} "$@") || exit
+[ $1 != initramfs ] || [ $(grep -c initramfs {tmp_path}/calls) != 1 ] || rm {copied}/initramfs/*
+echo "$answer"
+""")
+    (libexec / HELPER.name).chmod(0o755)
+    d = daemon(store=copied, env={"SLICER_LIBEXECDIR": str(libexec)})
+    assert (tmp_path / "calls").read_text().split() == ["initramfs", "initramfs"]
+    assert d.client.node(d.client.create(d.group)["hostname"])["status"] == "Running"
 
 
 # --- kernel_file

@@ -218,3 +218,18 @@ def test_a_changed_range(isolated):
     now = restart("10.79.0.0/24")
     assert "10.79.0.0/24" in now and "10.78.0.0/24" in now and d.client.node(vm)["ip"].startswith("10.78.0.")
     d.client.remove(vm)
+
+
+def test_a_range_that_follows_from_a_name(daemon):
+    """Which is in no file: another group may have the same, and no part of it."""
+    d = daemon(start=False)
+    ours, other = ({"name": name, "count": 0, "vcpu": 1, "ram_mb": 64, "network": {"mode": "isolated"}} for name in ("sandbox", "other"))
+    d.config["host_groups"] = [ours, other]
+    for network in ({"mode": "isolated", "range": "169.254.144.0/24"}, {"mode": "isolated", "range": "169.254.144.0/21"},
+                    {"bridge": "briso0", "tap_prefix": "isotap", "gateway": "169.254.145.1/24"}):
+        other["network"] = network
+        code, said = d.fails()
+        assert code == 2 and 'host group "sandbox": its range 169.254.144.0/22, which follows from its name, overlaps' in said, said
+    other["network"] = {"mode": "isolated", "range": "169.254.144.0/22"}
+    d.start()
+    assert {d.client.create(name)["ip"] for name in ("sandbox", "other")} == {"169.254.144.2/30", "169.254.144.6/30"}

@@ -52,6 +52,31 @@ def test_who_reaches_whom(world, one):
     assert world.host.state() == world.before
 
 
+def test_a_group_by_another_name(world, one):
+    """After a kill: the bridge of before is in nobody's way unless VMs are on it, which is said then."""
+    renamed = world.config("renamed", bridge("web", "brweb0", "192.168.137.1/24"))
+    same = world.config("same", bridge("web", "brvm0", "192.168.137.1/24"))
+    vm = world.guest(one, "a-1", "vm", 1)
+
+    def refused():
+        return world.netrun(renamed, "a-1", "up", "web", check=False).stderr
+    world.netrun(renamed, "a-1", "renew")
+    assert ('the subnet of gateway 192.168.137.1/24 overlaps the address 192.168.137.1/24 of brvm0, which "vm" had before the '
+            'configuration was changed, and on which its VM "vm-1" still runs. Undo the change and delete the VMs of "vm"') in refused()
+    world.netrun(same, "a-1", "renew")
+    world.netrun(same, "a-1", "up", "web")
+    assert vm.space.ask(INTERNET) and "bridge brvm0 a-1 web\n" in world.netrun(same, "a-1", "list").stdout
+    vm.end()
+    assert 'which "web" had before the configuration was changed. No VM uses it: remove it with slicer net check --fix' in refused()
+    world.netrun(renamed, "a-1", "renew")
+    assert world.host.state() == world.before
+    world.netrun(renamed, "a-1", "up", "web")
+    good = world.host.state()
+    world.netrun(renamed, "a-1", "renew")
+    assert world.host.state() == good
+    world.netrun(renamed, "a-1", "down", "web")
+
+
 def test_nobody_speaks_for_another(world, one):
     a1, a2 = world.guest(one, "a-1", "vm", 1), world.guest(one, "a-1", "vm", 2)
     for target in ("192.168.137.1", a2.ip):  # whose MAC address is known from here on

@@ -327,6 +327,51 @@ def test_programs_of_a_launch(world, up):
     assert programs == ["netrun", "slicer-netns", "nft", "slicer-netns"]  # the last one removes it
 
 
+def test_programs_of_a_start(world, up):
+    """What a killed daemon has left is tidied by nft, which a start without any does not run."""
+    config, log = world.config("sandbox", isolated()), world.dir / "log"
+
+    def programs():
+        world.netrun(config, "a-1", "renew", prefix=["strace", "-f", "-qq", "-e", "trace=execve", "-o", log])
+        return {line.split('execve("')[1].split('"')[0].rpartition("/")[2] for line in log.read_text().splitlines() if 'execve("' in line}
+    assert programs() == {"netrun"}
+    up()
+    assert programs() == {"netrun", "nft"} and world.host.state() == world.before
+    up()
+    world.host.run("nft", "flush table ip slicer_a-1")
+    assert programs() == {"netrun", "nft"} and world.host.state() == world.before
+
+
+def test_a_former_range_of_a_daemon_with_other_groups(world):
+    """It goes at the start that finds no VM in it any more, with what lets it pass another firewall."""
+    world.host.run("iptables", "-P", "FORWARD", "DROP")
+    before = world.host.state()
+    bridge = {"name": "vm", "count": 0, "network": {"mode": "bridge", "bridge": "brvm0", "gateway": "10.50.0.1/24"}}
+    former, now, within = (world.config(name, bridge, isolated(range=text)) for name, text in
+                           (("former", "10.78.0.0/22"), ("now", "10.79.0.0/24"), ("within", "10.78.0.0/24")))
+
+    def renewed(config):
+        world.netrun(config, "a-1", "renew")
+        return world.host.run("nft", "list", "ruleset").stdout
+    for group in ("vm", "sandbox"):
+        world.netrun(former, "a-1", "up", group)
+    good = world.host.state()
+    assert renewed(former).count("10.78.0.0/22") == 5 and world.host.state() == good
+    vm = world.guest(former, "a-1", "sandbox", 1)
+    assert renewed(now).count("10.78.0.0/22") == 5 and vm.space.ask(INTERNET)
+    refused = world.netrun(within, "a-1", "up", "sandbox", check=False)
+    assert "VMs still run in the range 10.78.0.0/22 of before, which overlaps the new one" in refused.stderr
+    vm.end()
+    text = renewed(within)
+    assert "10.78.0.0" not in text and text.count("10.50.0.0/24") == 2
+    for config in (within, now):
+        world.netrun(config, "a-1", "up", "sandbox")
+    assert "10.78.0.0" not in renewed(now)
+    for group in ("sandbox", "vm"):
+        world.netrun(now, "a-1", "down", group)
+    assert world.host.state() == before
+
+
 def many(world, config, group, n):
     lines = world.netrun(config, "a-1", "many", group, n).stdout.splitlines()
     return [tuple(int(word) / 1000 for word in line.split()) for line in lines]

@@ -62,6 +62,25 @@ def test_slots(world, count, capsys):
     assert world.host.state() == world.before
 
 
+def test_slots_go_together(world):
+    """By a few runs of nft, which takes as long as the removal of a bridge; the one that is in use stays, and is told."""
+    config, log = world.config("a", {"name": "vm", "slots": {f"slot{n}": {} for n in range(1, 21)}}), world.dir / "log"
+    world.netrun(config, "a-1", "up", "vm")
+    vm = world.guest(config, "a-1", "vm", 0, "slot7")
+
+    def down(**more):
+        done = world.netrun(config, "a-1", "down", "vm", prefix=["strace", "-f", "-qq", "-e", "trace=execve", "-o", log], **more)
+        assert sum('/nft"' in line and line.endswith("= 0") for line in log.read_text().splitlines()) <= 4
+        return done
+    refused = down(check=False)
+    assert refused.returncode == 1 and "bridge br-slot7 is in use by the VM whose interface is" in refused.stderr
+    assert world.netrun(config, "a-1", "list").stdout.splitlines()[0] == "bridge br-slot7 a-1 slot7"
+    assert vm.space.ask("10.7.0.1")
+    vm.end()
+    down()
+    assert world.host.state() == world.before
+
+
 @pytest.mark.parametrize("count", MANY)
 def test_macvtap(world, count, capsys):
     config = world.config("a", {"name": "vm", "count": 0, "network": {"mode": "macvtap"}})

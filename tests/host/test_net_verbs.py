@@ -5,6 +5,7 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import signal
 import struct
 import subprocess
@@ -256,6 +257,23 @@ def test_without_root(clean, bridged):
     assert result["needs_root"] and result["severity"] == "note"
 
 
+def test_much_that_is_left(clean):
+    """Of hundreds of VMs, say: ten of a kind are shown, and JSON has all, each VM's things together."""
+    names = [f"gone-{n}" for n in range(1, 31)]
+    sh("; ".join(f"ip link add nvg{31 - n} type veth peer name nvp{n}; ip link set nvg{31 - n} alias slicer:gone-1a2b3c:gone-{n};"
+                 f"ip link set nvp{n} alias slicer:gone-1a2b3c:gone-{n}" for n in range(1, 31)))
+    try:
+        assert [i["vm"] for i in listed()["items"]] == [name for name in names for _ in range(2)]
+        text = slicer("net", "check").stdout
+        assert len(text.splitlines()) == 12 and "gone-1a2b3c: and 50 more (--json has them all)" in text and text.count("→") == 1
+        assert len(check()) == 60
+        text = slicer("doctor", "--only", "leftovers").stdout
+        assert text.count("nvg") + text.count("nvp") == 10 and "and 50 more" in text
+        assert len(leftovers("warning")["detail"]) == 60
+    finally:
+        sh("; ".join(f"ip link del nvg{n}" for n in range(1, 31)))
+
+
 def check(*args, **kwargs):
     """(exit status, findings)"""
     done = slicer("net", "check", "--json", *args, **kwargs)
@@ -446,6 +464,30 @@ def test_check_of_a_file_whose_place_is_taken(clean, tmp_path, case):
         subprocess.run(["sh", "-c", "ip link del br-nvs241; ip link del nvway"], capture_output=True)
 
 
+def test_all_networks_that_cannot_be_are_said_at_once(clean, daemon, tmp_path):
+    d = daemon(start=False, group={"network": NETWORK})
+    d.config["host_groups"] += [{"name": name, "count": 0, "network": network} for name, network in (
+        ("nvb", {"bridge": "brnvb0", "gateway": "192.168.78.1/24"}),
+        ("nvc", {"bridge": "brnvc0", "gateway": "192.168.80.1/24"}),
+        ("nvd", {"mode": "isolated", "range": "192.168.79.128/26"}))]
+    said = (f'network of host group "{d.group}": there is an interface brnv0, a bridge that slicer did not make',
+            'network of host group "nvb": the subnet of gateway 192.168.78.1/24 overlaps the address 192.168.78.9/24 of nvway, a bridge',
+            'network of host group "nvd": network.range 192.168.79.128/26 is in the network of nvway (192.168.79.9/24)')
+    sh("ip link add brnv0 type bridge; ip link add nvway type bridge")
+    sh("ip addr add 192.168.78.9/24 dev nvway; ip addr add 192.168.79.9/24 dev nvway")
+    try:
+        before = network_state()
+        code, log = d.fails()
+        assert code == 1 and "3 networks cannot be made:" in log and all(f"\n  {words}" in log for words in said), log
+        assert network_state() == before
+        # One is said as it always was.
+        sh("ip link del nvway")
+        code, log = d.fails()
+        assert code == 1 and f"slicer: error: {said[0]}" in log and "cannot be made" not in log
+    finally:
+        subprocess.run(["sh", "-c", "ip link del brnv0; ip link del nvway"], capture_output=True)
+
+
 def test_check_of_a_file(clean, bridged):
     """Of a daemon that is not up: is there room for it? And nothing of others."""
     other = bridged.dir / "other.yaml"
@@ -522,6 +564,9 @@ def test_isolated_networks(clean, daemon):
     assert {i["type"] for i in found.values() if i.get("netns") == vm} == {"tun", "veth"}
     (veth,) = [i["name"] for i in found.values() if i["type"] == "veth" and "netns" not in i]
     assert veth.startswith("ve-") and check() == [] and check(d.file) == []
+    text = slicer("net", "list").stdout
+    assert re.search(rf"^netns +{vm} \(2 interfaces\) .* in use$", text, re.M) and f" in {vm}" not in text
+    assert "1 interface of VMs" in text and f", {veth}" not in text
     with standing_still(d):
         sh(f"ip link set {veth} down")
         assert any(f"interface {veth} is down" in f for f in check())

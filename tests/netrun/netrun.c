@@ -4,6 +4,7 @@
  *   netrun CONFIG ID vm GROUP NUMBER [NETNS [SLOT]]   makes the VM's network, prints its plan, and waits for the end of its
  *                                                     input; then removes it
  *   netrun CONFIG ID mend|vmdown      reads a plan from its input and mends or removes that
+ *   netrun CONFIG ID renew             as a daemon's start does before the first group
  *   netrun CONFIG ID list
  *   netrun CONFIG ID many GROUP N      makes the networks of N VMs, then removes them; prints what each took, in us
  * NETRUN_LISTS in the environment names a file of lines "allow ENTRY" and "drop ENTRY" that are added to the group's lists: as
@@ -348,6 +349,8 @@ int main(int argc, char **argv)
 		return report(argv[1], err);
 	if (str_eq(argv[3], "list"))
 		return run_list(argv[2]);
+	if (str_eq(argv[3], "renew"))
+		return net_renew(cfg, argv[2], &err) < 0 ? report("renew", err) : 0;
 	if (str_eq(argv[3], "mend") || str_eq(argv[3], "vmdown"))
 		return change_vm(argv[3]);
 	g = argc > 4 ? config_group_find(cfg, argv[4]) : NULL;

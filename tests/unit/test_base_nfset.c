@@ -143,7 +143,7 @@ static void test_chains(void **state)
 	static const struct nfset_chain whole[] = {{NFPROTO_BRIDGE, "base", 2}, {NFPROTO_BRIDGE, "called", 3}},
 					less[] = {{NFPROTO_BRIDGE, "base", 0}, {NFPROTO_BRIDGE, "called", 2}},
 					more[] = {{NFPROTO_BRIDGE, "base", 2}, {NFPROTO_BRIDGE, "called", 4}},
-					none[] = {{NFPROTO_BRIDGE, "missing", 1}, {NFPROTO_BRIDGE, "base", 2}},
+					none[] = {{NFPROTO_BRIDGE, "missing", 0}, {NFPROTO_BRIDGE, "base", 2}},
 					other[] = {{NFPROTO_BRIDGE, "base", 2}, {NFPROTO_IPV4, "base", 2}};
 	cleanup_error struct error *few = NULL, *missing = NULL, *family = NULL, *flushed = NULL;
 
@@ -163,6 +163,7 @@ static void test_chains(void **state)
 	free(say("nft flush chain bridge c base"));
 	assert_int_equal(nfset_chains_check(*state, "c", whole, 2, &flushed), -1);
 	assert_non_null(strstr(flushed->message, "chain base"));
+	assert_int_equal(nfset_chains_check(*state, "c", less, 2, NULL), 0);
 	free(say("nft delete table bridge c"));
 }
 
