@@ -235,8 +235,9 @@ class InTerminal:
         self.daemon = d
         self.master, slave = pty.openpty()
         d.write_config()
-        d.process = subprocess.Popen(["setsid", "-c", *prefix, str(SLICER), "up", str(d.file)], cwd=d.dir, env=d.env, stdin=slave,
-                                     stdout=open(d.log, "ab"), stderr=subprocess.STDOUT)
+        # The tests themselves may have been started by nohup.
+        d.process = subprocess.Popen(["setsid", "-c", "env", "--default-signal=HUP", *prefix, str(SLICER), "up", str(d.file)],
+                                     cwd=d.dir, env=d.env, stdin=slave, stdout=open(d.log, "ab"), stderr=subprocess.STDOUT)
         os.close(slave)
         until(lambda: os.path.exists(d.address) and d.client.get("/healthz").status == 200, 20)
 
