@@ -40,7 +40,8 @@ static char *rival(const struct net_facts *facts, const char *what, struct ip4_c
 	return str_fmt("the %s %s of %s", what, text, link ? link->name : "an interface");
 }
 
-char *net_isolated_rival(uint32_t address, const struct net_facts *facts, unsigned own_link)
+/* Who on this host has a part of the block, as far as the facts tell; the caller's, NULL: nobody. */
+static char *listed_rival(uint32_t address, const struct net_facts *facts, unsigned own_link)
 {
 	struct ip4_cidr block = {address, ISOLATED_BLOCK_PREFIX};
 
@@ -78,7 +79,7 @@ static bool is_used(const struct net_isolated_ask *ask, uint32_t address)
 /* *ret: who has a part of the block; the caller's, NULL: nobody. */
 static int find_rival(const struct net_isolated_ask *ask, uint32_t address, char **ret, struct error **err)
 {
-	*ret = net_isolated_rival(address, ask->facts, ask->own_link);
+	*ret = listed_rival(address, ask->facts, ask->own_link);
 	return *ret || !ask->rival ? 0 : ask->rival(ask, address, ret, err);
 }
 

@@ -32,7 +32,4 @@ struct net_isolated_ask {
 };
 int net_isolated_take(const struct net_isolated_ask *ask, uint32_t *ret, struct error **err);
 
-/* Who on this host has a part of the block, "address 169.254.60.1/30 of eth0"; the caller's, NULL: nobody. */
-char *net_isolated_rival(uint32_t address, const struct net_facts *facts, unsigned own_link);
-
 #endif
