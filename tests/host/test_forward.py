@@ -45,8 +45,8 @@ class Server:
                 return
             one.settimeout(60)
             thread = threading.Thread(target=self.serve, args=(one,), daemon=True)
+            thread.start()  # before check() can see it: one that has not started cannot be joined
             self.threads.append(thread)
-            thread.start()
 
     def serve(self, one):
         try:
@@ -57,7 +57,7 @@ class Server:
 
     def check(self, seconds=30):
         until(lambda: self.threads, seconds)
-        for thread in self.threads:
+        for thread in list(self.threads):
             thread.join(seconds)
             assert not thread.is_alive()
         assert not self.errors, self.errors
