@@ -118,7 +118,7 @@ void vm_settle_start(struct vm *vm, enum vm_state state); /* only writes the rec
 void vm_op_ended(struct vm *vm); /* after done(): acts on delete_wanted and a stopping manager */
 
 /* console.c: the last line of a console log's end that holds `text`, from there on and escaped; NULL if there is none. What is
- * before `from`, a size that the log had, does not count. */
+ * before `from`, a size that the log had, does not count; when it was rotated since, the end of the log before counts as well. */
 char *console_find_last(const char *path, const char *text, off_t from);
 off_t console_size(const char *path); /* in bytes; 0 when there is none */
 
