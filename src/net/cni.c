@@ -180,6 +180,26 @@ static int add_all(const struct cni_list *l, const struct cni_attach *a, struct 
 	return 0;
 }
 
+/* Of what is gone, or was never made because ADD was killed, DEL has nothing to say (specification, section 2). Plugins that
+ * masquerade (Debian 12's: 1.1.1) fail all the same when their chain is not there: they look for the words of an iptables before
+ * 1.8.8. The chain is the last that they remove. */
+static bool is_gone(const struct error *e)
+{
+	const char *chain = strstr(error_message(e), "Chain 'CNI-");
+
+	return chain && strstr(chain, "' does not exist");
+}
+
+static int del_one(const struct cni_list *l, size_t i, const struct cni_attach *a, struct json_object *previous,
+		   struct error **err)
+{
+	cleanup_error struct error *error = NULL;
+
+	if (exec_plugin(l, i, "DEL", a, previous, NULL, &error) < 0 && !is_gone(error))
+		return error_move(err, &error);
+	return 0;
+}
+
 /* Until 0.3.1 DEL was without the result. */
 static int del_all(const struct cni_list *l, const struct cni_attach *a, struct json_object *result, struct error **err)
 {
@@ -187,7 +207,7 @@ static int del_all(const struct cni_list *l, const struct cni_attach *a, struct 
 	cleanup_error struct error *first = NULL;
 
 	for (size_t i = l->nplugins; i-- > 0;)
-		exec_plugin(l, i, "DEL", a, previous, NULL, first ? NULL : &first);
+		del_one(l, i, a, previous, first ? NULL : &first);
 	return first ? error_move(err, &first) : 0;
 }
 

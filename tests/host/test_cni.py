@@ -104,6 +104,21 @@ def test_ptp_has_everybody_behind_the_gateway(host, clean, tmp_path):
         delete(d, vm)
 
 
+def test_a_masquerade_that_is_gone_keeps_no_vm(host, clean, tmp_path):
+    """Somebody flushed it, or ADD was killed before it came to it: Debian's plugins and iptables fail to agree on that."""
+    host.run("sh", "-c", "cat > /etc/cni/net.d/ptp.conflist", input=json.dumps(PTP_LIST))
+    with cni(host, tmp_path, "ptp") as d:
+        vm = d.client.create(d.group, wait=None)["hostname"]
+        chains = {word for line in host.run("iptables-save", "-t", "nat").splitlines() for word in line.split()
+                  if vm in line and word.startswith("CNI-")}
+        assert len(chains) == 1
+        host.run("iptables", "-t", "nat", "-F", "POSTROUTING")
+        host.run("iptables", "-t", "nat", "-F", *chains)
+        host.run("iptables", "-t", "nat", "-X", *chains)
+        delete(d, vm)
+        assert d.client.nodes() == []
+
+
 @pytest.mark.parametrize("what, says", [
     ("garbage", "answer"), ("nothing", "answered nothing"), ("fails", "try again later"), ("noaddress", "no IPv4 address"),
     ("nointerface", "eth0"), ("flood", "more than"), pytest.param("hangs", "no end within 30000 ms", marks=pytest.mark.full),
