@@ -237,9 +237,22 @@ static int check_limits(const struct config *cfg, size_t i, struct error **err)
 		config_net_mode_name(g->network.mode));
 }
 
+static int check_connections(const struct config *cfg, size_t i, struct error **err)
+{
+	const struct config_group *g = &cfg->groups[i];
+
+	if (!g->limits.network_connections || g->network.mode == NET_ISOLATED)
+		return 0;
+	return check_fail(
+		cfg, i, "limits.network_connections", err,
+		"it would have no effect in network mode %s: connections are limited in mode isolated. Take that "
+		"one, or leave it out",
+		config_net_mode_name(g->network.mode));
+}
+
 int check_network(const struct config *cfg, size_t i, struct error **err)
 {
-	if (check_keys_of_mode(cfg, i, err) < 0 || check_limits(cfg, i, err) < 0)
+	if (check_keys_of_mode(cfg, i, err) < 0 || check_limits(cfg, i, err) < 0 || check_connections(cfg, i, err) < 0)
 		return -1;
 	switch (cfg->groups[i].network.mode) {
 	case NET_BRIDGE:

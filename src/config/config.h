@@ -72,6 +72,7 @@ struct config_limits {
 	uint64_t given;
 	uint64_t disk_bandwidth, network_bandwidth; /* bytes per second; 0: no limit */
 	uint32_t disk_operations, network_packets;  /* per second */
+	uint32_t network_connections;		    /* at once */
 };
 
 struct config_group {

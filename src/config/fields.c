@@ -148,6 +148,8 @@ static const struct field limits_fields[] = {
 	 .help = "Bytes per second that a VM may send, and receive; not in modes macvtap, user and cni"},
 	{.key = "network_packets", .type = FIELD_U32, AT(network_packets), .min = 10, .max = 100000000,
 	 .help = "Packets per second that a VM may send, and receive; not in modes macvtap, user and cni"},
+	{.key = "network_connections", .type = FIELD_U32, AT(network_connections), .min = 10, .max = 65536,
+	 .help = "Connections that a VM may have open at once; mode isolated"},
 };
 #undef AT
 static const struct object_type limits_type = {

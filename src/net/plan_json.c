@@ -87,6 +87,7 @@ static struct json_object *limits_to_json(const struct net_limits *l)
 
 	js_add_u64(obj, "bandwidth", l->bandwidth);
 	js_add_u64(obj, "packets", l->packets);
+	js_add_u64(obj, "connections", l->connections);
 	return obj;
 }
 

@@ -175,12 +175,14 @@ static int read_netns(struct json_object *obj, char **ret, struct error **err)
 static int read_limits(struct json_object *obj, struct net_limits *ret, struct error **err)
 {
 	struct json_object *o = NULL;
-	uint64_t packets = 0;
+	uint64_t packets = 0, connections = 0;
 
 	if (js_get_object(obj, "limits", &o, err) < 0 ||
 	    (o && (js_get_u64(o, "bandwidth", UINT64_C(16) << 30, &ret->bandwidth, err) < 0 ||
-		   js_get_u64(o, "packets", UINT32_MAX, &packets, err) < 0)))
+		   js_get_u64(o, "packets", UINT32_MAX, &packets, err) < 0 ||
+		   js_get_u64(o, "connections", UINT32_MAX, &connections, err) < 0)))
 		return -1;
+	ret->connections = (uint32_t)connections;
 	ret->packets = (uint32_t)packets;
 	return 0;
 }

@@ -22,7 +22,7 @@ static uint32_t burst_packets(const struct net_limits *l)
 
 bool net_limits_any(const struct net_limits *l)
 {
-	return l->bandwidth || l->packets;
+	return l->bandwidth || l->packets || l->connections;
 }
 
 /* The maps of net/nft.c; what a VM has in them. */
@@ -96,6 +96,15 @@ static void print_direction(FILE *out, const char *match, const struct net_limit
 			burst_packets(l));
 }
 
+/* Of those that other rules let pass, which is why it comes after them. Where rules are loaded anew, it counts from nothing. */
+static void print_connections(FILE *out, const char *from, uint32_t connections)
+{
+	fprintf(out,
+		"\tchain connections {\n\t\ttype filter hook forward priority 10; policy accept;\n"
+		"\t\t%s ct state new ct count over %u drop\n\t}\n",
+		from, connections);
+}
+
 char *net_limits_script(const char *tap, const struct net_limits *l)
 {
 	cleanup_free char *from = str_fmt("iifname \"%s\"", tap), *to = str_fmt("oifname \"%s\"", tap);
@@ -108,12 +117,16 @@ char *net_limits_script(const char *tap, const struct net_limits *l)
 	out = open_memstream(&text, &n);
 	if (!out)
 		abort(); /* out of memory */
-	fputs("table ip slicer {\n\tchain limits {\n"
-	      "\t\ttype filter hook forward priority -10; policy accept;\n",
-	      out);
-	print_direction(out, from, l);
-	print_direction(out, to, l);
-	fputs("\t}\n}\n", out);
+	fputs("table ip slicer {\n", out);
+	if (l->bandwidth || l->packets) {
+		fputs("\tchain limits {\n\t\ttype filter hook forward priority -10; policy accept;\n", out);
+		print_direction(out, from, l);
+		print_direction(out, to, l);
+		fputs("\t}\n", out);
+	}
+	if (l->connections)
+		print_connections(out, from, l->connections);
+	fputs("}\n", out);
 	fclose(out);
 	return text;
 }

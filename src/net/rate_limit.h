@@ -11,8 +11,9 @@
 struct error;
 struct nfset;
 struct net_limits {
-	uint64_t bandwidth; /* bytes per second in each direction; 0: no limit */
-	uint32_t packets;   /* the same of packets */
+	uint64_t bandwidth;   /* bytes per second in each direction; 0: no limit */
+	uint32_t packets;     /* the same of packets */
+	uint32_t connections; /* that are open at once; in a namespace only; 0: no limit */
 };
 bool net_limits_any(const struct net_limits *l);
 

@@ -76,6 +76,8 @@ static char **changed_list(const struct vm *vm, const struct config_group *g)
 		    size_format(g->limits.network_bandwidth));
 	changed_add(&list, "limits.network_packets", str_fmt("%llu", (unsigned long long)vm->network_packets),
 		    str_fmt("%u", g->limits.network_packets));
+	changed_add(&list, "limits.network_connections", str_fmt("%llu", (unsigned long long)vm->network_connections),
+		    str_fmt("%u", g->limits.network_connections));
 	changed_network(&list, vm, g);
 	return list;
 }

@@ -103,6 +103,7 @@ static int create_fill(struct vm *vm, const struct config_group *g, struct error
 	vm->disk_operations = g->limits.disk_operations;
 	vm->network_bandwidth = g->limits.network_bandwidth;
 	vm->network_packets = g->limits.network_packets;
+	vm->network_connections = g->limits.network_connections;
 	vm->dns = strv_copy(g->dns_servers);
 	vm->ssh_keys = strv_copy(m->options->config->ssh_keys);
 	vm->created_at = clock_realtime_ns();

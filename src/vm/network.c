@@ -45,7 +45,9 @@ static const struct net_mode *network_vm(const struct vm *vm, struct net_vm *ret
 		.drop = vm->override_drop ? vm->drop
 			: group		  ? group->network.drop
 					  : NULL,
-		.limits = {.bandwidth = vm->network_bandwidth, .packets = (uint32_t)vm->network_packets},
+		.limits = {.bandwidth = vm->network_bandwidth,
+			   .packets = (uint32_t)vm->network_packets,
+			   .connections = (uint32_t)vm->network_connections},
 		.user_host = &m->net_host,
 	};
 	if (!mode)

@@ -57,6 +57,7 @@ static void record_add_spec(const struct vm *vm, struct json_object *obj)
 	js_add_u64(obj, "disk_operations", vm->disk_operations);
 	js_add_u64(obj, "network_bandwidth", vm->network_bandwidth);
 	js_add_u64(obj, "network_packets", vm->network_packets);
+	js_add_u64(obj, "network_connections", vm->network_connections);
 	js_add_string(obj, "ip", vm->ip);
 	js_add_string(obj, "ip_asked", vm->ip_asked);
 	js_add_strv(obj, "tags", vm->tags);
@@ -192,6 +193,7 @@ static int record_get_spec(struct vm *vm, struct json_object *obj, struct error 
 	    js_get_u64(obj, "disk_operations", UINT32_MAX, &vm->disk_operations, err) ||
 	    js_get_u64(obj, "network_bandwidth", INT64_MAX, &vm->network_bandwidth, err) ||
 	    js_get_u64(obj, "network_packets", UINT32_MAX, &vm->network_packets, err) ||
+	    js_get_u64(obj, "network_connections", UINT32_MAX, &vm->network_connections, err) ||
 	    js_get_u64(obj, "uid_slot", MAX_VMS - 1, &uid_slot, err) || js_get_string(obj, "created_at", &created, err))
 		return -1;
 	vm->vcpus = (unsigned)vcpus;

@@ -35,7 +35,7 @@ struct vm {
 	uint64_t group_ram_bytes;
 	uint64_t disk_bytes;			  /* of the writable disk; 0: none (fake hypervisor) */
 	uint64_t disk_bandwidth, disk_operations; /* per second; 0: no limit */
-	uint64_t network_bandwidth, network_packets;
+	uint64_t network_bandwidth, network_packets, network_connections;
 	char *ip;	/* CIDR; "" while not known */
 	char *ip_asked; /* by whoever made it; NULL: any */
 	char **tags, **ssh_keys, **dns;

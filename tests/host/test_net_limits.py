@@ -111,7 +111,7 @@ def test_mended_and_removed(place, mode):
     place.netrun(config, "a-1", "up", "vm")
     vm = guest(place, config, mode)
     before = rules(place, mode)
-    assert len(before) == 4 and vm.plan["limits"] == {"bandwidth": RATE, "packets": PACKETS}
+    assert len(before) == 4 and vm.plan["limits"] == {"bandwidth": RATE, "packets": PACKETS, "connections": 0}
     place.netrun(config, "a-1", "mend", input=vm.text)
     assert rules(place, mode) == before
     inside = ["ip", "netns", "exec", "vm-1"] if mode == "isolated" else []
@@ -128,10 +128,69 @@ def test_mended_and_removed(place, mode):
     assert place.host.state() == place.before
 
 
+# Opens as many as it can and prints how many; then the same again without the first two.
+LISTENER = """
+import socketserver, sys
+class Handler(socketserver.BaseRequestHandler):
+    def handle(self):
+        self.request.recv(1)  # until the other end closes
+class Server(socketserver.ThreadingTCPServer):
+    daemon_threads, request_queue_size = True, 200
+server = Server((sys.argv[1], 9), Handler)
+print("ready", flush=True)
+server.serve_forever()
+"""
+OPENER = """
+import socket, sys
+def open_all(have):
+    try:
+        while len(have) < 50:
+            have.append(socket.create_connection((sys.argv[1], 9), timeout=3.5))
+    except TimeoutError:
+        pass
+    print(len(have))
+    return have
+have = open_all([])
+for one in have[:2]:
+    one.close()
+open_all(have[2:])
+"""
+
+
+def test_connections_at_once(world):
+    """Refused are those that are too many, not those that are there; one that ends makes room for another."""
+    def opened(limits):
+        config = world.config("a", group("isolated", limits))
+        world.netrun(config, "a-1", "up", "vm")
+        vm = guest(world, config, "isolated")
+        counts = vm.space.run(sys.executable, "-c", OPENER, INTERNET).stdout.split()
+        vm.end()
+        world.netrun(config, "a-1", "down", "vm")
+        return counts
+    server = subprocess.Popen(world.lan.argv(sys.executable, "-c", LISTENER, INTERNET), stdout=subprocess.PIPE, text=True)
+    try:
+        assert server.stdout.readline() == "ready\n"
+        assert opened({"network_connections": 12}) == ["12", "12"]
+        assert opened({}) == ["50", "50"]
+    finally:
+        server.kill()
+        server.communicate()
+    assert world.host.state() == world.before
+
+
 @pytest.mark.parametrize("network", [{"mode": "user"}, {"mode": "macvtap"}, None])
 @pytest.mark.parametrize("key", ["network_bandwidth", "network_packets"])
 def test_refused_where_it_cannot_hold(world, network, key):
-    config = world.config("a", {"name": "vm", "count": 1, "limits": {key: 1000000}} | ({"network": network} if network else {}))
+    refused(world, network, key, 1000000)
+
+
+@pytest.mark.parametrize("network", [{"mode": "user"}, {"mode": "macvtap"}, {"mode": "bridge"}, None])
+def test_connections_are_refused_where_nobody_counts_them(world, network):
+    refused(world, network, "network_connections", 100)
+
+
+def refused(world, network, key, value):
+    config = world.config("a", {"name": "vm", "count": 1, "limits": {key: value}} | ({"network": network} if network else {}))
     done = world.netrun(config, "a-1", "up", "vm", check=False)
     assert done.returncode != 0 and f"limits.{key}" in done.stderr
     assert f"no effect in network mode {network['mode'] if network else 'cni'}:" in done.stderr

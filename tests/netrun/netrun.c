@@ -155,7 +155,8 @@ static void carry_stream(int stream, int guest)
 
 static struct net_limits limits_of(const struct config_group *g)
 {
-	return (struct net_limits){g->limits.network_bandwidth, g->limits.network_packets};
+	return (struct net_limits){g->limits.network_bandwidth, g->limits.network_packets,
+				   g->limits.network_connections};
 }
 
 static int run_vm(const struct config_group *g, const char *id, unsigned number, const char *netns, const char *slot)

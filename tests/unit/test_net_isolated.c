@@ -148,17 +148,21 @@ static const struct net_facts *host(void)
 /* In the namespace, beside the rules that let through; a tenth of a second's packets at once, 16 at least. */
 static void test_rate_limits(void **state)
 {
-	const struct net_limits none = {0}, both = {.bandwidth = 1000000, .packets = 5000}, few = {.packets = 10};
+	const struct net_limits none = {0}, few = {.packets = 10}, open = {.connections = 100},
+				both = {.bandwidth = 1000000, .packets = 5000, .connections = 4096};
 	struct config_group g = {.name = name_sandbox, .network = {.mode = NET_ISOLATED}};
 	struct net_vm vm = {.group = &g, .daemon_id = "a-1", .hostname = "sandbox-1", .number = 1, .limits = both};
 	cleanup_free char *empty = net_limits_script("tap", &none), *text = net_limits_script("tap", &both),
-			  *slow = net_limits_script("tap", &few);
+			  *slow = net_limits_script("tap", &few), *alone = net_limits_script("tap", &open);
 	cleanup_net_plan struct net_plan plan = {0};
 
 	assert_string_equal(empty, "");
 	check_golden_text("net/isolated-limits.nft", text);
 	assert_non_null(strstr(slow, "iifname \"tap\" limit rate over 10/second burst 16 packets drop"));
 	assert_null(strstr(slow, "bytes"));
+	assert_null(strstr(slow, "connections"));
+	assert_non_null(strstr(alone, "iifname \"tap\" ct state new ct count over 100 drop"));
+	assert_null(strstr(alone, "rate"));
 	assert_int_equal(net_plan_isolated_vm(&vm, ntohl(in("169.254.144.2").s_addr), host(), &plan, NULL), 0);
 	assert_string_equal(plan.nft + strlen(plan.nft) - strlen(text), text);
 }

@@ -32,6 +32,7 @@ static struct vm *full(void)
 	vm->vcpus = 3;
 	vm->ram_bytes = 5ULL << 30;
 	vm->disk_bytes = 16ULL << 30;
+	vm->network_connections = 4096;
 	vm->ip = str_dup("10.0.2.15/24");
 	vm->tags = list("name=web", "a=\"b\"");
 	vm->ssh_keys = list("ssh-ed25519 AAAA a", "ssh-ed25519 BBBB b");
@@ -81,6 +82,7 @@ static void assert_same(const struct vm *a, const struct vm *b)
 	assert_int_equal(a->vcpus, b->vcpus);
 	assert_int_equal(a->ram_bytes, b->ram_bytes);
 	assert_int_equal(a->disk_bytes, b->disk_bytes);
+	assert_int_equal(a->network_connections, b->network_connections);
 	assert_string_equal(a->ip, b->ip);
 	assert_lists_equal(a->tags, b->tags);
 	assert_lists_equal(a->ssh_keys, b->ssh_keys);
