@@ -14,7 +14,7 @@
  * when it would take what is somebody else's. */
 int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err);
 /* Of a bridge's group, and a question that its plan does not ask: do the host's routing rules lead a part of its subnet elsewhere, by
- * whichever table they name? ERR_CONFLICT. */
+ * whichever table they name (net/policy.h)? ERR_CONFLICT. */
 int net_check_rules(const struct config_group *g, const struct net_facts *facts, struct error **err);
 /* Forwarding on the interfaces that routes lead out of by now, when a group needs it. Runs no program: for a look that is often. */
 int net_uplinks_up(const struct config *cfg, struct error **err);
