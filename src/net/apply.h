@@ -44,8 +44,11 @@ int net_vm_down(const struct net_plan *p, struct nfset *sets, struct error **err
 int net_stray_down(const char *daemon_id, const char *vm, struct error **err);
 
 /* What plugins of mode CNI were asked to add for that VM: DEL, by the list that ADD had. Success when there is nothing. Runs the
- * plugins. */
+ * plugins. Where the VM's namespace is gone it makes one for them, which the caller removes (netns_down). */
 int net_cni_forget(const char *daemon_id, const char *vm, struct error **err);
+/* Of which VMs of the daemon there is something to forget, added to the caller's list; where that is kept (the caller's). */
+int net_cni_attached(const char *daemon_id, char ***ret_vms, struct error **err);
+char *net_cni_cache_file(const char *daemon_id, const char *vm);
 
 /* Elements of the daemon's sets that name a VM's interface which is not there, nor in `keep`: removes them, which nobody else
  * does once their VM is not known. *ret: those names; the caller's, NULL when there were none. Runs nft. */
