@@ -19,7 +19,7 @@ int net_check_rules(const struct config_group *g, const struct net_facts *facts,
 /* Forwarding on the interfaces that routes lead out of by now, when a group needs it. Runs no program: for a look that is often. */
 int net_uplinks_up(const struct config *cfg, struct error **err);
 /* Before the first of them at a start: what a killed daemon has left of a configuration that has changed since, unless VMs are in it.
- * Bridges of groups that are no more; in the daemon's tables, and of its rules in others', subnets that are no group's, and all
+ * Bridges of groups that are no more, or whose former address is another's now; in the daemon's tables, and of its rules in others', subnets that are no group's, and all
  * when no interface of its is left. Runs nft then, and nothing when there is nothing. */
 int net_renew(const struct config *cfg, const char *daemon_id, struct error **err);
 /* Removes it, and the daemon's tables with its last one. ERR_CONFLICT while VMs are attached.

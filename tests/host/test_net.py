@@ -212,6 +212,37 @@ def test_a_changed_gateway(world, one):
     assert world.host.state() == world.before
 
 
+def test_two_groups_that_exchange_gateways(world):
+    """After a kill: neither is in the other's way unless VMs are on it, which is said then."""
+    gateways = ("192.168.137.1/24", "192.168.138.1/24")
+    first, second = (world.config(name, bridge("vm", "brvm0", one), bridge("web", "brweb0", other))
+                     for name, one, other in (("first", *gateways), ("second", *reversed(gateways))))
+
+    def up(config):
+        world.netrun(config, "a-1", "renew")
+        for group in ("vm", "web"):
+            world.netrun(config, "a-1", "up", group)
+    up(first)
+    state = world.host.state()
+    up(first)
+    assert world.host.state() == state, "nothing of it is made anew"
+    up(second)
+    for link, gateway in (("brvm0", gateways[1]), ("brweb0", gateways[0])):
+        addresses = world.host.run("ip", "-br", "addr", "show", link).stdout
+        assert gateway in addresses and addresses.count("192.168.") == 1
+    vm = world.guest(second, "a-1", "vm", 1)
+    assert vm.ip == "192.168.138.2" and vm.space.ask(INTERNET) == "10.99.0.2"
+    world.netrun(first, "a-1", "renew")
+    refused = world.netrun(first, "a-1", "up", "web", check=False).stderr
+    assert 'which "vm" had before the configuration was changed, and on which its VM "vm-1" still runs' in refused
+    assert vm.space.ask(INTERNET) == "10.99.0.2"
+    vm.end()
+    up(first)
+    for group in ("vm", "web"):
+        world.netrun(first, "a-1", "down", group)
+    assert world.host.state() == world.before
+
+
 REFUSED = {
     "bridge": (["link add brvm0 type bridge"], "brvm0, a bridge that slicer did not make. Set network.bridge"),
     "device": (["link add brvm0 type veth peer name x"], "brvm0, a veth that slicer did not make"),
