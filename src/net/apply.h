@@ -54,6 +54,13 @@ char *net_cni_cache_file(const char *daemon_id, const char *vm);
  * does once their VM is not known. *ret: those names; the caller's, NULL when there were none. Runs nft. */
 int net_elements_sweep(const char *daemon_id, char *const *keep, char ***ret, struct error **err);
 
+/* Subnets and ranges in the daemon's sets that are not in `keep` (texts as net_subnet_names() has them) and that no interface of the
+ * daemon's has an address of: removes them, and what other firewalls' tables have of them. They are added to the caller's list.
+ * Runs nft. */
+int net_subnets_sweep(const char *daemon_id, char *const *keep, char ***ret, struct error **err);
+/* Those of a configuration's groups and slots are added to the caller's list. */
+void net_subnet_names(const struct config *cfg, const char *daemon_id, char ***ret);
+
 /* What bears the alias of a daemon. */
 struct net_item {
 	char name[IFNAMSIZ];

@@ -27,7 +27,7 @@ static void strv_append_subnet(char ***list, struct ip4_cidr c)
 	strv_append(list, text);
 }
 
-static void net_subnet_names(const struct config *cfg, const char *daemon_id, char ***ret)
+void net_subnet_names(const struct config *cfg, const char *daemon_id, char ***ret)
 {
 	struct ip4_cidr c;
 
@@ -159,4 +159,29 @@ int net_renew(const struct config *cfg, const char *daemon_id, struct error **er
 			return -1;
 	}
 	return tables_renew(cfg, daemon_id, &facts, err);
+}
+
+/* The lock, and a look at the host, for one only that is not to be kept. */
+int net_subnets_sweep(const char *daemon_id, char *const *keep, char ***ret, struct error **err)
+{
+	cleanup_free char *table = nft_table(daemon_id);
+	cleanup_strv char **there = nft_table_exists(table) ? nft_subnets(table) : NULL;
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_close int lock = -1;
+
+	for (char **subnet = there; subnet && *subnet; subnet++) {
+		if (strv_contains(keep, *subnet))
+			continue;
+		if (lock < 0) {
+			lock = net_lock(err);
+			if (lock < 0 || net_facts_read(false, &facts, err) < 0)
+				return -1;
+		}
+		if (subnet_in_use(*subnet, &facts, daemon_id))
+			continue;
+		if (subnet_forget(*subnet, table, daemon_id, err) < 0)
+			return -1;
+		strv_append(ret, *subnet);
+	}
+	return 0;
 }

@@ -194,6 +194,8 @@ static void look_at_rules(struct look *l)
 {
 	if (l->all_groups && !l->groups)
 		net_elements_sweep(l->options->daemon_id, l->interfaces, &l->swept, &l->groups);
+	if (l->all_groups && !l->groups)
+		net_subnets_sweep(l->options->daemon_id, l->subnets, &l->left, &l->groups);
 }
 
 int reconcile_look(struct look *l, struct error **err)
@@ -234,6 +236,8 @@ void look_free(struct look **lp)
 	strv_free(&l->swept);
 	strv_free(&l->tried);
 	strv_free(&l->bridges);
+	strv_free(&l->subnets);
+	strv_free(&l->left);
 	strv_free(&l->idle_before);
 	strv_free(&l->idle);
 	strv_free(&l->dropped);
