@@ -21,10 +21,32 @@ struct link_addr {
 	struct in_addr addr;
 	unsigned prefix;
 };
-struct link_route {			     /* unicast routes of the table main */
+enum link_route_kind {
+	LINK_ROUTE_OUT,	   /* unicast */
+	LINK_ROUTE_REFUSE, /* unreachable, prohibit, blackhole */
+	LINK_ROUTE_THROW,  /* as if the table had none */
+};
+struct link_route {
 	int index;			     /* of the interface that it leads out of; of several next hops the first */
 	struct in_addr dst, gateway, source; /* 0.0.0.0: none */
-	unsigned prefix, metric;
+	unsigned prefix, metric, table;
+	enum link_route_kind kind;
+};
+
+/* A rule of ip-rule(8), of IPv4, and for which packets it holds. */
+enum link_rule_action { LINK_RULE_TABLE, LINK_RULE_GOTO, LINK_RULE_REFUSE, LINK_RULE_NOTHING };
+struct link_rule {
+	unsigned priority;
+	enum link_rule_action action;
+	unsigned table;	 /* of TABLE */
+	unsigned target; /* of GOTO: a priority */
+	struct in_addr src, dst;
+	unsigned src_prefix, dst_prefix;
+	char iif[IFNAMSIZ]; /* empty: any; "lo": what this host sends */
+	uint32_t mark, mask;
+	int suppressed; /* routes of the table with a prefix of up to that are passed over; -1: none */
+	bool inverted;	/* it holds for the others */
+	bool narrow;	/* besides those above it asks for something that is not told here: a port, a user */
 };
 
 /* The lists are the caller's: links_free(), free(). */
@@ -34,9 +56,12 @@ void links_free(struct link *list, size_t n);
 int links_get(struct netlink *nl, const char *name, struct link *ret, struct error **err);
 int links_get_index(struct netlink *nl, int ifindex, struct link *ret, struct error **err);
 int links_addresses(struct netlink *nl, struct link_addr **ret, size_t *n, struct error **err);
-int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct error **err);
-/* Whether rules of the host (ip-rule(8)) name tables besides those that every host has. */
-int links_rules(struct netlink *nl, bool *ret_others, struct error **err);
+int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct error **err); /* main's, unicast */
+/* Of one table, of all kinds; none where there is no such table. */
+int links_routes_of_table(struct netlink *nl, unsigned table, struct link_route **ret, size_t *n, struct error **err);
+/* In the order in which they are asked; none where the kernel has none. */
+int links_rules(struct netlink *nl, struct link_rule **ret, size_t *n, struct error **err);
+bool links_rule_is_usual(const struct link_rule *rule); /* it names a table that every host has */
 /* The narrowest route to the address, addresses of this host and broadcasts among them, by whichever table the host's rules choose.
  * 1; 0: there is none, or one that refuses. */
 int links_route_match(struct netlink *nl, struct in_addr to, struct link_route *ret, struct error **err);

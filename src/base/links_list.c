@@ -2,20 +2,13 @@
 #include "base/links.h"
 
 #include <errno.h>
-#include <linux/fib_rules.h>
 
 #include "base/netlink_impl.h"
 #include "base/str.h"
 
 enum { DUMP_TRIES = 10 };
 
-/* A list that grows while a dump is read. */
-struct list {
-	void *items;
-	size_t n, size;
-};
-
-static void *list_add(struct list *l)
+void *list_add(struct list *l)
 {
 	char *item;
 
@@ -29,16 +22,13 @@ static void *list_add(struct list *l)
 	return item;
 }
 
-/* Calls `each` with every attribute behind the `body` bytes of a message. */
-typedef void attr_fn(const struct rtattr *attr, size_t length, void *arg);
-
-static void attrs_each(const struct rtattr *attr, size_t left, attr_fn *each, void *arg)
+void attrs_each(const struct rtattr *attr, size_t left, attr_fn *each, void *arg)
 {
 	for (; RTA_OK(attr, left); attr = RTA_NEXT(attr, left))
 		each(attr, RTA_PAYLOAD(attr), arg);
 }
 
-static void message_attrs(const struct nlmsghdr *hdr, size_t body, attr_fn *each, void *arg)
+void message_attrs(const struct nlmsghdr *hdr, size_t body, attr_fn *each, void *arg)
 {
 	size_t head = NLMSG_SPACE(body);
 
@@ -46,7 +36,7 @@ static void message_attrs(const struct nlmsghdr *hdr, size_t body, attr_fn *each
 		attrs_each((const struct rtattr *)((const char *)hdr + head), hdr->nlmsg_len - head, each, arg);
 }
 
-static unsigned attr_u32(const struct rtattr *attr)
+unsigned attr_u32(const struct rtattr *attr)
 {
 	uint32_t value = 0;
 
@@ -55,8 +45,7 @@ static unsigned attr_u32(const struct rtattr *attr)
 	return value;
 }
 
-/* Into a fixed field; attributes that are too long cannot be interface names or kinds. */
-static void attr_text(const struct rtattr *attr, size_t length, char *ret, size_t size)
+void attr_text(const struct rtattr *attr, size_t length, char *ret, size_t size)
 {
 	if (length < size)
 		memcpy(ret, RTA_DATA(attr), length);
@@ -136,82 +125,14 @@ static void each_addr(const struct nlmsghdr *hdr, void *arg)
 	message_attrs(hdr, sizeof(*info), addr_attr, addr);
 }
 
-static void route_hop(const struct rtattr *attr, size_t length, void *arg)
-{
-	struct link_route *route = arg;
-
-	if (attr->rta_type == RTA_GATEWAY && length >= sizeof(route->gateway))
-		memcpy(&route->gateway, RTA_DATA(attr), sizeof(route->gateway));
-}
-
-static void route_hops(const struct rtattr *attr, size_t length, struct link_route *route)
-{
-	const struct rtnexthop *hop = RTA_DATA(attr);
-
-	if (length < sizeof(*hop) || !RTNH_OK(hop, (int)length))
-		return;
-	route->index = hop->rtnh_ifindex;
-	attrs_each(RTNH_DATA(hop), hop->rtnh_len - RTNH_LENGTH(0), route_hop, route);
-}
-
-static void route_attr(const struct rtattr *attr, size_t length, void *arg)
-{
-	struct link_route *route = arg;
-
-	switch (attr->rta_type & NLA_TYPE_MASK) {
-	case RTA_OIF:
-		route->index = (int)attr_u32(attr);
-		break;
-	case RTA_PRIORITY:
-		route->metric = attr_u32(attr);
-		break;
-	case RTA_DST:
-		if (length >= sizeof(route->dst))
-			memcpy(&route->dst, RTA_DATA(attr), sizeof(route->dst));
-		break;
-	case RTA_PREFSRC:
-		if (length >= sizeof(route->source))
-			memcpy(&route->source, RTA_DATA(attr), sizeof(route->source));
-		break;
-	case RTA_MULTIPATH:
-		route_hops(attr, length, route);
-		break;
-	default:
-		route_hop(attr, length, route);
-		break;
-	}
-}
-
-static void each_route(const struct nlmsghdr *hdr, void *arg)
-{
-	const struct rtmsg *info = NLMSG_DATA(hdr);
-	struct link_route *route;
-
-	if (hdr->nlmsg_type != RTM_NEWROUTE || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*info)))
-		return;
-	route = list_add(arg);
-	route->prefix = info->rtm_dst_len;
-	message_attrs(hdr, sizeof(*info), route_attr, route);
-}
-
-static void each_main_route(const struct nlmsghdr *hdr, void *arg)
-{
-	const struct rtmsg *info = NLMSG_DATA(hdr);
-
-	if (hdr->nlmsg_len >= NLMSG_LENGTH(sizeof(*info)) && info->rtm_family == AF_INET &&
-	    info->rtm_table == RT_TABLE_MAIN && info->rtm_type == RTN_UNICAST)
-		each_route(hdr, arg);
-}
-
 static void links_clear(struct list *l)
 {
 	for (size_t i = 0; i < l->n; i++)
 		free(((struct link *)l->items)[i].alias);
 }
 
-/* Dumps until one was not disturbed by changes. */
-static int list_fill(struct netlink *nl, const struct request *req, netlink_each_fn *each, struct list *list,
-		     void (*clear)(struct list *l), const char *what, struct error **err)
+int list_fill(struct netlink *nl, const struct request *req, netlink_each_fn *each, struct list *list,
+	      void (*clear)(struct list *l), const char *what, struct error **err)
 {
 	int r = -EINTR;
 
@@ -306,84 +227,4 @@ int links_addresses(struct netlink *nl, struct link_addr **ret, size_t *n, struc
 	*ret = list.items;
 	*n = list.n;
 	return 0;
-}
-
-int links_routes(struct netlink *nl, struct link_route **ret, size_t *n, struct error **err)
-{
-	struct list list = {.size = sizeof(struct link_route)};
-	struct request req;
-
-	request_init(&req, RTM_GETROUTE, 0, sizeof(req.route));
-	req.route.rtm_family = AF_INET;
-	req.route.rtm_table = RT_TABLE_MAIN;
-	req.route.rtm_type = RTN_UNICAST;
-	if (list_fill(nl, &req, each_main_route, &list, NULL, "routes", err) < 0)
-		return -1;
-	*ret = list.items;
-	*n = list.n;
-	return 0;
-}
-
-/* As the kernel says that no packet gets there: no route, or one of the types unreachable, prohibit and blackhole. */
-static bool leads_nowhere(int r)
-{
-	return r == -ENETUNREACH || r == -EHOSTUNREACH || r == -EACCES || r == -EINVAL;
-}
-
-int links_route_match(struct netlink *nl, struct in_addr to, struct link_route *ret, struct error **err)
-{
-	struct list list = {.size = sizeof(struct link_route)};
-	struct request req;
-	int r;
-
-	request_init(&req, RTM_GETROUTE, 0, sizeof(req.route));
-	req.route.rtm_family = AF_INET;
-	req.route.rtm_dst_len = 32;
-	req.route.rtm_flags = RTM_F_FIB_MATCH;
-	request_attr(&req, RTA_DST, &to, sizeof(to));
-	r = netlink_get(nl, &req, each_route, &list);
-	if (r == 0 && list.n == 1)
-		*ret = *(struct link_route *)list.items;
-	free(list.items);
-	if (r == 0)
-		return list.n == 1;
-	return leads_nowhere(r) ? 0 : error_errno(err, -r, "cannot look up a route");
-}
-
-static void rule_attr(const struct rtattr *attr, size_t length, void *arg)
-{
-	uint32_t *table = arg;
-
-	if ((attr->rta_type & NLA_TYPE_MASK) == FRA_TABLE)
-		*table = attr_u32(attr);
-}
-
-static void each_rule(const struct nlmsghdr *hdr, void *arg)
-{
-	const struct fib_rule_hdr *rule = NLMSG_DATA(hdr);
-	uint32_t table = RT_TABLE_UNSPEC;
-	bool *others = arg;
-
-	if (hdr->nlmsg_type != RTM_NEWRULE || hdr->nlmsg_len < NLMSG_LENGTH(sizeof(*rule)))
-		return;
-	message_attrs(hdr, sizeof(*rule), rule_attr, &table);
-	if (rule->action == FR_ACT_TO_TBL && table != RT_TABLE_LOCAL && table != RT_TABLE_MAIN &&
-	    table != RT_TABLE_DEFAULT)
-		*others = true;
-}
-
-int links_rules(struct netlink *nl, bool *ret_others, struct error **err)
-{
-	struct request req;
-	int r;
-
-	*ret_others = false;
-	request_init(&req, RTM_GETRULE, 0, sizeof(struct fib_rule_hdr));
-	req.route.rtm_family = AF_INET; /* which is where the other header has it */
-	r = netlink_dump(nl, &req, each_rule, ret_others);
-	if (r == -EINTR) /* they change meanwhile: there are some */
-		*ret_others = true;
-	if (r == 0 || r == -EINTR || r == -EOPNOTSUPP || r == -EAFNOSUPPORT) /* a kernel may have none */
-		return 0;
-	return error_errno(err, -r, "cannot list the routing rules of this host");
 }

@@ -53,4 +53,22 @@ int netlink_dump(struct netlink *nl, struct request *req, netlink_each_fn *each,
 /* The same for a request that one message answers. */
 int netlink_get(struct netlink *nl, struct request *req, netlink_each_fn *each, void *arg);
 
+/* links_list.c: a list that grows while a dump is read. */
+struct list {
+	void *items;
+	size_t n, size;
+};
+void *list_add(struct list *l); /* a new item, all 0; good until the next */
+/* Dumps until one was not disturbed by changes. `clear` (NULL: nothing): frees what the items have. */
+int list_fill(struct netlink *nl, const struct request *req, netlink_each_fn *each, struct list *list,
+	      void (*clear)(struct list *l), const char *what, struct error **err);
+
+/* Called with an attribute. */
+typedef void attr_fn(const struct rtattr *attr, size_t length, void *arg);
+void attrs_each(const struct rtattr *attr, size_t left, attr_fn *each, void *arg);
+void message_attrs(const struct nlmsghdr *hdr, size_t body, attr_fn *each, void *arg); /* behind `body` bytes of it */
+unsigned attr_u32(const struct rtattr *attr);
+/* Into a fixed field; attributes that are too long cannot be interface names or kinds. */
+void attr_text(const struct rtattr *attr, size_t length, char *ret, size_t size);
+
 #endif

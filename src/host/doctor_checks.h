@@ -12,7 +12,7 @@ doctor_check_fn doctor_system, doctor_config, doctor_tun, doctor_cgroup, doctor_
 doctor_check_fn doctor_kvm, doctor_qemu, doctor_qemu_microvm, doctor_other_vmm, doctor_passt, doctor_image_tools,
 	doctor_helpers;
 /* doctor_net.c */
-doctor_check_fn doctor_cni, doctor_nft, doctor_forwarding, doctor_firewall, doctor_rp_filter;
+doctor_check_fn doctor_cni, doctor_nft, doctor_forwarding, doctor_firewall, doctor_rp_filter, doctor_routing;
 /* doctor_networkd.c, doctor_network_manager.c */
 doctor_check_fn doctor_networkd, doctor_network_manager;
 doctor_mend_fn doctor_networkd_mend, doctor_network_manager_mend;

@@ -34,6 +34,8 @@ const struct doctor_check doctor_checks[] = {
 	 "They keep VMs from the rest of the world.", doctor_firewall},
 	{"rp-filter", "Reverse path filtering", "It keeps VMs on bridges from sending with foreign addresses.",
 	 doctor_rp_filter},
+	{"routing-rules", "Routing rules (ip rule) that are asked before the table main, such as a VPN's",
+	 "They lead VMs' packets and the answers elsewhere.", doctor_routing},
 	{"cni", "CNI plugins and iptables", "Host groups without a network section get their network from them.",
 	 doctor_cni},
 	{"networkd", "systemd-networkd and netplan", "They take interfaces and routes of VMs for their own.",

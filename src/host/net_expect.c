@@ -9,6 +9,7 @@
 #include "net/isolated_pool.h"
 #include "net/nft.h"
 #include "net/plan.h"
+#include "net/policy.h"
 #include "net/slots.h"
 
 enum { RULES_OF_ADMISSION = 2 };
@@ -179,6 +180,16 @@ static void expect_range(struct net_expect *e, const char *who, const struct con
 		expect_admission(e, who, p->admit_chain, text);
 }
 
+/* Which the daemon cannot mend: what a rule is for, it does not know. */
+static void expect_ways(struct net_expect *e, const struct config_group *g)
+{
+	cleanup_strv char **sentences = NULL, **remedies = NULL;
+
+	net_policy_tell(g, &e->facts, &sentences, &remedies);
+	for (size_t i = 0; sentences && sentences[i]; i++)
+		net_expect_say(e, remedies[i], "%s", sentences[i]);
+}
+
 typedef int plan_fn(const struct config_group *g, const char *daemon_id, const struct net_facts *facts,
 		    struct net_plan *ret, struct error **err);
 
@@ -198,6 +209,7 @@ static void expect_plan(struct net_expect *e, const struct config_group *g, plan
 		expect_range(e, who, g, &plan);
 	else if (!fix)
 		expect_bridge(e, who, &plan);
+	expect_ways(e, g);
 }
 
 /* The modes that have none of these make nothing for a group as such. */

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "host/net_scan.h"
 #include "net/apply.h"
+#include "net/netns.h"
 #include "net/nft.h"
 
 enum { CGROUP_DEPTH_MAX = 8 }; /* of what was made below a VM's */
@@ -33,6 +34,14 @@ static int remove_netns(const struct net_thing *t, struct error **err)
 	if (umount2(path, MNT_DETACH) < 0 && errno != EINVAL && errno != ENOENT)
 		return error_errno(err, errno, "cannot unmount %s", path);
 	return fs_unlink(path, err);
+}
+
+/* With the namespace that it may have taken. */
+static int remove_attachment(const struct net_thing *t, struct error **err)
+{
+	cleanup_free char *alias = str_fmt("slicer:%s:%s", t->daemon_id, t->owner);
+
+	return net_cni_forget(t->daemon_id, t->owner, err) < 0 ? -1 : netns_down(t->owner, alias, err);
 }
 
 static int remove_nft(const struct net_thing *t, struct error **err)
@@ -77,9 +86,9 @@ static int remove_run(const struct net_thing *t, struct error **err)
 static int remove_thing(const struct net_thing *t, struct error **err)
 {
 	static int (*const removers[])(const struct net_thing *t, struct error **err) = {
-		[NET_KIND_LINK] = remove_link,	 [NET_KIND_NETNS] = remove_netns, [NET_KIND_RULE] = remove_nft,
-		[NET_KIND_ELEMENT] = remove_nft, [NET_KIND_TABLE] = remove_nft,	  [NET_KIND_CGROUP] = remove_cgroup,
-		[NET_KIND_RUN] = remove_run,
+		[NET_KIND_LINK] = remove_link,	 [NET_KIND_NETNS] = remove_netns,    [NET_KIND_RULE] = remove_nft,
+		[NET_KIND_ELEMENT] = remove_nft, [NET_KIND_TABLE] = remove_nft,	     [NET_KIND_CGROUP] = remove_cgroup,
+		[NET_KIND_RUN] = remove_run,	 [NET_KIND_CNI] = remove_attachment,
 	};
 
 	return removers[t->kind](t, err);

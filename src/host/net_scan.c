@@ -13,6 +13,7 @@
 #include "base/links.h"
 #include "base/str.h"
 #include "host/paths.h"
+#include "net/apply.h"
 #include "net/plan.h"
 #include "vmm/cgroup.h"
 
@@ -146,6 +147,19 @@ static void scan_directories(struct net_scan *s, enum net_kind kind, const char 
 		closedir(dir);
 }
 
+static void scan_attachments(struct net_scan *s, const char *id)
+{
+	cleanup_strv char **vms = NULL;
+
+	net_cni_attached(id, &vms, NULL);
+	for (char **vm = vms; vm && *vm; vm++) {
+		cleanup_free char *path = net_cni_cache_file(id, *vm);
+
+		if (net_name_is_sane(*vm))
+			net_scan_add(s, NET_KIND_CNI, net_kind_name(NET_KIND_CNI), path, id)->owner = str_dup(*vm);
+	}
+}
+
 static char *cgroup_base(void)
 {
 	cleanup_free char *text = NULL;
@@ -225,6 +239,7 @@ int net_scan_read(struct net_scan *ret, struct error **err)
 	net_scan_daemons(ret);
 	for (size_t i = 0; i < ret->ndaemons; i++) {
 		scan_directories(ret, NET_KIND_RUN, ret->run_base, ret->daemons[i].id);
+		scan_attachments(ret, ret->daemons[i].id);
 		if (cgroups)
 			scan_directories(ret, NET_KIND_CGROUP, cgroups, ret->daemons[i].id);
 	}
@@ -279,9 +294,9 @@ const struct net_daemon *net_scan_daemon(const struct net_scan *s, const char *i
 const char *net_kind_name(enum net_kind kind)
 {
 	static const char *const names[] = {
-		[NET_KIND_LINK] = "interface",	  [NET_KIND_NETNS] = "netns", [NET_KIND_RULE] = "rule",
-		[NET_KIND_ELEMENT] = "element",	  [NET_KIND_TABLE] = "table", [NET_KIND_CGROUP] = "cgroup",
-		[NET_KIND_RUN] = "run directory",
+		[NET_KIND_LINK] = "interface",	  [NET_KIND_NETNS] = "netns",	     [NET_KIND_RULE] = "rule",
+		[NET_KIND_ELEMENT] = "element",	  [NET_KIND_TABLE] = "table",	     [NET_KIND_CGROUP] = "cgroup",
+		[NET_KIND_RUN] = "run directory", [NET_KIND_CNI] = "CNI attachment",
 	};
 
 	return names[kind];

@@ -29,6 +29,7 @@ enum net_kind {
 	NET_KIND_RULE,
 	NET_KIND_ELEMENT,
 	NET_KIND_TABLE,
+	NET_KIND_CNI, /* what is kept of the attachment of a VM to a CNI network, for its plugins' DEL */
 	NET_KIND_CGROUP,
 	NET_KIND_RUN, /* a VM's run directory */
 };

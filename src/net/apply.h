@@ -14,12 +14,12 @@
  * when it would take what is somebody else's. */
 int net_group_up(const struct config_group *g, const char *daemon_id, char ***ret_notes, struct error **err);
 /* Of a bridge's group, and a question that its plan does not ask: do the host's routing rules lead a part of its subnet elsewhere, by
- * whichever table they name? ERR_CONFLICT. */
+ * whichever table they name (net/policy.h)? ERR_CONFLICT. */
 int net_check_rules(const struct config_group *g, const struct net_facts *facts, struct error **err);
 /* Forwarding on the interfaces that routes lead out of by now, when a group needs it. Runs no program: for a look that is often. */
 int net_uplinks_up(const struct config *cfg, struct error **err);
 /* Before the first of them at a start: what a killed daemon has left of a configuration that has changed since, unless VMs are in it.
- * Bridges of groups that are no more; in the daemon's tables, and of its rules in others', subnets that are no group's, and all
+ * Bridges of groups that are no more, or whose former address is another's now; in the daemon's tables, and of its rules in others', subnets that are no group's, and all
  * when no interface of its is left. Runs nft then, and nothing when there is nothing. */
 int net_renew(const struct config *cfg, const char *daemon_id, struct error **err);
 /* Removes it, and the daemon's tables with its last one. ERR_CONFLICT while VMs are attached.
@@ -44,12 +44,22 @@ int net_vm_down(const struct net_plan *p, struct nfset *sets, struct error **err
 int net_stray_down(const char *daemon_id, const char *vm, struct error **err);
 
 /* What plugins of mode CNI were asked to add for that VM: DEL, by the list that ADD had. Success when there is nothing. Runs the
- * plugins. */
+ * plugins. Where the VM's namespace is gone it makes one for them, which the caller removes (netns_down). */
 int net_cni_forget(const char *daemon_id, const char *vm, struct error **err);
+/* Of which VMs of the daemon there is something to forget, added to the caller's list; where that is kept (the caller's). */
+int net_cni_attached(const char *daemon_id, char ***ret_vms, struct error **err);
+char *net_cni_cache_file(const char *daemon_id, const char *vm);
 
 /* Elements of the daemon's sets that name a VM's interface which is not there, nor in `keep`: removes them, which nobody else
  * does once their VM is not known. *ret: those names; the caller's, NULL when there were none. Runs nft. */
 int net_elements_sweep(const char *daemon_id, char *const *keep, char ***ret, struct error **err);
+
+/* Subnets and ranges in the daemon's sets that are not in `keep` (texts as net_subnet_names() has them) and that no interface of the
+ * daemon's has an address of: removes them, and what other firewalls' tables have of them. They are added to the caller's list.
+ * Runs nft. */
+int net_subnets_sweep(const char *daemon_id, char *const *keep, char ***ret, struct error **err);
+/* Those of a configuration's groups and slots are added to the caller's list. */
+void net_subnet_names(const struct config *cfg, const char *daemon_id, char ***ret);
 
 /* What bears the alias of a daemon. */
 struct net_item {

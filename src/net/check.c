@@ -6,8 +6,7 @@
 #include "base/str.h"
 #include "net/apply.h"
 #include "net/netns.h"
-
-enum { PROBES = 256 };
+#include "net/policy.h"
 
 bool net_is_ours(const struct link *link, const char *daemon_id)
 {
@@ -174,32 +173,17 @@ int net_check_group(const struct config_group *g, const char *daemon_id, struct 
 	return check_bridge(&c, err) < 0 || check_addresses(&c, err) < 0 ? -1 : check_routes(&c, err);
 }
 
-/* As far as steps of a 256th of the subnet see: what a VPN has in a table of its own is seldom narrower. */
 int net_check_rules(const struct config_group *g, const struct net_facts *facts, struct error **err)
 {
 	const struct link *bridge = net_facts_link(facts, g->network.bridge);
 	const struct check c = {.group = g, .daemon_id = "", .facts = facts};
-	cleanup_netlink struct netlink *nl = netlink_open(err);
+	const struct link_route *r;
 	struct ip4_cidr gateway;
-	uint64_t size, step;
-	bool others;
 
-	if (!nl || ip4_parse_cidr(g->network.gateway, &gateway, err) < 0 || links_rules(nl, &others, err) < 0)
+	if (ip4_parse_cidr(g->network.gateway, &gateway, err) < 0)
 		return -1;
-	if (!others)
-		return 0;
-	size = UINT64_C(1) << (32 - gateway.prefix);
-	step = size > PROBES ? size / PROBES : 1;
-	for (uint64_t at = 0; at < size; at += step) {
-		const struct in_addr address = {htonl(ip4_network(gateway) + (uint32_t)at)};
-		struct link_route r;
-		int found = links_route_match(nl, address, &r, err);
-
-		if (found < 0)
-			return -1;
-		if (found && r.prefix >= gateway.prefix && !(bridge && r.index == bridge->index))
-			return fail_subnet(&c, "route", (struct ip4_cidr){ntohl(r.dst.s_addr), r.prefix},
-					   net_facts_index(facts, r.index), err);
-	}
-	return 0;
+	r = net_policy_rival(facts, gateway, bridge ? bridge->index : -1);
+	return r ? fail_subnet(&c, "route", (struct ip4_cidr){ntohl(r->dst.s_addr), r->prefix},
+			       net_facts_index(facts, r->index), err)
+		 : 0;
 }

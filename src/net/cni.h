@@ -16,6 +16,7 @@ enum {
 	CNI_FILES_MAX = 256,	     /* of a directory, looked at */
 	CNI_RESULT_MAX = 256 * 1024, /* bytes of a plugin's answer */
 	CNI_ITEMS_MAX = 64,	     /* of a result: interfaces, addresses, routes */
+	CNI_CACHE_MAX = CNI_LIST_MAX + (CNI_PLUGINS_MAX + 1) * CNI_RESULT_MAX, /* of what is kept of an attachment */
 	CNI_NAME_LEN_MAX = 64,
 	CNI_PLUGIN_TIMEOUT_MS = 30 * 1000,
 };
@@ -69,8 +70,10 @@ int cni_add(const struct cni_list *l, const struct cni_attach *a, struct json_ob
 /* Does it still exist as ADD left it? From the cache. 0 where the version (before 0.4.0) or the list has no CHECK. */
 int cni_check(const struct cni_attach *a, struct error **err);
 /* DEL in reverse order, by the list that ADD had, then forgets it. Success when nothing is cached. All plugins are
- * executed; the first error is reported, and the cache stays then. */
+ * executed; the first error is reported, and the cache stays then, for those that failed. */
 int cni_del(const struct cni_attach *a, struct error **err);
+/* 1: something is cached; *ret: the IPv4 addresses of its results, "10.1.2.3/24", the caller's, NULL: none. 0: nothing. */
+int cni_added(const struct cni_attach *a, char ***ret, struct error **err);
 
 /* What a VM needs of a result. */
 struct cni_result {

@@ -226,15 +226,74 @@ static int attach_vm(struct net_plan *p, struct json_object *answer, struct net_
 	return 0;
 }
 
+/* Plugins look on their interface for the addresses that they made rules for (`bridge` and `ptp`: for their translation), and leave
+ * those rules where the namespace is gone, which takes no more than that somebody has unmounted its name. */
+static int stand_in(const struct attachment *a, const char *daemon_id, const char *vm, struct error **err)
+{
+	cleanup_strv char **addresses = NULL;
+	cleanup_free char *alias = str_fmt("slicer:%s:%s", daemon_id, vm), *joined = NULL;
+	int added = cni_added(&a->cni, &addresses, err);
+
+	if (added <= 0 || !addresses || netns_is_mounted(vm))
+		return added < 0 ? -1 : 0;
+	joined = strv_join(addresses, ",");
+	return netns_stand_in(vm, alias, CNI_IFNAME, joined, err);
+}
+
 int net_cni_forget(const char *daemon_id, const char *vm, struct error **err)
 {
 	struct attachment a;
 	int r;
 
 	attachment_init(&a, daemon_id, vm);
-	r = cni_del(&a.cni, err);
+	r = stand_in(&a, daemon_id, vm, err) < 0 ? -1 : cni_del(&a.cni, err);
 	attachment_clear(&a);
 	return r;
+}
+
+/* The file of an attachment names the VM's namespace, too. */
+static bool is_attachment_of(const char *path, const char *vm)
+{
+	cleanup_json struct json_object *doc = js_parse_file(path, CNI_CACHE_MAX, NULL);
+	cleanup_free char *wanted = str_fmt(NETNS_DIR "/%s", vm);
+	const char *netns = NULL;
+
+	return doc && js_get_string(doc, "netns", &netns, NULL) == 0 && str_eq(netns, wanted);
+}
+
+int net_cni_attached(const char *daemon_id, char ***ret_vms, struct error **err)
+{
+	cleanup_strv char **files = NULL;
+	struct attachment a;
+	size_t head;
+
+	if (fs_list_files(CNI_CACHE_DIR, &files, err) < 0)
+		return -1;
+	attachment_init(&a, daemon_id, "");
+	head = strlen(a.container);
+	for (char **file = files; file && *file; file++) {
+		cleanup_free char *path = fs_join(CNI_CACHE_DIR, *file);
+		cleanup_free char *vm = NULL;
+
+		if (!str_starts(*file, a.container) || !str_ends(*file + head, "-" CNI_IFNAME ".json"))
+			continue;
+		vm = str_ndup(*file + head, strlen(*file) - head - strlen("-" CNI_IFNAME ".json"));
+		if (is_attachment_of(path, vm))
+			strv_append(ret_vms, vm);
+	}
+	attachment_clear(&a);
+	return 0;
+}
+
+char *net_cni_cache_file(const char *daemon_id, const char *vm)
+{
+	struct attachment a;
+	char *path;
+
+	attachment_init(&a, daemon_id, vm);
+	path = str_fmt(CNI_CACHE_DIR "/%s-" CNI_IFNAME ".json", a.container);
+	attachment_clear(&a);
+	return path;
 }
 
 static int cni_down(const struct net_plan *p, struct nfset *sets, struct error **err)
@@ -283,14 +342,13 @@ static int cni_up(struct net_plan *p, struct nfset *sets, struct net_port *ret, 
 /* What plugins made cannot be made again below a VM that runs: ADD is once. */
 static int cni_mend(struct net_plan *p, struct nfset *sets, struct error **err)
 {
-	cleanup_free char *path = str_fmt(NETNS_DIR "/%s", p->netns);
-
-	if (fs_exists(path))
+	if (netns_is_mounted(p->netns))
 		return 0;
 	return error_set(
 		err, ERR_NOT_FOUND,
-		"its network namespace %s has lost its name: relaunch the VM, or what its CNI plugins made stays when it goes",
-		path);
+		"its network namespace " NETNS_DIR
+		"/%s has lost its name: the VM keeps its network, and what its CNI plugins made goes with the VM",
+		p->netns);
 }
 
 const struct net_mode net_mode_cni = {

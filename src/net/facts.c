@@ -81,6 +81,42 @@ static int firewall_read(struct net_firewall *ret, struct error **err)
 	return 0;
 }
 
+static int read_table(struct net_facts *f, struct netlink *nl, unsigned table, struct error **err)
+{
+	cleanup_free struct link_route *some = NULL;
+	size_t n;
+
+	if (links_routes_of_table(nl, table, &some, &n, err) < 0)
+		return -1;
+	if (n == 0)
+		return 0;
+	f->others = mem_realloc(f->others, (f->nothers + n) * sizeof(*some));
+	memcpy(f->others + f->nothers, some, n * sizeof(*some));
+	f->nothers += n;
+	return 0;
+}
+
+static bool names_table(const struct link_rule *rule)
+{
+	return rule->action == LINK_RULE_TABLE && !links_rule_is_usual(rule);
+}
+
+/* Several rules may name one table; tables that none names lead nobody anywhere. */
+static int read_rules(struct net_facts *f, struct netlink *nl, struct error **err)
+{
+	if (links_rules(nl, &f->rules, &f->nrules, err) < 0)
+		return -1;
+	for (size_t i = 0; i < f->nrules; i++) {
+		bool known = false;
+
+		for (size_t k = 0; k < i && !known; k++)
+			known = names_table(&f->rules[k]) && f->rules[k].table == f->rules[i].table;
+		if (names_table(&f->rules[i]) && !known && read_table(f, nl, f->rules[i].table, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int net_facts_read(bool firewall, struct net_facts *ret, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
@@ -88,7 +124,7 @@ int net_facts_read(bool firewall, struct net_facts *ret, struct error **err)
 	*ret = (struct net_facts){0};
 	if (!nl || links_list(nl, &ret->links, &ret->nlinks, err) < 0 ||
 	    links_addresses(nl, &ret->addrs, &ret->naddrs, err) < 0 ||
-	    links_routes(nl, &ret->routes, &ret->nroutes, err) < 0 ||
+	    links_routes(nl, &ret->routes, &ret->nroutes, err) < 0 || read_rules(ret, nl, err) < 0 ||
 	    (firewall && firewall_read(&ret->firewall, err) < 0)) {
 		net_facts_clear(ret);
 		return -1;
@@ -136,11 +172,26 @@ int net_facts_read_networks(struct net_facts *ret, struct error **err)
 	return 0;
 }
 
+int net_facts_read_rules(struct net_facts *f, struct error **err)
+{
+	cleanup_netlink struct netlink *nl = netlink_open(err);
+
+	if (!nl || read_rules(f, nl, err) < 0)
+		return -1;
+	f->links = mem_realloc(f->links, (f->nlinks + f->nothers + 1) * sizeof(*f->links));
+	for (size_t i = 0; i < f->nothers; i++)
+		if (f->others[i].index && facts_add_link(f, nl, f->others[i].index, err) < 0)
+			return -1;
+	return 0;
+}
+
 void net_facts_clear(struct net_facts *f)
 {
 	links_free(f->links, f->nlinks);
 	free(f->addrs);
 	free(f->routes);
+	free(f->rules);
+	free(f->others);
 	strv_free(&f->firewall.others);
 	free(f->firewall.legacy_rules);
 	*f = (struct net_facts){0};

@@ -22,14 +22,21 @@ struct net_facts {
 	size_t naddrs;
 	struct link_route *routes;
 	size_t nroutes;
+	/* ip-rule(8), and where one of them names a table of its own, what such tables have (net/policy.h); empty unless asked for */
+	struct link_rule *rules;
+	size_t nrules;
+	struct link_route *others;
+	size_t nothers;
 	struct net_firewall firewall; /* empty unless asked for */
 };
 
 /* `firewall`: look at that too, which runs nft. Fails without nft then, and says how to get it. */
 int net_facts_read(bool firewall, struct net_facts *ret, struct error **err);
-/* The same with those interfaces only that have a network or a default route: what it costs does
+/* The same with those interfaces only that have a network or a default route, and without the rules: what it costs does
  * not grow with the VMs that have an interface each. */
 int net_facts_read_networks(struct net_facts *ret, struct error **err);
+/* Adds the rules, the routes that they choose, and the interfaces of those. */
+int net_facts_read_rules(struct net_facts *f, struct error **err);
 void net_facts_clear(struct net_facts *f);
 #define cleanup_net_facts __attribute__((cleanup(net_facts_clear)))
 

@@ -16,6 +16,8 @@ void net_plan_uplinks(struct net_plan *p, const struct net_facts *facts)
 			continue;
 		for (size_t j = 0; j < facts->nroutes && !routed; j++)
 			routed = facts->routes[j].index == link->index;
+		for (size_t j = 0; j < facts->nothers && !routed; j++)
+			routed = facts->others[j].index == link->index;
 		if (routed)
 			strv_append_fmt(&p->sysctls, "-net/ipv4/conf/%s/forwarding=1", link->name);
 	}

@@ -6,6 +6,7 @@
 #include "net/check.h"
 #include "net/firewall.h"
 #include "net/nft.h"
+#include "net/policy.h"
 
 /* After a kill between its creation and its naming. 1: there was one. */
 static int remove_nameless(struct netlink *nl, const char *bridge, const char *daemon_id, const struct net_facts *facts,
@@ -248,6 +249,7 @@ int net_bridge_group_up(const struct config_group *g, const char *daemon_id, cha
 		cleanup_free char *sign = str_fmt("\"%s\"", plan.links[0].name);
 
 		*ret_notes = net_firewall_unsettled(plan.notes, &facts.firewall, sign);
+		net_policy_notes(g, &facts, ret_notes);
 	}
 	return 0;
 }

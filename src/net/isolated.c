@@ -11,6 +11,7 @@
 #include "net/netns.h"
 #include "net/nft.h"
 #include "net/plan_isolated.h"
+#include "net/policy.h"
 
 #include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
 
@@ -312,8 +313,10 @@ static int isolated_group_up(const struct config_group *g, const char *daemon_id
 	if (group_apply(&plan, range, &facts, err) < 0)
 		return -1;
 	ip4_format_cidr(range, text);
-	if (ret_notes)
+	if (ret_notes) {
 		*ret_notes = net_firewall_unsettled(plan.notes, &facts.firewall, text);
+		net_policy_notes(g, &facts, ret_notes);
+	}
 	return 0;
 }
 

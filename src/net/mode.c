@@ -70,7 +70,7 @@ int net_uplinks_up(const struct config *cfg, struct error **err)
 
 	if (!any_forwards(cfg))
 		return 0;
-	if (net_facts_read_networks(&facts, err) < 0)
+	if (net_facts_read_networks(&facts, err) < 0 || net_facts_read_rules(&facts, err) < 0)
 		return -1;
 	net_plan_uplinks(&plan, &facts);
 	return net_sysctls_apply(plan.sysctls, err);

@@ -3,7 +3,9 @@
 #include "net/netns.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <sys/socket.h>
+#include <sys/vfs.h>
 #include <sys/wait.h>
 
 #include "base/fs.h"
@@ -26,10 +28,12 @@ static int call_failed(const struct proc_result *r, struct error **why, struct e
 }
 
 /* Words that are not needed are NULL; `input` and `ret_out` may be. */
-static int call(const char *const words[3], const char *input, int socket, char **ret_out, struct error **err)
+static int call(const char *const words[5], const char *input, int socket, char **ret_out, struct error **err)
 {
 	cleanup_free char *program = helper_path("slicer-netns", err);
-	char *const argv[] = {program, (char *)words[0], (char *)words[1], (char *)words[2], NULL};
+	char *const argv[] = {
+		program, (char *)words[0], (char *)words[1], (char *)words[2], (char *)words[3], (char *)words[4],
+		NULL};
 	const struct proc_fd fd = {.from = socket, .to = NETNS_SOCKET};
 	const struct proc_call run = {.argv = argv,
 				      .input = input,
@@ -52,7 +56,7 @@ static int call(const char *const words[3], const char *input, int socket, char 
 	return result;
 }
 
-static int call_with_plan(const char *const words[3], const struct net_plan *p, int socket, char **ret_out,
+static int call_with_plan(const char *const words[5], const struct net_plan *p, int socket, char **ret_out,
 			  struct error **err)
 {
 	cleanup_json struct json_object *obj = net_plan_to_json(p);
@@ -85,7 +89,7 @@ static int receive_fd(int socket, struct error **err)
 }
 
 /* A command that answers with a tap. */
-static int call_for_tap(const char *const words[3], const struct net_plan *p, int *ret_tap, char **ret_out,
+static int call_for_tap(const char *const words[5], const struct net_plan *p, int *ret_tap, char **ret_out,
 			struct error **err)
 {
 	cleanup_close int own = -1, other = -1;
@@ -103,12 +107,17 @@ static int call_for_tap(const char *const words[3], const struct net_plan *p, in
 
 int netns_up(const struct net_plan *p, int *ret_tap, struct error **err)
 {
-	return call_for_tap((const char *const[3]){"up"}, p, ret_tap, NULL, err);
+	return call_for_tap((const char *const[5]){"up"}, p, ret_tap, NULL, err);
 }
 
 int netns_create(const char *name, const char *alias, struct error **err)
 {
-	return call((const char *const[3]){"create", name, alias}, NULL, -1, NULL, err);
+	return call((const char *const[5]){"create", name, alias}, NULL, -1, NULL, err);
+}
+
+int netns_stand_in(const char *name, const char *alias, const char *ifname, const char *addresses, struct error **err)
+{
+	return call((const char *const[5]){"stand-in", name, alias, ifname, addresses}, NULL, -1, NULL, err);
 }
 
 int netns_attach(const struct net_plan *p, const char *ifname, struct netns_attached *ret, struct error **err)
@@ -117,7 +126,7 @@ int netns_attach(const struct net_plan *p, const char *ifname, struct netns_atta
 	int connected = 0;
 
 	*ret = (struct netns_attached){.tap_fd = -1};
-	if (call_for_tap((const char *const[3]){"attach", ifname}, p, &ret->tap_fd, &out, err) < 0)
+	if (call_for_tap((const char *const[5]){"attach", ifname}, p, &ret->tap_fd, &out, err) < 0)
 		return -1;
 	if (sscanf(out, "%u %d", &ret->mtu, &connected) == 2) {
 		ret->connected = connected != 0;
@@ -129,7 +138,7 @@ int netns_attach(const struct net_plan *p, const char *ifname, struct netns_atta
 
 int netns_mend(const struct net_plan *p, struct error **err)
 {
-	return call_with_plan((const char *const[3]){"mend"}, p, -1, NULL, err);
+	return call_with_plan((const char *const[5]){"mend"}, p, -1, NULL, err);
 }
 
 bool net_space_exists(const char *name)
@@ -139,9 +148,17 @@ bool net_space_exists(const char *name)
 	return fs_exists(path);
 }
 
+bool netns_is_mounted(const char *name)
+{
+	cleanup_free char *path = str_fmt(NETNS_DIR "/%s", name);
+	struct statfs fs;
+
+	return statfs(path, &fs) == 0 && fs.f_type == NSFS_MAGIC;
+}
+
 int netns_down(const char *name, const char *alias, struct error **err)
 {
-	return net_space_exists(name) ? call((const char *const[3]){"down", name, alias}, NULL, -1, NULL, err) : 0;
+	return net_space_exists(name) ? call((const char *const[5]){"down", name, alias}, NULL, -1, NULL, err) : 0;
 }
 
 /* Is there a name that is not known? Only then is it worth a look inside. */
@@ -166,7 +183,7 @@ int netns_strays(const char *daemon_id, char *const *known, char ***ret, struct 
 	*ret = NULL;
 	if (r <= 0)
 		return r;
-	if (call((const char *const[3]){"list", daemon_id}, NULL, -1, &out, err) < 0)
+	if (call((const char *const[5]){"list", daemon_id}, NULL, -1, &out, err) < 0)
 		return -1;
 	names = *out ? strv_split(str_trim(out), '\n') : NULL;
 	for (char **name = names; name && *name; name++)

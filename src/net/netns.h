@@ -19,6 +19,8 @@ int netns_up(const struct net_plan *p, int *ret_tap, struct error **err);
 int netns_mend(const struct net_plan *p, struct error **err);
 /* For interfaces that others put into it (CNI): an empty one, its IPv6 off. */
 int netns_create(const char *name, const char *alias, struct error **err);
+/* One of that name in which an interface has these addresses ("10.1.2.3/24,…"), for those who look for them to delete. */
+int netns_stand_in(const char *name, const char *alias, const char *ifname, const char *addresses, struct error **err);
 struct netns_attached {
 	int tap_fd;	/* the caller's */
 	unsigned mtu;	/* of the interface */
@@ -27,6 +29,7 @@ struct netns_attached {
 /* The VM takes the place of the interface in its namespace. */
 int netns_attach(const struct net_plan *p, const char *ifname, struct netns_attached *ret, struct error **err);
 bool net_space_exists(const char *name);
+bool netns_is_mounted(const char *name); /* else there may be the file still that it was mounted on */
 /* Success when there is none. ERR_CONFLICT when it is somebody else's. */
 int netns_down(const char *name, const char *alias, struct error **err);
 /* Names of a daemon's namespaces that are not `known` as VMs'; the list is the caller's, NULL when it is empty. */

@@ -30,6 +30,31 @@ int netns_make_empty(const char *name, const char *alias, struct error **err)
 	return netns_mount(name, err);
 }
 
+/* Of whatever kind: it is only looked at. */
+int netns_make_stand_in(const char *name, const char *alias, const char *ifname, const char *addresses,
+			struct error **err)
+{
+	static const unsigned char mac[6] = {0x02, 0, 0, 0, 0, 1};
+	cleanup_strv char **list = strv_split(addresses, ',');
+	cleanup_netlink struct netlink *nl = NULL;
+	struct ip4_cidr c;
+	int index, there = netns_enter(name, alias, err);
+
+	/* The file of one whose mount is gone is in the way of another. */
+	if (there < 0 || (there > 0 && netns_unmount(name, err) < 0) ||
+	    (there > 0 && netns_make_empty(name, alias, err) < 0))
+		return -1;
+	nl = netlink_open(err);
+	if (!nl || links_bridge_create(nl, ifname, mac, err) < 0)
+		return -1;
+	index = netlink_link_index(nl, ifname, err);
+	for (char **text = list; index >= 0 && text && *text; text++)
+		if (ip4_parse_cidr(*text, &c, err) < 0 ||
+		    netlink_addr_add(nl, index, (struct in_addr){htonl(c.addr)}, c.prefix, err) < 0)
+			return -1;
+	return index < 0 ? -1 : 0;
+}
+
 /* Has the interface a route to its subnet? */
 static int is_connected(struct netlink *nl, int index, bool *ret, struct error **err)
 {

@@ -54,12 +54,14 @@ static int run(int argc, char **argv, struct error **err)
 		return run_with_plan(netns_repair, err);
 	if (str_eq(command, "create") && argc == 4)
 		return netns_make_empty(argv[2], argv[3], err);
+	if (str_eq(command, "stand-in") && argc == 6)
+		return netns_make_stand_in(argv[2], argv[3], argv[4], argv[5], err);
 	if (str_eq(command, "attach") && argc == 3)
 		return run_attach(argv[2], err);
 	if (str_eq(command, "down") && argc == 4)
 		return run_down(argv[2], argv[3], err);
 	return error_set(err, ERR_INVALID,
-			 "slicer-netns is run by slicer, with up, mend, create, attach, down or list");
+			 "slicer-netns is run by slicer, with up, mend, create, stand-in, attach, down or list");
 }
 
 int main(int argc, char **argv)

@@ -3,6 +3,8 @@
  *   slicer-netns up|mend          a plan as JSON (net_plan_to_json()) on its input; `up` sends the tap as SCM_RIGHTS of one
  *                                 byte on the socket that is its fd 3
  *   slicer-netns create NAME ALIAS an empty one
+ *   slicer-netns stand-in NAME ALIAS IFNAME ADDRESS,...  such a one, in which an interface has these addresses; a file of that
+ *                                 name on which nothing is mounted is replaced
  *   slicer-netns attach IFNAME    a plan on its input; the VM takes the place of that interface, whose MTU is printed, and 1
  *                                 when it had a route to its subnet, else 0; sends the tap
  *   slicer-netns down NAME ALIAS
@@ -26,6 +28,8 @@ int netns_print(const char *daemon_id, struct error **err);
 
 /* netns_attach.c */
 int netns_make_empty(const char *name, const char *alias, struct error **err);
+int netns_make_stand_in(const char *name, const char *alias, const char *ifname, const char *addresses,
+			struct error **err);
 int netns_take_over(const struct net_plan *p, const char *ifname, struct error **err); /* sends the tap */
 
 /* netns_up.c */

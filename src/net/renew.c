@@ -27,54 +27,77 @@ static void strv_append_subnet(char ***list, struct ip4_cidr c)
 	strv_append(list, text);
 }
 
-/* The subnets that the groups and slots of a configuration have in the daemon's table; a list of the caller. */
-static char **subnets_configured(const struct config *cfg, const char *daemon_id)
+void net_subnet_names(const struct config *cfg, const char *daemon_id, char ***ret)
 {
-	char **list = NULL;
 	struct ip4_cidr c;
 
 	for (size_t i = 0; i < cfg->ngroups; i++) {
 		const struct config_group *g = &cfg->groups[i];
 
 		if (g->network.mode == NET_ISOLATED && net_isolated_range(g, &c, NULL) == 0)
-			strv_append_subnet(&list, c);
+			strv_append_subnet(ret, c);
 		for (size_t k = 0; k < net_bridged_count(g); k++) {
 			struct net_bridged one;
 
 			net_bridged_get(g, daemon_id, k, &one);
 			if (ip4_parse_cidr(one.group.network.gateway, &c, NULL) == 0)
-				strv_append_subnet(&list, c);
+				strv_append_subnet(ret, c);
 		}
 	}
-	return list;
 }
 
-/* Bridges of groups and slots that are in the configuration no more, or by another name; a list of the caller. */
+/* A configuration with another address for it, and the address that it has is now another group's: two that have exchanged theirs are
+ * in each other's way. `subnets`: all of the configuration; `own`: the bridge's by it. */
+static bool is_in_the_way(const struct link *link, const struct net_facts *facts, char *const *subnets,
+			  const struct ip4_cidr *own)
+{
+	for (size_t i = 0; i < facts->naddrs; i++) {
+		const struct link_addr *a = &facts->addrs[i];
+		struct ip4_cidr has = {ntohl(a->addr.s_addr), a->prefix}, c;
+
+		if (a->index != link->index || (has.addr == own->addr && has.prefix == own->prefix))
+			continue;
+		for (char *const *text = subnets; text && *text; text++)
+			if (ip4_parse_cidr(*text, &c, NULL) == 0 && ip4_overlaps(c, has) && !ip4_overlaps(c, *own))
+				return true;
+	}
+	return false;
+}
+
+/* The gateway that the configuration has for a bridge of that name; false: none. */
+static bool gateway_configured(const struct config *cfg, const char *daemon_id, const char *bridge,
+			       struct ip4_cidr *ret)
+{
+	for (size_t i = 0; i < cfg->ngroups; i++)
+		for (size_t k = 0; k < net_bridged_count(&cfg->groups[i]); k++) {
+			struct net_bridged one;
+
+			net_bridged_get(&cfg->groups[i], daemon_id, k, &one);
+			if (str_eq(one.group.network.bridge, bridge))
+				return ip4_parse_cidr(one.group.network.gateway, ret, NULL) == 0;
+		}
+	return false;
+}
+
+/* Bridges that no VM is on, of groups and slots that are in the configuration no more, or by another name, and those that are in
+ * another group's way; a list of the caller. */
 static char **bridges_former(const struct config *cfg, const char *daemon_id, const struct net_facts *facts)
 {
-	cleanup_strv char **configured = NULL;
+	cleanup_strv char **subnets = NULL;
 	char **list = NULL;
 
-	net_bridge_names(cfg, daemon_id, &configured);
+	net_subnet_names(cfg, daemon_id, &subnets);
 	for (size_t i = 0; i < facts->nlinks; i++) {
 		const struct link *link = &facts->links[i];
+		struct ip4_cidr own;
 
 		if (net_is_ours(link, daemon_id) && str_eq(link->kind, "bridge") &&
-		    !strv_contains(configured, link->name) && !net_bridge_port(facts->links, facts->nlinks, link))
+		    !net_bridge_port(facts->links, facts->nlinks, link) &&
+		    (!gateway_configured(cfg, daemon_id, link->name, &own) ||
+		     is_in_the_way(link, facts, subnets, &own)))
 			strv_append(&list, link->name);
 	}
 	return list;
-}
-
-static int bridges_renew(const struct config *cfg, const char *daemon_id, struct error **err)
-{
-	cleanup_net_facts struct net_facts facts = {0};
-	cleanup_strv char **former = NULL;
-
-	if (net_facts_read(false, &facts, err) < 0)
-		return -1;
-	former = bridges_former(cfg, daemon_id, &facts);
-	return former ? net_bridges_down(former, daemon_id, err) : 0;
 }
 
 /* By its bridge, or by a VM of it that runs. */
@@ -98,24 +121,20 @@ static int subnet_forget(char *subnet, const char *table, const char *daemon_id,
 	return nft_run(script, err);
 }
 
-static int tables_renew(const struct config *cfg, const char *daemon_id, struct error **err)
+static int tables_renew(const struct config *cfg, const char *daemon_id, const struct net_facts *facts,
+			struct error **err)
 {
 	cleanup_free char *table = nft_table(daemon_id);
 	cleanup_strv char **there = NULL, **configured = NULL;
-	cleanup_net_facts struct net_facts facts = {0};
-	cleanup_close int lock = -1;
 
 	if (!nft_table_exists(table))
 		return 0;
-	lock = net_lock(err);
-	if (lock < 0 || net_facts_read(false, &facts, err) < 0)
-		return -1;
-	if (net_count_ours(&facts, daemon_id) == 0)
+	if (net_count_ours(facts, daemon_id) == 0)
 		return table_remove_all(table, daemon_id, err);
 	there = nft_subnets(table);
-	configured = subnets_configured(cfg, daemon_id);
+	net_subnet_names(cfg, daemon_id, &configured);
 	for (char **subnet = there; subnet && *subnet; subnet++)
-		if (!strv_contains(configured, *subnet) && !subnet_in_use(*subnet, &facts, daemon_id) &&
+		if (!strv_contains(configured, *subnet) && !subnet_in_use(*subnet, facts, daemon_id) &&
 		    subnet_forget(*subnet, table, daemon_id, err) < 0)
 			return -1;
 	return 0;
@@ -123,5 +142,46 @@ static int tables_renew(const struct config *cfg, const char *daemon_id, struct 
 
 int net_renew(const struct config *cfg, const char *daemon_id, struct error **err)
 {
-	return bridges_renew(cfg, daemon_id, err) < 0 ? -1 : tables_renew(cfg, daemon_id, err);
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_strv char **former = NULL;
+	cleanup_close int lock = net_lock(err);
+
+	if (lock < 0 || net_facts_read(false, &facts, err) < 0)
+		return -1;
+	former = bridges_former(cfg, daemon_id, &facts);
+	if (former) { /* which takes the lock by itself */
+		fd_closep(&lock);
+		net_facts_clear(&facts);
+		if (net_bridges_down(former, daemon_id, err) < 0)
+			return -1;
+		lock = net_lock(err);
+		if (lock < 0 || net_facts_read(false, &facts, err) < 0)
+			return -1;
+	}
+	return tables_renew(cfg, daemon_id, &facts, err);
+}
+
+/* The lock, and a look at the host, for one only that is not to be kept. */
+int net_subnets_sweep(const char *daemon_id, char *const *keep, char ***ret, struct error **err)
+{
+	cleanup_free char *table = nft_table(daemon_id);
+	cleanup_strv char **there = nft_table_exists(table) ? nft_subnets(table) : NULL;
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_close int lock = -1;
+
+	for (char **subnet = there; subnet && *subnet; subnet++) {
+		if (strv_contains(keep, *subnet))
+			continue;
+		if (lock < 0) {
+			lock = net_lock(err);
+			if (lock < 0 || net_facts_read(false, &facts, err) < 0)
+				return -1;
+		}
+		if (subnet_in_use(*subnet, &facts, daemon_id))
+			continue;
+		if (subnet_forget(*subnet, table, daemon_id, err) < 0)
+			return -1;
+		strv_append(ret, *subnet);
+	}
+	return 0;
 }

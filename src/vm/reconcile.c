@@ -6,6 +6,7 @@
 #include "base/str.h"
 #include "base/units.h"
 #include "config/syntax.h"
+#include "net/apply.h"
 #include "net/nft.h"
 #include "net/slots.h"
 
@@ -78,8 +79,11 @@ static struct look *look_new(struct manager *m)
 	m->mend_next += RECONCILE_MENDS;
 	m->hurry = false;
 	net_bridge_names(l->options->config, l->options->daemon_id, &l->bridges);
-	if (l->options->coming)
+	net_subnet_names(l->options->config, l->options->daemon_id, &l->subnets);
+	if (l->options->coming) {
 		net_bridge_names(l->options->coming, l->options->daemon_id, &l->bridges);
+		net_subnet_names(l->options->coming, l->options->daemon_id, &l->subnets);
+	}
 	l->idle_before = TAKE_PTR(m->idle_bridges);
 	if (l->all_groups)
 		look_add_interfaces(l);
@@ -222,6 +226,10 @@ static void reconcile_done(void *arg, const struct error *error)
 				*name);
 		for (char **name = l->swept; name && *name; name++)
 			log_warn("interface %s is gone and no VM of this daemon has it: its rules are removed", *name);
+		for (char **name = l->left; name && *name; name++)
+			log_info(
+				"subnet %s is of no group of the configuration any more, and nobody used it: its rules are removed",
+				*name);
 		for (char **name = l->dropped; name && *name; name++)
 			log_info(
 				"bridge %s is of no group of the configuration any more, and nobody used it: it is removed",

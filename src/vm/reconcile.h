@@ -43,10 +43,12 @@ struct look {
 	char **interfaces;  /* those that the records of all VMs name; with all_groups only */
 	char **tried;	    /* groups whose network was made anew because of a VM's */
 	char **bridges;	    /* of the configuration, and of one that is about to be taken over */
+	char **subnets;	    /* the same, of those */
 	char **idle_before; /* bridges that the look before found of use to nobody */
 	/* What was found. */
 	char **mended;	      /* those of them of which something had been removed, and is back */
 	char **swept;	      /* interfaces that were gone and named by rules, which are gone as well now */
+	char **left;	      /* subnets of rules that are no group's and that the last VM has left: they are removed */
 	char **strays;	      /* names of VMs that are not known: nothing of theirs is worth keeping */
 	char **unknown;	      /* the same with a record or a disk */
 	char **idle;	      /* our bridges that are of no group and that no VM is on */

@@ -72,7 +72,7 @@ static int found_read(struct found *f, const struct manager_options *o, char *co
 	if (fs_list_dirs(o->run_dir, &f->run_dirs, err) || fs_list_dirs(vms, &f->state_dirs, err))
 		return -1;
 	f->cgroups = cgroup_list(o->daemon_id);
-	if (netns_strays(o->daemon_id, known, &f->spaces, err))
+	if (netns_strays(o->daemon_id, known, &f->spaces, err) || net_cni_attached(o->daemon_id, &f->spaces, err))
 		return -1;
 	return found_links(f, o->daemon_id, err);
 }
@@ -188,11 +188,14 @@ static void look_at_bridges(struct look *l, const struct found *f)
 	}
 }
 
-/* Of VMs of which nothing else is left: what a crash between two steps, or somebody who removed an interface, leaves. */
+/* Of VMs of which nothing else is left: what a crash between two steps, or somebody who removed an interface, leaves. And of ranges
+ * that were changed while VMs of them ran. */
 static void look_at_rules(struct look *l)
 {
 	if (l->all_groups && !l->groups)
 		net_elements_sweep(l->options->daemon_id, l->interfaces, &l->swept, &l->groups);
+	if (l->all_groups && !l->groups)
+		net_subnets_sweep(l->options->daemon_id, l->subnets, &l->left, &l->groups);
 }
 
 int reconcile_look(struct look *l, struct error **err)
@@ -233,6 +236,8 @@ void look_free(struct look **lp)
 	strv_free(&l->swept);
 	strv_free(&l->tried);
 	strv_free(&l->bridges);
+	strv_free(&l->subnets);
+	strv_free(&l->left);
 	strv_free(&l->idle_before);
 	strv_free(&l->idle);
 	strv_free(&l->dropped);

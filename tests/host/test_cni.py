@@ -252,6 +252,72 @@ def test_what_a_dead_daemons_dead_vm_has_is_removed(host, clean, tmp_path, verb)
         until(lambda: d.client.nodes() == [], 20)
 
 
+@pytest.mark.parametrize("conflist", [BRIDGE_LIST, PTP_LIST], ids=["bridge", "ptp"])
+@pytest.mark.parametrize("how", [("umount", "/run/netns/{}"), ("ip", "netns", "delete", "{}")], ids=["umount", "delete"])
+def test_a_namespace_that_lost_its_name(host, clean, tmp_path, conflist, how):
+    """By somebody who has unmounted it. Plugins find there what they have translated."""
+    host.put("10-test.conflist", conflist)
+    with cni(host, tmp_path, conflist["name"]) as d:
+        vm = d.client.create(d.group, timeout="60s")["hostname"]
+        host.run(*(word.format(vm) for word in how))
+        until(lambda: "the VM keeps its network" in d.log_text(), 10)
+        assert host.state()["rules"]
+        delete(d, vm)
+        left = host.state()
+        assert [left[key] for key in ("namespaces", "cache", "addresses", "rules")] == [[], [], [], []]
+
+
+def test_what_is_kept_of_an_attachment_is_found(host, clean, tmp_path):
+    """Of a VM that has ended without its daemon, and of whose namespace nothing is left."""
+    host.put("10-test.conflist", BRIDGE_LIST)
+    before = host.state()
+    with cni(host, tmp_path, "test") as d:
+        vm = d.client.create(d.group, timeout="60s")["hostname"]
+        check = [*host.prefix, SLICER, "net", "check"]
+        assert "attachment" not in subprocess.run(check, capture_output=True, text=True).stdout
+        end_of_all(d, vm)
+        host.run("ip", "netns", "delete", vm)
+        shutil.rmtree(d.run_dir / vm)
+        done = subprocess.run(check, capture_output=True, text=True)
+        assert f"CNI attachment /var/lib/cni/slicer/slicer-{d.id}-{vm}-eth0.json, of {vm} is left" in done.stdout, done
+        done = subprocess.run([*check, "--fix"], capture_output=True, text=True)
+        assert "Removed: CNI attachment" in done.stdout, done
+        after = host.state()
+        assert {**after, "links": before["links"]} == before
+        d.start()
+        until(lambda: d.client.nodes() == [], 20)
+
+
+def test_an_attachment_of_no_vm_is_removed(host, clean, tmp_path):
+    """By the daemon that had it, which has lost record and run directory of the VM."""
+    host.put("10-test.conflist", BRIDGE_LIST)
+    with cni(host, tmp_path, "test") as d:
+        vm = d.client.create(d.group, timeout="60s")["hostname"]
+        end_of_all(d, vm)
+        host.run("ip", "netns", "delete", vm)
+        shutil.rmtree(d.run_dir / vm)
+        shutil.rmtree(d.state_dir / "vms" / vm)
+        d.start()
+        until(lambda: not host.state()["cache"] and not host.state()["rules"], 20)
+        os.unlink(f"/var/log/slicer/{vm}.txt")
+
+
+def test_a_later_plugin_gives_another_address(host, clean, tmp_path):
+    """`firewall` has let the first one pass, and finds what to delete by the address in what it is given."""
+    plugins = hostile_plugins(tmp_path)
+    (plugins / "hostile").write_text(HOSTILE.replace("esac", "*) printf %s \"$input\" | python3 -c '"
+                                     "import json,sys; r=json.load(sys.stdin)[\"prevResult\"]; "
+                                     "r[\"ips\"][0][\"address\"]=\"10.91.0.77/24\"; print(json.dumps(r))' ;;\nesac"))
+    # CHECK of `bridge` does not like that.
+    host.put("10-test.conflist", {**BRIDGE_LIST, "disableCheck": True, "plugins": [*BRIDGE_LIST["plugins"], {"type": "hostile"}]})
+    with cni(host, tmp_path / "d", "test", f"{plugins}:/usr/lib/cni") as d:
+        vm = d.client.create(d.group, timeout="60s")["hostname"]
+        assert d.client.node(vm)["ip"] == "10.91.0.77"
+        assert any("10.91.0.77" not in rule for rule in host.state()["rules"])
+        delete(d, vm)
+        assert host.state()["rules"] == []
+
+
 DNS = "10.91.0.53"
 
 

@@ -217,7 +217,12 @@ def test_a_changed_range(isolated):
     vm = d.client.create(d.group)["hostname"]
     now = restart("10.79.0.0/24")
     assert "10.79.0.0/24" in now and "10.78.0.0/24" in now and d.client.node(vm)["ip"].startswith("10.78.0.")
-    d.client.remove(vm)
+    other = d.client.create(d.group)["hostname"]
+    d.client.remove(vm)  # the last one in it
+    until(lambda: "10.78.0.0/24" not in sh("nft", "list", "ruleset"), 20)
+    until(lambda: "subnet 10.78.0.0/24 is of no group of the configuration any more" in d.log_text(), 5)
+    assert "10.79.0.0/24" in sh("nft", "list", "ruleset") and d.client.node(other)["ip"].startswith("10.79.0.")
+    d.client.remove(other)
 
 
 def test_a_range_that_follows_from_a_name(daemon):

@@ -212,6 +212,37 @@ def test_a_changed_gateway(world, one):
     assert world.host.state() == world.before
 
 
+def test_two_groups_that_exchange_gateways(world):
+    """After a kill: neither is in the other's way unless VMs are on it, which is said then."""
+    gateways = ("192.168.137.1/24", "192.168.138.1/24")
+    first, second = (world.config(name, bridge("vm", "brvm0", one), bridge("web", "brweb0", other))
+                     for name, one, other in (("first", *gateways), ("second", *reversed(gateways))))
+
+    def up(config):
+        world.netrun(config, "a-1", "renew")
+        for group in ("vm", "web"):
+            world.netrun(config, "a-1", "up", group)
+    up(first)
+    state = world.host.state()
+    up(first)
+    assert world.host.state() == state, "nothing of it is made anew"
+    up(second)
+    for link, gateway in (("brvm0", gateways[1]), ("brweb0", gateways[0])):
+        addresses = world.host.run("ip", "-br", "addr", "show", link).stdout
+        assert gateway in addresses and addresses.count("192.168.") == 1
+    vm = world.guest(second, "a-1", "vm", 1)
+    assert vm.ip == "192.168.138.2" and vm.space.ask(INTERNET) == "10.99.0.2"
+    world.netrun(first, "a-1", "renew")
+    refused = world.netrun(first, "a-1", "up", "web", check=False).stderr
+    assert 'which "vm" had before the configuration was changed, and on which its VM "vm-1" still runs' in refused
+    assert vm.space.ask(INTERNET) == "10.99.0.2"
+    vm.end()
+    up(first)
+    for group in ("vm", "web"):
+        world.netrun(first, "a-1", "down", group)
+    assert world.host.state() == world.before
+
+
 REFUSED = {
     "bridge": (["link add brvm0 type bridge"], "brvm0, a bridge that slicer did not make. Set network.bridge"),
     "device": (["link add brvm0 type veth peer name x"], "brvm0, a veth that slicer did not make"),
@@ -223,13 +254,15 @@ REFUSED = {
               "overlaps the route 192.168.137.0/24 of eth0, a veth that slicer did not make. Set network.gateway"),
     "narrower table": (["route add 192.168.137.77/32 via 10.99.0.1 table 52", "rule add priority 5270 lookup 52"],
                        "overlaps the route 192.168.137.77/32 of eth0"),
+    "one machine of many": (["route add 172.17.7.77/32 via 10.99.0.1 table 52", "rule add priority 5270 lookup 52"],
+                            "the subnet of gateway 172.16.0.1/12 overlaps the route 172.17.7.77/32 of eth0"),
 }
 
 
 @pytest.mark.parametrize("case", REFUSED)
 def test_what_is_somebody_elses(world, case):
     commands, words = REFUSED[case]
-    config = world.config("a", bridge("vm", "brvm0", "192.168.137.1/24"))
+    config = world.config("a", bridge("vm", "brvm0", "172.16.0.1/12" if "172.16.0.1" in words else "192.168.137.1/24"))
     world.host.ip(*commands)
     before = world.host.state()
     done = world.netrun(config, "a-1", "up", "vm", check=False)
@@ -249,6 +282,37 @@ def test_routing_rules_that_lead_elsewhere_since(world, one):
     world.host.ip("rule del priority 5270")
     world.netrun(one, "a-1", "up", "vm")
     world.netrun(one, "a-1", "down", "vm")
+
+
+@pytest.mark.parametrize("rule", ["lookup 52", "not fwmark 0xca6c lookup 52", "iif eth0 lookup 52"])
+def test_a_vpns_default_route_before_main(world, one, rule):
+    """It takes the way to VMs away, and what is advised gives it back."""
+    world.host.ip("link add vpn0 type veth peer name vpn1", "link set vpn1 up", "link set vpn0 up", "route add default dev vpn0 table 52", f"rule add priority 5270 {rule}")
+    said = world.netrun(one, "a-1", "up", "vm").stdout
+    a1 = world.guest(one, "a-1", "vm", 1)
+    assert a1.space.ask(INTERNET) is None and (world.host.ask(a1.ip) is None) == (not rule.startswith("iif"))
+    assert "meet routing rule 5270 before the table main, whose table 52 leads them out of vpn0 (route default)" in said
+    remedy = said.partition("Remedy: ")[2].partition(";")[0]
+    assert remedy == "ip rule add priority 5269 to 192.168.137.0/24 lookup main"
+    world.host.run(*remedy.split())
+    assert world.netrun(one, "a-1", "up", "vm").stdout == ""
+    assert world.host.ask(a1.ip) == "192.168.137.1"
+    if rule.startswith("iif"):  # else they leave by the VPN, as the host's own do
+        assert a1.space.ask(INTERNET) == "10.99.0.2"
+    a1.end()
+
+
+def test_vms_leave_by_a_vpn(world, one):
+    """As wg-quick has it: a default route that only a table of its own has. Answers come in there, and are passed on."""
+    world.host.ip(f"link add vpn0 type veth peer name vpn0 netns {world.lan.pid}", "addr add 10.98.0.2/32 dev vpn0", "link set vpn0 up",
+                  "route add default dev vpn0 table 51820", "rule add priority 32764 lookup main suppress_prefixlength 0",
+                  "rule add priority 32765 not fwmark 0xca6c lookup 51820")
+    world.lan.ip("link set vpn0 up", "addr add 10.98.0.1 peer 10.98.0.2/32 dev vpn0")
+    assert world.netrun(one, "a-1", "up", "vm").stdout == ""
+    a1 = world.guest(one, "a-1", "vm", 1)
+    assert world.host.ask(INTERNET) == "10.98.0.2"
+    assert a1.space.ask(INTERNET) == "10.98.0.2" and world.host.ask(a1.ip) == "192.168.137.1"
+    a1.end()
 
 
 def test_what_is_another_daemons(world, one):

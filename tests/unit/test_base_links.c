@@ -249,36 +249,80 @@ static void test_match(void **state)
 	assert_int_equal(matched(*state, "203.0.113.129", &found), 99);
 }
 
-static bool has_rules(struct netlink *nl)
+static size_t unusual(struct netlink *nl, struct link_rule *ret)
 {
-	bool others = false;
+	struct link_rule *rules = NULL;
+	size_t n = 0, found = 0;
 
-	assert_int_equal(links_rules(nl, &others, NULL), 0);
-	return others;
+	assert_int_equal(links_rules(nl, &rules, &n, NULL), 0);
+	for (size_t i = 0; i < n; i++)
+		if (!links_rule_is_usual(&rules[i]))
+			ret[found++] = rules[i];
+	free(rules);
+	return found;
 }
 
-/* Those that every host has, and one more of those tables, are none; a table with a number beyond a byte is one. */
+/* Those that every host has, and one more of those tables, are usual; a table may have a number beyond a byte. */
 static void test_rules(void **state)
 {
-	assert_false(has_rules(*state));
-	free(say(
-		"ip rule add priority 100 from 192.0.2.1 lookup main; ip rule add priority 101 to 192.0.2.1 unreachable"));
-	assert_false(has_rules(*state));
-	free(say("ip rule add priority 102 lookup 51820"));
-	assert_true(has_rules(*state));
-	free(say("ip rule del priority 102; ip rule add priority 103 lookup 52"));
-	assert_true(has_rules(*state));
-	free(say("ip rule del priority 100; ip rule del priority 101; ip rule del priority 103"));
-	assert_false(has_rules(*state));
+	struct link_rule rules[8];
+
+	assert_int_equal(unusual(*state, rules), 0);
+	free(say("ip rule add priority 100 from 192.0.2.1 lookup main;"
+		 "ip rule add priority 101 to 192.0.2.0/24 unreachable; ip rule add priority 102 lookup 51820;"
+		 "ip rule add priority 103 not fwmark 7/0xff iif eth7 lookup 52 suppress_prefixlength 8;"
+		 "ip rule add priority 104 ipproto tcp goto 32766; ip rule add priority 105 oif eth7 lookup 52"));
+	assert_int_equal(unusual(*state, rules), 5);
+	assert_true(rules[0].action == LINK_RULE_REFUSE && rules[0].dst_prefix == 24 && rules[0].priority == 101);
+	assert_int_equal(ntohl(rules[0].dst.s_addr), 0xc0000200);
+	assert_true(rules[1].table == 51820 && rules[1].suppressed == -1 && !rules[1].narrow && !rules[1].inverted);
+	assert_true(rules[2].inverted && rules[2].mark == 7 && rules[2].mask == 0xff && rules[2].suppressed == 8);
+	assert_string_equal(rules[2].iif, "eth7");
+	assert_true(rules[3].action == LINK_RULE_GOTO && rules[3].target == 32766 && rules[3].narrow);
+	assert_true(rules[4].narrow);
+	free(say("for p in 100 101 102 103 104 105; do ip rule del priority $p; done"));
+	assert_int_equal(unusual(*state, rules), 0);
+}
+
+static struct link_route only_route(struct netlink *nl, unsigned table)
+{
+	cleanup_free struct link_route *routes = NULL;
+	size_t n = 0;
+
+	assert_int_equal(links_routes_of_table(nl, table, &routes, &n, NULL), 0);
+	assert_int_equal(n, 1);
+	return routes[0];
+}
+
+static void test_routes_of_other_tables(void **state)
+{
+	cleanup_free struct link_route *routes = NULL;
+	struct link_route r;
+	size_t n = 7;
+
+	free(say("ip route add unreachable 203.0.113.0/24; ip route add throw 203.0.113.0/24 table 52;"
+		 "ip route add unreachable default metric 9 table 51820"));
+	r = only_route(*state, 52);
+	assert_true(r.table == 52 && r.kind == LINK_ROUTE_THROW && r.prefix == 24);
+	r = only_route(*state, 51820);
+	assert_true(r.table == 51820 && r.kind == LINK_ROUTE_REFUSE && r.metric == 9 && r.prefix == 0);
+	assert_int_equal(links_routes_of_table(*state, 4711, &routes, &n, NULL), 0);
+	assert_int_equal(n, 0);
+	free(say("ip route flush table 52; ip route flush table 51820; ip route del unreachable 203.0.113.0/24"));
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bridge),	cmocka_unit_test(test_tap),
-		cmocka_unit_test(test_changes), cmocka_unit_test(test_addresses_and_routes),
-		cmocka_unit_test(test_many),	cmocka_unit_test(test_ipv4),
-		cmocka_unit_test(test_match),	cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_bridge),
+		cmocka_unit_test(test_tap),
+		cmocka_unit_test(test_changes),
+		cmocka_unit_test(test_addresses_and_routes),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_ipv4),
+		cmocka_unit_test(test_match),
+		cmocka_unit_test(test_rules),
+		cmocka_unit_test(test_routes_of_other_tables),
 	};
 
 	return cmocka_run_group_tests(tests, setup, teardown);

@@ -27,9 +27,10 @@ static const char script[] =
 	"case \"$input\" in *\"killed$CNI_COMMAND\"*) kill -9 $$ ;; esac\n"
 	"case \"$input\" in *\"fail$CNI_COMMAND\"*)\n"
 	"	echo '{\"cniVersion\":\"1.0.0\",\"code\":7,\"msg\":\"no room\",\"details\":\"at all\"}'; exit 1 ;; esac\n"
+	"address=10.1.2.3; case \"$input\" in *'\"x\":\"moves\"'*) address=10.1.2.9 ;; esac\n"
 	"case $CNI_COMMAND in\n"
 	"ADD) echo '{\"cniVersion\":\"1.0.0\",\"interfaces\":[{\"name\":\"eth0\",\"sandbox\":\"/ns\",\"mac\":\"02:00:00:00:00:01\"}],"
-	"\"ips\":[{\"address\":\"10.1.2.3/24\",\"gateway\":\"10.1.2.1\",\"interface\":0}],\"by\":\"'${0##*/}'\"}' ;;\n"
+	"\"ips\":[{\"address\":\"'$address'/24\",\"gateway\":\"10.1.2.1\",\"interface\":0}],\"by\":\"'${0##*/}'\"}' ;;\n"
 	"VERSION) echo '{\"cniVersion\":\"1.0.0\",\"supportedVersions\":[\"0.3.1\",\"0.4.0\",\"1.0.0\"]}' ;;\n"
 	"esac\n";
 
@@ -396,7 +397,36 @@ static void test_del_fails(void **state)
 	assert_true(is_cached(f));
 	assert_int_equal(cni_add(&good, &f->attach, &result, &error), -1); /* not before what was is gone */
 	error_free(&error);
-	assert_calls(f, "DEL three; DEL two; DEL one");
+	assert_calls(f, "DEL two"); /* the others have nothing left to delete */
+}
+
+/* A later plugin answers with another address: those before are asked to delete what they have made for theirs as well. */
+static void test_another_address(void **state)
+{
+	struct fixture *f = *state;
+	cleanup_cni_list struct cni_list l = list_of("1.0.0", "", "", "moves"),
+					 failing = list_of("1.0.0", "", "moves", "failADD");
+	cleanup_free char *log = fs_join(f->dir, "log"), *text = NULL;
+	cleanup_strv char **addresses = NULL;
+	struct json_object *result = NULL;
+
+	assert_int_equal(cni_added(&f->attach, &addresses, NULL), 0);
+	assert_int_equal(cni_add(&l, &f->attach, &result, NULL), 0);
+	js_put(&result);
+	free(calls(f));
+	assert_int_equal(cni_added(&f->attach, &addresses, NULL), 1);
+	assert_string_equal(addresses[0], "10.1.2.9/24");
+	assert_string_equal(addresses[1], "10.1.2.3/24");
+	assert_null(addresses[2]);
+	assert_int_equal(cni_del(&f->attach, NULL), 0);
+	assert_int_equal(fs_read_file(log, 1 << 20, &text, NULL, NULL), 0);
+	assert_calls(f, "DEL three; DEL two; DEL two; DEL one; DEL one");
+	assert_non_null(strstr(strstr(text, "DEL two"), "10.1.2.3/24"));
+	assert_non_null(strstr(strstr(strstr(text, "DEL two"), "\n") + 1, "10.1.2.9/24"));
+	/* Also when a launch fails amid it. */
+	assert_int_equal(cni_add(&failing, &f->attach, &result, NULL), -1);
+	assert_calls(f, "ADD one; ADD two; ADD three; DEL three; DEL two; DEL one; DEL one");
+	assert_false(is_cached(f));
 }
 
 /* A crash in the middle of ADD: what the list began is deleted before it is added anew. */
@@ -505,6 +535,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_old_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_add_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_del_fails, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_another_address, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_add_again, setup, teardown),
 		cmocka_unit_test(test_result),
 		cmocka_unit_test(test_result_errors),
