@@ -4,6 +4,7 @@
 #include "net/cni.h"
 
 #include <errno.h>
+#include <fcntl.h>
 
 #include "base/fs.h"
 #include "base/json.h"
@@ -132,11 +133,34 @@ static int cache_read(const struct cni_attach *a, struct cached *ret, struct err
 	return 1;
 }
 
-static int cache_forget(const struct cni_attach *a, struct error **err)
+/* A file beside it says that DEL has begun, for whoever comes after us. It need not outlive the host: what plugins made does not. */
+static char *begun_path(const struct cni_attach *a)
 {
 	cleanup_free char *path = cache_path(a);
 
-	return fs_unlink(path, err);
+	return str_fmt("%s.begun", path);
+}
+
+bool cni_del_begun(const struct cni_attach *a)
+{
+	cleanup_free char *path = begun_path(a);
+
+	return fs_exists(path);
+}
+
+static int del_begin(const struct cni_attach *a, struct error **err)
+{
+	cleanup_free char *path = begun_path(a);
+	cleanup_close int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	return fd < 0 ? error_errno(err, errno, "cannot write %s", path) : 0;
+}
+
+static int cache_forget(const struct cni_attach *a, struct error **err)
+{
+	cleanup_free char *path = cache_path(a), *begun = begun_path(a);
+
+	return fs_unlink(begun, err) < 0 ? -1 : fs_unlink(path, err);
 }
 
 /* ---- executing ---- */
@@ -341,7 +365,7 @@ int cni_del(const struct cni_attach *a, struct error **err)
 	int rc = cache_read(a, &c, err);
 
 	if (rc > 0)
-		rc = del_all(&c.list, &c.attach, &c.answers, err);
+		rc = del_begin(a, err) < 0 ? -1 : del_all(&c.list, &c.attach, &c.answers, err);
 	cached_clear(&c);
 	return rc;
 }

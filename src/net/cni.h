@@ -72,6 +72,8 @@ int cni_check(const struct cni_attach *a, struct error **err);
 /* DEL in reverse order, by the list that ADD had, then forgets it. Success when nothing is cached. All plugins are
  * executed; the first error is reported, and the cache stays then, for those that failed. */
 int cni_del(const struct cni_attach *a, struct error **err);
+/* Whether DEL has begun and not come to its end: somebody was killed, or plugins failed. */
+bool cni_del_begun(const struct cni_attach *a);
 /* 1: something is cached; *ret: the IPv4 addresses of its results, "10.1.2.3/24", the caller's, NULL: none. 0: nothing. */
 int cni_added(const struct cni_attach *a, char ***ret, struct error **err);
 

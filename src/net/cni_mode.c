@@ -227,14 +227,15 @@ static int attach_vm(struct net_plan *p, struct json_object *answer, struct net_
 }
 
 /* Plugins look on their interface for the addresses that they made rules for (`bridge` and `ptp`: for their translation), and leave
- * those rules where the namespace is gone, which takes no more than that somebody has unmounted its name. */
+ * those rules where the namespace is gone, which takes no more than that somebody has unmounted its name; or the interface, which they
+ * remove before their rules, so that being killed in between is enough. */
 static int stand_in(const struct attachment *a, const char *daemon_id, const char *vm, struct error **err)
 {
 	cleanup_strv char **addresses = NULL;
 	cleanup_free char *alias = str_fmt("slicer:%s:%s", daemon_id, vm), *joined = NULL;
 	int added = cni_added(&a->cni, &addresses, err);
 
-	if (added <= 0 || !addresses || netns_is_mounted(vm))
+	if (added <= 0 || !addresses || (netns_is_mounted(vm) && !cni_del_begun(&a->cni)))
 		return added < 0 ? -1 : 0;
 	joined = strv_join(addresses, ",");
 	return netns_stand_in(vm, alias, CNI_IFNAME, joined, err);

@@ -19,7 +19,8 @@ int netns_up(const struct net_plan *p, int *ret_tap, struct error **err);
 int netns_mend(const struct net_plan *p, struct error **err);
 /* For interfaces that others put into it (CNI): an empty one, its IPv6 off. */
 int netns_create(const char *name, const char *alias, struct error **err);
-/* One of that name in which an interface has these addresses ("10.1.2.3/24,…"), for those who look for them to delete. */
+/* One of that name in which an interface has these addresses ("10.1.2.3/24,…"), for those who look for them to delete. One that is
+ * there with such an interface stays as it is. */
 int netns_stand_in(const char *name, const char *alias, const char *ifname, const char *addresses, struct error **err);
 struct netns_attached {
 	int tap_fd;	/* the caller's */

@@ -45,6 +45,8 @@ int netns_make_stand_in(const char *name, const char *alias, const char *ifname,
 	    (there > 0 && netns_make_empty(name, alias, err) < 0))
 		return -1;
 	nl = netlink_open(err);
+	if (nl && netlink_link_index(nl, ifname, NULL) >= 0)
+		return 0;
 	if (!nl || links_bridge_create(nl, ifname, mac, err) < 0)
 		return -1;
 	index = netlink_link_index(nl, ifname, err);

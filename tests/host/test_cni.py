@@ -395,6 +395,42 @@ def test_killed_amid_add(host, clean, tmp_path):
         assert not find_processes(str(plugins))
 
 
+# Deletes the interface, as `ptp` does first, and gets no further.
+STUCK = """#!/bin/sh
+if [ $CNI_COMMAND = DEL ] && [ -e FLAG ]; then
+    nsenter --net=$CNI_NETNS ip link del $CNI_IFNAME
+    rm FLAG
+    exec sleep 20
+fi
+exec /usr/lib/cni/ptp
+"""
+
+
+def test_killed_amid_del(host, clean, tmp_path):
+    """Plugins that masquerade read off their interface for which addresses."""
+    plugins, flag = tmp_path / "plugins", tmp_path / "flag"
+    plugins.mkdir()
+    (plugins / "ptp").write_text(STUCK.replace("FLAG", str(flag)))
+    (plugins / "ptp").chmod(0o755)
+    host.put("10-test.conflist", PTP_LIST)
+    with cni(host, tmp_path / "d", "ptp", str(plugins)) as d:
+        vm = d.client.create(d.group, wait=None)["hostname"]
+        flag.touch()
+
+        def ask():
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                d.client.delete(f"/hostgroup/{d.group}/nodes/{vm}")
+        asking = threading.Thread(target=ask)
+        asking.start()
+        until(lambda: not flag.exists(), 30)
+        d.kill()
+        asking.join()
+        assert host.state()["rules"]
+        d.start()
+        until(lambda: d.client.nodes() == [], 30)
+        assert host.state()["rules"] == []
+
+
 @pytest.mark.parametrize("end", ["fail", "kill"])
 def test_faults_behind_the_network(host, clean, tmp_path, end):
     host.put("10-test.conflist", BRIDGE_LIST)
