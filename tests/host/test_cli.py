@@ -402,7 +402,7 @@ def test_exec_does_not_change_its_standard_input(cli, api):
 
 
 def test_exec_command_too_long(api, cli):
-    done = cli("exec", "vm-1", "--", "x" * 20000)
+    done = cli("exec", "vm-1", "--", "x" * 60000)
     assert done.returncode == 2 and "too long" in text(done) and api.requests == []
 
 
