@@ -9,30 +9,26 @@
 
 enum { ANNOUNCEMENT_MAX = 64 * 1024 };
 
-static bool elsewhere_has(const char *dir, const char *below, const char *hostname)
-{
-	cleanup_free char *path = str_fmt("%s%s/%s", dir, below, hostname);
-
-	return access(path, F_OK) == 0;
-}
-
 /* `file` is ID.json, which a daemon has written about itself (host/paths.c). */
 static bool elsewhere_check(const char *base, const char *file, const char *hostname, bool stopped, struct error **err)
 {
-	cleanup_free char *path = fs_join(base, file), *run = str_dup(path);
+	cleanup_free char *path = fs_join(base, file), *id = str_ndup(file, strlen(file) - strlen(".json")),
+			  *run = str_fmt("%s/%s/%s", base, id, hostname), *disk = NULL;
 	cleanup_json struct json_object *obj = js_parse_file(path, ANNOUNCEMENT_MAX, NULL);
 	const char *config = NULL, *state = NULL;
 
 	if (!obj || js_get_string(obj, "config", &config, NULL) < 0 || js_get_string(obj, "state", &state, NULL) < 0)
 		return true;
-	run[strlen(run) - strlen(".json")] = '\0';
-	if (!elsewhere_has(run, "", hostname) && !(stopped && state && elsewhere_has(state, "/vms", hostname)))
+	/* A service that was refused has a record but no config disk: with records, two would refuse each other for ever. */
+	if (stopped && state)
+		disk = str_fmt("%s/vms/%s/config.raw", state, hostname);
+	if (access(run, F_OK) < 0 && (!disk || access(disk, F_OK) < 0))
 		return true;
 	error_set(
 		err, ERR_CONFLICT,
-		"the slicer daemon %.*s (slicer up %s) has a VM %s already, and on one host the names of VMs differ, as "
+		"the slicer daemon %s (slicer up %s) has a VM %s already, and on one host the names of VMs differ, as "
 		"those of their logs do: give the host group another name",
-		(int)(strlen(file) - strlen(".json")), file, config ? config : "FILE", hostname);
+		id, config ? config : "FILE", hostname);
 	return false;
 }
 

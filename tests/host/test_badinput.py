@@ -398,6 +398,19 @@ def test_two_daemons_with_groups_of_one_name(daemon):
     assert two.client.create(two.group)["hostname"] == vm
 
 
+def test_a_service_that_was_refused_is_in_nobodys_way(daemon):
+    one, two = daemon(group={"count": 1}), daemon()
+    two.stop()
+    two.config["host_groups"] = one.config["host_groups"]
+    two.start()
+    vm = f"{one.group}-1"
+    until(lambda: "has a VM" in (two.client.node(vm) or {}).get("last_error", ""), 10, "it is refused")
+    one.stop()
+    one.start()
+    until(lambda: one.client.get(f"/vm/{vm}/health").status == 200, 10, "the first daemon has its VM again")
+    assert "launch failed" not in one.log_text(), "at its first try"
+
+
 # --- HTTP
 
 REQUESTS = {
