@@ -153,6 +153,22 @@ int fd_close_others(int *keep, size_t n)
 	return (int)syscall(SYS_close_range, from, UINT_MAX, 0);
 }
 
+int fd_fill_stdio(struct error **err)
+{
+	for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+		if (fcntl(fd, F_GETFD) >= 0)
+			continue;
+		/* The lowest that is free: this one. For reading only, so that nobody takes a lost output for a written one. */
+		int opened = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+		if (opened != fd)
+			return error_errno(err, errno, "cannot open /dev/null in place of a standard file");
+		if (fd_set_cloexec(fd, false, err) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 size_t fd_count_open(void)
 {
 	DIR *dir = opendir("/proc/self/fd");

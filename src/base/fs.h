@@ -28,6 +28,9 @@ int fd_listen_tcp(const struct sockaddr_in *addr, struct error **err);
 /* Closes all from 3 on but those of `keep`, which it sorts. -1 with errno: the kernel is older than close_range(2), Linux 5.9. For
  * a process that has only one thread. */
 int fd_close_others(int *keep, size_t n);
+/* Opens what is missing of 0, 1 and 2 (`PROGRAM >&-`), or the next file or socket that is opened would be taken for them: input is
+ * empty, output fails as it would on what is closed. */
+int fd_fill_stdio(struct error **err);
 size_t fd_count_open(void); /* of this process, from /proc/self/fd */
 
 int fs_read_file(const char *path, size_t limit, char **ret, size_t *ret_len, struct error **err);

@@ -3,6 +3,8 @@
 
 #include <errno.h>
 
+#include "base/fs.h"
+
 const struct option_spec connection_options[] = {
 	{"url", 0, OPTION_STRING, "URL", "Daemon to talk to: http://HOST:PORT or the path of a Unix socket", "api"},
 	{"token", 0, OPTION_STRING, "TOKEN", "API token; \"\" for none"},
@@ -150,8 +152,10 @@ int command_main(const struct command *root, int argc, char *const *argv)
 {
 	struct cli cli = {.root = root, .command = root};
 	cleanup_error struct error *err = NULL;
-	int rc = argc > 0 ? dispatch(&cli, argv, &err) : 2;
+	int rc = 2;
 
+	if (argc > 0)
+		rc = fd_fill_stdio(&err) < 0 ? -1 : dispatch(&cli, argv, &err);
 	flush_output(err ? NULL : &err);
 	if (err) {
 		fprintf(stderr, "slicer: error: %s\n", error_message(err));

@@ -24,16 +24,19 @@ static int listen_on_path(const char *path, struct error **err)
 
 static int listen_on_port(struct sockaddr_in *address, struct error **err)
 {
-	cleanup_close int fd = fd_listen_tcp(address, err);
+	cleanup_error struct error *why = NULL;
+	cleanup_close int fd = fd_listen_tcp(address, &why);
 	socklen_t size = sizeof(*address);
 
-	if (fd < 0) {
-		if (err && (*err)->code == ERR_CONFLICT)
-			error_wrap(err, "give another port in front (PORT:HOST:PORT, 0 for any)");
-		else if (err && (*err)->sys_errno == EADDRNOTAVAIL)
-			error_wrap(err, "give the address to listen on in front (127.0.0.1:PORT:HOST:PORT)");
-		return -1;
-	}
+	if (fd < 0 && why->code == ERR_CONFLICT)
+		return error_set(err, ERR_CONFLICT, "%s; give another port in front (PORT:HOST:PORT, 0 for any)",
+				 error_message(why));
+	if (fd < 0 && why->sys_errno == EADDRNOTAVAIL)
+		return error_set(err, why->code,
+				 "%s; give the address to listen on in front (127.0.0.1:PORT:HOST:PORT)",
+				 error_message(why));
+	if (fd < 0)
+		return error_move(err, &why);
 	if (getsockname(fd, (struct sockaddr *)address, &size) < 0)
 		return error_errno(err, errno, "ask for the port");
 	return TAKE_FD(fd);

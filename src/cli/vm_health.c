@@ -81,12 +81,23 @@ static void sleep_ns(int64_t ns)
 	nanosleep(&t, NULL);
 }
 
+/* Who waits for one that is stopped waits for whoever starts it: said at once, with what went wrong. */
+static void tell_stopped(struct client *c, char **vm)
+{
+	cleanup_json struct json_object *node = vm_json(c, vm, "GET", "", NULL, CLIENT_TIMEOUT_MS, NULL);
+	const char *error = node ? show_string(node, "last_error") : "";
+
+	if (node && str_eq(show_string(node, "status"), "Stopped"))
+		fprintf(stderr, "slicer: waiting for %s to be started, it is Stopped%s%s\n", *vm, *error ? ": " : "",
+			error);
+}
+
 /* check_ready() again and again. A daemon that does not answer is waited for, too, as it may still build an image; who waits is
  * told, since it may as well never come. */
 static int wait_ready(struct client *c, char **vm, const struct parsed *args, bool *answered, struct error **ret_why,
 		      struct error **err)
 {
-	bool userdata = parsed_bool(args, "userdata", false), said = false;
+	bool userdata = parsed_bool(args, "userdata", false), said = false, looked = false;
 	int64_t interval = parsed_duration(args, "interval", 100 * 1000000);
 	int64_t deadline = clock_ns() + parsed_duration(args, "timeout", READY_TIMEOUT_NS);
 
@@ -97,7 +108,10 @@ static int wait_ready(struct client *c, char **vm, const struct parsed *args, bo
 			return rc;
 		if (!*answered && !said)
 			fprintf(stderr, "slicer: waiting for the daemon: %s\n", error_message(*ret_why));
+		if (*answered && !looked)
+			tell_stopped(c, vm);
 		said |= !*answered;
+		looked |= *answered;
 		if (clock_ns() + interval >= deadline)
 			return 0;
 		sleep_ns(interval);

@@ -10,6 +10,7 @@
 #include "config/syntax.h"
 #include "host/new.h"
 #include "host/new_yaml.h"
+#include "host/up_check.h"
 
 /* clang-format off */
 static const struct option_spec new_options[] = {
@@ -345,9 +346,14 @@ static int check_options(const struct parsed *p, struct error **err)
 static int check_result(const char *text, size_t n, struct error **err)
 {
 	cleanup_config struct config *cfg = NULL;
+	cleanup_error struct error *later = NULL;
 
 	if (config_parse(text, n, NULL, &cfg, err) < 0 || config_check(cfg, err) < 0)
 		return error_wrap(err, "the options make no valid configuration");
+	/* It is what was asked for, and right where there is more than this version: no reason not to write it. */
+	cfg->name = str_fmt("%s.yaml", cfg->groups[0].name); /* as the help has it */
+	if (up_check_version(cfg, &later))
+		fprintf(stderr, "slicer: warning: \"slicer up\" is going to refuse this: %s\n", error_message(later));
 	return 0;
 }
 

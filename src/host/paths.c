@@ -61,8 +61,13 @@ int daemon_paths_find(const char *config_file, struct daemon_paths *ret, struct 
 	char *real = realpath(config_file, NULL);
 	cleanup_free char *cwd = getcwd(NULL, 0);
 	bool root = geteuid() == 0;
+	struct stat st;
 
 	memset(ret, 0, sizeof(*ret));
+	if (!real && errno == ENOENT && stat(config_file, &st) == 0) /* "slicer up <(...)" */
+		return error_set(err, ERR_INVALID,
+				 "%s is a pipe; a daemon is known by the path of its configuration: write it to a file",
+				 config_file);
 	if (!real || !cwd) {
 		free(real);
 		return error_errno(err, errno, "cannot open %s", config_file);

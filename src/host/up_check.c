@@ -61,18 +61,16 @@ static int up_check_userdata(const struct config *cfg, const struct config_group
 			 g->name, g->userdata_file);
 }
 
-static int up_check_group(const struct config *cfg, const struct config_group *g, struct error **err)
+static int up_check_storage(const struct config *cfg, const struct config_group *g, struct error **err)
 {
 	cleanup_free char *where = config_where(cfg, g, "storage");
 
-	if (up_check_network(cfg, g, err))
-		return -1;
 	if (g->storage != STORAGE_OVERLAY)
 		return error_set(err, ERR_INVALID,
 				 "%s: host group \"%s\": storage \"%s\" is not in this version yet; "
 				 "use storage: overlay",
 				 where, g->name, config_storage_name(g->storage));
-	return up_check_image(cfg, g, err) || up_check_userdata(cfg, g, err) ? -1 : 0;
+	return 0;
 }
 
 static bool up_subnet(const struct config_group *g, struct ip4_cidr *ret)
@@ -161,7 +159,7 @@ static void up_check_tell(const struct config *cfg)
 	}
 }
 
-int up_check(const struct config *cfg, struct error **err)
+int up_check_version(const struct config *cfg, struct error **err)
 {
 	cleanup_free char *where = config_where(cfg, NULL, "hypervisor");
 
@@ -172,8 +170,21 @@ int up_check(const struct config *cfg, struct error **err)
 	if (up_check_lacking(cfg, err))
 		return -1;
 	for (size_t i = 0; i < cfg->ngroups; i++)
-		if (up_check_group(cfg, &cfg->groups[i], err) || up_check_range(cfg, &cfg->groups[i], err))
+		if (up_check_storage(cfg, &cfg->groups[i], err) || up_check_image(cfg, &cfg->groups[i], err))
 			return -1;
+	return 0;
+}
+
+int up_check(const struct config *cfg, struct error **err)
+{
+	if (up_check_version(cfg, err))
+		return -1;
+	for (size_t i = 0; i < cfg->ngroups; i++) {
+		const struct config_group *g = &cfg->groups[i];
+
+		if (up_check_network(cfg, g, err) || up_check_userdata(cfg, g, err) || up_check_range(cfg, g, err))
+			return -1;
+	}
 	up_check_tell(cfg);
 	return 0;
 }

@@ -12,6 +12,8 @@
  * write instead; or why its userdata_file cannot be read.
  * Warns of keys that have no effect yet. */
 int up_check(const struct config *cfg, struct error **err);
+/* Of that, what is not in this version, whatever the host and the user. */
+int up_check_version(const struct config *cfg, struct error **err);
 /* Of that, what VMs would be without for all that the host can do. */
 int up_check_lacking(const struct config *cfg, struct error **err);
 

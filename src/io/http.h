@@ -8,9 +8,10 @@
 #include "io/stream.h"
 
 enum {
-	HTTP_MAX_HEAD = 32 * 1024, /* bytes of request or status line and fields */
+	/* Bytes of request or status line and fields. Below the 64 KiB that nghttp2 sends and takes, with what it adds. */
+	HTTP_MAX_HEAD = 60 * 1024,
 	HTTP_MAX_FIELDS = 100,
-	HTTP_MAX_TARGET = 16 * 1024,
+	HTTP_MAX_TARGET = 48 * 1024, /* exec has the whole command in it: clients send scripts in this way */
 };
 
 struct http_field {

@@ -84,6 +84,7 @@ bool h2_head_is_request(const struct http_head *head)
 		return false;
 	if (head->nfields > HTTP_MAX_FIELDS)
 		return false;
+	size = strlen(head->target);
 	for (size_t i = 0; i < head->nfields; i++) {
 		if (!http_is_token(head->fields[i].name) || !http_is_field_value(head->fields[i].value))
 			return false;

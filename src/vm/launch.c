@@ -15,6 +15,7 @@ enum { RETRY_SHIFT_MAX = 5, NOTES_MAX = 16 /* different ones that are said */ };
 struct launch {
 	struct vm *vm; /* for the loop's steps only */
 	bool fresh;    /* a failed launch removes it */
+	bool refused;  /* its name is taken; what has it is another daemon's */
 	/* Copies for the workers. */
 	const struct vmm_ops *ops;
 	char *state_dir, *run_dir, *data_disk, *config_disk, *console, *exit_record, *name, *cgroup;
@@ -30,7 +31,8 @@ static int launch_dirs(void *ctx, struct op *op, struct error **err)
 {
 	struct launch *l = ctx;
 
-	if (fs_mkdir_p(l->state_dir, 0700, err))
+	l->refused = vm_name_check(l->run_dir, l->fresh, err) < 0;
+	if (l->refused || fs_mkdir_p(l->state_dir, 0700, err))
 		return -1;
 	return fs_mkdir_p(l->run_dir, 0700, err);
 }
@@ -50,7 +52,7 @@ static int launch_dirs_undo(void *ctx, struct error **err)
 		return -1;
 	if (!l->fresh)
 		return 0;
-	if (fs_unlink(l->console, err))
+	if (!l->refused && fs_unlink(l->console, err))
 		return -1;
 	return fs_remove_tree(l->state_dir, err);
 }

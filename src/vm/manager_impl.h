@@ -122,6 +122,10 @@ void vm_op_ended(struct vm *vm); /* after done(): acts on delete_wanted and a st
 char *console_find_last(const char *path, const char *text, off_t from);
 off_t console_size(const char *path); /* in bytes; 0 when there is none */
 
+/* elsewhere.c: ERR_CONFLICT when another daemon of this host has a running VM of that name, or, with `stopped`, any: the console's
+ * log and MAC addresses go by it. `run_dir` is the VM's. For workers. */
+int vm_name_check(const char *run_dir, bool stopped, struct error **err);
+
 /* departed.c */
 /* "has ended: its VMM was killed by SIGKILL", "was deleted"; NULL: it is not on its way out. The caller's. */
 char *vm_say_end(const struct vm *vm);

@@ -372,7 +372,7 @@ static int delete_files(void *ctx, struct op *op, struct error **err)
 	struct stop *s = ctx;
 	cleanup_free char *rotated = str_fmt("%s.1", s->console);
 
-	if (s->stray)
+	if (s->stray || vm_name_check(s->run_dir, false, NULL))
 		return 0; /* the log of that name may be another daemon's */
 	if (fs_unlink(s->console, err))
 		return -1;

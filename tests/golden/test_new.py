@@ -36,6 +36,17 @@ def config(*args, **kwargs):
     return yaml.safe_load(result.stdout)
 
 
+@pytest.mark.parametrize("options, says", [
+    (["--hypervisor", "firecracker"], 'hypervisor "firecracker" is not in this version yet'),
+    (["--storage", "image", "--storage-size", "25G"], 'storage "image" is not in this version yet'),
+    (["--image", "ghcr.io/openfaasltd/slicer-systemd:6.1.90-x86_64-latest"], "is in a registry"),
+])
+def test_what_up_is_going_to_refuse_is_said(options, says):
+    done = new("vm", *options)
+    assert done.returncode == 0 and yaml.safe_load(done.stdout)["config"]["host_groups"][0]["name"] == "vm"
+    assert done.stderr.startswith('slicer: warning: "slicer up" is going to refuse this: vm.yaml:') and says in done.stderr
+
+
 # name of the golden file: the options
 EXAMPLES = {
     "bridge": ["vm", "--count=3", "--cidr=192.168.137.0/24"],

@@ -14,7 +14,7 @@ import time
 import pytest
 from slicertest import FAKE_VMM, SOURCE, Daemon, Shell, fd_count, find_processes, leaks, rss, run, until
 from slicertest import shell as frames
-from slicertest.daemon import free_port
+from slicertest.daemon import LOG, free_port
 
 MIB = 1024 * 1024
 
@@ -369,6 +369,46 @@ def test_two_files_in_one_directory(daemon):
         assert [n["hostname"] for n in one.client.nodes()] == [a]
         assert [n["hostname"] for n in two.client.nodes()] == [b]
     assert run(one.client, a, "echo", "well").stdout == b"well\n"
+
+
+def test_two_daemons_with_groups_of_one_name(daemon):
+    """Their VMs have the same names, which logs and MAC addresses go by: the second VM of a name is refused, running or not."""
+    one, two = daemon(), daemon()
+    two.stop()
+    two.group = two.config["host_groups"][0]["name"] = one.group
+    two.start()
+    vm = one.client.create(one.group, persistent=True)["hostname"]
+    log = (LOG / f"{vm}.txt").read_bytes()
+    assert log
+
+    def refused():
+        answer = two.client.post(f"/hostgroup/{two.group}/nodes", {"wait": "agent", "timeout": "30s"}, json={})
+        assert answer.status == 409, answer
+        assert f"the slicer daemon {one.id} (slicer up {one.file}) has a VM {vm} already" in answer.json["error"]
+        assert "give the host group another name" in answer.json["error"]
+        assert two.client.nodes() == [] and list((two.state_dir / "vms").iterdir()) == []
+
+    refused()
+    assert (LOG / f"{vm}.txt").read_bytes() == log, "it is the first VM's"
+    assert one.client.post(f"/vm/{vm}/shutdown").status == 200
+    refused()
+    assert (LOG / f"{vm}.txt").read_bytes().startswith(log)
+    assert one.client.post(f"/vm/{vm}/relaunch").status == 200
+    assert one.client.delete(f"/hostgroup/{one.group}/nodes/{vm}").status == 200
+    assert two.client.create(two.group)["hostname"] == vm
+
+
+def test_a_service_that_was_refused_is_in_nobodys_way(daemon):
+    one, two = daemon(group={"count": 1}), daemon()
+    two.stop()
+    two.config["host_groups"] = one.config["host_groups"]
+    two.start()
+    vm = f"{one.group}-1"
+    until(lambda: "has a VM" in (two.client.node(vm) or {}).get("last_error", ""), 10, "it is refused")
+    one.stop()
+    one.start()
+    until(lambda: one.client.get(f"/vm/{vm}/health").status == 200, 10, "the first daemon has its VM again")
+    assert "launch failed" not in one.log_text(), "at its first try"
 
 
 # --- HTTP

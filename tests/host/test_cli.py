@@ -402,7 +402,7 @@ def test_exec_does_not_change_its_standard_input(cli, api):
 
 
 def test_exec_command_too_long(api, cli):
-    done = cli("exec", "vm-1", "--", "x" * 20000)
+    done = cli("exec", "vm-1", "--", "x" * 60000)
     assert done.returncode == 2 and "too long" in text(done) and api.requests == []
 
 
@@ -482,7 +482,10 @@ def test_ready_waits(api, cli):
     assert done.returncode == 0 and not answers and "exit code 3" in text(done)
     api.routes["GET", "/vm/vm-1/health"] = 500, {"error": "agent unreachable"}
     done = cli("vm", "ready", "--interval", "10ms", "--timeout", "100ms")
-    assert done.returncode == 1 and "not ready after 100ms: agent unreachable" in text(done)
+    assert done.returncode == 1 and "not ready after 100ms: agent unreachable" in text(done) and "waiting" not in text(done)
+    api.routes["GET", "/vm/vm-1"] = 200, {**NODE, "status": "Stopped", "last_error": "no room"}
+    done = cli("vm", "ready", "--interval", "10ms", "--timeout", "100ms")
+    assert text(done).count("waiting for vm-1 to be started, it is Stopped: no room") == 1, "said once, before the time is over"
 
 
 def test_ready_says_that_it_waits_for_the_daemon(api, cli):

@@ -154,6 +154,15 @@ def test_exec(fake, vm):
     assert fake.cli.ok("exec", vm, "--uid", "0", "--", "id -u; pwd") == b"0\n/root\n"
 
 
+@pytest.mark.parametrize("fd, status, out, err", [
+    (0, 0, b"0\n", b""), (1, 1, b"", b"cannot write to standard output: Bad file descriptor"), (2, 0, b"0\n", b"")])
+def test_exec_with_a_standard_file_closed(fake, vm, fd, status, out, err):
+    """As by "slicer vm exec ... >&-": what the program opens first does not get that number."""
+    done = fake.cli("exec", vm, "--", "wc -c; echo unseen >&2", timeout=20, preexec_fn=lambda: os.close(fd))
+    assert (done.returncode, done.stdout) == (status, out)
+    assert err in done.stderr
+
+
 def test_exec_interrupted_ends_the_command(fake, vm):
     with fake.cli.popen("exec", vm, "--", "echo ready; exec sleep 98764", stdout=subprocess.PIPE,
                         stdin=subprocess.DEVNULL) as p:

@@ -281,6 +281,14 @@ def test_arguments_stay_words(api, vm):
     assert json.loads(run(api, vm, "python3", "-c", show, *words, shell="/bin/bash").stdout) == words
 
 
+def test_a_script_as_an_argument_may_be_long(fake, api, vm):
+    """As SDKs send scripts. What is too long even so is refused as such."""
+    script = f"echo {'y' * 45000} | wc -c"
+    assert run(api, vm, "sh", "-c", script).stdout == b"45001\n"
+    assert fake.cli.ok("exec", vm, "--", script) == b"45001\n"
+    assert api.post(f"/vm/{vm}/exec", {"cmd": "echo", "args": "y" * 50000}).status == 414
+
+
 def test_shell_runs_a_script(api, vm):
     done = run(api, vm, "echo $((6*7)) | tr 2 3", shell="/bin/bash")
     assert done.stdout == b"43\n"

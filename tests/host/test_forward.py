@@ -11,7 +11,7 @@ import subprocess
 import threading
 
 import pytest
-from slicertest import WebSocket, find_processes, rss, until
+from slicertest import WebSocket, rss, until
 from slicertest.forward import Forward, connect, recv_all, recv_exact
 from slicertest.ws import BINARY, TEXT, Refused
 
@@ -278,7 +278,7 @@ def test_64_mib_both_ways_at_once_in_flat_memory(fake, vm):
     with Server(echo) as server, Forward(fake.cli, vm, f"0:{server.address}") as forward:
         port = forward.port()
         both_ways(port, 2 * MIB)
-        watched = [fake.pid, forward.process.pid, *find_processes("slicer-agent", "--control")]
+        watched = [fake.pid, forward.process.pid, *fake.agent_pids(vm)]
         before = [rss(p) for p in watched]
         sent, received = both_ways(port, 64 * MIB)
         assert sent == received
@@ -407,8 +407,10 @@ def test_bad_usage(fake, vm, args, says):
 def test_a_port_in_use_and_an_unknown_vm(fake, vm):
     with Server(echo) as server:
         done = fake.cli("vm", "forward", vm, f"{server.port}:127.0.0.1:80")
-        assert done.returncode == 1 and b"another port" in done.stderr and b"in use" in done.stderr, done
+        assert done.returncode == 1 and f"cannot listen on 127.0.0.1:{server.port}: ".encode() in done.stderr, done
+        assert b"in use; give another port in front" in done.stderr, done
     done = fake.cli("vm", "forward", "nosuch-1", "0:127.0.0.1:80")
     assert done.returncode == 1 and b"nosuch-1" in done.stderr
     done = fake.cli("vm", "forward", vm, "203.0.113.1:80")
-    assert done.returncode == 1 and b"address to listen on" in done.stderr, done
+    assert done.returncode == 1 and b"cannot listen on 203.0.113.1:80: " in done.stderr, done
+    assert b"; give the address to listen on in front" in done.stderr, done

@@ -196,10 +196,12 @@ def test_a_parent_that_is_not_there_at_a_launch(net, tmp_path, harm, says):
 
 
 def test_two_vms_of_one_name_on_a_lan(net, tmp_path):
-    """Of two daemons whose groups have the same name: their MAC address is the same, which the kernel refuses on one parent."""
+    """Of two daemons whose groups have the same name, and do not know of each other (in two containers, say): their MAC address
+    is the same, which the kernel refuses on one parent."""
     with up(net, tmp_path / "a") as a:
         a.client.create(a.group)
         (first, _), = macvtaps(net)
+        a.run_dir.with_suffix(".json").unlink()
         b = Daemon(tmp_path / "b", prefix=net.prefix, group={"network": {"mode": "macvtap"}})
         b.group = b.config["host_groups"][0]["name"] = a.group
         with b:

@@ -162,6 +162,23 @@ static mode_t mode_of(const char *path)
 	return st.st_mode & 07777;
 }
 
+static void test_configuration_from_a_pipe(void **state)
+{
+	cleanup_error struct error *error = NULL;
+	struct daemon_paths p;
+	int fds[2];
+
+	assert_int_equal(pipe(fds), 0);
+	cleanup_free char *path = str_fmt("/dev/fd/%d", fds[0]);
+
+	assert_int_equal(daemon_paths_find(path, &p, &error), -1);
+	assert_int_equal(error->code, ERR_INVALID);
+	assert_non_null(strstr(error_message(error), "is a pipe"));
+	daemon_paths_clear(&p);
+	close(fds[0]);
+	close(fds[1]);
+}
+
 static void test_create(void **state)
 {
 	cleanup_free char *run = fs_join(dir, "run/slicer/x"), *log = fs_join(dir, "log");
@@ -293,6 +310,7 @@ int main(void)
 		TEST(test_lock_of_a_dying_daemon),
 		TEST(test_id_is_of_the_real_path),
 		TEST(test_absent_configuration),
+		TEST(test_configuration_from_a_pipe),
 		TEST(test_create),
 		TEST(test_token),
 		TEST(test_token_of_the_user),
