@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """A daemon in a directory of its own."""
+import contextlib
 import hashlib
 import itertools
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -31,9 +33,13 @@ class UpFailed(Exception):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that stays free until it is used: of those from which the kernel takes any for connections and for port 0, it is none."""
+    for _ in range(1000):
+        port = random.randrange(15000, 30000)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("0.0.0.0", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 class Daemon:
@@ -221,5 +227,7 @@ class Daemon:
                 or proc.name_of(p).startswith("slicer-agent")]
 
     def console(self, vm):
-        path = LOG / f"{vm}.txt"
-        return path.read_bytes() if path.exists() else b""
+        try:
+            return (LOG / f"{vm}.txt").read_bytes()
+        except FileNotFoundError:  # not there yet, or just put aside because it is full
+            return b""

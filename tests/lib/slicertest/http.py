@@ -96,9 +96,9 @@ class Client:
         return self.request("DELETE", path, params, **kwargs)
 
     # What nearly every test asks for.
-    def create(self, group, wait="agent", timeout="60s", **body):
+    def create(self, group, wait="agent", timeout="120s", **body):
         params = {"wait": wait, "timeout": timeout if wait else None}
-        response = self.post(f"/hostgroup/{group}/nodes", params, json=body, timeout=150)
+        response = self.post(f"/hostgroup/{group}/nodes", params, json=body, timeout=250)
         assert response.status in (200, 201), response
         return response.json
 
