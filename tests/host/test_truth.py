@@ -14,7 +14,8 @@ from slicertest import AGENT, alive, proc, run, until
 from slicertest.daemon import LOG
 from slicertest.truth import wait_for_truth
 
-SOON = 5
+SOON = 5  # on a machine with nothing else to do: until() and this give a busy one what it needs
+LATER = 20  # less than the 30 s after which a daemon looks by itself, or a session is given up
 
 
 def statuses(d):
@@ -56,7 +57,7 @@ def health(d, vm):
 def health_fails_soon(d, vm):
     begin = time.monotonic()
     answer = health(d, vm)
-    assert answer.status == 500 and "agent" in answer.error and time.monotonic() - begin < SOON + 1, answer
+    assert answer.status == 500 and "agent" in answer.error and time.monotonic() - begin < LATER, answer
 
 
 # What is done to it, and what is to be seen: the state, and words of last_error.
@@ -75,10 +76,8 @@ ENDS = {
 def test_it_ends(fake, victim, what):
     do, words = ENDS[what]
     there = pids(fake, victim)
-    begin = time.monotonic()
     do(there)
     until(lambda: fake.client.node(victim)["status"] in ("Stopping", "Stopped"), SOON)
-    assert time.monotonic() - begin < SOON
     until(lambda: fake.client.node(victim)["status"] == "Stopped", 15)
     assert words in fake.client.node(victim)["last_error"]
     assert f"[{victim}]" in fake.log_text()

@@ -123,7 +123,7 @@ class Daemon:
         until(answers, seconds, "the daemon answers")
         return self
 
-    def fails(self, seconds=60, prefix=()):
+    def fails(self, seconds=120, prefix=()):
         """Starts it, expecting that it ends by itself; returns exit code and what it said."""
         before = len(self.log_text())
         self.spawn(prefix=prefix)
