@@ -131,7 +131,7 @@ class Client:
 class Raw:
     """A connection on which the test writes every byte itself."""
 
-    def __init__(self, address, timeout=30, token=None):
+    def __init__(self, address, timeout=60, token=None):
         family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(timeout)
