@@ -163,16 +163,18 @@ def start(tmp_path):
 @pytest.mark.parametrize("script,expected", [
     ("exit 0", {"exit_code": 0}), ("exit 3", {"exit_code": 3}), ("kill -SEGV $$", {"signal": "SIGSEGV"}),
     ("kill -KILL $$", {"signal": "SIGKILL"})])
-def test_exit_record(start, tmp_path, script, expected):
-    go = tmp_path / "go"
-    m = start(f"echo last words >&$CONSOLE; echo why >&2; until [ -e {go} ]; do sleep 0.05; done; " + script)
+def test_exit_record(start, script, expected):
+    wait, go = map(high, os.pipe())
+    m = start(f"echo last words >&$CONSOLE; echo why >&2; read -u {wait}; " + script, fds=[wait])
     assert m.ready["monitor_pid"] > 0 and m.ready["vmm_start"] >= m.ready["monitor_start"] > 0
     with m.connect() as s:
         s.sendall(b'{"cmd":"status"}\n')
         assert read_line(s)["state"] == "running"  # the monitor knows of this client
-        go.touch()
+        os.write(go, b"\n")
         event = read_line(s)
         assert m.record.exists(), "the record is there before the event"
+    for fd in (wait, go):
+        os.close(fd)
     record = m.ended()
     assert {k: event[k] for k in expected} == expected
     assert {k: record.get(k) for k in ("exit_code", "signal")} == {"exit_code": None, "signal": None} | expected

@@ -84,7 +84,7 @@ class Surroundings:
 
     @staticmethod
     def run(prefix, *words):
-        return subprocess.run([*prefix, *map(str, words)], capture_output=True, text=True, timeout=30)
+        return subprocess.run([*prefix, *map(str, words)], capture_output=True, text=True, timeout=60)
 
     @staticmethod
     def start(stack, prefix, script, *words):
