@@ -205,7 +205,11 @@ class Daemon:
 
     # --- what it keeps of a VM
     def records(self):
-        return [self.record(d.name) for d in sorted((self.state_dir / "vms").glob("*")) if (d / "record.json").exists()]
+        found = []
+        for directory in sorted((self.state_dir / "vms").glob("*")):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it is just being deleted
+                found.append(self.record(directory.name))
+        return found
 
     def record(self, vm):
         record = json.loads((self.state_dir / "vms" / vm / "record.json").read_text())
