@@ -51,7 +51,7 @@ def send(signo, *targets):
 
 
 def health(d, vm):
-    return d.client.get(f"/vm/{vm}/health", timeout=30)
+    return d.client.get(f"/vm/{vm}/health", timeout=60)
 
 
 def health_fails_soon(d, vm):
@@ -124,7 +124,7 @@ def test_it_stands_still(fake, victim, who):
         assert fake.client.node(victim)["status"] == "Running"
     is_reached(fake, victim)
     with standing_still(fake, victim, who) as there:
-        assert fake.client.delete(f"/hostgroup/{fake.group}/nodes/{victim}", timeout=30).status == 200
+        assert fake.client.delete(f"/hostgroup/{fake.group}/nodes/{victim}", timeout=60).status == 200
         assert fake.client.node(victim) is None and not any(alive(p) for p in (there["vmm"], there["monitor"]))
     assert fake.client.create(fake.group)["hostname"] == victim  # for the fixture to delete
 
@@ -138,7 +138,7 @@ def test_its_monitor_stands_still(fake, victim):
         assert fake.client.node(victim)["status"] == "Stopped"
     assert fake.client.post(f"/vm/{victim}/relaunch").status == 200
     with standing_still(fake, victim, "monitor") as there:
-        assert fake.client.delete(f"/hostgroup/{fake.group}/nodes/{victim}", timeout=30).status == 200
+        assert fake.client.delete(f"/hostgroup/{fake.group}/nodes/{victim}", timeout=60).status == 200
         assert not any(alive(p) for p in (there["vmm"], there["monitor"]))
     assert fake.client.create(fake.group)["hostname"] == victim
 
