@@ -6,8 +6,8 @@ import subprocess
 import sys
 
 import pytest
-from slicertest import Daemon, frames, run, until
-from slicertest.hostspace import OUTSIDE, host_space, inside, ip, outside_of_host, surroundings
+from slicertest import Daemon, frames, matrix, run, until
+from slicertest.hostspace import OUTSIDE, host_space, inside, ip, outside_of_host, pings, surroundings
 from slicertest.matrix import guest_matrix
 from slicertest.netspace import SERVER
 
@@ -64,8 +64,8 @@ def vms(daemon):
     return names
 
 
-def reaches(daemon, vm, address):
-    return run(daemon.client, vm, "ping", "-c", "1", "-W", "3", address, uid=0, gid=0).exit_code == 0
+def reaches(daemon, vm, address, reached=True):
+    return matrix.reaches(daemon.client, vm, address, reached)
 
 
 def test_addresses_follow_the_numbers(daemon, vms):
@@ -79,8 +79,8 @@ def test_who_reaches_whom(daemon, vms, host):
     assert reaches(daemon, vms[0], "192.168.137.3"), "VM to VM"
     assert reaches(daemon, vms[0], "192.168.137.1"), "VM to host"
     assert reaches(daemon, vms[0], OUTSIDE), "VM to the Internet, by NAT"
-    assert inside(host, "ping", "-c", "1", "-W", "3", "192.168.137.2").returncode == 0, "host to VM"
-    assert not reaches(daemon, vms[0], "192.168.137.77"), "nobody is there: the test can fail"
+    assert pings(host, "192.168.137.2"), "host to VM"
+    assert not reaches(daemon, vms[0], "192.168.137.77", reached=False), "nobody is there: the test can fail"
 
 
 @pytest.mark.full
@@ -154,7 +154,7 @@ def test_an_address_asked_for(daemon, vms):
 
 def test_the_network_outlives_the_daemon_and_goes_with_it(daemon, vms, host):
     daemon.kill()
-    assert inside(host, "ping", "-c", "1", "-W", "3", "192.168.137.2").returncode == 0
+    assert pings(host, "192.168.137.2")
     inside(host, "nft", "flush", "ruleset")  # somebody else's firewall was reloaded meanwhile
     daemon.start()
     until(lambda: daemon.client.get(f"/vm/{vms[1]}/health").status == 200, 30)

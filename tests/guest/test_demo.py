@@ -8,7 +8,7 @@ from slicertest import BUILD, SOURCE, doccommands
 def test_the_demo_runs(store, tmp_path):
     shell = doccommands.Session(tmp_path, BUILD / "src", store, env={"SLICER_ACCEL": "tcg"})
     try:
-        status, said = shell.run(f"{SOURCE}/tools/demo.sh {BUILD}", seconds=300)
+        status, said = shell.run(f"{SOURCE}/tools/demo.sh {BUILD}", seconds=900)
     finally:
         shell.stop()
     assert status == 0 and "THROUGH STDIN" in said and "The demo ran" in said, said

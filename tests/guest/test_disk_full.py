@@ -57,7 +57,7 @@ def test_a_full_disk(small, tmp_path):
     # It starts anew with it, too.
     first = boot_id(d.client, vm)
     sh(d, vm, "(sleep 0.3; reboot) > /dev/null 2>&1 &")
-    until(lambda: boot_id(d.client, vm) not in (None, first), 120, "it came back from a reboot")
+    until(lambda: boot_id(d.client, vm) not in (None, first), 240, "it came back from a reboot")
     is_usable(d, vm)
     assert sh(d, vm, "echo x >> /fill").exit_code != 0
 

@@ -49,14 +49,16 @@ def test_root_is_an_overlay_with_room(api, vm):
 
 
 def test_clock_cpu_and_memory(api, vm):
-    assert abs(int(sh(api, vm, "date +%s")) - time.time()) < 3
+    before = time.time()
+    assert before - 3 < int(sh(api, vm, "date +%s")) < time.time() + 3
     assert sh(api, vm, "nproc") == "1"
     assert sh(api, vm, "cat /sys/devices/system/clocksource/clocksource0/current_clocksource") in ("tsc", "kvm-clock")
     kib = int(re.search(r"MemTotal:\s+(\d+)", sh(api, vm, "cat /proc/meminfo")).group(1))
     assert 180 * 1024 < kib <= 256 * 1024
-    start, first = time.time(), int(sh(api, vm, "date +%s%N || date +%s000000000")[:10])
+    times = [time.time(), int(sh(api, vm, "date +%s")), time.time()]
     time.sleep(2)
-    assert abs((int(sh(api, vm, "date +%s")) - first) - (time.time() - start)) < 2, "the guest's clock runs right"
+    times += [time.time(), int(sh(api, vm, "date +%s")), time.time()]
+    assert times[3] - times[2] - 2 < times[4] - times[1] < times[5] - times[0] + 2, f"the guest's clock runs right: {times}"
 
 
 def test_network_of_user_mode(api, vm):
@@ -308,7 +310,7 @@ def test_userdata_runs_as_root_after_the_network(qemu, api):
     assert out.startswith("0\n") and "default" in out
     health = api.get(f"/vm/{vm}/health").json
     assert health["userdata_ran"] is True and health["userdata_exit_code"] == 3
-    assert "said" in api.get(f"/vm/{vm}/logs", {"lines": 0}).json["content"]
+    until(lambda: "said" in api.get(f"/vm/{vm}/logs", {"lines": 0}).json["content"])
     api.remove(vm)
 
 
@@ -325,7 +327,7 @@ def test_reboot_from_inside(qemu, api):
     sh(api, vm, "echo kept > /root/kept; sync")
     first = boot_id(api, vm)
     run(api, vm, "sh", "-c", "(sleep 0.3; sudo reboot) > /dev/null 2>&1 &")
-    until(lambda: boot_id(api, vm) not in (None, first), 60, "a new session")
+    until(lambda: boot_id(api, vm) not in (None, first), 180, "a new session")
     assert sh(api, vm, "cat /root/kept") == "kept"
     assert qemu.vmm_pid(vm) == vmm and alive(vmm), "in place"
     api.remove(vm)
@@ -336,7 +338,7 @@ def test_poweroff_from_inside_and_relaunch_keep_the_disk(qemu, api):
     vmm = qemu.vmm_pid(vm)
     sh(api, vm, "echo kept > /root/kept")
     run(api, vm, "sh", "-c", "(sleep 0.3; sudo poweroff) > /dev/null 2>&1 &")
-    until(lambda: api.node(vm)["status"] == "Stopped", 30)
+    until(lambda: api.node(vm)["status"] == "Stopped", 120)
     assert not alive(vmm)
     assert api.post(f"/vm/{vm}/relaunch").status in (200, 201)
     assert sh(api, vm, "cat /root/kept") == "kept"
@@ -350,7 +352,7 @@ def test_a_guest_that_panics_is_not_left_hanging(qemu, api):
     vm = api.create(qemu.group, timeout="120s", persistent=True)["hostname"]
     vmm = qemu.vmm_pid(vm)
     run(api, vm, "sh", "-c", "(sleep 0.5; echo c > /proc/sysrq-trigger) & exit 0", uid=0, gid=0)
-    until(lambda: api.node(vm)["status"] == "Stopped", 60)
+    until(lambda: api.node(vm)["status"] == "Stopped", 120)
     assert not alive(vmm) and "panic" in api.node(vm)["last_error"]
     assert "sysrq" in api.get(f"/vm/{vm}/logs", {"lines": 0}).json["content"].lower()
     api.remove(vm)
@@ -376,7 +378,7 @@ def test_a_vm_outlives_a_killed_daemon(store, daemon):
     script = "sleep 1; head -c 300000 /dev/zero | tr '\\0' x > /dev/console; echo flooded > /dev/console"
     run(d.client, vm, "sh", "-c", f"setsid sh -c \"{script}\" > /dev/null 2>&1 < /dev/null & echo", uid=0, gid=0)
     d.kill()
-    until(lambda: b"flooded" in d.console(vm)[-1000:], 60, "the guest has written 300 kB")
+    until(lambda: b"flooded" in d.console(vm)[-1000:], 240, "the guest has written 300 kB")
     assert alive(vmm) and d.console(vm).count(b"x") >= 300000
     d.start()
     assert d.client.node(vm)["status"] == "Running" and d.vmm_pid(vm) == vmm

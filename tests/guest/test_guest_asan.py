@@ -55,7 +55,7 @@ def test_asan_reboot_and_relaunch(asan):
     vm = c.create(asan.group, timeout="200s", persistent=True)["hostname"]
     first = boot_id(c, vm)
     run(c, vm, "sh", "-c", "(sleep 0.3; sudo reboot) > /dev/null 2>&1 &")
-    until(lambda: boot_id(c, vm) not in (None, first), 90)
+    until(lambda: boot_id(c, vm) not in (None, first), 240)
     assert c.post(f"/vm/{vm}/shutdown", timeout=90).status == 200
     assert c.post(f"/vm/{vm}/relaunch").status in (200, 201)
     assert run(c, vm, "echo", "up").stdout == b"up\n"

@@ -128,8 +128,8 @@ def test_the_guest_reaches_out(daemon, vm):
         thread = threading.Thread(target=take, daemon=True)
         thread.start()
         script = f"head -c 1048576 /dev/zero | nc {address} {server.getsockname()[1]}"
-        assert run(daemon.client, vm, "timeout", "30", "sh", "-c", script).exit_code == 0
-        thread.join(30)
+        assert run(daemon.client, vm, "timeout", "90", "sh", "-c", script, timeout=120).exit_code == 0
+        thread.join(60)
         assert got == [bytes(1 << 20)]
 
 
@@ -146,7 +146,7 @@ def test_without_passt_there_is_no_network_but_all_that_goes_through_the_agent(s
             return run(d.client, vm, "timeout", "8", "nc", "-w", "5", to, str(port), uid=0, gid=0).exit_code == 0
         assert run(d.client, vm, "sh", "-c", "ip -4 addr show dev eth0 | grep -q 10.0.2.15/24").exit_code == 0
         serve = f"setsid nc -ll -p {PORT} -e cat >/dev/null 2>&1 </dev/null & until nc 127.0.0.1 {PORT} </dev/null; do sleep 0.1; done"
-        assert run(d.client, vm, "timeout", "30", "sh", "-c", serve, uid=0, gid=0).exit_code == 0
+        assert run(d.client, vm, "timeout", "90", "sh", "-c", serve, uid=0, gid=0, timeout=120).exit_code == 0
         assert knocks("127.0.0.1", PORT), "the test can fail"
         for to, port in (("10.0.2.2", loopback.getsockname()[1]), ("10.0.2.2", own.getsockname()[1]),
                          (address, own.getsockname()[1]), ("10.0.2.3", 53)):

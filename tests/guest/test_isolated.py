@@ -6,7 +6,7 @@ import os
 import subprocess
 
 import pytest
-from slicertest import Daemon, frames, run, until
+from slicertest import Daemon, frames, matrix, run, until
 from slicertest.hostspace import OUTSIDE, host_space, ip, outside_of_host, surroundings
 from slicertest.matrix import guest_matrix
 
@@ -43,17 +43,17 @@ def vms(daemon):
     return names
 
 
-def reaches(daemon, vm, address):
-    return run(daemon.client, vm, "ping", "-c", "1", "-W", "3", address, uid=0, gid=0).exit_code == 0
+def reaches(daemon, vm, address, reached=True):
+    return matrix.reaches(daemon.client, vm, address, reached)
 
 
 def test_who_reaches_whom(daemon, vms, host):
     address = {n["hostname"]: n["ip"] for n in daemon.client.nodes()}
     gateway = address[vms[0]].rpartition(".")[0] + "." + str(int(address[vms[0]].rpartition(".")[2]) - 1)
     assert reaches(daemon, vms[0], OUTSIDE) and reaches(daemon, vms[0], ELSEWHERE), "out, by NAT"
-    assert not reaches(daemon, vms[0], REFUSED), "what drop names"
-    assert not reaches(daemon, vms[0], address[vms[1]]), "another VM"
-    assert not reaches(daemon, vms[0], gateway) and not reaches(daemon, vms[0], "203.0.113.2"), "the host"
+    assert not reaches(daemon, vms[0], REFUSED, reached=False), "what drop names"
+    assert not reaches(daemon, vms[0], address[vms[1]], reached=False), "another VM"
+    assert not reaches(daemon, vms[0], gateway, reached=False) and not reaches(daemon, vms[0], "203.0.113.2", reached=False), "the host"
     knock = ["ip", "netns", "exec", host, "ping", "-c", "1", "-W", "2", address[vms[0]]]
     assert subprocess.run(knock, capture_output=True).returncode != 0, "the host begins nothing"
 
@@ -89,11 +89,11 @@ def test_what_is_not_the_guests_own_comes_nowhere(daemon, vms, host, tmp_path):
 def test_a_relaunch_and_a_new_daemon(daemon, vms):
     daemon.kill()
     daemon.start()
-    assert reaches(daemon, vms[0], OUTSIDE) and not reaches(daemon, vms[0], REFUSED)
+    assert reaches(daemon, vms[0], OUTSIDE) and not reaches(daemon, vms[0], REFUSED, reached=False)
     assert daemon.client.request("POST", f"/vm/{vms[1]}/shutdown", timeout=90).status == 200
     assert not os.path.exists(f"/run/netns/{vms[1]}")
     assert daemon.client.request("POST", f"/vm/{vms[1]}/relaunch", timeout=90).status == 200
     until(lambda: daemon.client.get(f"/vm/{vms[1]}/health").status == 200, 120)
-    assert reaches(daemon, vms[1], OUTSIDE) and not reaches(daemon, vms[1], REFUSED)
+    assert reaches(daemon, vms[1], OUTSIDE) and not reaches(daemon, vms[1], REFUSED, reached=False)
     shown = json.loads(ip("-n", vms[1], "-j", "link"))
     assert {link["ifname"] for link in shown} == {"lo", "tap", "uplink"}

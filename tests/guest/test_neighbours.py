@@ -7,8 +7,8 @@ import subprocess
 import pytest
 from slicertest import Daemon, frames, run, until
 from slicertest.daemon import LOG
-from slicertest.hostspace import OUTSIDE, host_space, inside, outside_of_host, surroundings, without_passt
-from slicertest.matrix import guest_matrix
+from slicertest.hostspace import OUTSIDE, host_space, inside, outside_of_host, pings, surroundings, without_passt
+from slicertest.matrix import guest_matrix, ping
 
 pytestmark = pytest.mark.full
 GROUPS = {
@@ -78,8 +78,8 @@ def neighbours(host, tmp_path_factory):
 @pytest.mark.parametrize("what", GROUPS)
 def test_who_reaches_whom(neighbours, what):
     others = {name: n.address for name, n in neighbours.items() if name not in (what, "user")}
-    pings = " & ".join(f"{{ ping -c 1 -W 3 {address} >/dev/null && echo {address}; }}" for address in others.values())
-    reached = neighbours[what].inside(f"{pings} & wait").stdout.decode().split()
+    tries = " & ".join(f"({ping(address, name in REACHES[what])}) >/dev/null && echo {address}" for name, address in others.items())
+    reached = neighbours[what].inside(f"{tries} & wait").stdout.decode().split()
     assert {name for name, address in others.items() if address in reached} == REACHES[what] - {what}
 
 
@@ -93,7 +93,7 @@ def test_nobody_passes_for_a_vm_of_another_daemon(neighbours, host, tmp_path, wh
     assert {"uplink", "wire"} <= heard.pop("its own")
     on_bridge = {"another's IP address", "an address of elsewhere", "ARP for another"} if bridge else set()
     assert heard == {name: {bridge} if name in on_bridge else set() for name in heard}
-    assert inside(host, "ping", "-c", "1", "-W", "3", victim["ip"]).returncode == 0, "the host goes by none of that"
+    assert pings(host, victim["ip"]), "the host goes by none of that"
 
 
 @pytest.mark.parametrize("what", ["isolated", "slot"])
@@ -108,7 +108,7 @@ def test_a_guest_that_changes_what_it_is_has_no_network(neighbours, what):
         done = one.inside(f"{change}; ip route replace default via {one.gateway}; ping -c 1 -W 2 {OUTSIDE}; x=$?; {back}; "
                           f"ip route replace default via {one.gateway}; exit $x")
         assert done.exit_code == 1 and done.stdout.count(b"PING") == 1, (done.stdout, done.stderr)
-        assert one.inside(f"ping -c 1 -W 3 {OUTSIDE}").exit_code == 0, "and is itself again"
+        assert one.inside(ping(OUTSIDE)).exit_code == 0, "and is itself again"
 
 
 PORT = 7000

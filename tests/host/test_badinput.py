@@ -329,7 +329,7 @@ def test_a_file_where_the_socket_should_be_is_not_removed(daemon):
 def test_second_up_of_the_same_file(daemon):
     d = daemon()
     vm = d.client.create(d.group)["hostname"]
-    done = subprocess.run([d.slicer, "up", d.file], cwd=d.dir, env=d.env, capture_output=True, text=True, timeout=30)
+    done = subprocess.run([d.slicer, "up", d.file], cwd=d.dir, env=d.env, capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and "up already" in done.stderr and str(d.pid) in done.stderr
     assert run(d.client, vm, "echo", "well").stdout == b"well\n"
 
@@ -345,7 +345,7 @@ def test_second_up_from_another_directory(daemon, tmp_path):
     announced = (d.run_dir.parent / f"{d.id}.json").read_text()
 
     def again():
-        done = subprocess.run([d.slicer, "up", d.file], cwd=elsewhere, env=d.env, capture_output=True, text=True, timeout=30)
+        done = subprocess.run([d.slicer, "up", d.file], cwd=elsewhere, env=d.env, capture_output=True, text=True, timeout=60)
         assert done.returncode == 1 and (d.run_dir.parent / f"{d.id}.json").read_text() == announced, done.stderr
         return done.stderr
     said = again()
@@ -447,7 +447,7 @@ REQUESTS = {
 }
 
 
-def talk(api, data, seconds=15):
+def talk(api, data, seconds=30):
     """Sends it all, whether or not the other side listens; returns everything that came."""
     with api.raw(seconds) as raw:
         try:
@@ -516,7 +516,7 @@ def test_slow_clients_are_cut_and_others_served(fake, api):
 
     def slow(i):
         start = time.monotonic()
-        with api.raw(40) as raw:
+        with api.raw(60) as raw:
             try:
                 for byte in b"GET /healthz HTTP/1.1\r\nX: " + b"y" * 100:
                     raw.send(bytes([byte]))
@@ -524,7 +524,7 @@ def test_slow_clients_are_cut_and_others_served(fake, api):
                         raw.sock.settimeout(0.01)
                         break
                     time.sleep(0.4)
-                raw.sock.settimeout(30)
+                raw.sock.settimeout(60)
                 data = raw.sock.recv(1000)
             except OSError:
                 data = b""
@@ -535,10 +535,10 @@ def test_slow_clients_are_cut_and_others_served(fake, api):
     while any(t.is_alive() for t in threads):
         start = time.monotonic()
         assert api.get("/healthz").status == 200
-        assert time.monotonic() - start < 1
+        assert time.monotonic() - start < 5, "less than a slow client is given"
         time.sleep(0.5)
     for seconds, data in ends.values():
-        assert 5 < seconds < 30
+        assert 5 < seconds < 45
         assert data == b"" or b" 408 " in data
 
 
@@ -628,10 +628,10 @@ def test_a_hostile_guest(evil, mode):
     vm = evil.make(mode)
     deadline = time.monotonic() + 0.7
     while time.monotonic() < deadline or (vm and mode in READY and not api.get(f"/vm/{vm}").json["agent_ready"]):
-        assert time.monotonic() < deadline + 10
+        assert time.monotonic() < deadline + 60
         start = time.monotonic()
         assert api.get("/healthz").status == 200
-        assert time.monotonic() - start < 1, "the loop is not held up"
+        assert time.monotonic() - start < 5, "the loop is not held up"
         time.sleep(0.1)
     if vm:
         node = api.node(vm)

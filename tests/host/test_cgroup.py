@@ -34,9 +34,8 @@ def test_holds_all_of_a_vm_and_nothing_else(daemon):
     d = daemon()
     one, other = (d.client.create(d.group)["hostname"] for _ in range(2))
     monitor = d.monitor_pid(one)
-    of_the_vm = {monitor, *descendants(monitor)}
-    assert {d.vmm_pid(one), *d.agent_pids(one)} <= of_the_vm
-    assert members(d, one) == of_the_vm
+    assert {d.vmm_pid(one), *d.agent_pids(one)} <= set(descendants(monitor))
+    until(lambda: members(d, one) == {monitor, *descendants(monitor)})  # some come and go between the two looks
     assert group_of(d.vmm_pid(one)) == f"/slicer/{d.id}/{one}"
     assert group_of(d.vmm_pid(other)) == f"/slicer/{d.id}/{other}"
     assert group_of(d.pid) == group_of(os.getpid())
@@ -57,7 +56,7 @@ def test_ends_what_has_left_its_parents(daemon):
     with subprocess.Popen(["sleep", "777.5"]) as stray:
         (below / "cgroup.procs").write_text(str(stray.pid))
         assert d.client.post(f"/vm/{vm}/shutdown").status == 200
-        assert stray.wait(10) == -signal.SIGKILL
+        assert stray.wait(60) == -signal.SIGKILL
     assert not path_of(d, vm).exists()
     assert d.client.post(f"/vm/{vm}/relaunch").status in (200, 201)
     assert group_of(d.vmm_pid(vm)) == f"/slicer/{d.id}/{vm}"

@@ -12,7 +12,7 @@ import threading
 import time
 
 import pytest
-from slicertest import Cli, SLICER, until
+from slicertest import Cli, SLICER, peak_rss, until
 from slicertest.fakeapi import FakeApi, streams
 
 NODE = {"hostname": "vm-1", "hostgroup": "vm", "ip": "10.0.0.2/24", "ram_bytes": 4 << 30, "cpus": 2,
@@ -150,7 +150,7 @@ def test_refusals(api, cli, status, body, message):
 @pytest.mark.parametrize("body", ["", "{", "[1]", "{}", "null", '[{"hostname": 5}]', "[" * 100])
 def test_malformed_answers(api, cli, body):
     api.routes["GET", "/nodes"] = 200, body
-    done = cli("vm", "list", timeout=10)
+    done = cli("vm", "list")
     assert done.returncode in (0, 1) and b"Sanitizer" not in done.stderr
     assert (done.returncode == 0) == (body in ("[1]", '[{"hostname": 5}]'))
 
@@ -295,7 +295,7 @@ def test_exec_output_is_separate_and_prompt(api, cli):
     def answer(handler, request):
         handler.begin()
         handler.frame(type="stdout", stdout="first\n")
-        assert go_on.wait(10)
+        assert go_on.wait(60)
         handler.frame(type="stderr", stderr=base64.b64encode(b"\xff\0").decode(), encoding="base64")
         handler.frame(**exit_with())
     api.routes["POST", "/vm/vm-1/exec"] = answer
@@ -303,7 +303,7 @@ def test_exec_output_is_separate_and_prompt(api, cli):
                    stderr=subprocess.PIPE) as p:
         assert p.stdout.readline() == b"first\n"
         go_on.set()
-        assert p.communicate(timeout=10) == (b"", b"\xff\0") and p.returncode == 0
+        assert p.communicate(timeout=60) == (b"", b"\xff\0") and p.returncode == 0
 
 
 @streams
@@ -317,20 +317,16 @@ def echo(handler, request):
 
 def test_exec_both_ways_with_flat_memory(api, cli, tmp_path):
     data = os.urandom(1 << 20) * 64
-    (tmp_path / "in").write_bytes(data)
     api.routes["POST", "/vm/vm-1/exec"] = echo
-    rss = []
-    for size in (1 << 16, len(data)):
-        with open(tmp_path / "in", "r+b") as source, open(tmp_path / "out", "wb") as out:
-            os.truncate(source.fileno(), size)
+    peaks = []
+    for size in (1 << 20, len(data)):
+        (tmp_path / "in").write_bytes(data[:size])
+        with open(tmp_path / "in", "rb") as source, open(tmp_path / "out", "wb") as out:
             p = cli.popen("exec", "vm-1", "--", "cat", stdin=source, stdout=out)
-            _, status, usage = os.wait4(p.pid, 0)
-            p.returncode = os.waitstatus_to_exitcode(status)
-            assert p.returncode == 0
+            peaks.append(peak_rss(p))
+        assert p.returncode == 0
         assert (tmp_path / "out").read_bytes() == data[:size]
-        (tmp_path / "in").write_bytes(data)
-        rss.append(usage.ru_maxrss)
-    assert rss[1] - rss[0] < 4 * 1024, rss  # KiB
+    assert peaks[1] < 24 << 20, peaks
 
 
 def test_exec_stdin_is_sent_to_the_vm_s_real_name(api, cli):
@@ -365,8 +361,8 @@ def test_exec_signals_close_the_connection(api, cli, number, code):
                    stdin=subprocess.DEVNULL) as p:
         assert p.stdout.readline() == b"y\n"
         p.send_signal(number)
-        assert p.communicate(timeout=10)[1] == b"" and p.returncode == code
-    assert api.left.wait(10)
+        assert p.communicate(timeout=60)[1] == b"" and p.returncode == code
+    assert api.left.wait(60)
 
 
 def test_exec_reader_that_leaves(api, cli):
@@ -385,8 +381,8 @@ def test_exec_reader_that_leaves(api, cli):
         assert p.stdout.readline() == b"y\n"
         time.sleep(0.3)  # a reader that is slow stops the sender …
         p.stdout.close()  # … and one that leaves ends it
-        assert p.stderr.read() == b"" and p.wait(10) == 141
-    assert api.left.wait(10)
+        assert p.stderr.read() == b"" and p.wait(60) == 141
+    assert api.left.wait(60)
 
 
 def test_exec_does_not_change_its_standard_input(cli, api):
@@ -396,7 +392,7 @@ def test_exec_does_not_change_its_standard_input(cli, api):
     api.routes["POST", "/vm/vm-1/exec"] = echo
     os.write(write, b"x")
     os.close(write)
-    assert cli.popen("exec", "vm-1", "--", "cat", stdin=read, stdout=subprocess.DEVNULL).wait(10) == 0
+    assert cli.popen("exec", "vm-1", "--", "cat", stdin=read, stdout=subprocess.DEVNULL).wait(60) == 0
     assert not fcntl.fcntl(read, fcntl.F_GETFL) & os.O_NONBLOCK
     os.close(read)
 
@@ -640,8 +636,8 @@ def test_interrupted_download_leaves_nothing(api, cli, tmp_path):
     with cli.popen("cp", "vm-1:/x", "new", stderr=subprocess.PIPE) as p:
         until(lambda: list(tmp_path.iterdir()), 10, "the temporary file")
         p.send_signal(signal.SIGINT)
-        assert p.wait(10) == 130
-    assert list(tmp_path.iterdir()) == [] and api.left.wait(10)
+        assert p.wait(60) == 130
+    assert list(tmp_path.iterdir()) == [] and api.left.wait(60)
 
 
 def test_upload_is_sent_again_to_the_vm_s_real_name(api, cli, tmp_path):

@@ -34,7 +34,7 @@ def test_relaunch_if_stopped_waits_for_what_is_under_way(api, cli, statuses, sta
     api.routes["GET", "/healthz"] = 200, {}
     api.routes["GET", "/vm/vm-1"] = answers(*[(200, {**NODE, "status": status}) for status in statuses])
     api.routes["POST", "/vm/vm-1/relaunch"] = 200, {"ip": "10.0.0.2"}
-    out = cli.ok("vm", "relaunch", "--if-stopped", "--wait", "20s", "vm-1")
+    out = cli.ok("vm", "relaunch", "--if-stopped", "--wait", "60s", "vm-1")
     assert out == (b"vm-1: relaunched, IP 10.0.0.2\n" if starts else b"vm-1: runs already\n")
     assert len([r for r in api.requests if repr(r) == "GET /vm/vm-1"]) == len(statuses)
 
@@ -63,4 +63,4 @@ def test_relaunch_waits_for_the_first_daemon_of_a_host_and_its_token(no_token, a
         handler.reply(*((200, {**NODE, "status": "Running"}) if known else (401, {"error": "this API needs a token"})))
     api.routes["GET", "/healthz"] = healthz
     api.routes["GET", "/vm/vm-1"] = needs_token
-    assert Cli(api.url, None, cwd=tmp_path).ok("vm", "relaunch", "--if-stopped", "--wait", "20s", "vm-1") == b"vm-1: runs already\n"
+    assert Cli(api.url, None, cwd=tmp_path).ok("vm", "relaunch", "--if-stopped", "--wait", "60s", "vm-1") == b"vm-1: runs already\n"

@@ -32,7 +32,7 @@ class Terminal:
     def type(self, text):
         os.write(self.master, text.encode())
 
-    def expect(self, pattern, seconds=10):
+    def expect(self, pattern, seconds=60):
         end = time.monotonic() + seconds
         while not (found := re.search(pattern.encode(), self.seen)):
             assert time.monotonic() < end, (pattern, self.seen[-2000:])
@@ -84,7 +84,7 @@ def test_shell_has_the_terminal_s_size(terminal):
         t.type("stty size\n")
         t.expect("45 123")
         t.resize(77, 11)
-        t.type("sleep 0.2; stty size\n")
+        t.type("until stty size | grep -x '11'' 77'; do sleep 0.1; done\n")
         t.expect("11 77")
         t.type("exit\n")
         t.ends(0)
@@ -133,9 +133,9 @@ def test_bootstrap_and_options(terminal):
 
 
 def test_script_on_standard_input(fake, vm):
-    done = fake.cli("vm", "shell", vm, input=b"echo fi''rst; echo $((6*7))\nexit\n", timeout=20)
+    done = fake.cli("vm", "shell", vm, input=b"echo fi''rst; echo $((6*7))\nexit\n", timeout=60)
     assert done.returncode == 0 and b"first" in done.stdout and b"42" in done.stdout
-    done = fake.cli("vm", "shell", vm, input=b"echo without ex''it\n", timeout=20)  # ended by the end of the input
+    done = fake.cli("vm", "shell", vm, input=b"echo without ex''it\n", timeout=60)  # ended by the end of the input
     assert done.returncode == 0 and b"without exit" in done.stdout
 
 
@@ -168,7 +168,7 @@ def test_exec_interrupted_ends_the_command(fake, vm):
                         stdin=subprocess.DEVNULL) as p:
         assert p.stdout.readline() == b"ready\n"
         p.send_signal(signal.SIGINT)
-        assert p.wait(10) == 130
+        assert p.wait(60) == 130
     until(lambda: not processes_with("^sleep 98764"), 10, "the command has ended")
 
 

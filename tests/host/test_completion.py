@@ -22,7 +22,7 @@ def bash(fake, vm, store):
 
     def offer(*words, **more):
         done = subprocess.run(["bash", "-c", CALL, "bash", SOURCE / "tools/completion.bash", "slicer", *words],
-                              capture_output=True, text=True, timeout=30, env={**env, **more}, cwd=fake.dir)
+                              capture_output=True, text=True, timeout=60, env={**env, **more}, cwd=fake.dir)
         assert (done.returncode, done.stderr) == (0, "")
         return done.stdout.splitlines()
     return offer

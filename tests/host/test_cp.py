@@ -14,7 +14,7 @@ import threading
 import time
 
 import pytest
-from slicertest import alive, descendants, fd_count, rss, until
+from slicertest import alive, descendants, fd_count, peak_rss, rss, until
 
 MIB = 1024 * 1024
 FLAT = 4 * MIB
@@ -162,7 +162,7 @@ def test_special_files_are_refused(api, vm, place):
     start = time.monotonic()
     for path in (place / "fifo", "/dev/zero"):
         assert get(api, vm, path, **ROOT).status == 400
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 45, "nobody waits for what a pipe may bring"
 
 
 # --- trees
@@ -383,23 +383,24 @@ def test_a_download_that_is_not_read_holds_nothing_up(fake, api, vm, place):
 
 def test_an_upload_that_is_cut_leaves_no_file(fake, api, vm, place):
     (place / "f").write_text("old")
-    workers = len(descendants(fake.vmm_pid(vm)))
     for path in (place / "f", place / "new"):
+        before = set(descendants(fake.vmm_pid(vm)))  # of which some may still be about to end
         with api.raw() as raw:
             raw.head("POST", f"/vm/{vm}/cp", {"path": str(path), **ROOT}, Content_Length=1000000)
             raw.send(b"x" * 300000)
-            until(lambda: len(descendants(fake.vmm_pid(vm))) > workers, 5)
-    until(lambda: len(descendants(fake.vmm_pid(vm))) == workers, 5, "the copying process is gone")
+            made = until(lambda: set(descendants(fake.vmm_pid(vm))) - before)
+        until(lambda: not any(alive(p) for p in made), what="the copying process is gone")
+    until(lambda: not [name for name in os.listdir(place) if name != "f"])
     assert sorted(os.listdir(place)) == ["f"] and (place / "f").read_text() == "old"
 
 
 def test_a_download_that_is_cut_ends_its_process(fake, api, vm, place):
     (place / "big").write_bytes(b"\0" * (32 * MIB))
-    workers, fds = len(descendants(fake.vmm_pid(vm))), fd_count(fake.pid)
+    before, fds = set(descendants(fake.vmm_pid(vm))), fd_count(fake.pid)
     with api.raw() as raw:
         raw.head("GET", f"/vm/{vm}/cp", {"path": str(place / "big"), **ROOT})
         raw.read_head()
-    until(lambda: len(descendants(fake.vmm_pid(vm))) == workers and fd_count(fake.pid) <= fds, 30)
+    until(lambda: set(descendants(fake.vmm_pid(vm))) <= before and fd_count(fake.pid) <= fds, 30)
 
 
 # --- the command line
@@ -447,9 +448,7 @@ def test_cli_errors(fake, vm, place, tmp_path):
 def test_cli_copies_64_mib_in_flat_memory(fake, vm, place, tmp_path):
     (tmp_path / "big").write_bytes(os.urandom(64 * MIB))
     for args in ((tmp_path / "big", f"{vm}:{place}/big"), (f"{vm}:{place}/big", tmp_path / "back")):
-        process, peak = fake.cli.popen("vm", "cp", *args), 0
-        while process.poll() is None:
-            peak = max(peak, rss(process.pid) if alive(process.pid) else 0)
-            time.sleep(0.02)
+        process = fake.cli.popen("vm", "cp", *args)
+        peak = peak_rss(process)
         assert process.returncode == 0 and peak < 24 * MIB
     assert (tmp_path / "back").read_bytes() == (tmp_path / "big").read_bytes()

@@ -9,8 +9,9 @@ import subprocess
 import time
 
 import pytest
-from slicertest import UpFailed, alive, descendants, exec_stream, find_processes, rss, run, until
+from slicertest import UpFailed, alive, descendants, exec_stream, find_processes, open_files, proc, rss, run, until
 from slicertest.daemon import LOG
+from slicertest.truth import wait_for_truth
 
 MIB = 1024 * 1024
 CONSOLE_LIMIT = 8 * MIB
@@ -147,11 +148,12 @@ def test_a_second_signal_does_not_wait_for_guests(daemon):
     for pid in d.agent_pids(vm):
         os.kill(pid, signal.SIGSTOP)  # this guest will not power off
     d.process.send_signal(signal.SIGINT)
+    until(lambda: "Stopping" in d.log_text(), what="the first one is heard: two at once are one")
     time.sleep(0.5)
     assert d.process.poll() is None
     d.process.send_signal(signal.SIGINT)
     start = time.monotonic()
-    assert d.process.wait(15) == 0 and time.monotonic() - start < 10
+    assert d.process.wait(90) == 0 and time.monotonic() - start < 45, "less than the minute that a guest has to power off"
     d.process = None
 
 
@@ -161,7 +163,7 @@ def test_graceful_shutdown_can_be_turned_off(daemon):
     for pid in d.agent_pids(vm):
         os.kill(pid, signal.SIGSTOP)
     start = time.monotonic()
-    assert d.stop() == 0 and time.monotonic() - start < 10
+    assert d.stop() == 0 and time.monotonic() - start < 45, "less than the minute that a guest has to power off"
 
 
 def test_count_starts_services_and_a_changed_count_is_followed(daemon):
@@ -187,27 +189,23 @@ def test_a_killed_daemon_in_the_middle_of_launches(daemon):
         d.kill()
         d.start()
 
-        def settled():
-            return all(n["status"] == "Running" for n in d.client.nodes())
-        until(settled, 20, "no VM is in between")
-        listed = sorted(n["hostname"] for n in d.client.nodes())
-        assert listed == sorted(r["hostname"] for r in d.records())
-        assert sorted(p.name for p in d.run_dir.iterdir()) == listed
-        for vm in listed:
-            d.client.remove(vm)
+        until(lambda: all(n["status"] == "Running" for n in d.client.nodes()), 20, "no VM is in between")
+        wait_for_truth(d, 20)
+        for node in d.client.nodes():
+            d.client.remove(node["hostname"])
     assert d.client.nodes() == []
 
 
 def test_records_are_private_and_hold_no_token(daemon):
     d = daemon(tcp=True)
-    d.client.create(d.group, userdata="#!/bin/sh\n# secret word\n")
+    vm = d.client.create(d.group, userdata="#!/bin/sh\n# secret word\n")["hostname"]
+    pids = [d.pid, d.monitor_pid(vm), d.vmm_pid(vm)]  # from which on nothing is being written
     for path in [d.state_dir, *d.state_dir.rglob("*")]:
         assert path.stat().st_mode & 0o077 == 0, path
     for path in d.state_dir.rglob("*"):
         assert not path.is_file() or d.token.encode() not in path.read_bytes()
-    for pid in [d.pid, *descendants(d.pid), *(p for r in d.records() for p in [r["monitor_pid"], r["vmm_pid"]])]:
-        with open(f"/proc/{pid}/cmdline", "rb") as f:
-            assert d.token.encode() not in f.read()
+    for pid in [*pids, *descendants(d.pid)]:
+        assert d.token not in " ".join(proc.cmdline(pid))
 
 
 def test_a_broken_record_is_left_alone_and_said(daemon):
@@ -241,7 +239,7 @@ def test_it_takes_as_many_open_files_as_it_may(daemon):
 
 def test_nobody_removes_what_it_boots_from(daemon):
     d = daemon()
-    held = {os.readlink(f"/proc/{d.pid}/fd/{fd}") for fd in os.listdir(f"/proc/{d.pid}/fd")}
+    held = {path for _, path in open_files(d.pid)}
     store = d.env["SLICER_STORE"]
     for kind in ("images/micro", "kernels/", "initramfs/"):
         path, = [p for p in held if p.startswith(f"{store}/{kind}")]
@@ -279,7 +277,7 @@ def test_cli_round(fake, vm, tmp_path):
     assert cli.ok("vm", "exec", "box", "--", "echo hi") == b"hi\n", "by its friendly name"
     assert json.loads(cli.ok("vm", "health", name, "--json"))["hostname"] == name
     cli.ok("vm", "ready", name)
-    assert b"boots" in cli.ok("vm", "logs", name)
+    until(lambda: b"boots" in cli.ok("vm", "logs", name))
     vmm = fake.vmm_pid(name)
     done = cli("vm", "delete", "box", "other")
     assert done.returncode == 1 and f'"box" is of host group "{fake.group}", not "other"'.encode() in done.stderr, done.stderr

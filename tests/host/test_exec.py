@@ -10,7 +10,7 @@ import threading
 import time
 
 import pytest
-from slicertest import (Exec, alive, descendants, exec_stream, fd_count, find_processes, open_files, rss, run, until)
+from slicertest import (Exec, alive, descendants, exec_stream, fd_count, find_processes, open_files, peak_rss, rss, run, until)
 from slicertest.http import target
 
 MIB = 1024 * 1024
@@ -48,12 +48,13 @@ def test_frames(api, vm):
     assert run(api, vm, "true").frames[-1]["exit_code"] == 0
 
 
-def test_output_comes_as_it_is_written(api, vm):
-    start = time.monotonic()
-    frames = exec_stream(api, vm, "sh", "-c", "echo one; sleep 2; echo two")
+def test_output_comes_as_it_is_written(api, vm, tmp_path):
+    """The second line is written when the first one has come."""
+    go = tmp_path / "go"  # the fake guest has the host's files
+    frames = exec_stream(api, vm, "sh", "-c", f"echo one; until [ -e {go} ]; do sleep 0.05; done; echo two", uid=0)
     assert next(frames)["type"] == "started"
     assert next(frames)["stdout"] == "one\n"
-    assert time.monotonic() - start < 1.5
+    go.touch()
     assert [f["type"] for f in frames] == ["stdout", "exit"]
 
 
@@ -144,7 +145,7 @@ def test_input_that_cannot_be_read_is_no_end(fake, vm):
         process = fake.cli.popen("vm", "exec", vm, "--", "cat; echo all of it", stdin=stdin, stdout=subprocess.PIPE,
                                  stderr=subprocess.PIPE)
         os.close(stdin)
-        out, said = process.communicate(timeout=30)
+        out, said = process.communicate(timeout=60)
         return process.returncode, out, said.decode()
     assert ended(fake.dir, os.O_RDONLY) == (
         1, b"", "slicer: error: cannot read standard input: Is a directory\n")
@@ -159,7 +160,7 @@ def test_without_stdin_the_program_reads_an_empty_one(api, vm):
 
 def test_a_conversation(api, vm):
     """Each line is answered before the next is sent: both directions are open at the same time."""
-    with api.raw(20) as raw:
+    with api.raw(60) as raw:
         raw.head("POST", f"/vm/{vm}/exec", {"cmd": "cat", "stdin": True}, Transfer_Encoding="chunked")
         assert raw.read_head()[0] == 200
         chunks = raw.body_chunks()
@@ -310,7 +311,7 @@ def test_a_grandchild_that_holds_the_pipes_does_not_hold_the_answer(fake, api, v
     start = time.monotonic()
     done = run(api, vm, "sh", "-c", "sleep 333.25 & echo out")
     assert done.stdout == b"out\n" and done.exit_code == 0
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 45, "far less than it sleeps"
     for pid in find_processes("sleep 333.25"):
         os.kill(pid, signal.SIGKILL)
 
@@ -398,10 +399,7 @@ def test_cli_exec_64_mib_both_ways(fake, vm, tmp_path):
     source.write_bytes(pattern(64 * MIB))
     with open(source, "rb") as i, open(sink, "wb") as o:
         process = fake.cli.popen("vm", "exec", vm, "--", "cat", stdin=i, stdout=o)
-        peak = 0
-        while process.poll() is None:
-            peak = max(peak, rss(process.pid) if alive(process.pid) else 0)
-            time.sleep(0.05)
+        peak = peak_rss(process)
     assert process.returncode == 0
     assert sink.read_bytes() == source.read_bytes()
     assert peak < 24 * MIB, "the client holds only what is under way"
@@ -411,5 +409,5 @@ def test_cli_interrupt_ends_the_command_in_the_guest(fake, vm):
     process = fake.cli.popen("vm", "exec", vm, "--", "sleep 555.5", stdin=subprocess.DEVNULL)
     pid = until(lambda: [p for p in find_processes("sleep 555.5") if p in descendants(fake.vmm_pid(vm))], 10)[0]
     process.send_signal(signal.SIGINT)
-    assert process.wait(10) != 0
+    assert process.wait(60) != 0
     until(lambda: not alive(pid), 5)

@@ -224,7 +224,7 @@ def test_services_come_back(daemon, point):
     names = {f"{one.group}-{n}": "Running" for n in (1, 2)}
     until(lambda: statuses(one) == names, 20, "the services run")
     one.process.terminate()
-    assert one.process.wait(30) == -9
+    assert one.process.wait(90) == -9
     assert f"fault injected at {point}" in one.log_text()
     restart(one)
     until(lambda: statuses(one) == names, 20, "the services run again")

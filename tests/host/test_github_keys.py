@@ -63,7 +63,7 @@ def github():
 
 
 def hang(handler):
-    handler.server.over.wait(30)
+    handler.server.over.wait(60)
 
 
 def drip(handler):
@@ -92,7 +92,7 @@ def closed_port():
 # --- the program that downloads
 
 def keys(user, url, **env):
-    done = subprocess.run([IMAGE, "keys", user, "--url", url], capture_output=True, timeout=30,
+    done = subprocess.run([IMAGE, "keys", user, "--url", url], capture_output=True, timeout=60,
                           env={**os.environ, **env})
     assert len(done.stdout.splitlines()) == 1, done
     return json.loads(done.stdout)
@@ -156,7 +156,7 @@ def test_download_that_hangs(github, answer):
     github.answers["/octo.keys"] = answer
     start = time.monotonic()
     assert keys("octo", github.url)["code"] == "timeout"
-    assert 9 < time.monotonic() - start < 14
+    assert 9 < time.monotonic() - start < 30
 
 
 def test_download_from_nobody():

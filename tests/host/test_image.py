@@ -381,7 +381,7 @@ def test_it_boots(micro, tmp_path):
         "-append", f"console=ttyS0 reboot=t panic=-1 quiet tsc_early_khz={khz} no_timer_check lpj={khz * 4}",
         "-drive", f"id=a,file={result['rootfs']},format=raw,readonly=on,if=none", "-device", "virtio-blk-device,drive=a",
         "-drive", f"id=b,file={checks},format=raw,readonly=on,if=none", "-device", "virtio-blk-device,drive=b",
-    ], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=90, check=True).stdout.decode().replace("\r", "")
+    ], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, timeout=300, check=True).stdout.decode().replace("\r", "")
     lines = console.splitlines()
     loaded = [line.split()[2] for line in lines if line.startswith("INIT insmod")]
     assert [line for line in lines if line.startswith("INIT insmod") and not line.endswith(" ok")] == []

@@ -9,7 +9,6 @@ import re
 import shutil
 import signal
 import subprocess
-import time
 
 import pytest
 from slicertest import AGENT, BUILD, MONITOR, SLICER, find_processes, until
@@ -68,13 +67,14 @@ def test_a_failed_build_is_said_once(daemon, empty, squash):
     assert "no way" in last
 
 
-def test_two_at_once_build_once(daemon, empty, squash):
-    env, calls = squash(f"sleep 1; {squash.real}")
+def test_two_at_once_build_once(daemon, empty, squash, tmp_path):
+    waits = f"i=0; while [ $i -lt 600 ] && ! grep -q 'waiting for another' {tmp_path}/d*/daemon.log; do sleep 0.1; i=$((i+1)); done"
+    env, calls = squash(f"{waits}; {squash.real}")  # until there are two at once
     both = [daemon(start=False, store=empty, env=env) for _ in range(2)]
     for d in both:
         d.spawn()
     for d in both:
-        until(lambda: answers(d), 60, "the daemon serves")
+        until(lambda: answers(d), 120, "the daemon serves")
     assert len(calls.read_text().splitlines()) == 1
     logs = [d.log_text() for d in both]
     assert sum("waiting for another image command" in log for log in logs) == 1
@@ -89,7 +89,7 @@ def test_an_interrupted_build_leaves_nothing(daemon, empty, squash, number):
     d.spawn(start_new_session=True)
     until(calls.exists, 30, "the image is being packed")
     os.killpg(d.process.pid, number)  # as the terminal does
-    code = d.process.wait(20)
+    code = d.process.wait(60)
     d.process = None
     assert code == 1 and "interrupted" in d.log_text()
     assert not (empty / "tmp").exists() and not (empty / "images/micro").exists()
@@ -245,11 +245,9 @@ def test_a_kernel_file_is_made_ready_once(daemon, empty, tmp_path, vmlinux):
     times = {p: p.stat().st_ctime_ns for p in empty.rglob("*.cpio")}
     assert len(made) == 2 and len({json.loads((empty / "kernels" / n / "kernel.json").read_text())["release"] for n in made}) == 1
     d.stop()
-    start = time.monotonic()
     d.start()
     assert d.log_text().count("unpacking kernel") == 1
     assert {p.name for p in (empty / "kernels").iterdir()} == made and set(empty.rglob("*.cpio")) == set(times)
-    assert time.monotonic() - start < 30
 
 
 def test_no_space_for_the_image(daemon, tmp_path):

@@ -177,7 +177,7 @@ def test_faults(daemon, point, how):
     until(lambda: all(n["status"] in ("Running", "Stopped") for n in d.client.nodes()), 20)
     wait_for_truth(d, 10)
     running = {n["hostname"] for n in d.client.nodes() if n["status"] == "Running"}
-    assert {name for name in os.listdir(SPACES) if name.startswith(d.group)} == running
+    until(lambda: {name for name in os.listdir(SPACES) if name.startswith(d.group)} == running)
     for node in d.client.nodes():
         until(lambda: (veth(d, node["hostname"]) is not None) == (node["hostname"] in running), 5)
 

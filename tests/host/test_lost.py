@@ -56,7 +56,7 @@ def test_exec_buffered(fake, one):
     asking.start()
     until(lambda: find_processes("sleep", "98.5"), 10)
     kill(fake, one[0])
-    asking.join(20)
+    asking.join(60)
     assert answers[0].status == 500 and answers[0].json == {"error": one[1]}
 
 
@@ -79,7 +79,7 @@ def start_cli(fake, *words):
 
 def ended(process):
     """Its standard input stays open until it has ended."""
-    code = process.wait(20)
+    code = process.wait(60)
     out, err = process.stdout.read(), process.stderr.read().decode()
     for pipe in (process.stdin, process.stdout, process.stderr):
         pipe.close()

@@ -187,7 +187,7 @@ def test_a_parent_that_is_not_there_at_a_launch(net, tmp_path, harm, says):
     try:
         with up(net, tmp_path, parent="gone9") as d:
             net.on_host("link", *harm)
-            answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "30s"}, json={})
+            answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "120s"}, json={})
             assert answer.status in (409, 500) and says in answer.json["error"], answer
             until(lambda: d.client.nodes() == [], 10)
             assert macvtaps(net) == []
@@ -205,7 +205,7 @@ def test_two_vms_of_one_name_on_a_lan(net, tmp_path):
         b = Daemon(tmp_path / "b", prefix=net.prefix, group={"network": {"mode": "macvtap"}})
         b.group = b.config["host_groups"][0]["name"] = a.group
         with b:
-            answer = b.client.post(f"/hostgroup/{b.group}/nodes", {"wait": "agent", "timeout": "30s"}, json={})
+            answer = b.client.post(f"/hostgroup/{b.group}/nodes", {"wait": "agent", "timeout": "120s"}, json={})
             assert answer.status == 409, answer
             assert f"another VM on lan0 has this VM's MAC address {a.client.nodes()[0]['mac']}" in answer.json["error"]
             assert "Give the host group another name" in answer.json["error"]
@@ -219,7 +219,7 @@ def test_somebody_elses_interface_is_left_alone(net, tmp_path):
         assert d.client.delete(f"/hostgroup/{d.group}/nodes/{first}").status == 200
         net.on_host("link", "add", name, "type", "bridge")
         try:
-            answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "30s"}, json={})
+            answer = d.client.post(f"/hostgroup/{d.group}/nodes", {"wait": "agent", "timeout": "120s"}, json={})
             assert answer.status == 409 and "not VM" in answer.json["error"], answer
         finally:
             assert "bridge" in net.on_host("-d", "link", "show", name)

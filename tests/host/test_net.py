@@ -35,17 +35,17 @@ def test_who_reaches_whom(world, one):
     for vm in (a1, b1):
         assert vm.space.ask(INTERNET) == "10.99.0.2"
         assert vm.space.ask("10.99.0.1") == "10.99.0.2"
-    assert world.lan.ask(a1.ip) is None
+    assert world.lan.ask(a1.ip, reached=False) is None
     # A machine that adds the route reaches VMs, which see its own address; one daemon's VMs reach another's.
     world.lan.ip("route add 192.168.137.0/24 via 10.99.0.2")
     assert world.lan.ask(a1.ip) == "10.99.0.1"
     assert a1.space.ask(b1.ip) == "172.20.0.254"
     # The end of one daemon's network is none of the other's.
     a1.end(), a2.end()
-    assert b1.space.ask(a1.ip) is None
+    assert b1.space.ask(a1.ip, reached=False) is None
     world.netrun(one, "a-1", "down", "vm")
     assert b1.space.ask(INTERNET) == "10.99.0.2"
-    assert world.lan.ask(a1.ip) is None
+    assert world.lan.ask(a1.ip, reached=False) is None
     assert world.netrun(one, "", "list").stdout == "bridge brweb0 b-2 web\ntap webtap1 b-2 web-1\n"
     b1.end()
     world.netrun(other, "b-2", "down", "web")
@@ -83,28 +83,28 @@ def test_nobody_speaks_for_another(world, one):
         assert a1.space.ask(target) == a1.ip
     a1.space.ip(f"addr add {a2.ip}/32 dev lo", "addr add 198.51.100.1/32 dev lo", "addr add 192.168.137.77/32 dev lo")
     sources = (a2.ip, "192.168.137.77", "198.51.100.1", a1.ip)
-    assert arrived(world.host, a1, "192.168.137.1", sources) == {a1.ip}
-    assert arrived(world.lan, a1, INTERNET, sources) == {"10.99.0.2"}
+    assert arrived(world.host, a1, "192.168.137.1", sources, wanted=1) == {a1.ip}
+    assert arrived(world.lan, a1, INTERNET, sources, wanted=1) == {"10.99.0.2"}
     a1.space.ip(f"addr del {a2.ip}/32 dev lo")
-    assert arrived(a2.space, a1, a2.ip, sources[1:]) == {a1.ip, "198.51.100.1"}  # whose rp_filter is off
+    assert arrived(a2.space, a1, a2.ip, sources[1:], wanted=2) == {a1.ip, "198.51.100.1"}  # whose rp_filter is off
     # Claims of the gateway's and of another VM's address by ARP are heard by nobody, those of its own are.
     mac = a1.plan["guest"]["mac"]
     claims = [bytes.fromhex("0001080006040002") + bytes.fromhex(mac.replace(":", "")) + socket.inet_aton(ip)
               + bytes(6) + socket.inet_aton(ip) for ip in ("192.168.137.1", a2.ip, a1.ip)]
     foreign = claims[2].replace(bytes.fromhex(mac.replace(":", "")), b"\2\0\0\0\0\x99")
-    assert heard(world.host, "brvm0", a1, 0x0806, [*claims, foreign]) == {claims[2].hex()}
-    assert heard(a2.space, "eth0", a1, 0x0806, [*claims, foreign]) == {claims[2].hex()}
+    assert heard(world.host, "brvm0", a1, 0x0806, [*claims, foreign], wanted=1) == {claims[2].hex()}
+    assert heard(a2.space, "eth0", a1, 0x0806, [*claims, foreign], wanted=1) == {claims[2].hex()}
     # IPv6 and whatever else does not pass, to the host or to another.
     for space, link in ((world.host, "brvm0"), (a2.space, "eth0")):
         for protocol in (0x86dd, 0x88cc):
-            assert heard(space, link, a1, protocol, [b"\x60" + bytes(45)]) == set()
+            assert heard(space, link, a1, protocol, [b"\x60" + bytes(45)], wanted=0) == set()
     assert "inet6" not in world.host.run("ip", "addr", "show", "brvm0").stdout
     assert "inet6" not in world.host.run("ip", "addr", "show", a1.tap).stdout
     # A foreign MAC address does not pass, not even with the right IP address and without ARP.
     lladdr = json.loads(world.host.run("ip", "-j", "link", "show", "brvm0").stdout)[0]["address"]
     for mac, sources in ((mac, {a1.ip}), ("02:00:00:00:00:99", set())):
         a1.space.ip(f"link set eth0 address {mac}", f"neigh replace 192.168.137.1 lladdr {lladdr} dev eth0 nud permanent")
-        assert arrived(world.host, a1, "192.168.137.1", [a1.ip]) == sources
+        assert arrived(world.host, a1, "192.168.137.1", [a1.ip], wanted=len(sources)) == sources
     assert a2.space.ask("192.168.137.1") == a2.ip
 
 
@@ -112,7 +112,7 @@ def test_a_network_behind_a_vm(world, one):
     """nested-virtualization.md: workstation, server, VM, and VMs in that VM."""
     a1 = world.guest(one, "a-1", "vm", 1)
     a1.space.ip("addr add 192.168.200.2/32 dev lo")
-    assert a1.space.ask("192.168.137.1", source="192.168.200.2") is None
+    assert a1.space.ask("192.168.137.1", source="192.168.200.2", reached=False) is None
     world.host.ip(f"route add 192.168.200.0/24 via {a1.ip}")
     world.lan.ip("route add 192.168.200.0/24 via 10.99.0.2")
     assert world.host.ask("192.168.200.2") == "192.168.137.1"
@@ -131,7 +131,7 @@ def test_slicer_in_a_vm_of_slicer(world):
     nested = Guest(vm.space, inner, "s-1", "slicer1", 1, world.stack)
     assert (vm.ip, nested.ip) == ("192.168.130.2", "192.168.137.2")
     assert nested.space.ask(INTERNET) == "10.99.0.2", "through two translations"
-    assert world.host.ask(nested.ip) is None and world.lan.ask(nested.ip) is None
+    assert world.host.ask(nested.ip, reached=False) is None and world.lan.ask(nested.ip, reached=False) is None
     world.host.ip("route add 192.168.137.0/24 via 192.168.130.2")
     world.lan.ip("route add 192.168.130.0/24 via 10.99.0.2", "route add 192.168.137.0/24 via 10.99.0.2")
     assert world.host.ask(nested.ip) == "192.168.130.1"
@@ -153,7 +153,7 @@ def test_again_and_after_a_flush(world, one):
     assert world.host.state() == good
     world.host.run("nft", "flush", "ruleset")
     world.host.ip(f"link set {a1.tap} nomaster", "addr flush dev brvm0", "link set brvm0 down")
-    assert a1.space.ask(INTERNET) is None
+    assert a1.space.ask(INTERNET, reached=False) is None
     world.netrun(one, "a-1", "up", "vm")
     world.netrun(one, "a-1", "mend", input=a1.text)
     assert a1.space.ask(INTERNET) == "10.99.0.2"
@@ -365,7 +365,7 @@ def test_a_firewall_that_only_the_user_can_mend(world, firewall, kind):
     config = world.config("a", group)
     note = world.netrun(config, "a-1", "up", "vm").stdout
     a1 = world.guest(config, "a-1", "vm", 1)
-    assert a1.space.ask(INTERNET) is None
+    assert a1.space.ask(INTERNET, reached=False) is None
     commands = [part.strip() for part in note.split("Allow them: ")[1].split(";")[:2]]
     for command in commands:  # what the note says helps
         if firewall == "iptables-legacy":

@@ -58,12 +58,19 @@ def bridged(daemon):
     return daemon(group={"network": NETWORK})
 
 
+def comes_to(state):
+    """What goes with a namespace goes when the kernel gets to it, which on a busy machine takes its time."""
+    with contextlib.suppress(AssertionError):  # which the comparison then says better
+        until(lambda: network_state() == state)
+    assert network_state() == state
+
+
 @pytest.fixture
 def clean():
     """The network of this namespace is as it was."""
     before = network_state()
     yield before
-    assert network_state() == before
+    comes_to(before)
 
 
 def test_a_live_daemons_things(clean, bridged):
@@ -130,7 +137,7 @@ def test_a_dead_daemon_and_its_dead_vm(clean, bridged):
     assert any(str(RUN / bridged.id / vm) in line for line in result["detail"])
     done = slicer("doctor", "--fix", "--only", "leftovers")
     assert done.returncode == 0 and f"Removed: bridge brnv0, of {bridged.group}" in done.stdout, done
-    assert network_state() == clean
+    comes_to(clean)
     assert not (RUN / bridged.id).exists() and not (RUN / f"{bridged.id}.json").exists()
     # Its records are its own: it comes back and ends what they say.
     assert bridged.record(vm)["hostname"] == vm
@@ -392,7 +399,7 @@ def test_check_of_an_interface_that_is_lost(clean, grouped, network):
     assert len(lost) == 1 and f"slicer vm relaunch {vm}" in lost[0]["fix"], found
     assert not any("half a minute" in f["fix"] for f in found), found
     d.client.remove(vm)
-    assert check() == []
+    until(lambda: check() == [])
 
 
 @pytest.mark.parametrize("setting", ["forwarding", "rp_filter"])
@@ -520,7 +527,7 @@ def test_check_of_a_dead_daemon(clean, bridged):
     end_vm(bridged, vm)
     assert any("bridge brnv0" in f and "nobody uses it" in f for f in check(bridged.file))
     assert slicer("net", "check", "--fix", bridged.file).returncode == 0
-    assert network_state() == clean
+    comes_to(clean)
     bridged.start()
 
 
@@ -550,7 +557,8 @@ def test_what_other_modes_make(clean, parent, daemon):
     d.kill()
     end_vm(d, vm)
     assert {i["status"] for i in items(d.id).values()} == {"stale"}
-    assert slicer("net", "check", "--fix").returncode == 0 and items(d.id) == {}
+    assert slicer("net", "check", "--fix").returncode == 0
+    until(lambda: items(d.id) == {})
     d.start()
     until(lambda: d.client.nodes() == [], 20)
 
@@ -574,6 +582,7 @@ def test_isolated_networks(clean, daemon):
     d.kill()
     end_vm(d, vm)
     assert {i["status"] for i in items(d.id).values()} == {"stale"}
-    assert slicer("net", "check", "--fix").returncode == 0 and items(d.id) == {}
+    assert slicer("net", "check", "--fix").returncode == 0
+    until(lambda: items(d.id) == {})
     d.start()
     until(lambda: d.client.nodes() == [], 20)

@@ -145,7 +145,7 @@ def one_round(daemon, rng):
         assert daemon.process.poll() is None, f"the daemon has died:\n{daemon.log_text()[-4000:]}"
     stop.set()
     for client in clients:
-        client.thread.join(60)
+        client.thread.join(180)
         assert not client.thread.is_alive(), "a request hangs"
         if client.failure:
             raise client.failure

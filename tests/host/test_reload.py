@@ -239,7 +239,11 @@ class InTerminal:
         d.process = subprocess.Popen(["setsid", "-c", "env", "--default-signal=HUP", *prefix, str(SLICER), "up", str(d.file)],
                                      cwd=d.dir, env=d.env, stdin=slave, stdout=open(d.log, "ab"), stderr=subprocess.STDOUT)
         os.close(slave)
-        until(lambda: os.path.exists(d.address) and d.client.get("/healthz").status == 200, 20)
+        until(self.answers, 60)
+
+    def answers(self):
+        with contextlib.suppress(OSError):  # not yet
+            return self.daemon.client.get("/healthz").status == 200
 
     def close(self):
         os.close(self.master)

@@ -48,6 +48,14 @@ def test_what_is_asked_for_while_a_record_is_written(slow):
     assert d.record(vm)["tags"] == ["pause", "resume"]
 
 
+def ask_twice(pool, d, path):
+    """Two at once, of which the one that comes second is refused; gives the other, which is waited for."""
+    done, waiting = concurrent.futures.wait([pool.submit(d.client.post, path) for _ in range(2)], 60, "FIRST_COMPLETED")
+    (refused,), (asked,) = done, waiting
+    assert "just being" in refused.result().error
+    return asked
+
+
 def test_tags_that_change_while_a_vm_is_being_paused(slow):
     """The hypervisor answers while their record is written: what it did is shown, and both are kept."""
     d = slow
@@ -55,14 +63,11 @@ def test_tags_that_change_while_a_vm_is_being_paused(slow):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         for what, status in (("pause", "Paused"), ("resume", "Running")):
             os.kill(d.vmm_pid(vm), signal.SIGSTOP)
-            asked = d.client.connection()
-            asked.request("POST", f"/vm/{vm}/{what}", headers=d.client.headers())
-            assert "just being" in d.client.post(f"/vm/{vm}/{what}").error
+            asked = ask_twice(pool, d, f"/vm/{vm}/{what}")
             tags = pool.submit(d.client.request, "PATCH", f"/vm/{vm}/tags", json={"add": [what]}, timeout=60)
             until(lambda w=what: w in (d.client.get(f"/vm/{vm}/tags").json["tags"] or []), 10)
             os.kill(d.vmm_pid(vm), signal.SIGCONT)
-            assert asked.getresponse().status == 200 and tags.result().status == 200
-            asked.close()
+            assert asked.result().status == 200 and tags.result().status == 200
             assert is_shown(d, vm, status)
             assert d.record(vm)["state"] == status and what in d.record(vm)["tags"]
 
@@ -73,13 +78,10 @@ def test_a_hypervisor_that_pauses_late_while_a_record_is_written(slow):
     vm = d.client.create(d.group)["hostname"]
     with concurrent.futures.ThreadPoolExecutor() as pool:
         os.kill(d.vmm_pid(vm), signal.SIGSTOP)
-        asked = d.client.connection()
-        asked.request("POST", f"/vm/{vm}/pause", headers=d.client.headers())
-        assert "just being" in d.client.post(f"/vm/{vm}/pause").error
+        asked = ask_twice(pool, d, f"/vm/{vm}/pause")
         tags = pool.submit(d.client.request, "PATCH", f"/vm/{vm}/tags", json={"add": ["late"]}, timeout=60)
-        assert asked.getresponse().status == 500
+        assert asked.result().status == 500
         os.kill(d.vmm_pid(vm), signal.SIGCONT)
-        asked.close()
         assert tags.result().status == 200
         until(lambda: is_shown(d, vm, "Paused") and d.record(vm)["state"] == "Paused", 10)
 
@@ -98,11 +100,15 @@ def test_a_vmm_that_ends_while_the_record_of_its_launch_is_written(slow):
     """Why it ended is told as at any other time."""
     d = slow
     vm = f"{d.group}-1"
+
+    def vmm_of():
+        mine = [p for p in proc.pids() if proc.cmdline(p)[:1] == [str(FAKE_VMM)] and f"name={vm}" in proc.cmdline(p)]
+        return next((p for p in mine if proc.parents().get(p) not in mine), None)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         made = pool.submit(d.client.post, f"/hostgroup/{d.group}/nodes", json={"persistent": True})
-        until(lambda: is_shown(d, vm, "Running"), 30)
-        mine = [p for p in proc.pids() if proc.cmdline(p)[:1] == [str(FAKE_VMM)] and f"name={vm}" in proc.cmdline(p)]
-        os.kill(next(p for p in mine if not set(mine) & {proc.parents()[p]}), signal.SIGKILL)
+        vmm = until(vmm_of, what="the VMM is there")
+        until(lambda: is_shown(d, vm, "Running"), 30, pause=0)  # its record takes no longer than a few fsync()
+        os.kill(vmm, signal.SIGKILL)
         answer = made.result()
     until(lambda: is_shown(d, vm, "Stopped"), 30)
     assert answer.status == 500 and "killed by SIGKILL" in answer.error

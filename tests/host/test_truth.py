@@ -14,7 +14,8 @@ from slicertest import AGENT, alive, proc, run, until
 from slicertest.daemon import LOG
 from slicertest.truth import wait_for_truth
 
-SOON = 5
+SOON = 5  # on a machine with nothing else to do: until() and this give a busy one what it needs
+LATER = 20  # less than the 30 s after which a daemon looks by itself, or a session is given up
 
 
 def statuses(d):
@@ -50,13 +51,13 @@ def send(signo, *targets):
 
 
 def health(d, vm):
-    return d.client.get(f"/vm/{vm}/health", timeout=30)
+    return d.client.get(f"/vm/{vm}/health", timeout=60)
 
 
 def health_fails_soon(d, vm):
     begin = time.monotonic()
     answer = health(d, vm)
-    assert answer.status == 500 and "agent" in answer.error and time.monotonic() - begin < SOON + 1, answer
+    assert answer.status == 500 and "agent" in answer.error and time.monotonic() - begin < LATER, answer
 
 
 # What is done to it, and what is to be seen: the state, and words of last_error.
@@ -75,10 +76,8 @@ ENDS = {
 def test_it_ends(fake, victim, what):
     do, words = ENDS[what]
     there = pids(fake, victim)
-    begin = time.monotonic()
     do(there)
     until(lambda: fake.client.node(victim)["status"] in ("Stopping", "Stopped"), SOON)
-    assert time.monotonic() - begin < SOON
     until(lambda: fake.client.node(victim)["status"] == "Stopped", 15)
     assert words in fake.client.node(victim)["last_error"]
     assert f"[{victim}]" in fake.log_text()
@@ -125,7 +124,7 @@ def test_it_stands_still(fake, victim, who):
         assert fake.client.node(victim)["status"] == "Running"
     is_reached(fake, victim)
     with standing_still(fake, victim, who) as there:
-        assert fake.client.delete(f"/hostgroup/{fake.group}/nodes/{victim}", timeout=30).status == 200
+        assert fake.client.delete(f"/hostgroup/{fake.group}/nodes/{victim}", timeout=60).status == 200
         assert fake.client.node(victim) is None and not any(alive(p) for p in (there["vmm"], there["monitor"]))
     assert fake.client.create(fake.group)["hostname"] == victim  # for the fixture to delete
 
@@ -139,7 +138,7 @@ def test_its_monitor_stands_still(fake, victim):
         assert fake.client.node(victim)["status"] == "Stopped"
     assert fake.client.post(f"/vm/{victim}/relaunch").status == 200
     with standing_still(fake, victim, "monitor") as there:
-        assert fake.client.delete(f"/hostgroup/{fake.group}/nodes/{victim}", timeout=30).status == 200
+        assert fake.client.delete(f"/hostgroup/{fake.group}/nodes/{victim}", timeout=60).status == 200
         assert not any(alive(p) for p in (there["vmm"], there["monitor"]))
     assert fake.client.create(fake.group)["hostname"] == victim
 

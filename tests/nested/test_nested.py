@@ -16,23 +16,23 @@ def run_inside(work, store, name, **kwargs):
 def test_kvm(store, tmp_path):
     """VMs with accel: kvm, by the programs of this build. One boot for all."""
     said = run_inside(tmp_path, store, "kvm_boot.py nested/inside/limits.py nested/inside/doctor.py nested/inside/clock.py "
-                      "host/test_doctor.py::test_kvm_kinds", seconds=900)
+                      "host/test_doctor.py::test_kvm_kinds", seconds=1800)
     assert "skipped" not in said
 
 
 @pytest.mark.full
 def test_service_unit(store, tmp_path):
-    run_inside(tmp_path, store, "service.py", seconds=900)
+    run_inside(tmp_path, store, "service.py", seconds=1800)
 
 
 @pytest.mark.full
 def test_slot_units(store, tmp_path):
-    run_inside(tmp_path, store, "slots.py", seconds=900)
+    run_inside(tmp_path, store, "slots.py", seconds=1800)
 
 
 @pytest.mark.full
 def test_host_suite_on_systemd(store, tmp_path):
     """The API tests once more on a host that has only cgroup v2 and systemd."""
     code, said = nested.run(tmp_path, "exec /usr/bin/python3 -m pytest -q -p no:cacheprovider --basetemp=/var/tmp/t "
-                            "host/test_exec.py -k 'frames or signals or buffered or users'\n", store, seconds=600)
+                            "host/test_exec.py -k 'frames or signals or buffered or users'\n", store, seconds=1800)
     assert code == 0, said[-6000:]

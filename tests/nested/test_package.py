@@ -48,6 +48,6 @@ def test_its_pages_refer_to_each_other(package, tmp_path):
 def test_a_debian_installs_upgrades_removes_it(package, store, tmp_path):
     code, said = nested.run(tmp_path, "exec /usr/bin/python3 -m pytest -x -q -p no:cacheprovider -rs --basetemp=/var/tmp/t "
                             "nested/inside/package.py\n", store, files={"slicer.deb": package},
-                            needs_of_package=package, seconds=900)
+                            needs_of_package=package, seconds=1800)
     print(said)
     assert code == 0 and " passed" in said, said[-6000:]

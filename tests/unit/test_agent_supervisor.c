@@ -89,7 +89,7 @@ static void expect_status(struct fixture *f, int want)
 	int status = 0;
 	pid_t pid = 0;
 
-	for (int i = 0; i < 500 && pid == 0; i++) {
+	for (int i = 0; i < 3000 && pid == 0; i++) {
 		pid = waitpid(f->supervisor, &status, WNOHANG);
 		pass_time(f, 10);
 	}
@@ -131,7 +131,8 @@ static void test_signal(void **state)
 
 	kill(f->supervisor, SIGUSR2);
 	expect_status(f, SERVER_EXIT_POWEROFF);
-	pass_time(f, 20);
+	for (int i = 0; i < 3000 && !f->host.bye; i++)
+		pass_time(f, 10);
 	assert_true(f->host.bye);
 }
 
@@ -159,7 +160,7 @@ static void test_server_dies(void **state)
 	strcpy(instance, f->host.hello.instance);
 	agent_call_open(&c, &f->host, "POST",
 			"/exec?uid=0&cmd=sh&args=-c&args=echo+ppid+$PPID;+sleep+60+%26+echo+sleeper+$!;+wait");
-	for (int i = 0; i < 400 && evbuffer_search(c.body, "sleeper", 7, NULL).pos < 0; i++)
+	for (int i = 0; i < 3000 && evbuffer_search(c.body, "sleeper", 7, NULL).pos < 0; i++)
 		pass_time(f, 10);
 	sleeper = output_number(&c, "sleeper ");
 	server = output_number(&c, "ppid ");

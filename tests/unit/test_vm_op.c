@@ -132,7 +132,7 @@ static int teardown(void **state)
 static void run(struct script *s)
 {
 	s->op = op_start(s->loop, s->pool, &table, s);
-	assert_int_equal(loop_run_until(s->loop, &s->finished, 5000, NULL), 0);
+	assert_int_equal(loop_run_until(s->loop, &s->finished, 30000, NULL), 0);
 }
 
 static void test_all_steps_in_order(void **state)
@@ -260,7 +260,7 @@ static void test_cancel_before_the_first_step(void **state)
 	s->op = op_start(s->loop, s->pool, &table, s);
 	cancel_later(s);
 	cancel_later(s); /* twice is once */
-	assert_int_equal(loop_run_until(s->loop, &s->finished, 5000, NULL), 0);
+	assert_int_equal(loop_run_until(s->loop, &s->finished, 30000, NULL), 0);
 	assert_int_equal(s->error->code, ERR_CANCELLED);
 	assert_string_equal(s->trace, "a.undo ");
 }

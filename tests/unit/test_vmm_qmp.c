@@ -113,8 +113,8 @@ static void test_no_answer(void **state)
 	int64_t start = clock_ms();
 
 	vmm_pause(c, on_done, &s);
-	assert_int_equal(loop_run_until(loop, &s.answered, VMM_CLIENT_DEADLINE_MS + 3000, NULL), 0);
-	assert_in_range(clock_ms() - start, VMM_CLIENT_DEADLINE_MS - 50, VMM_CLIENT_DEADLINE_MS + 2000);
+	assert_int_equal(loop_run_until(loop, &s.answered, VMM_CLIENT_DEADLINE_MS + 30000, NULL), 0);
+	assert_in_range(clock_ms() - start, VMM_CLIENT_DEADLINE_MS - 50, VMM_CLIENT_DEADLINE_MS + 30000);
 	assert_int_equal(s.code, ERR_TIMEOUT);
 	assert_false(s.down);
 	/* The late answer is nobody's; the next command works. */
@@ -192,7 +192,7 @@ static void test_await(void **state)
 
 	assert_int_equal(qmp_await_up(dir, clock_ms() + 100, &err), -1);
 	assert_int_equal(err->code, ERR_TIMEOUT);
-	assert_in_range(clock_ms() - start, 95, 2000);
+	assert_in_range(clock_ms() - start, 95, 20000);
 	fd = accept(listener, NULL, NULL);
 	assert_true(fd >= 0);
 	close(fd);

@@ -14,7 +14,7 @@ class Help:
 
     def __init__(self, words, slicer=SLICER):
         self.words = words
-        done = subprocess.run([slicer, *words, "--help"], capture_output=True, text=True, timeout=30)
+        done = subprocess.run([slicer, *words, "--help"], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0 and done.stderr == "", (words, done)
         self.text = done.stdout
         first = self.text.split("\n")[0]

@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: MIT
 """A daemon in a directory of its own."""
+import contextlib
 import hashlib
 import itertools
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -31,9 +33,13 @@ class UpFailed(Exception):
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """One that stays free until it is used: of those from which the kernel takes any for connections and for port 0, it is none."""
+    for _ in range(1000):
+        port = random.randrange(15000, 30000)
+        with contextlib.suppress(OSError), socket.socket() as s:
+            s.bind(("0.0.0.0", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 class Daemon:
@@ -117,7 +123,7 @@ class Daemon:
         until(answers, seconds, "the daemon answers")
         return self
 
-    def fails(self, seconds=60, prefix=()):
+    def fails(self, seconds=120, prefix=()):
         """Starts it, expecting that it ends by itself; returns exit code and what it said."""
         before = len(self.log_text())
         self.spawn(prefix=prefix)
@@ -199,7 +205,11 @@ class Daemon:
 
     # --- what it keeps of a VM
     def records(self):
-        return [self.record(d.name) for d in sorted((self.state_dir / "vms").glob("*")) if (d / "record.json").exists()]
+        found = []
+        for directory in sorted((self.state_dir / "vms").glob("*")):
+            with contextlib.suppress(FileNotFoundError, NotADirectoryError):  # it is just being deleted
+                found.append(self.record(directory.name))
+        return found
 
     def record(self, vm):
         record = json.loads((self.state_dir / "vms" / vm / "record.json").read_text())
@@ -221,5 +231,7 @@ class Daemon:
                 or proc.name_of(p).startswith("slicer-agent")]
 
     def console(self, vm):
-        path = LOG / f"{vm}.txt"
-        return path.read_bytes() if path.exists() else b""
+        try:
+            return (LOG / f"{vm}.txt").read_bytes()
+        except FileNotFoundError:  # not there yet, or just put aside because it is full
+            return b""

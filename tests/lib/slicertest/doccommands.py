@@ -131,7 +131,7 @@ set +e
             env={**clean, "PATH": path, "STORE": str(store), "HOME": str(directory), "LC_ALL": "C.UTF-8", **(env or {})})
         assert self.run(self.SETUP)[0] == 0
 
-    def run(self, text, seconds=120):
+    def run(self, text, seconds=400):
         """Runs it to its end: (exit status, what it printed)."""
         with tempfile.TemporaryDirectory() as work:
             out, status, script = (os.path.join(work, n) for n in ("out", "status", "script"))
@@ -145,7 +145,7 @@ set +e
             with open(status, encoding="utf-8") as f:
                 return int(f.read()), said
 
-    def start(self, text, said, seconds=120):
+    def start(self, text, said, seconds=400):
         """Starts it in the background and waits until it has printed `said`."""
         log = self.directory / f".background{len(self.background)}"
         log.touch()
@@ -176,5 +176,5 @@ set +e
                 os.kill(pid, signal.SIGTERM)
             statuses.append(self.run(f"wait {pid}")[0])
         self.shell.stdin.close()
-        self.shell.wait(30)
+        self.shell.wait(120)
         assert set(statuses) <= {0, 128 + signal.SIGTERM} and (not statuses or statuses[-1] == 0), (statuses, self.logs())

@@ -69,7 +69,7 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def peer_left(self):
         """Waits until the client has closed the connection."""
-        self.connection.settimeout(10)
+        self.connection.settimeout(60)
         try:
             while self.connection.recv(65536):
                 pass

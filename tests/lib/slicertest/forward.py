@@ -61,7 +61,7 @@ class Forward:
     def stop(self, signo=signal.SIGINT):
         if self.process.poll() is None:
             self.process.send_signal(signo)
-        rest = self.process.communicate(timeout=20)[1]
+        rest = self.process.communicate(timeout=60)[1]
         self.said += rest
         return self.process.returncode
 

@@ -21,7 +21,7 @@ EAR = """
 import json, select, socket, sys
 magic, heard = bytes.fromhex(sys.argv[1]), {}
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-s.settimeout(0.4)
+s.settimeout(1)
 print("ready", flush=True)
 while True:
     try:
@@ -86,7 +86,7 @@ def lies(mac, own, gateway, victim, target):
 
 
 def inside(daemon, vm, script):
-    return run(daemon.client, vm, "timeout", "20", "sh", "-c", script, uid=0, gid=0)
+    return run(daemon.client, vm, "timeout", "60", "sh", "-c", script, uid=0, gid=0, timeout=90)
 
 
 def take_sender(daemon, vm, directory):
@@ -99,7 +99,8 @@ def told(daemon, vm, spaces, gateway, victim, target, own_port=None):
     before a command), but for the VM's own port, which its record has unless it is given. The sender is in the guest (take_sender)."""
     node = next(n for n in daemon.client.nodes() if n["hostname"] == vm)
     own_port = own_port or daemon.record(vm)["network"]["links"][0]["name"]
-    shown = inside(daemon, vm, f"ping -c 1 -W 1 {gateway} >/dev/null; ip neigh show {gateway}").stdout.decode()
+    shown = inside(daemon, vm, f"for i in $(seq 20); do ping -c 1 -W 1 {gateway} >/dev/null; ip neigh show {gateway} | grep lladdr && "
+                               "break; done").stdout.decode()
     frames = lies(node["mac"], node["ip"].partition("/")[0], gateway, victim, target)
     to = EVERYBODY, re.search(r"lladdr (\S+)", shown)[1]
     hexes = [make(MAGIC + bytes([n, i * len(frames)]), to[i]).hex() for n, make in enumerate(frames.values()) for i in (0, 1)]

@@ -5,7 +5,7 @@ import os
 import shutil
 import subprocess
 
-from .matrix import Surroundings
+from .matrix import Surroundings, ping
 
 OUTSIDE = "203.0.113.1"  # RFC 5737
 
@@ -15,7 +15,12 @@ def ip(*words, check=True):
 
 
 def inside(ns, *words):
-    return subprocess.run(["ip", "netns", "exec", ns, *words], capture_output=True, text=True, timeout=30)
+    return subprocess.run(["ip", "netns", "exec", ns, *words], capture_output=True, text=True, timeout=60)
+
+
+def pings(ns, address):
+    """It should reach that address."""
+    return inside(ns, "sh", "-c", ping(address)).returncode == 0
 
 
 def outside_of_host():

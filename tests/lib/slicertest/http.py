@@ -96,9 +96,9 @@ class Client:
         return self.request("DELETE", path, params, **kwargs)
 
     # What nearly every test asks for.
-    def create(self, group, wait="agent", timeout="60s", **body):
+    def create(self, group, wait="agent", timeout="120s", **body):
         params = {"wait": wait, "timeout": timeout if wait else None}
-        response = self.post(f"/hostgroup/{group}/nodes", params, json=body, timeout=150)
+        response = self.post(f"/hostgroup/{group}/nodes", params, json=body, timeout=250)
         assert response.status in (200, 201), response
         return response.json
 
@@ -131,7 +131,7 @@ class Client:
 class Raw:
     """A connection on which the test writes every byte itself."""
 
-    def __init__(self, address, timeout=30, token=None):
+    def __init__(self, address, timeout=60, token=None):
         family = socket.AF_INET if isinstance(address, tuple) else socket.AF_UNIX
         self.sock = socket.socket(family, socket.SOCK_STREAM)
         self.sock.settimeout(timeout)

@@ -4,6 +4,7 @@ import contextlib
 import os
 import subprocess
 
+from .matrix import ping
 from .wait import until
 
 ROUTER, SUBNET = "192.0.2.1", "192.0.2"  # RFC 5737
@@ -28,10 +29,11 @@ class Lan:
         return ip("-n", self.host, *words, check=check)
 
     def from_router(self, *words):
-        return subprocess.run(["ip", "netns", "exec", self.router, *words], capture_output=True, text=True, timeout=30)
+        return subprocess.run(["ip", "netns", "exec", self.router, *words], capture_output=True, text=True, timeout=60)
 
     def pings(self, address):
-        return self.from_router("busybox", "ping", "-c", "1", "-W", "3", address).returncode == 0
+        """The router reaches it, as it should."""
+        return self.from_router("busybox", "sh", "-c", ping(address)).returncode == 0
 
     def lease(self, mac):
         """(address, hostname) that the router gave to that MAC address."""
@@ -57,7 +59,7 @@ class Lan:
              "--interface=wire", "--bind-interfaces", "--user=root", "--pid-file", "--log-dhcp", f"--log-facility={self.log}",
              f"--dhcp-leasefile={self.leases}", f"--dhcp-range={SUBNET}.50,{SUBNET}.99,2m", f"--address=/lan.test/{ROUTER}",
              "--enable-ra", f"--dhcp-range={PREFIX6}::,ra-only"], stdin=subprocess.DEVNULL)
-        until(lambda: self.log.exists() and "started" in self.log.read_text(), 10)
+        until(lambda: self.log.exists() and "started" in self.log.read_text(), 60)
 
     def stop(self):
         if self.dnsmasq:

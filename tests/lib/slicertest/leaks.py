@@ -7,6 +7,7 @@ import subprocess
 import time
 
 from . import proc
+from .wait import PATIENCE
 
 DAEMON_IDS = set()
 
@@ -34,8 +35,14 @@ def _nft_tables():
 
 
 def _cgroups():
-    top = pathlib.Path("/sys/fs/cgroup")
-    return {str(p) for depth in ("*/*", "*/*/*") for p in top.glob(depth) if ours(p.name)}
+    """Down to the third level. Those of other tests come and go meanwhile, which os.walk() takes, and Path.glob() does not."""
+    top, found = "/sys/fs/cgroup", set()
+    for path, dirs, _ in os.walk(top):
+        depth = len(path.removeprefix(top).split("/"))
+        found |= {os.path.join(path, name) for name in dirs if depth > 1 and ours(name)}
+        if depth == 3:
+            dirs.clear()
+    return found
 
 
 def _mounts():
@@ -70,8 +77,9 @@ def snapshot():
     return {kind: look() for kind, look in KINDS.items()}
 
 
-def compare(before, seconds=5):
-    """What is there now and was not before, or the reverse; empty when all is as it was. Ends take a moment."""
+def compare(before, seconds=PATIENCE):
+    """What is there now and was not before, or the reverse; empty when all is as it was. Ends take a moment, and on a busy machine
+    more than that."""
     deadline = time.monotonic() + seconds
     while True:
         now = snapshot()

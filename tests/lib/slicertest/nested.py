@@ -228,7 +228,7 @@ def boot(argv, work, seconds):
     return text, re.search(r"^EXIT (\w+) (\S+)\s*$", text, re.M), tell(*logs)
 
 
-def run(work, script, store, cpus=2, ram_mb=3072, seconds=600, files=None, needs_of_package=None):
+def run(work, script, store, cpus=2, ram_mb=3072, seconds=1800, files=None, needs_of_package=None):
     """Boots the guest and runs a shell script in it as root; returns its exit code and what it printed."""
     work = pathlib.Path(work)
     made = base(needs_of_package)

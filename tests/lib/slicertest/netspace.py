@@ -9,6 +9,7 @@ import sys
 import time
 
 from .paths import BUILD
+from .wait import PATIENCE
 
 NETRUN = BUILD / "tests/netrun/netrun"
 
@@ -48,18 +49,29 @@ while True:
 # The server is told how much comes: passt (of 2023) has said things twice on a connection that was closed in one direction.
 CLIENT = """
 import random, socket, sys
-host, source, n = sys.argv[1], sys.argv[2], int(sys.argv[3])
-with socket.create_connection((host, 7), timeout=20 if n else 0.8, source_address=(source, 0) if source else None) as s:
+host, source, n, seconds = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
+with socket.create_connection((host, 7), timeout=seconds, source_address=(source, 0) if source else None) as s:
     s.settimeout(60)
     s.sendall(b"%12d" % n + random.Random(4711).randbytes(n))
     digest, peer = s.makefile().readline().split()
     print(digest if n else peer)
 """
 
-# Prints the payloads of broadcasts from one MAC address, until its input has ended and none comes for a while.
-EAR = """
-import select, socket, sys
-protocol = int(sys.argv[2])
+# When an ear has heard enough: its input has ended, and as much came as is to come, or nothing does for a while; on a busy machine
+# that takes its time.
+ENOUGH = """
+import select, sys, time
+def enough(heard, wanted, patience=[None]):
+    if not select.select([sys.stdin], [], [], 0)[0]:
+        return False
+    patience[0] = patience[0] or time.monotonic() + 20
+    return heard >= wanted or time.monotonic() > patience[0]
+"""
+
+# Prints the payloads of broadcasts from one MAC address, until it is enough.
+EAR = ENOUGH + """
+import socket
+protocol, heard = int(sys.argv[2]), 0
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(protocol))
 s.bind((sys.argv[1], protocol))
 s.settimeout(0.4)
@@ -69,8 +81,9 @@ while True:
         f = s.recv(2000)
         if f[:6] == b"\\xff" * 6 and f[6:12].hex() == sys.argv[3]:
             print(f[14:42 if protocol == 0x806 else None].hex())
+            heard += 1
     except TimeoutError:
-        if select.select([sys.stdin], [], [], 0)[0]:
+        if enough(heard, int(sys.argv[4])):
             break
 """
 
@@ -82,18 +95,19 @@ for payload in sys.argv[3:]:
     s.send(b"\\xff" * 6 + bytes.fromhex(sys.argv[2]) + int(sys.argv[1]).to_bytes(2, "big") + bytes.fromhex(payload))
 """
 
-# Prints from whom datagrams come, until its input has ended and none comes for a while.
-UDP_EAR = """
-import select, socket, sys
-s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+# Prints from whom datagrams come, until it is enough.
+UDP_EAR = ENOUGH + """
+import socket
+heard, s = 0, socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("0.0.0.0", 9))
 s.settimeout(0.4)
 print("ready", flush=True)
 while True:
     try:
         print(s.recvfrom(100)[1][0])
+        heard += 1
     except TimeoutError:
-        if select.select([sys.stdin], [], [], 0)[0]:
+        if enough(heard, int(sys.argv[1])):
             break
 """
 
@@ -115,7 +129,7 @@ class Space:
         mounts = ["-m", "--propagation", "private"] if outer is None else []
         script = "".join(f"mount -t tmpfs none {d}; " for d in empty) + "mount -t sysfs none /sys; " if outer is None else ""
         self.process = subprocess.Popen(
-            [*inside, "unshare", "-n", *mounts, "sh", "-c", f"{script}ip link set lo up; echo ready; exec sleep 1000"],
+            [*inside, "unshare", "-n", *mounts, "sh", "-c", f"{script}ip link set lo up; echo ready; exec sleep 10000"],
             stdout=subprocess.PIPE, text=True)
         self.pid = self.process.pid
         stack.callback(self.end)
@@ -152,18 +166,19 @@ class Space:
         stack.callback(end)
         assert server.stdout.readline() == "ready\n"
 
-    def ask(self, address, source="", size=0):
-        """What the server at that address says; None when it is not reached."""
-        done = self.run(sys.executable, "-c", CLIENT, address, source, size, check=False)
+    def ask(self, address, source="", size=0, reached=True):
+        """What the server at that address says; None when it is not reached. reached: whether it should be: what should not is
+        not waited for as long as a busy machine may need."""
+        done = self.run(sys.executable, "-c", CLIENT, address, source, size, 20 if reached else 0.8, check=False, timeout=120)
         return done.stdout.strip() if done.returncode == 0 else None
 
     def state(self):
         """All that slicer could leave behind, but for the forwarding of uplinks. The host's end of an isolated VM, once it is down,
-        has a second to go with its namespace."""
+        has its time to go with its namespace: the kernel does that when it gets to it."""
         def links_now():
             found = [line.split() for line in self.run("ip", "-br", "link").stdout.splitlines()]
             return sorted(words[0] for words in found), any(w[0].startswith("ve-") and w[1] != "UP" for w in found)
-        deadline = time.monotonic() + 1
+        deadline = time.monotonic() + PATIENCE
         while (now := links_now())[1] and time.monotonic() < deadline:
             time.sleep(0.02)
         links = now[0]
@@ -193,26 +208,27 @@ class Guest:
     def end(self):
         """Takes the network down; gives the length of the longest frame."""
         if self.process.poll() is None:
-            out, err = self.process.communicate(timeout=30)
+            out, err = self.process.communicate(timeout=120)
             assert self.process.returncode == 0, err
             self.longest = int(out)
         return self.longest
 
 
-def heard(space, link, sender, protocol, payloads):
-    """Which of these broadcasts of a guest arrive at an interface, in hexadecimal."""
+def heard(space, link, sender, protocol, payloads, wanted):
+    """Which of these broadcasts of a guest arrive at an interface, in hexadecimal. wanted: how many should."""
     mac = sender.plan["guest"]["mac"].replace(":", "")
-    with subprocess.Popen(space.argv(sys.executable, "-c", EAR, link, protocol, mac), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                          text=True) as ear:
+    with subprocess.Popen(space.argv(sys.executable, "-c", EAR, link, protocol, mac, wanted), stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as ear:
         assert ear.stdout.readline() == "ready\n"
         sender.space.run(sys.executable, "-c", MOUTH, protocol, mac, *(p.hex() for p in payloads))
         ear.stdin.close()
         return set(ear.stdout.read().split())
 
 
-def arrived(space, sender, target, sources):
-    """Which of a guest's datagrams arrive, by the address that they come from."""
-    with subprocess.Popen(space.argv(sys.executable, "-c", UDP_EAR), stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as ear:
+def arrived(space, sender, target, sources, wanted):
+    """Which of a guest's datagrams arrive, by the address that they come from. wanted: how many should."""
+    with subprocess.Popen(space.argv(sys.executable, "-c", UDP_EAR, wanted), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                          text=True) as ear:
         assert ear.stdout.readline() == "ready\n"
         sender.space.run(sys.executable, "-c", UDP_MOUTH, target, *sources)
         ear.stdin.close()

@@ -3,6 +3,7 @@
 import os
 import pathlib
 import re
+import time
 
 PROC = pathlib.Path("/proc")
 
@@ -83,6 +84,16 @@ def rss(pid):
     match = re.search(rb"^VmRSS:\s+(\d+) kB", _read(pid, "status"), re.M)
     assert match, f"process {pid} is gone"
     return int(match.group(1)) * 1024
+
+
+def peak_rss(process):
+    """Waits for the end of a child; the most bytes that it had resident, of what can be seen until shortly before."""
+    peak = 0
+    while process.poll() is None:  # until then its number is nobody else's
+        match = re.search(rb"^VmHWM:\s+(\d+) kB", _read(process.pid, "status"), re.M)
+        peak = max(peak, int(match.group(1)) * 1024 if match else 0)
+        time.sleep(0.01)
+    return peak
 
 
 def cpu_seconds(pid):

@@ -40,7 +40,7 @@ def _children_of_all_threads():
         try:
             with open(f"/proc/self/task/{task}/children", encoding="ascii") as f:
                 found |= {int(p) for p in f.read().split()}
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             pass
     return found
 

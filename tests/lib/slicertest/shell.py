@@ -10,7 +10,7 @@ __all__ = ["BINARY", "DATA", "HEARTBEAT", "PING", "Refused", "SESSION_CLOSE", "S
 
 
 class Shell(WebSocket):
-    def __init__(self, client, vm, columns=80, rows=24, timeout=30, resize=True, **params):
+    def __init__(self, client, vm, columns=80, rows=24, timeout=60, resize=True, **params):
         super().__init__(client, f"/vm/{vm}/shell", params, timeout)
         self.output, self.session_closed = b"", False
         if resize:

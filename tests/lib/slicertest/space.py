@@ -15,7 +15,7 @@ class Space:
 
     def run(self, *words, **kwargs):
         """What the program prints; fails when it does."""
-        return subprocess.run([*self.prefix, *words], check=True, capture_output=True, text=True, timeout=30, **kwargs).stdout
+        return subprocess.run([*self.prefix, *words], check=True, capture_output=True, text=True, timeout=60, **kwargs).stdout
 
     def links(self):
         return self.run("ip", "-br", "link")

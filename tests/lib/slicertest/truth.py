@@ -19,7 +19,10 @@ def _running(daemon):
 
 
 def _names(path):
-    return set(os.listdir(path)) if path.is_dir() else set()
+    try:
+        return set(os.listdir(path))
+    except FileNotFoundError:
+        return set()
 
 
 def falsehoods(daemon):

@@ -1,9 +1,14 @@
 # SPDX-License-Identifier: MIT
 import time
 
+# What a busy machine is given at least, whatever else is asked for: what comes sooner costs nothing. Less than the 30 s after which
+# a daemon looks at what exists by itself, so that what has to be noticed before is.
+PATIENCE = 25.0
 
-def until(condition, seconds=10.0, what=None, pause=0.01):
-    """Returns the first true value of condition(); fails when it has none within the time."""
+
+def until(condition, seconds=PATIENCE, what=None, pause=0.01):
+    """Returns the first true value of condition(); fails when it has none within the time, which is PATIENCE or more."""
+    seconds = max(seconds, PATIENCE)
     deadline = time.monotonic() + seconds
     while True:
         value = condition()

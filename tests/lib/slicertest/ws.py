@@ -18,7 +18,7 @@ class Refused(Exception):
 
 
 class WebSocket:
-    def __init__(self, client, path, params=None, timeout=30, **headers):
+    def __init__(self, client, path, params=None, timeout=60, **headers):
         self.raw = Raw(client.address, timeout, client.token)
         key = base64.b64encode(os.urandom(16))
         self.raw.head("GET", path, params, Upgrade="websocket", Connection="Upgrade",
