@@ -209,6 +209,7 @@ int reconcile_look(struct look *l, struct error **err)
 			look_at_vm(l, &l->vms[i], &f);
 		look_at_bridges(l, &f);
 		look_at_rules(l);
+		net_ways_check(l->options->config, l->options->daemon_id, &l->ways);
 		look_for_strangers(l, f.run_dirs);
 		look_for_state(l, f.state_dirs);
 		look_for_strangers(l, f.cgroups);
@@ -245,5 +246,6 @@ void look_free(struct look **lp)
 	strv_free(&l->strays);
 	strv_free(&l->unknown);
 	error_free(&l->groups);
+	error_free(&l->ways);
 	free(l);
 }
