@@ -49,8 +49,9 @@ int net_stray_down(const char *daemon_id, const char *vm, struct error **err);
 /* What plugins of mode CNI were asked to add for that VM: DEL, by the list that ADD had. Success when there is nothing. Runs the
  * plugins. Where the VM's namespace is gone it makes one for them, which the caller removes (netns_down). */
 int net_cni_forget(const char *daemon_id, const char *vm, struct error **err);
-/* Of which VMs of the daemon there is something to forget, added to the caller's list; where that is kept (the caller's). */
-int net_cni_attached(const char *daemon_id, char ***ret_vms, struct error **err);
+/* Of which VMs of the daemon, besides those `known`, there is something to forget: added to the caller's list. */
+int net_cni_attached(const char *daemon_id, char *const *known, char ***ret_vms, struct error **err);
+/* Where that is kept; the caller's. */
 char *net_cni_cache_file(const char *daemon_id, const char *vm);
 
 /* Elements of the daemon's sets that name a VM's interface which is not there, nor in `keep`: removes them, which nobody else

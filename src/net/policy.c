@@ -69,6 +69,14 @@ static bool ask(const struct net_facts *f, const struct link_rule *rule, const s
 	return true;
 }
 
+static bool is_there(const struct net_facts *f, unsigned priority)
+{
+	for (size_t i = 0; i < f->nrules; i++)
+		if (f->rules[i].priority == priority)
+			return true;
+	return false;
+}
+
 struct net_led net_policy_follow(const struct net_facts *f, const struct net_flow *flow)
 {
 	struct net_led led = {0};
@@ -79,8 +87,8 @@ struct net_led net_policy_follow(const struct net_facts *f, const struct net_flo
 
 		if (rule->priority < from || !holds(rule, flow))
 			continue;
-		if (rule->action == LINK_RULE_GOTO)
-			from = rule->target;
+		if (rule->action == LINK_RULE_GOTO) /* to nowhere: as if it were not there */
+			from = is_there(f, rule->target) ? rule->target : from;
 		else if (ask(f, rule, flow, &led))
 			break;
 	}

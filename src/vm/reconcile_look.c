@@ -72,7 +72,8 @@ static int found_read(struct found *f, const struct manager_options *o, char *co
 	if (fs_list_dirs(o->run_dir, &f->run_dirs, err) || fs_list_dirs(vms, &f->state_dirs, err))
 		return -1;
 	f->cgroups = cgroup_list(o->daemon_id);
-	if (netns_strays(o->daemon_id, known, &f->spaces, err) || net_cni_attached(o->daemon_id, &f->spaces, err))
+	if (netns_strays(o->daemon_id, known, &f->spaces, err) ||
+	    net_cni_attached(o->daemon_id, known, &f->spaces, err))
 		return -1;
 	return found_links(f, o->daemon_id, err);
 }
