@@ -3,7 +3,6 @@
 #include "host/doctor_checks.h"
 #include "host/paths.h"
 #include "net/policy.h"
-#include "net/slots.h"
 
 #define ROUTED_MODES (1U << NET_BRIDGE | 1U << NET_SLOTS | 1U << NET_ISOLATED)
 
@@ -13,18 +12,7 @@ static void look_at_config(const struct doctor *d, const struct net_facts *facts
 
 	if (daemon_paths_find(d->file, &paths, NULL) < 0)
 		return;
-	for (size_t i = 0; i < d->config->ngroups; i++) {
-		const struct config_group *g = &d->config->groups[i];
-
-		if (g->network.mode == NET_ISOLATED)
-			net_policy_tell(g, facts, &r->detail, &r->fix);
-		for (size_t k = 0; k < net_bridged_count(g); k++) {
-			struct net_bridged one;
-
-			net_bridged_get(g, paths.id, k, &one);
-			net_policy_tell(&one.group, facts, &r->detail, &r->fix);
-		}
-	}
+	net_policy_tell_all(d->config, paths.id, facts, &r->detail, &r->fix);
 	daemon_paths_clear(&paths);
 }
 

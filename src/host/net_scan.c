@@ -151,7 +151,7 @@ static void scan_attachments(struct net_scan *s, const char *id)
 {
 	cleanup_strv char **vms = NULL;
 
-	net_cni_attached(id, &vms, NULL);
+	net_cni_attached(id, NULL, &vms, NULL);
 	for (char **vm = vms; vm && *vm; vm++) {
 		cleanup_free char *path = net_cni_cache_file(id, *vm);
 

@@ -18,6 +18,9 @@ int net_group_up(const struct config_group *g, const char *daemon_id, char ***re
 int net_check_rules(const struct config_group *g, const struct net_facts *facts, struct error **err);
 /* Forwarding on the interfaces that routes lead out of by now, when a group needs it. Runs no program: for a look that is often. */
 int net_uplinks_up(const struct config *cfg, struct error **err);
+/* Do the host's routing rules lead packets of VMs elsewhere (net/policy.h)? ERR_CONFLICT says the first thing, and its remedy. Runs no
+ * program. */
+int net_ways_check(const struct config *cfg, const char *daemon_id, struct error **err);
 /* Before the first of them at a start: what a killed daemon has left of a configuration that has changed since, unless VMs are in it.
  * Bridges of groups that are no more, or whose former address is another's now; in the daemon's tables, and of its rules in others', subnets that are no group's, and all
  * when no interface of its is left. Runs nft then, and nothing when there is nothing. */
@@ -46,8 +49,9 @@ int net_stray_down(const char *daemon_id, const char *vm, struct error **err);
 /* What plugins of mode CNI were asked to add for that VM: DEL, by the list that ADD had. Success when there is nothing. Runs the
  * plugins. Where the VM's namespace is gone it makes one for them, which the caller removes (netns_down). */
 int net_cni_forget(const char *daemon_id, const char *vm, struct error **err);
-/* Of which VMs of the daemon there is something to forget, added to the caller's list; where that is kept (the caller's). */
-int net_cni_attached(const char *daemon_id, char ***ret_vms, struct error **err);
+/* Of which VMs of the daemon, besides those `known`, there is something to forget: added to the caller's list. */
+int net_cni_attached(const char *daemon_id, char *const *known, char ***ret_vms, struct error **err);
+/* Where that is kept; the caller's. */
 char *net_cni_cache_file(const char *daemon_id, const char *vm);
 
 /* Elements of the daemon's sets that name a VM's interface which is not there, nor in `keep`: removes them, which nobody else

@@ -262,7 +262,7 @@ static bool is_attachment_of(const char *path, const char *vm)
 	return doc && js_get_string(doc, "netns", &netns, NULL) == 0 && str_eq(netns, wanted);
 }
 
-int net_cni_attached(const char *daemon_id, char ***ret_vms, struct error **err)
+int net_cni_attached(const char *daemon_id, char *const *known, char ***ret_vms, struct error **err)
 {
 	cleanup_strv char **files = NULL;
 	struct attachment a;
@@ -279,7 +279,7 @@ int net_cni_attached(const char *daemon_id, char ***ret_vms, struct error **err)
 		if (!str_starts(*file, a.container) || !str_ends(*file + head, "-" CNI_IFNAME ".json"))
 			continue;
 		vm = str_ndup(*file + head, strlen(*file) - head - strlen("-" CNI_IFNAME ".json"));
-		if (is_attachment_of(path, vm))
+		if (!strv_contains(known, vm) && is_attachment_of(path, vm))
 			strv_append(ret_vms, vm);
 	}
 	attachment_clear(&a);

@@ -4,6 +4,7 @@
 #include "base/json.h"
 #include "base/str.h"
 #include "net/firewall.h"
+#include "net/policy.h"
 
 const struct net_mode *net_mode(enum config_net_mode mode)
 {
@@ -74,6 +75,24 @@ int net_uplinks_up(const struct config *cfg, struct error **err)
 		return -1;
 	net_plan_uplinks(&plan, &facts);
 	return net_sysctls_apply(plan.sysctls, err);
+}
+
+int net_ways_check(const struct config *cfg, const char *daemon_id, struct error **err)
+{
+	cleanup_net_facts struct net_facts facts = {0};
+	cleanup_strv char **sentences = NULL, **remedies = NULL;
+
+	if (!any_forwards(cfg))
+		return 0;
+	if (net_facts_read_networks(&facts, err) < 0 || net_facts_read_rules(&facts, err) < 0)
+		return -1;
+	net_policy_tell_all(cfg, daemon_id, &facts, &sentences, &remedies);
+	if (!sentences)
+		return 0;
+	if (strv_len(sentences) == 1)
+		return error_set(err, ERR_CONFLICT, "%s. Remedy: %s", sentences[0], remedies[0]);
+	return error_set(err, ERR_CONFLICT, "%s. Remedy: %s (and %zu more: slicer net check)", sentences[0],
+			 remedies[0], strv_len(sentences) - 1);
 }
 
 int net_group_down(const struct config_group *g, const char *daemon_id, struct error **err)

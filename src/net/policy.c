@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "net/isolated_pool.h"
+#include "net/slots.h"
 
 #define SOMEBODY 0xc6336401U /* 198.51.100.1 (RFC 5737): stands for any machine of the Internet */
 
@@ -68,6 +69,14 @@ static bool ask(const struct net_facts *f, const struct link_rule *rule, const s
 	return true;
 }
 
+static bool is_there(const struct net_facts *f, unsigned priority)
+{
+	for (size_t i = 0; i < f->nrules; i++)
+		if (f->rules[i].priority == priority)
+			return true;
+	return false;
+}
+
 struct net_led net_policy_follow(const struct net_facts *f, const struct net_flow *flow)
 {
 	struct net_led led = {0};
@@ -78,8 +87,8 @@ struct net_led net_policy_follow(const struct net_facts *f, const struct net_flo
 
 		if (rule->priority < from || !holds(rule, flow))
 			continue;
-		if (rule->action == LINK_RULE_GOTO)
-			from = rule->target;
+		if (rule->action == LINK_RULE_GOTO) /* to nowhere: as if it were not there */
+			from = is_there(f, rule->target) ? rule->target : from;
 		else if (ask(f, rule, flow, &led))
 			break;
 	}
@@ -253,6 +262,23 @@ void net_policy_tell(const struct config_group *g, const struct net_facts *f, ch
 	if (g->network.mode != NET_ISOLATED)
 		s.bridge = net_facts_link(f, g->network.bridge);
 	tell(&s);
+}
+
+void net_policy_tell_all(const struct config *cfg, const char *daemon_id, const struct net_facts *f, char ***sentences,
+			 char ***remedies)
+{
+	for (size_t i = 0; i < cfg->ngroups; i++) {
+		const struct config_group *g = &cfg->groups[i];
+
+		if (g->network.mode == NET_ISOLATED)
+			net_policy_tell(g, f, sentences, remedies);
+		for (size_t k = 0; k < net_bridged_count(g); k++) {
+			struct net_bridged one;
+
+			net_bridged_get(g, daemon_id, k, &one);
+			net_policy_tell(&one.group, f, sentences, remedies);
+		}
+	}
 }
 
 void net_policy_notes(const struct config_group *g, const struct net_facts *f, char ***notes)

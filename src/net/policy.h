@@ -29,7 +29,10 @@ const struct link_route *net_policy_rival(const struct net_facts *f, struct ip4_
 /* What wider routes and rules do: a sentence for the user for each thing, and the remedy at the same place of the other list. Of
  * modes bridge, isolated, and of one slot; nothing of others. */
 void net_policy_tell(const struct config_group *g, const struct net_facts *f, char ***sentences, char ***remedies);
-/* The same, as notes of a start. */
+/* The same of all groups and slots. */
+void net_policy_tell_all(const struct config *cfg, const char *daemon_id, const struct net_facts *f, char ***sentences,
+			 char ***remedies);
+/* The same of one, as notes of a start. */
 void net_policy_notes(const struct config_group *g, const struct net_facts *f, char ***notes);
 
 #endif

@@ -60,7 +60,8 @@ struct manager {
 	bool hurry;		 /* somebody did: the next look is at once, and at all VMs' networks */
 	size_t looks, mend_next; /* how many there were; the VM whose network is next */
 	char **idle_bridges;	 /* that the last look found of use to nobody */
-	char *look_error, *groups_error, *services_error; /* what was told last of them; NULL: all was well */
+	char *look_error, *groups_error, *services_error,
+		*ways_error; /* what was told last of them; NULL: all was well */
 };
 
 /* A name's files. Strings are the caller's. */

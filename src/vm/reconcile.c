@@ -218,6 +218,7 @@ static void reconcile_done(void *arg, const struct error *error)
 	m->idle_bridges = TAKE_PTR(l->idle);
 	if (!error) {
 		tell(&m->groups_error, l->groups, "network");
+		tell(&m->ways_error, l->ways, "routing");
 		for (size_t i = 0; i < l->nvms; i++)
 			reconcile_vm(m, &l->vms[i]);
 		for (char **name = l->mended; name && *name; name++)
@@ -299,5 +300,6 @@ void reconcile_stop(struct manager *m)
 	strv_free(&m->idle_bridges);
 	mem_freep(&m->look_error);
 	mem_freep(&m->groups_error);
+	mem_freep(&m->ways_error);
 	mem_freep(&m->services_error);
 }

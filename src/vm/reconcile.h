@@ -54,6 +54,7 @@ struct look {
 	char **idle;	      /* our bridges that are of no group and that no VM is on */
 	char **dropped;	      /* those of them that were so before as well, and are gone now */
 	struct error *groups; /* why a group's network cannot be put right */
+	struct error *ways;   /* which routing rule leads packets of VMs elsewhere */
 };
 
 /* "db-12", number 12 of host group db, or the slot of that name in the configuration; false: neither. *ret_group is the

@@ -72,7 +72,8 @@ static int found_read(struct found *f, const struct manager_options *o, char *co
 	if (fs_list_dirs(o->run_dir, &f->run_dirs, err) || fs_list_dirs(vms, &f->state_dirs, err))
 		return -1;
 	f->cgroups = cgroup_list(o->daemon_id);
-	if (netns_strays(o->daemon_id, known, &f->spaces, err) || net_cni_attached(o->daemon_id, &f->spaces, err))
+	if (netns_strays(o->daemon_id, known, &f->spaces, err) ||
+	    net_cni_attached(o->daemon_id, known, &f->spaces, err))
 		return -1;
 	return found_links(f, o->daemon_id, err);
 }
@@ -209,6 +210,7 @@ int reconcile_look(struct look *l, struct error **err)
 			look_at_vm(l, &l->vms[i], &f);
 		look_at_bridges(l, &f);
 		look_at_rules(l);
+		net_ways_check(l->options->config, l->options->daemon_id, &l->ways);
 		look_for_strangers(l, f.run_dirs);
 		look_for_state(l, f.state_dirs);
 		look_for_strangers(l, f.cgroups);
@@ -245,5 +247,6 @@ void look_free(struct look **lp)
 	strv_free(&l->strays);
 	strv_free(&l->unknown);
 	error_free(&l->groups);
+	error_free(&l->ways);
 	free(l);
 }

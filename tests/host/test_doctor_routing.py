@@ -2,8 +2,10 @@
 """slicer doctor, slicer net check and a start say which routing rule leads packets of VMs elsewhere, and what to do."""
 import contextlib
 import json
+import time
 
 import pytest
+from slicertest import until
 from test_doctor import Doctor, inside
 from test_net_verbs import NETWORK, check, sh, slicer
 
@@ -52,3 +54,15 @@ def test_a_daemon_that_runs_and_one_that_starts(daemon, network):
         assert inward in log and f"{outward}. Remedy: {fixes[1]}" in log
         assert d.client.create(d.group)["hostname"], "its VMs run all the same"
     assert check(d.file) == []
+
+
+def test_a_vpn_that_comes_later(daemon):
+    """Is told of once, and that it has gone."""
+    d = daemon(env={"SLICER_RECONCILE_MS": "100"}, group={"network": NETWORK})
+    for times in 1, 2:
+        with ruled(priority=100 + times):
+            until(lambda: f"meet routing rule {100 + times} before" in d.log_text(), 10)
+            time.sleep(1)
+        until(lambda: d.log_text().count("routing: is as it should be again") == times, 10)
+        assert d.log_text().count("error: routing: host group") == times
+    assert "lookup main; and have that added by whatever makes rule 102, a VPN perhaps (and 1 more: slicer net check)" in d.log_text()

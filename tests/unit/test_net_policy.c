@@ -194,6 +194,8 @@ static void test_rules_for_some(void **state)
 	h.rules[2] = lookup(200, 52);
 	h.facts.nrules++;
 	check_told(&h, &bridged, "");
+	h.rules[1].target = 32000; /* which is no rule's */
+	check_told(&h, &bridged, "*routing rule 200");
 	h.rules[1].target = 200;
 	check_told(&h, &bridged, "*routing rule 200");
 }
