@@ -17,7 +17,9 @@ import re
 import signal
 import subprocess
 import tempfile
+import time
 
+from .daemon import LOG
 from .wait import until
 
 COMMAND_KINDS = ("sh", "console")
@@ -118,7 +120,7 @@ set +e
 """
 
     def __init__(self, directory, programs, store, env=None):
-        self.directory, self.background = directory, []
+        self.directory, self.background, self.began = directory, [], time.time()
         bin_directory = directory / ".bin"
         bin_directory.mkdir()
         (bin_directory / "sudo").write_text('#!/bin/sh\nexec "$@"\n')
@@ -166,7 +168,10 @@ set +e
                 f"{where}:{command.line}: {command.text}\nprinted:\n{said}\nthe page says:\n" + "\n".join(command.output)
 
     def logs(self):
-        return "".join(f"--- in the background:\n{log.read_text()[-3000:]}" for _, log in self.background)
+        """Of what is in the background, and of consoles that were written to since the session began."""
+        consoles = [p for p in sorted(LOG.glob("*.txt")) if p.stat().st_mtime >= self.began]
+        return "".join([f"--- in the background:\n{log.read_text()[-3000:]}" for _, log in self.background] +
+                       [f"--- {path}:\n{path.read_text(errors='replace')[-4000:]}" for path in consoles])
 
     def stop(self):
         """Ends what is in the background, the last first, and the shell."""
