@@ -12,6 +12,7 @@
 #include "net/apply.h"
 #include "net/netns.h"
 #include "net/nft.h"
+#include "net/plan.h"
 
 enum { CGROUP_DEPTH_MAX = 8 }; /* of what was made below a VM's */
 
@@ -39,7 +40,7 @@ static int remove_netns(const struct net_thing *t, struct error **err)
 /* With the namespace that it may have taken. */
 static int remove_attachment(const struct net_thing *t, struct error **err)
 {
-	cleanup_free char *alias = str_fmt("slicer:%s:%s", t->daemon_id, t->owner);
+	cleanup_free char *alias = net_alias(t->daemon_id, t->owner);
 
 	return net_cni_forget(t->daemon_id, t->owner, err) < 0 ? -1 : netns_down(t->owner, alias, err);
 }

@@ -62,7 +62,7 @@ static struct json_object *answers_former(const struct answers *a, size_t plugin
 
 /* ---- the cache: {"list": …, "mac": …, "ip": …, "result": …, "earlier": …, "deleted": …} ---- */
 
-static char *cache_path(const struct cni_attach *a)
+char *cni_cache_path(const struct cni_attach *a)
 {
 	cleanup_free char *file = str_fmt("%s-%s.json", a->container, a->ifname);
 
@@ -72,7 +72,7 @@ static char *cache_path(const struct cni_attach *a)
 static int cache_write(const struct cni_list *l, const struct cni_attach *a, const struct answers *answers,
 		       struct error **err)
 {
-	cleanup_free char *path = cache_path(a);
+	cleanup_free char *path = cni_cache_path(a);
 	cleanup_json struct json_object *doc = json_object_new_object();
 	cleanup_free char *text = NULL;
 
@@ -109,7 +109,7 @@ static void cached_clear(struct cached *c)
 /* 1 when there is something, 0 when not. */
 static int cache_read(const struct cni_attach *a, struct cached *ret, struct error **err)
 {
-	cleanup_free char *path = cache_path(a);
+	cleanup_free char *path = cni_cache_path(a);
 	cleanup_free char *text = NULL;
 	struct json_object *list = NULL;
 
@@ -136,7 +136,7 @@ static int cache_read(const struct cni_attach *a, struct cached *ret, struct err
 /* A file beside it says that DEL has begun, for whoever comes after us. It need not outlive the host: what plugins made does not. */
 static char *begun_path(const struct cni_attach *a)
 {
-	cleanup_free char *path = cache_path(a);
+	cleanup_free char *path = cni_cache_path(a);
 
 	return str_fmt("%s.begun", path);
 }
@@ -158,7 +158,7 @@ static int del_begin(const struct cni_attach *a, struct error **err)
 
 static int cache_forget(const struct cni_attach *a, struct error **err)
 {
-	cleanup_free char *path = cache_path(a), *begun = begun_path(a);
+	cleanup_free char *path = cni_cache_path(a), *begun = begun_path(a);
 
 	return fs_unlink(begun, err) < 0 ? -1 : fs_unlink(path, err);
 }

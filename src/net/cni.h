@@ -72,6 +72,8 @@ int cni_check(const struct cni_attach *a, struct error **err);
 /* DEL in reverse order, by the list that ADD had, then forgets it. Success when nothing is cached. All plugins are
  * executed; the first error is reported, and the cache stays then, for those that failed. */
 int cni_del(const struct cni_attach *a, struct error **err);
+/* Where an attachment is kept until its DEL has come to its end, CACHE_DIR/CONTAINER-IFNAME.json; the caller's. */
+char *cni_cache_path(const struct cni_attach *a);
 /* Whether DEL has begun and not come to its end: somebody was killed, or plugins failed. */
 bool cni_del_begun(const struct cni_attach *a);
 /* 1: something is cached; *ret: the IPv4 addresses of its results, "10.1.2.3/24", the caller's, NULL: none. 0: nothing. */

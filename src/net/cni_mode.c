@@ -232,7 +232,7 @@ static int attach_vm(struct net_plan *p, struct json_object *answer, struct net_
 static int stand_in(const struct attachment *a, const char *daemon_id, const char *vm, struct error **err)
 {
 	cleanup_strv char **addresses = NULL;
-	cleanup_free char *alias = str_fmt("slicer:%s:%s", daemon_id, vm), *joined = NULL;
+	cleanup_free char *alias = net_alias(daemon_id, vm), *joined = NULL;
 	int added = cni_added(&a->cni, &addresses, err);
 
 	if (added <= 0 || !addresses || (netns_is_mounted(vm) && !cni_del_begun(&a->cni)))
@@ -292,7 +292,7 @@ char *net_cni_cache_file(const char *daemon_id, const char *vm)
 	char *path;
 
 	attachment_init(&a, daemon_id, vm);
-	path = str_fmt(CNI_CACHE_DIR "/%s-" CNI_IFNAME ".json", a.container);
+	path = cni_cache_path(&a.cni);
 	attachment_clear(&a);
 	return path;
 }

@@ -159,8 +159,8 @@ int net_plan_macvtap_vm(const struct net_vm *vm, const struct net_facts *facts, 
 	link->kind = NET_LINK_MACVTAP;
 	net_hashed_name("mv-", vm->daemon_id, vm->hostname, link->name);
 	snprintf(link->master, sizeof(link->master), "%s", parent->name);
-	link->alias = str_fmt("slicer:%s:%s", vm->daemon_id, vm->hostname);
-	link->altname = str_fmt("slicer:%s:%s", vm->daemon_id, vm->hostname);
+	link->alias = net_alias(vm->daemon_id, vm->hostname);
+	link->altname = net_alias(vm->daemon_id, vm->hostname);
 	link->mtu = parent->mtu;
 	mac_from_host(vm->hostname, host->machine_id, link->mac);
 	link->has_mac = true;

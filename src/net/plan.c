@@ -53,13 +53,18 @@ void net_hashed_name(const char *prefix, const char *daemon_id, const char *name
 	snprintf(ret, IFNAMSIZ, "%.*s%.*s", IFNAMSIZ - 1 - HASH_DIGITS, prefix, HASH_DIGITS, hash);
 }
 
+char *net_alias(const char *daemon_id, const char *name)
+{
+	return str_fmt("slicer:%s:%s", daemon_id, name);
+}
+
 struct net_plan_link *net_plan_add_link(struct net_plan *p, enum net_link_kind kind, const char *name)
 {
 	struct net_plan_link *link = &p->links[p->nlinks++];
 
 	link->kind = kind;
 	snprintf(link->name, sizeof(link->name), "%s", name);
-	link->alias = str_fmt("slicer:%s:%s", p->daemon_id, p->name);
+	link->alias = net_alias(p->daemon_id, p->name);
 	return link;
 }
 

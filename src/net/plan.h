@@ -108,6 +108,8 @@ int net_plan_read(struct json_object *obj, struct net_plan *ret, struct error **
 struct net_plan_link *net_plan_add_link(struct net_plan *p, enum net_link_kind kind, const char *name);
 /* Inside src/net: what makes frames of the VM's first link pass. */
 void net_plan_guard(struct net_plan *p, const unsigned char mac[6], uint32_t address);
+/* The alias of what is made for a VM or a group, "slicer:<daemon id>:<name>"; the caller's. */
+char *net_alias(const char *daemon_id, const char *name);
 /* "slicer:<daemon id>:<name>": is it ours, and of which daemon? Both results are the caller's. */
 bool net_alias_parse(const char *alias, char **ret_daemon_id, char **ret_name);
 /* "vt-" and 10 digits of a hash of both; at most 15 characters. */

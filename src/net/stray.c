@@ -102,7 +102,7 @@ static int stray_link(const char *daemon_id, const struct link *link, struct err
 int net_stray_down(const char *daemon_id, const char *vm, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
-	cleanup_free char *alias = str_fmt("slicer:%s:%s", daemon_id, vm);
+	cleanup_free char *alias = net_alias(daemon_id, vm);
 	struct link *links;
 	size_t n;
 	int r = 0;
