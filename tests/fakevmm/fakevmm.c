@@ -198,6 +198,7 @@ static void on_qmp(struct fakevmm *f)
 		case FAKE_NOTHING:
 			break;
 		}
+		qmp_answer_late(&f->qmp);
 	} while (qmp_has_line(&f->qmp));
 }
 

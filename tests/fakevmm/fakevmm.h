@@ -29,9 +29,11 @@ struct fake_qmp {
 	bool paused;
 	size_t have;
 	char line[FAKE_QMP_LINE];
+	char *late; /* an answer for when the request is done; owned */
 };
 void qmp_accept(struct fake_qmp *q);
-enum fake_request qmp_read(struct fake_qmp *q); /* one request at most; what it asks for is answered already */
+enum fake_request qmp_read(struct fake_qmp *q); /* one request at most, answered already or by the next */
+void qmp_answer_late(struct fake_qmp *q);	/* what was asked for is done */
 bool qmp_has_line(const struct fake_qmp *q);
 void qmp_event(struct fake_qmp *q, const char *name, const char *data); /* data: a JSON object */
 
@@ -40,10 +42,10 @@ struct fake_guest {
 	const char *agent_program, *control_path, *agent_path, *config_path, *state_dir;
 	int console;
 	pid_t init;
-	int commands;	    /* pipe to init: 's' stops all, 'c' continues */
+	int commands;	    /* to init: 's' stops all, 'c' continues; it repeats the byte when that is done */
 	int64_t restart_at; /* clock_ms; 0: not waiting for it */
 };
 int guest_start(struct fake_guest *g, struct error **err);
-void guest_command(struct fake_guest *g, char command);
+void guest_command(struct fake_guest *g, char command); /* returns when it is done, or after 10 s */
 
 #endif

@@ -9,12 +9,14 @@
 #include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+#include "base/fs.h"
 #include "fakevmm.h"
 
-enum { EXIT_NOT_STARTED = 127, EXIT_CRASHED = 126 };
+enum { EXIT_NOT_STARTED = 127, EXIT_CRASHED = 126, COMMAND_MS = 10000 };
 
 static void agent_exec(const struct fake_guest *g, const sigset_t *mask)
 {
@@ -43,27 +45,39 @@ static bool init_reap(pid_t agent, int *ret_status)
 	return ended;
 }
 
+/* A process that runs on another CPU goes on for a moment after it was sent SIGSTOP, and all others of the guest were sent
+ * theirs before the agent is seen to stand still. The byte back tells the hypervisor that it may answer. */
+static void init_command(pid_t agent, int commands)
+{
+	siginfo_t info;
+	char c;
+
+	if (read(commands, &c, 1) != 1)
+		_exit(EXIT_CRASHED); /* the hypervisor is gone */
+	kill(-1, c == 's' ? SIGSTOP : SIGCONT);
+	if (c == 's')
+		waitid(P_PID, (id_t)agent, &info, WSTOPPED | WEXITED | WNOWAIT);
+	if (send(commands, &c, 1, MSG_NOSIGNAL) != 1)
+		_exit(EXIT_CRASHED);
+}
+
 static void init_loop(pid_t agent, int signals, int commands)
 {
 	struct pollfd p[] = {{.fd = signals, .events = POLLIN}, {.fd = commands, .events = POLLIN}};
 	struct signalfd_siginfo info;
 	int status = EXIT_CRASHED;
-	char c;
 
 	for (;;) {
 		if (poll(p, 2, -1) < 0)
 			continue;
-		if (p[1].revents) {
-			if (read(commands, &c, 1) != 1)
-				_exit(EXIT_CRASHED); /* the hypervisor is gone */
-			kill(-1, c == 's' ? SIGSTOP : SIGCONT);
-		}
+		if (p[1].revents)
+			init_command(agent, commands);
 		if (p[0].revents && read(signals, &info, sizeof(info)) > 0 && init_reap(agent, &status))
 			_exit(status);
 	}
 }
 
-/* Keeps the console as stdout and stderr and the pipe as fd 3: a listening socket or a connection
+/* Keeps the console as stdout and stderr and the socket as fd 3: a listening socket or a connection
  * of the hypervisor that stayed open here would not be seen to close. */
 static int init_close_fds(const struct fake_guest *g, int commands)
 {
@@ -103,8 +117,8 @@ int guest_start(struct fake_guest *g, struct error **err)
 	long pid;
 
 	fd_closep(&g->commands);
-	if (pipe2(fds, O_CLOEXEC) < 0)
-		return error_errno(err, errno, "pipe");
+	if (fd_socketpair(fds, err) < 0)
+		return -1;
 	pid = syscall(SYS_clone, CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | SIGCHLD, NULL, NULL, NULL, NULL);
 	if (pid < 0) {
 		error_errno(err, errno, "cannot make the guest's namespaces (root is needed)");
@@ -124,6 +138,9 @@ int guest_start(struct fake_guest *g, struct error **err)
 
 void guest_command(struct fake_guest *g, char command)
 {
-	if (write(g->commands, &command, 1) != 1)
-		return; /* it is about to be restarted */
+	struct pollfd p = {.fd = g->commands, .events = POLLIN};
+
+	/* One that ended meanwhile is about to be restarted. */
+	if (send(g->commands, &command, 1, MSG_NOSIGNAL) == 1 && poll(&p, 1, COMMAND_MS) == 1)
+		recv(g->commands, &command, 1, MSG_DONTWAIT);
 }

@@ -46,12 +46,30 @@ static const struct {
 	{"quit", FAKE_QUIT},
 };
 
+static char *qmp_text(struct json_object *id, const char *member, const char *value)
+{
+	return str_fmt("{\"%s\": %s, \"id\": %s}\r\n", member, value, id ? json_object_to_json_string(id) : "null");
+}
+
 static void qmp_answer(struct fake_qmp *q, struct json_object *id, const char *member, const char *value)
 {
-	const char *id_text = id ? json_object_to_json_string(id) : "null";
-	cleanup_free char *text = str_fmt("{\"%s\": %s, \"id\": %s}\r\n", member, value, id_text);
+	cleanup_free char *text = qmp_text(id, member, value);
 
 	qmp_send(q, text);
+}
+
+/* QEMU answers these when it has done as asked, and after the event of it. */
+static bool is_late(enum fake_request request)
+{
+	return request == FAKE_STOP || request == FAKE_CONT;
+}
+
+void qmp_answer_late(struct fake_qmp *q)
+{
+	if (q->late)
+		qmp_send(q, q->late);
+	free(q->late);
+	q->late = NULL;
 }
 
 static enum fake_request qmp_execute(struct fake_qmp *q, struct json_object *request)
@@ -64,7 +82,9 @@ static enum fake_request qmp_execute(struct fake_qmp *q, struct json_object *req
 	for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
 		if (!str_eq(name, commands[i].name))
 			continue;
-		if (!str_eq(name, "query-status"))
+		if (is_late(commands[i].request))
+			q->late = qmp_text(id, "return", "{}");
+		else if (!str_eq(name, "query-status"))
 			qmp_answer(q, id, "return", "{}");
 		else if (q->paused)
 			qmp_answer(q, id, "return", "{\"status\": \"paused\", \"running\": false}");

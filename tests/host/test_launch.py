@@ -114,16 +114,16 @@ def test_life(vm):
     control.sendall(b"word\n")
     assert read_line(control) == "WORD"
     # Pausing stops the guest, not the hypervisor.
-    assert qmp("stop") == {"return": {}, "id": 1}
-    qmp.event("STOP")
+    assert qmp("stop")["event"] == "STOP"
+    assert qmp.read() == {"return": {}, "id": 1}
     assert qmp("query-status")["return"] == {"status": "paused", "running": False}
     control.sendall(b"later\n")
     control.settimeout(0.3)
     with pytest.raises(TimeoutError):
         control.recv(1)
     control.settimeout(60)
-    qmp("cont")
-    qmp.event("RESUME")
+    assert qmp("cont")["event"] == "RESUME"
+    assert qmp.read() == {"return": {}, "id": 1}
     assert read_line(control) == "LATER"
     # A reboot keeps the host's connection, a crash is a reset without a word.
     control.sendall(b"reboot\n")
