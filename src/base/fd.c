@@ -6,12 +6,16 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/str.h"
+#include "base/units.h"
+
+enum { LOCK_POLL_US = 5000 };
 
 static int change_flags(int fd, int get, int set, int flag, bool on)
 {
@@ -33,6 +37,21 @@ int fd_set_cloexec(int fd, bool on, struct error **err)
 {
 	if (change_flags(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on) < 0)
 		return error_errno(err, errno, "cannot set flags of fd %d", fd);
+	return 0;
+}
+
+int fd_lock(int fd, int how, int timeout_ms, struct error **err)
+{
+	int64_t deadline = clock_ms() + timeout_ms;
+
+	while (flock(fd, how | LOCK_NB) < 0) {
+		if (errno != EWOULDBLOCK && errno != EINTR)
+			return error_errno(err, errno, "flock");
+		if (clock_ms() > deadline)
+			return error_set(err, ERR_TIMEOUT, "another process has held the lock for %d s",
+					 timeout_ms / 1000);
+		usleep(LOCK_POLL_US);
+	}
 	return 0;
 }
 

@@ -15,6 +15,8 @@ int fd_read_all(int fd, size_t limit, char **ret, size_t *ret_len, struct error 
 int fd_memfile(const char *name, const void *data, size_t n, bool sealed, struct error **err);
 /* Guest memory: an empty memfd of `size` bytes with F_SEAL_WRITE|SHRINK|GROW|SEAL (memfd_create(2)). */
 int fd_guest_memory(const char *name, uint64_t size, struct error **err);
+/* flock(2), `how` LOCK_EX or LOCK_SH; ERR_TIMEOUT when another holds it for longer. For workers. */
+int fd_lock(int fd, int how, int timeout_ms, struct error **err);
 /* A pair of connected close-on-exec Unix stream sockets. */
 int fd_socketpair(int ret[2], struct error **err);
 /* Listens on a Unix stream socket; the path is created with `mode`. ERR_CONFLICT when somebody answers there already,

@@ -83,7 +83,7 @@ static bool is_version_option(const struct cli *cli, const char *word)
 /* Follows the words of argv down to a verb, or to a group when there are no more words or help is wanted. */
 static int find_verb(struct cli *cli, struct parsed *p, char *const *argv, size_t *pos, struct error **err)
 {
-	bool want_help = false; /* "slicer help vm exec" */
+	bool want_help = false; /* "slicer help vm exec", "slicer vm help exec" */
 
 	while (!cli->command->run) {
 		const struct command *next;
@@ -92,7 +92,7 @@ static int find_verb(struct cli *cli, struct parsed *p, char *const *argv, size_
 			return -1;
 		if (p->help || !argv[*pos])
 			break;
-		if (cli->command == cli->root && !want_help && str_eq(argv[*pos], "help")) {
+		if (!want_help && str_eq(argv[*pos], "help")) {
 			want_help = true;
 			++*pos;
 			continue;

@@ -4,32 +4,24 @@
 #include <sys/file.h>
 #include <unistd.h>
 
+#include "base/fs.h"
 #include "base/str.h"
 #include "base/units.h"
 #include "net/apply_impl.h"
 #include "net/check.h"
 
-enum { LOCK_DEADLINE_MS = 30000, LOCK_POLL_US = 5000, ENDING_MS = 1000, ENDING_POLL_US = 20000 };
+enum { LOCK_DEADLINE_MS = 30000, ENDING_MS = 1000, ENDING_POLL_US = 20000 };
 
 /* The namespace itself is what is locked: no file is left, and daemons in other namespaces are not
  * concerned. */
 static int lock_namespace(int how, struct error **err)
 {
-	int64_t deadline = clock_ms() + LOCK_DEADLINE_MS;
 	cleanup_close int fd = open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC);
 
 	if (fd < 0)
 		return error_errno(err, errno, "cannot open this network namespace");
-	while (flock(fd, how | LOCK_NB) < 0) {
-		if (errno != EWOULDBLOCK && errno != EINTR)
-			return error_errno(err, errno, "cannot lock this network namespace");
-		if (clock_ms() > deadline)
-			return error_set(err, ERR_TIMEOUT,
-					 "another slicer daemon has been changing the network for "
-					 "%d s; is it stuck?",
-					 LOCK_DEADLINE_MS / 1000);
-		usleep(LOCK_POLL_US);
-	}
+	if (fd_lock(fd, how, LOCK_DEADLINE_MS, err) < 0)
+		return error_wrap(err, "cannot lock this network namespace (is another slicer daemon stuck?)");
 	return TAKE_FD(fd);
 }
 

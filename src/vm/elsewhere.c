@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* Names of VMs on a host that has several daemons. */
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/fs.h"
@@ -7,7 +10,7 @@
 #include "base/str.h"
 #include "vm/manager_impl.h"
 
-enum { ANNOUNCEMENT_MAX = 64 * 1024 };
+enum { ANNOUNCEMENT_MAX = 64 * 1024, LOCK_DEADLINE_MS = 10000 };
 
 /* `file` is ID.json, which a daemon has written about itself (host/paths.c). */
 static bool elsewhere_check(const char *base, const char *file, const char *hostname, bool stopped, struct error **err)
@@ -45,4 +48,17 @@ int vm_name_check(const char *run_dir, bool stopped, struct error **err)
 		    !elsewhere_check(base, *file, hostname, stopped, err))
 			return -1;
 	return 0;
+}
+
+int vm_name_claim(const char *run_dir, bool stopped, bool *ret_taken, struct error **err)
+{
+	cleanup_free char *daemon = fs_dirname(run_dir), *base = fs_dirname(daemon);
+	cleanup_close int fd = open(base, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return error_errno(err, errno, "cannot open %s", base);
+	if (fd_lock(fd, LOCK_EX, LOCK_DEADLINE_MS, err) < 0)
+		return error_wrap(err, "%s", base);
+	*ret_taken = vm_name_check(run_dir, stopped, err) < 0;
+	return *ret_taken ? -1 : fs_mkdir_p(run_dir, 0700, err);
 }

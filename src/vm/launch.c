@@ -31,10 +31,9 @@ static int launch_dirs(void *ctx, struct op *op, struct error **err)
 {
 	struct launch *l = ctx;
 
-	l->refused = vm_name_check(l->run_dir, l->fresh, err) < 0;
-	if (l->refused || fs_mkdir_p(l->state_dir, 0700, err))
+	if (vm_name_claim(l->run_dir, l->fresh, &l->refused, err) < 0)
 		return -1;
-	return fs_mkdir_p(l->run_dir, 0700, err);
+	return fs_mkdir_p(l->state_dir, 0700, err);
 }
 
 static int launch_end_vmm(struct launch *l, struct error **err)

@@ -126,6 +126,9 @@ off_t console_size(const char *path); /* in bytes; 0 when there is none */
 /* elsewhere.c: ERR_CONFLICT when another daemon of this host has a running VM of that name, or, with `stopped`, any: the console's
  * log and MAC addresses go by it. `run_dir` is the VM's. For workers. */
 int vm_name_check(const char *run_dir, bool stopped, struct error **err);
+/* Makes `run_dir`, by which the name is taken, if none has it: daemons do so one after the other. ERR_CONFLICT and *ret_taken as
+ * above, ERR_TIMEOUT when another one takes 10 s for it. */
+int vm_name_claim(const char *run_dir, bool stopped, bool *ret_taken, struct error **err);
 
 /* departed.c */
 /* "has ended: its VMM was killed by SIGKILL", "was deleted"; NULL: it is not on its way out. The caller's. */

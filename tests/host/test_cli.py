@@ -170,6 +170,7 @@ def test_help_of_every_command(cli):
             assert done.returncode == 0 and done.stderr == b"", words
             assert done.stdout.startswith(("Usage: slicer " + " ".join(words)).strip().encode()), words
             assert cli("help", *words).stdout == done.stdout
+            assert not words or cli(words[0], *(["help"] if seconds else ["--help"]), *words[1:]).stdout == done.stdout
 
 
 @pytest.mark.parametrize("words,message", [
