@@ -169,15 +169,20 @@ static void monitor_say_ready(const struct monitor *m, int take_fd, const struct
 	fd_write_all(fd, line, strlen(line), NULL); /* a starter that is gone does not need it */
 }
 
-static void monitor_read_message(struct monitor *m)
+/* False: there is no more for now. */
+static bool monitor_read_message(struct monitor *m)
 {
 	char buf[1024];
-	ssize_t n = read(m->message, buf, sizeof(buf));
+	ssize_t n;
 
+	if (m->message < 0)
+		return false;
+	n = read(m->message, buf, sizeof(buf));
 	if (n > 0)
 		tail_add(&m->last_words, buf, (size_t)n);
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		fd_closep(&m->message);
+	return n > 0;
 }
 
 /* A helper also ends because the VMM does, and may be reaped first: that is not worth a word. */
@@ -301,8 +306,8 @@ static void monitor_finish(struct monitor *m)
 	 * ever. */
 	for (int i = 0; i < DRAIN_CHUNKS && console_read(&m->console); i++)
 		;
-	if (m->message >= 0)
-		monitor_read_message(m);
+	for (int i = 0; i < DRAIN_CHUNKS && monitor_read_message(m); i++)
+		;
 	monitor_kill_helpers(m);
 	record = record_make(m);
 	text = js_to_string_pretty(record);
