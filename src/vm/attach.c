@@ -251,19 +251,30 @@ static void attach_vmm(struct vm *vm)
 		timer_set(vm->vmm_timer, VMM_RECONNECT_MS);
 }
 
-/* Its monitor tells when the VMM ends, and how; one that stands still does not. */
+/* Its monitor tells when the VMM ends, and how, as soon as that is on the disk, which may be slow. One that stands still does
+ * not. */
+static void attach_vmm_has_ended(struct vm *vm)
+{
+	if (!vm->end_seen)
+		vm->end_seen = clock_ms();
+	if (vm->monitor && clock_ms() - vm->end_seen < MONITOR_TELLS_MS) {
+		timer_set(vm->vmm_timer, VMM_RECONNECT_MS);
+		return;
+	}
+	vm->end_unknown = true;
+	vm_ended(vm, "its VMM has ended, and its monitor does not say how", false);
+}
+
 static void attach_vmm_again(void *arg)
 {
 	struct vm *vm = arg;
 
 	if (vm->vmm_gone) /* as is known already */
 		return;
-	if (!vm_runs(vm)) {
-		vm->end_unknown = true;
-		vm_ended(vm, "its VMM has ended, and its monitor does not say how", false);
-	} else if (!vm->vmm) {
+	if (!vm_runs(vm))
+		attach_vmm_has_ended(vm);
+	else if (!vm->vmm)
 		attach_vmm(vm);
-	}
 }
 
 int vm_attach(struct vm *vm, struct error **err)
@@ -278,6 +289,7 @@ int vm_attach(struct vm *vm, struct error **err)
 	if (!vm->monitor)
 		return -1;
 	vm->guest_said_bye = vm->vmm_gone = vm->end_unknown = false;
+	vm->end_seen = 0;
 	attach_see_console(vm);
 	vm->silent_resets = 0;
 	vm->boot_timer = timer_new(m->loop, attach_boot_expired, vm);

@@ -73,6 +73,7 @@ struct vm {
 	bool vmm_gone;		   /* its VMM ended while an operation was under way */
 	bool guest_said_bye;	   /* since the last boot */
 	bool end_unknown;	   /* it has ended; its monitor may have left word of how */
+	int64_t end_seen;	   /* clock_ms() when its end was, of which its monitor has not told; 0: it was not */
 	char *end_why;		   /* how its VMM ended, when that was seen; NULL: it was not */
 	off_t console_seen;	   /* size of its log when it was attached, or its agent last ready */
 	unsigned silent_resets;	   /* of the guest, unannounced, since its agent was last ready */
