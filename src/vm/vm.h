@@ -79,6 +79,7 @@ struct vm {
 	unsigned silent_resets;	   /* of the guest, unannounced, since its agent was last ready */
 	struct timer *boot_timer;  /* a boot without a sign of life */
 	struct timer *reset_timer; /* a reset that is to be looked into */
+	bool console_asked;	   /* its monitor, whether it has passed on all that was said before that */
 	struct timer *vmm_timer;   /* to connect to the VMM's control channel again, or see that it has ended */
 	int64_t monitor_asked;	   /* clock_ms() of the request that its monitor has not answered yet; 0: it has */
 	char *monitor_error;	   /* what was said of that; NULL: nothing */

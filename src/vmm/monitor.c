@@ -20,6 +20,7 @@
 #include "vmm/monitor_impl.h"
 
 enum { SPEC_FD = 3, HELPER_END_MS = 2000, HELPER_TELL_MS = 1000, DRAIN_CHUNKS = 256 };
+enum { CONSOLE_CHUNKS = 65536 / CONSOLE_CHUNK }; /* a pipe full: who asks hears after that (docs/protocol.md §5) */
 
 /* Away from whoever started it: a child of init, in a session of its own. The first process ends at
  * once. */
@@ -280,8 +281,8 @@ static void monitor_poll(struct monitor *m)
 		p[4 + i] = (struct pollfd){.fd = m->peers[i].fd, .events = POLLIN};
 	if (poll(p, ARRAY_LEN(p), m->tell_at ? HELPER_TELL_MS : -1) < 0)
 		return;
-	if (p[1].revents)
-		console_read(&m->console);
+	for (int i = 0; i < CONSOLE_CHUNKS && console_read(&m->console); i++)
+		;
 	if (p[2].revents)
 		monitor_read_message(m);
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++) {
