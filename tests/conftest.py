@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import pathlib
+import signal
 import subprocess
 
 import pytest
@@ -26,6 +27,9 @@ def may_skip(node):
 
 
 def pytest_configure(config):
+    # A job in the background has this ignored, and so have the programs that it starts.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     reaper.start()
     config.allowed_skips = allowed_skips()
     config.module_before = None

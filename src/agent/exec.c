@@ -121,12 +121,18 @@ static void check_end(struct exec *e)
 		finish(e);
 }
 
-/* Others hold the pipes: what the child wrote itself is out once nothing came for a while. */
+static bool is_childs_out(const struct exec *e)
+{
+	return output_marked_done(e->out[0]) && output_marked_done(e->out[1]);
+}
+
+/* Others hold the pipes. Nothing came for a while; but when we are slow, or the client is, what the child wrote itself may still
+ * be in there. */
 static void on_silence(void *arg)
 {
 	struct exec *e = arg;
 
-	if (output_paused(e->out[0]) || output_paused(e->out[1])) { /* the client is slow, not the pipe silent */
+	if (output_paused(e->out[0]) || output_paused(e->out[1]) || !is_childs_out(e)) {
 		timer_set(e->timer, SILENCE_MS);
 		return;
 	}
@@ -173,7 +179,7 @@ static void on_output(void *arg, struct output *o)
 	if (e->exited) {
 		if (!output_ended(o) && clock_ms() < e->drain_until_ms)
 			timer_set(e->timer, SILENCE_MS);
-		if (clock_ms() >= e->drain_until_ms && output_marked_done(e->out[0]) && output_marked_done(e->out[1])) {
+		if (clock_ms() >= e->drain_until_ms && is_childs_out(e)) {
 			finish(e);
 			return;
 		}

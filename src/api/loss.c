@@ -3,7 +3,7 @@
 
 #include "base/str.h"
 
-enum { LOSS_MS = 3000 }; /* for the VM's monitor to tell of an end, or its agent to be there again */
+enum { LOSS_MS = 6000 }; /* for an end to be known, which takes up to 4 s, or its agent to be there again */
 
 struct loss {
 	struct manager *manager;

@@ -181,16 +181,11 @@ static bool attach_was_announced(struct vm *vm)
 
 /* A kernel that panics resets the machine (panic=-1). What it said last tells a panic from a reboot that nobody announced, and
  * a machine that never gets as far as its agent would go round for ever. */
-static void attach_look_at_reset(void *arg)
+static void attach_look_at_reset(struct vm *vm)
 {
-	struct vm *vm = arg;
 	cleanup_free char *path = vm_log_path(vm);
 	cleanup_free char *last = console_find_last(path, "Kernel panic - not syncing", vm->console_seen);
 
-	if (vm_is_settling(vm)) { /* it goes on after that */
-		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
-		return;
-	}
 	if (vm->op || attach_was_announced(vm))
 		return;
 	if (!last && ++vm->silent_resets < MAX_SILENT_RESETS)
@@ -201,6 +196,33 @@ static void attach_look_at_reset(void *arg)
 	free(vm->end_why);
 	vm->end_why = str_dup(vm->last_error);
 	vm_op_ended(vm);
+}
+
+/* What the guest said before it was reset was in the monitor's pipe by then, which it reads before it answers. */
+static void attach_console_is_out(void *arg, const struct monitor_status *status, const struct error *error)
+{
+	struct vm *vm = arg; /* still there: its client answers at the latest when it is freed */
+
+	if (error || !vm->console_asked || !timer_pending(vm->reset_timer))
+		return;
+	timer_set(vm->reset_timer, 0);
+}
+
+static void attach_on_reset_timer(void *arg)
+{
+	struct vm *vm = arg;
+	bool asked = vm->console_asked;
+
+	vm->console_asked = false;
+	if (vm_is_settling(vm)) { /* it goes on after that */
+		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
+	} else if (vm->monitor && !asked) {
+		vm->console_asked = true;
+		timer_set(vm->reset_timer, MONITOR_ANSWER_MS);
+		monitor_client_status(vm->monitor, attach_console_is_out, vm);
+	} else {
+		attach_look_at_reset(vm);
+	}
 }
 
 /* In place: the VMM and our connections to it go on. The new boot may hang like the first. */
@@ -251,19 +273,30 @@ static void attach_vmm(struct vm *vm)
 		timer_set(vm->vmm_timer, VMM_RECONNECT_MS);
 }
 
-/* Its monitor tells when the VMM ends, and how; one that stands still does not. */
+/* Its monitor tells when the VMM ends, and how, as soon as that is on the disk, which may be slow. One that stands still does
+ * not. */
+static void attach_vmm_has_ended(struct vm *vm)
+{
+	if (!vm->end_seen)
+		vm->end_seen = clock_ms();
+	if (vm->monitor && clock_ms() - vm->end_seen < MONITOR_TELLS_MS) {
+		timer_set(vm->vmm_timer, VMM_RECONNECT_MS);
+		return;
+	}
+	vm->end_unknown = true;
+	vm_ended(vm, "its VMM has ended, and its monitor does not say how", false);
+}
+
 static void attach_vmm_again(void *arg)
 {
 	struct vm *vm = arg;
 
 	if (vm->vmm_gone) /* as is known already */
 		return;
-	if (!vm_runs(vm)) {
-		vm->end_unknown = true;
-		vm_ended(vm, "its VMM has ended, and its monitor does not say how", false);
-	} else if (!vm->vmm) {
+	if (!vm_runs(vm))
+		attach_vmm_has_ended(vm);
+	else if (!vm->vmm)
 		attach_vmm(vm);
-	}
 }
 
 int vm_attach(struct vm *vm, struct error **err)
@@ -278,11 +311,13 @@ int vm_attach(struct vm *vm, struct error **err)
 	if (!vm->monitor)
 		return -1;
 	vm->guest_said_bye = vm->vmm_gone = vm->end_unknown = false;
+	vm->end_seen = 0;
+	vm->console_asked = false;
 	attach_see_console(vm);
 	vm->silent_resets = 0;
 	vm->boot_timer = timer_new(m->loop, attach_boot_expired, vm);
 	attach_arm_boot_timer(vm);
-	vm->reset_timer = timer_new(m->loop, attach_look_at_reset, vm);
+	vm->reset_timer = timer_new(m->loop, attach_on_reset_timer, vm);
 	vm->session = session_new(m->loop, control, agent, &session_events, vm);
 	vm->vmm_timer = timer_new(m->loop, attach_vmm_again, vm);
 	attach_vmm(vm);

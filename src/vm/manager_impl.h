@@ -29,9 +29,10 @@ enum {
 	BOOT_MAX_RETRIES = 1,
 	MAX_SILENT_RESETS = 3,
 	VMM_RECONNECT_MS = 1000,
+	MONITOR_TELLS_MS = 3000,  /* of an end that is seen; all in all, what is shown is true within 5 s */
 	MONITOR_ANSWER_MS = 5000, /* then it counts as one that stands still */
 	DEPARTED_MAX = 256,	  /* VMs that are remembered when they are gone */
-	CONSOLE_SETTLE_MS = 200,  /* for what the guest said last to pass through the monitor */
+	CONSOLE_SETTLE_MS = 200,  /* from a reset until the monitor is asked for what the guest said before it */
 };
 
 struct manager {

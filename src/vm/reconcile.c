@@ -168,7 +168,8 @@ static void reconcile_vm(struct manager *m, const struct look_vm *seen)
 		return;
 	reconcile_network(vm, seen);
 	if (seen->ended && vm->vmm_timer) {
-		timer_set(vm->vmm_timer, VMM_RECONNECT_MS); /* unless its monitor says more by then */
+		if (!timer_pending(vm->vmm_timer))
+			timer_set(vm->vmm_timer, VMM_RECONNECT_MS); /* unless its monitor says more by then */
 	} else if (vm->state == VM_STATE_STOPPED &&
 		   (seen->left_over || (vm->stuck && (vm->restart || !vm_is_kept(vm))))) {
 		reconcile_stopped(vm);

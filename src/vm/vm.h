@@ -73,11 +73,13 @@ struct vm {
 	bool vmm_gone;		   /* its VMM ended while an operation was under way */
 	bool guest_said_bye;	   /* since the last boot */
 	bool end_unknown;	   /* it has ended; its monitor may have left word of how */
+	int64_t end_seen;	   /* clock_ms() when its end was, of which its monitor has not told; 0: it was not */
 	char *end_why;		   /* how its VMM ended, when that was seen; NULL: it was not */
 	off_t console_seen;	   /* size of its log when it was attached, or its agent last ready */
 	unsigned silent_resets;	   /* of the guest, unannounced, since its agent was last ready */
 	struct timer *boot_timer;  /* a boot without a sign of life */
 	struct timer *reset_timer; /* a reset that is to be looked into */
+	bool console_asked;	   /* its monitor, whether it has passed on all that was said before that */
 	struct timer *vmm_timer;   /* to connect to the VMM's control channel again, or see that it has ended */
 	int64_t monitor_asked;	   /* clock_ms() of the request that its monitor has not answered yet; 0: it has */
 	char *monitor_error;	   /* what was said of that; NULL: nothing */

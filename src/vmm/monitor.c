@@ -20,6 +20,7 @@
 #include "vmm/monitor_impl.h"
 
 enum { SPEC_FD = 3, HELPER_END_MS = 2000, HELPER_TELL_MS = 1000, DRAIN_CHUNKS = 256 };
+enum { CONSOLE_CHUNKS = 65536 / CONSOLE_CHUNK }; /* a pipe full: who asks hears after that (docs/protocol.md §5) */
 
 /* Away from whoever started it: a child of init, in a session of its own. The first process ends at
  * once. */
@@ -169,15 +170,20 @@ static void monitor_say_ready(const struct monitor *m, int take_fd, const struct
 	fd_write_all(fd, line, strlen(line), NULL); /* a starter that is gone does not need it */
 }
 
-static void monitor_read_message(struct monitor *m)
+/* False: there is no more for now. */
+static bool monitor_read_message(struct monitor *m)
 {
 	char buf[1024];
-	ssize_t n = read(m->message, buf, sizeof(buf));
+	ssize_t n;
 
+	if (m->message < 0)
+		return false;
+	n = read(m->message, buf, sizeof(buf));
 	if (n > 0)
 		tail_add(&m->last_words, buf, (size_t)n);
 	else if (n == 0 || (errno != EAGAIN && errno != EINTR))
 		fd_closep(&m->message);
+	return n > 0;
 }
 
 /* A helper also ends because the VMM does, and may be reaped first: that is not worth a word. */
@@ -275,8 +281,8 @@ static void monitor_poll(struct monitor *m)
 		p[4 + i] = (struct pollfd){.fd = m->peers[i].fd, .events = POLLIN};
 	if (poll(p, ARRAY_LEN(p), m->tell_at ? HELPER_TELL_MS : -1) < 0)
 		return;
-	if (p[1].revents)
-		console_read(&m->console);
+	for (int i = 0; i < CONSOLE_CHUNKS && console_read(&m->console); i++)
+		;
 	if (p[2].revents)
 		monitor_read_message(m);
 	for (size_t i = 0; i < MONITOR_CLIENTS_MAX; i++) {
@@ -301,8 +307,8 @@ static void monitor_finish(struct monitor *m)
 	 * ever. */
 	for (int i = 0; i < DRAIN_CHUNKS && console_read(&m->console); i++)
 		;
-	if (m->message >= 0)
-		monitor_read_message(m);
+	for (int i = 0; i < DRAIN_CHUNKS && monitor_read_message(m); i++)
+		;
 	monitor_kill_helpers(m);
 	record = record_make(m);
 	text = js_to_string_pretty(record);

@@ -139,6 +139,8 @@ static void guest_ended(struct fakevmm *f, int status)
 		return;
 	if (code == 0 || code == AGENT_POWEROFF) {
 		say(f, "powers off");
+		port_deliver(&f->control);
+		port_deliver(&f->agent);
 		qmp_event(&f->qmp, "SHUTDOWN", "{\"guest\": true, \"reason\": \"guest-shutdown\"}");
 		f->quit = true;
 	} else if (code == AGENT_NOT_STARTED) {
@@ -202,20 +204,27 @@ static void on_qmp(struct fakevmm *f)
 	} while (qmp_has_line(&f->qmp));
 }
 
+/* Until the guest is to be started again, in ms; -1: it is not, or stands still. */
+static int64_t restart_left(const struct fakevmm *f)
+{
+	int64_t left = f->guest.restart_at - clock_ms();
+
+	if (!f->guest.restart_at || f->qmp.paused)
+		return -1;
+	return left > 0 ? left : 0;
+}
+
 static void step(struct fakevmm *f)
 {
-	int64_t left = f->guest.restart_at ? f->guest.restart_at - clock_ms() : -1;
 	struct pollfd p[11] = {
 		{.fd = f->signals, .events = POLLIN},
 		{.fd = f->qmp.client < 0 ? f->qmp.listen : -1, .events = POLLIN},
 		{.fd = f->qmp.client, .events = POLLIN},
 	};
 
-	if (f->guest.restart_at && left < 0)
-		left = 0;
 	port_poll(&f->control, p + 3);
 	port_poll(&f->agent, p + 7);
-	if (poll(p, ARRAY_LEN(p), (int)left) < 0)
+	if (poll(p, ARRAY_LEN(p), (int)restart_left(f)) < 0)
 		return;
 	port_step(&f->control, p + 3);
 	port_step(&f->agent, p + 7);
@@ -225,7 +234,7 @@ static void step(struct fakevmm *f)
 		on_qmp(f);
 	if (p[0].revents)
 		on_signal(f);
-	if (f->guest.restart_at && clock_ms() >= f->guest.restart_at)
+	if (restart_left(f) == 0)
 		guest_restart(f);
 }
 

@@ -22,6 +22,7 @@ struct fake_port {
 };
 void port_poll(struct fake_port *p, struct pollfd ret[4]);
 void port_step(struct fake_port *p, const struct pollfd ready[4]);
+void port_deliver(struct fake_port *p); /* of a guest that has ended, what it wrote; unless the host does not read */
 
 enum fake_request { FAKE_NOTHING, FAKE_STOP, FAKE_CONT, FAKE_RESET, FAKE_QUIT };
 struct fake_qmp {
@@ -46,6 +47,6 @@ struct fake_guest {
 	int64_t restart_at; /* clock_ms; 0: not waiting for it */
 };
 int guest_start(struct fake_guest *g, struct error **err);
-void guest_command(struct fake_guest *g, char command); /* returns when it is done, or after 10 s */
+void guest_command(struct fake_guest *g, char command); /* returns when it is done */
 
 #endif

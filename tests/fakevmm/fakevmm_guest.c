@@ -14,9 +14,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/fs.h"
+#include "base/units.h"
 #include "fakevmm.h"
 
-enum { EXIT_NOT_STARTED = 127, EXIT_CRASHED = 126, COMMAND_MS = 10000 };
+enum { EXIT_NOT_STARTED = 127, EXIT_CRASHED = 126, STAND_STILL_MS = 10000, STAT_MAX = 4096 };
 
 static void agent_exec(const struct fake_guest *g, const sigset_t *mask)
 {
@@ -45,18 +46,59 @@ static bool init_reap(pid_t agent, int *ret_status)
 	return ended;
 }
 
-/* A process that runs on another CPU goes on for a moment after it was sent SIGSTOP, and all others of the guest were sent
- * theirs before the agent is seen to stand still. The byte back tells the hypervisor that it may answer. */
-static void init_command(pid_t agent, int commands)
+/* In uninterruptible sleep (D, as who waits for a vfork(2)) it does no more than end that before it stops. */
+static bool thread_stands_still(const char *process, const char *thread)
 {
-	siginfo_t info;
+	cleanup_free char *path = str_fmt("/proc/%s/task/%s/stat", process, thread), *text = NULL;
+	const char *end;
+	size_t n;
+
+	if (fs_read_file(path, STAT_MAX, &text, &n, NULL) < 0)
+		return true; /* it has ended */
+	end = strrchr(text, ')');
+	return end && end[1] && strchr("TtDZX", end[2]);
+}
+
+static bool process_stands_still(const char *process)
+{
+	cleanup_free char *path = str_fmt("/proc/%s/task", process);
+	cleanup_strv char **threads = NULL;
+	bool still = true;
+
+	if (fs_list_dirs(path, &threads, NULL) < 0)
+		return true;
+	for (char **t = threads; t && *t; t++)
+		still = still && thread_stands_still(process, *t);
+	return still;
+}
+
+/* All but us. */
+static bool guest_stands_still(void)
+{
+	cleanup_strv char **names = NULL;
+	bool still = true;
+
+	if (fs_list_dirs("/proc", &names, NULL) < 0)
+		return true;
+	for (char **p = names; p && *p; p++) {
+		if (**p >= '1' && **p <= '9' && !str_eq(*p, "1"))
+			still = still && process_stands_still(*p);
+	}
+	return still;
+}
+
+/* Who was sent SIGSTOP goes on for a moment, and longer on a CPU that is busy. The byte back tells the hypervisor that it may
+ * answer. */
+static void init_command(int commands)
+{
+	int64_t deadline = clock_ms() + STAND_STILL_MS;
 	char c;
 
 	if (read(commands, &c, 1) != 1)
 		_exit(EXIT_CRASHED); /* the hypervisor is gone */
 	kill(-1, c == 's' ? SIGSTOP : SIGCONT);
-	if (c == 's')
-		waitid(P_PID, (id_t)agent, &info, WSTOPPED | WEXITED | WNOWAIT);
+	while (c == 's' && !guest_stands_still() && clock_ms() < deadline)
+		poll(NULL, 0, 1);
 	if (send(commands, &c, 1, MSG_NOSIGNAL) != 1)
 		_exit(EXIT_CRASHED);
 }
@@ -71,7 +113,7 @@ static void init_loop(pid_t agent, int signals, int commands)
 		if (poll(p, 2, -1) < 0)
 			continue;
 		if (p[1].revents)
-			init_command(agent, commands);
+			init_command(commands);
 		if (p[0].revents && read(signals, &info, sizeof(info)) > 0 && init_reap(agent, &status))
 			_exit(status);
 	}
@@ -138,9 +180,7 @@ int guest_start(struct fake_guest *g, struct error **err)
 
 void guest_command(struct fake_guest *g, char command)
 {
-	struct pollfd p = {.fd = g->commands, .events = POLLIN};
-
-	/* One that ended meanwhile is about to be restarted. */
-	if (send(g->commands, &command, 1, MSG_NOSIGNAL) == 1 && poll(&p, 1, COMMAND_MS) == 1)
-		recv(g->commands, &command, 1, MSG_DONTWAIT);
+	/* One that ended, also meanwhile, is about to be restarted. */
+	if (send(g->commands, &command, 1, MSG_NOSIGNAL) == 1 && recv(g->commands, &command, 1, 0) < 0)
+		return;
 }

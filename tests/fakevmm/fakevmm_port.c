@@ -6,6 +6,8 @@
 #include <unistd.h>
 #include "fakevmm.h"
 
+enum { DELIVER_MS = 1000 };
+
 static bool buffer_read(struct fake_buffer *b, int fd)
 {
 	ssize_t n = recv(fd, b->data, sizeof(b->data), MSG_DONTWAIT);
@@ -86,6 +88,22 @@ static void guest_step(struct fake_port *p, short ready)
 		ok = buffer_read(&p->to_host, p->guest);
 	if (!ok || (!(ready & POLLIN) && !p->to_host.n && ready & (POLLHUP | POLLERR)))
 		guest_gone(p);
+}
+
+/* Reads what is there when all before it is written. False at the end. */
+static bool deliver_piece(struct fake_port *p)
+{
+	struct pollfd host = {.fd = p->host, .events = POLLOUT};
+
+	if (!p->to_host.n)
+		return p->guest >= 0 && buffer_read(&p->to_host, p->guest) && p->to_host.n;
+	return poll(&host, 1, DELIVER_MS) == 1 && host.revents == POLLOUT && buffer_write(&p->to_host, p->host);
+}
+
+void port_deliver(struct fake_port *p)
+{
+	while (p->host >= 0 && deliver_piece(p))
+		;
 }
 
 void port_step(struct fake_port *p, const struct pollfd ready[4])

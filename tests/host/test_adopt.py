@@ -88,7 +88,7 @@ def test_a_vm_is_asked_again_whose_agent_dies_over_it(daemon):
     one = daemon()
     vm = one.client.create(one.group, persistent=True)["hostname"]
     assert one.client.post(f"/vm/{vm}/exec", {"cmd": "true", "buffered": True}).status == 200
-    (server,) = (pid for pid in one.agent_pids(vm) if proc.name_of(pid) == "slicer-server")
+    server = one.agent_server(vm)
     os.kill(server, signal.SIGSTOP)
     with guest_powers_off(one, vm):
         until(lambda: statuses(one) == {vm: "Stopping"} and one.record(vm).get("operation"), 10)

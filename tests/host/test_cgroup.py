@@ -34,8 +34,9 @@ def test_holds_all_of_a_vm_and_nothing_else(daemon):
     d = daemon()
     one, other = (d.client.create(d.group)["hostname"] for _ in range(2))
     monitor = d.monitor_pid(one)
-    assert {d.vmm_pid(one), *d.agent_pids(one)} <= set(descendants(monitor))
-    until(lambda: members(d, one) == {monitor, *descendants(monitor)})  # some come and go between the two looks
+    # Some come and go between two looks.
+    until(lambda: {d.vmm_pid(one), *d.agent_pids(one)} <= set(descendants(monitor)))
+    until(lambda: members(d, one) == {monitor, *descendants(monitor)})
     assert group_of(d.vmm_pid(one)) == f"/slicer/{d.id}/{one}"
     assert group_of(d.vmm_pid(other)) == f"/slicer/{d.id}/{other}"
     assert group_of(d.pid) == group_of(os.getpid())

@@ -7,6 +7,7 @@ import os
 import resource
 import signal
 import subprocess
+import sys
 import tarfile
 import threading
 import time
@@ -661,11 +662,11 @@ def test_paused_vm(api, cli, tmp_path):
 # --- cost
 
 def test_start_up_is_quick(cli):
-    def cpu():
-        return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
-    runs = []
-    for _ in range(10):
-        before = cpu()
-        cli.ok("version")
-        runs.append(cpu() - before)
-    assert min(runs) < 0.02, runs
+    """It takes some milliseconds of a CPU; Python, which is measured beside it, some twenty."""
+    def cpu(run):
+        before = sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+        run()
+        return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2]) - before
+    runs = [(cpu(lambda: cli.ok("version")), cpu(lambda: subprocess.run([sys.executable, "-ISc", ""], check=True))) for _ in range(10)]
+    own, python = map(min, zip(*runs))
+    assert own < python, runs

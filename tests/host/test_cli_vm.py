@@ -158,7 +158,7 @@ def test_exec(fake, vm):
     (0, 0, b"0\n", b""), (1, 1, b"", b"cannot write to standard output: Bad file descriptor"), (2, 0, b"0\n", b"")])
 def test_exec_with_a_standard_file_closed(fake, vm, fd, status, out, err):
     """As by "slicer vm exec ... >&-": what the program opens first does not get that number."""
-    done = fake.cli("exec", vm, "--", "wc -c; echo unseen >&2", timeout=20, preexec_fn=lambda: os.close(fd))
+    done = fake.cli("exec", vm, "--", "wc -c; echo unseen >&2", preexec_fn=lambda: os.close(fd))
     assert (done.returncode, done.stdout) == (status, out)
     assert err in done.stderr
 

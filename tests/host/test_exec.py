@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: MIT
 """Exec through the API and the command line: frames, streams, users, and what is left when a client leaves."""
 import base64
+import concurrent.futures
+import contextlib
 import hashlib
 import json
 import os
+import random
 import signal
 import subprocess
 import threading
@@ -193,14 +196,9 @@ def consume(frames, digest):
     return size, last
 
 
-def agent_server(fake, vm):
-    """The agent's process that serves, which has the sessions and the memory."""
-    return max(fake.agent_pids(vm), key=rss)
-
-
 def test_64_mib_both_ways_at_once_in_flat_memory(fake, api, vm):
     run(api, vm, "cat", body=pattern(MIB), stdio="base64")  # what is allocated once
-    server = agent_server(fake, vm)
+    server = fake.agent_server(vm)
     watched = {"daemon": fake.pid, "agent": server}
     before = {name: rss(pid) for name, pid in watched.items()}
     peak, stop = dict(before), threading.Event()
@@ -227,7 +225,7 @@ def test_64_mib_both_ways_at_once_in_flat_memory(fake, api, vm):
 
 def test_a_client_that_does_not_read_holds_the_program_back(fake, api, vm):
     """yes(1) would fill any memory: everything on the way stops instead, and the rest of the VM is served."""
-    before = {pid: rss(pid) for pid in (fake.pid, agent_server(fake, vm))}
+    before = {pid: rss(pid) for pid in (fake.pid, fake.agent_server(vm))}
     with api.raw() as raw:
         raw.head("POST", f"/vm/{vm}/exec", {"cmd": "yes"}, Content_Length=0)
         assert raw.read_head()[0] == 200
@@ -237,6 +235,57 @@ def test_a_client_that_does_not_read_holds_the_program_back(fake, api, vm):
         assert run(api, vm, "echo", "well").stdout == b"well\n"
         pid = host_pid(fake, vm, "yes")
     until(lambda: not alive(pid), 5, "yes is killed when its client leaves")
+
+
+# Writes for as long as anybody takes it and tells how much that was: when it ends, its pipes are full. A child has them, too.
+WRITER = """
+import os, time
+os.set_blocking(1, False)
+total, idle = 0, 0
+while idle < 20:
+    try:
+        total, idle = total + os.write(1, b"x" * 4096), 0
+    except BlockingIOError:
+        idle += 1
+        time.sleep(0.05)
+os.write(2, b"%d" % total)
+if os.fork() == 0:
+    time.sleep(60)
+"""
+
+
+def let_run_in_steps(pid, n):
+    """So little at a time, and so rarely, that what it has timed is due at each of them."""
+    for _ in range(n):
+        os.kill(pid, signal.SIGCONT)
+        end = time.perf_counter() + random.uniform(2e-5, 1.5e-4)
+        while time.perf_counter() < end:
+            pass
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(0.25)
+    os.kill(pid, signal.SIGCONT)
+
+
+def test_slow_clients_get_all_of_programs_that_have_ended(fake, api, vm):
+    """Though the agent is slow as well, and does not wait long for the silence of others who have the programs' pipes."""
+    n, server = 8, fake.agent_server(vm)
+    with contextlib.ExitStack() as stack, concurrent.futures.ThreadPoolExecutor(n) as pool:
+        clients = [stack.enter_context(api.raw()) for _ in range(n)]
+        for raw in clients:
+            raw.head("POST", f"/vm/{vm}/exec", {"cmd": "python3", "args": ["-c", WRITER], "stdio": "base64"}, Content_Length=0)
+            assert raw.read_head()[0] == 200
+        writers = find_processes("os.set_blocking")
+        assert len(writers) == n
+        until(lambda: not any(alive(p) for p in writers), 60)
+        time.sleep(2.5)  # from then on the agent waits for nobody
+        os.kill(server, signal.SIGSTOP)
+        bodies = [pool.submit(lambda raw: b"".join(raw.body_chunks()), raw) for raw in clients]
+        let_run_in_steps(server, 20)
+        done = [Exec([json.loads(line) for line in body.result().splitlines()]) for body in bodies]
+    for pid in find_processes("os.set_blocking"):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    assert [len(one.stdout) for one in done] == [int(one.stderr or b"0") for one in done]
 
 
 # --- users and environment
@@ -313,7 +362,8 @@ def test_a_grandchild_that_holds_the_pipes_does_not_hold_the_answer(fake, api, v
     assert done.stdout == b"out\n" and done.exit_code == 0
     assert time.monotonic() - start < 45, "far less than it sleeps"
     for pid in find_processes("sleep 333.25"):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_leaving_ends_the_process_group(fake, api, vm):
@@ -361,7 +411,7 @@ def test_keep_alive_serves_exec_after_exec(fake, api, vm):
 
 def test_thousand_execs_leave_nothing_open(fake, api, vm):
     run(api, vm, "true")
-    server = agent_server(fake, vm)
+    server = fake.agent_server(vm)
 
     def counts():
         return fd_count(fake.pid), fd_count(server), len(descendants(fake.vmm_pid(vm)))

@@ -8,16 +8,18 @@ import re
 import signal
 import socket
 import subprocess
+import time
 
 import pytest
 
 from slicertest import BUILD, FAKE_VMM, MONITOR, alive, until
+from slicertest.proc import children
 
 VMMRUN = BUILD / "tests/fakevmm/vmmrun"
 
 # Speaks on the control port only: says hello, echoes lines, and does what a line tells it.
 AGENT = """#!/usr/bin/python3
-import os, signal, socket, subprocess, sys
+import os, signal, socket, subprocess, sys, time
 options = dict(zip(sys.argv[2::2], sys.argv[3::2]))
 assert sys.argv[1] == "fake" and options["--root"] == "/"
 boots = os.path.join(options["--state"], "boots")
@@ -37,6 +39,8 @@ while True:
             if word == "daemon":
                 subprocess.Popen(["sleep", "4711"], start_new_session=True)
             s.sendall(word.upper().encode() + b"\\n")
+            if word == "wait":
+                time.sleep(1)
 """
 
 
@@ -148,6 +152,34 @@ def test_life(vm):
     assert record["exit_code"] == 0 and record["vmm_message"] == ""
     boots = re.findall(r'agent 2 (\d) \{"version":1\}', (vm.run_dir / "console.txt").read_text())
     assert boots == ["1", "2", "3"]
+
+
+def test_a_guest_that_is_paused_does_not_come_back(vm):
+    process = vm.launch()
+    qmp, control = Qmp(vm), vm.connect("control.sock")
+    assert read_line(control) == "hello"
+    assert [qmp("stop")["event"], qmp.read()] == ["STOP", {"return": {}, "id": 1}]
+    init, = children(process["vmm_pid"])
+    os.kill(children(init)[0], signal.SIGKILL)
+    qmp.event("RESET")
+    time.sleep(0.5)
+    assert children(process["vmm_pid"]) == []
+    assert qmp("cont")["event"] == "RESUME"
+    assert read_line(control) == "hello"
+
+
+def test_what_a_guest_says_last_is_heard(vm):
+    """Also by a host that was busy meanwhile."""
+    process = vm.launch()
+    control = vm.connect("control.sock")
+    assert read_line(control) == "hello"
+    control.sendall(b"wait poweroff\n")
+    assert read_line(control) == "WAIT"
+    init, = children(process["vmm_pid"])
+    os.kill(process["vmm_pid"], signal.SIGSTOP)
+    until(lambda: not alive(init))
+    os.kill(process["vmm_pid"], signal.SIGCONT)
+    assert read_line(control) == "bye" and control.recv(1) == b""
 
 
 def test_second_launch_is_refused(vm):

@@ -17,7 +17,7 @@ WORD = "123456.75"     # of sleep; no other process has it
 def counted(fake, api, vm):
     """Counts before; afterwards all are as before."""
     run(api, vm, "true")
-    server = max(fake.agent_pids(vm), key=rss)
+    server = fake.agent_server(vm)
 
     def counts():
         return {"daemon's fds": fd_count(fake.pid), "agent's fds": fd_count(server),

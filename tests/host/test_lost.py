@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import threading
+import time
 
 import pytest
 from slicertest import descendants, exec_stream, find_processes, open_files, until
@@ -36,6 +37,18 @@ def test_exec_frames(fake, one):
     last = list(frames)
     assert len(last) == 1 and last[0]["type"] == "exit" and last[0]["exit_code"] == 255, last
     assert last[0]["error"] == one[1]
+
+
+def test_exec_frames_of_one_whose_monitor_is_slow(fake, one):
+    """As on a busy disk: it writes down how the VM ended before it tells."""
+    frames = exec_stream(fake.client, one[0], "sleep", "99")
+    assert next(frames)["type"] == "started"
+    monitor = fake.monitor_pid(one[0])
+    os.kill(monitor, signal.SIGSTOP)
+    kill(fake, one[0])
+    time.sleep(1.5)  # by then the daemon has looked itself
+    os.kill(monitor, signal.SIGCONT)
+    assert [frame["error"] for frame in frames] == [one[1]]
 
 
 def test_exec_whose_output_does_not_end(fake, one):

@@ -187,6 +187,19 @@ def test_exit_record(start, script, expected):
     assert m.record.stat().st_mode & 0o777 == 0o600 and m.log.stat().st_mode & 0o777 == 0o640
 
 
+def test_last_words_of_one_that_says_much(start):
+    """All at once for a monitor that gets to it late."""
+    wait, go = map(high, os.pipe())
+    m = start(f"read -u {wait}; head -c 5000 /dev/zero | tr '\\0' x >&2; echo the reason >&2", fds=[wait])
+    os.kill(m.pid, signal.SIGSTOP)
+    os.write(go, b"\n")
+    wait_for(lambda: not alive(m.vmm), what="the end of the VMM")
+    os.kill(m.pid, signal.SIGCONT)
+    for fd in (wait, go):
+        os.close(fd)
+    assert m.ended()["vmm_message"].endswith("xthe reason")
+
+
 def test_status_and_kill(start):
     m = start("sleep 60")
     assert m.ask({"cmd": "status"}) == {"ok": True, "state": "running", "helper_failed": False} | m.ready
@@ -198,14 +211,18 @@ def test_status_and_kill(start):
     assert m.ended()["signal"] == "SIGKILL"
 
 
+def log_size(path):
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # it is just being put aside
+        return 0
+
+
 def test_console_flood(start):
     m = start("head -c 104857600 /dev/zero | tr '\\0' x >&$CONSOLE; printf END >&$CONSOLE", limit=MIB)
     peak = 0
     while alive(m.pid):
-        sizes = []
-        for path in m.dir.glob("console.txt*"):
-            with contextlib.suppress(FileNotFoundError):  # it is just being put aside
-                sizes.append(path.stat().st_size)
+        sizes = [log_size(path) for path in m.dir.glob("console.txt*")]
         assert max(sizes, default=0) <= MIB and len(sizes) <= 2
         with contextlib.suppress(FileNotFoundError, ProcessLookupError, KeyError):
             peak = max(peak, int(proc_status(m.pid)["VmRSS"].split()[0]))
@@ -269,7 +286,7 @@ def test_starter_is_killed(start, tmp_path):
     wait_for(lambda: (tmp_path / "console.txt.1").exists(), what="rotation")
     assert alive(pid) and alive(vmm)
     assert os.getsid(pid) == pid and proc_status(pid)["PPid"] != str(starter.pid)
-    assert log.stat().st_size <= 65536
+    assert wait_for(log.exists, what="a new log") and log_size(log) <= 65536
     os.kill(vmm, signal.SIGTERM)
     wait_for(lambda: not alive(pid), what="end")
     assert json.loads((tmp_path / "exit.json").read_text())["exit_code"] == 7

@@ -11,8 +11,10 @@ from slicertest import BUILD, FAKE_VMM, Daemon, proc, until
 from slicertest.daemon import LOG
 
 
-def slow_daemon(directory, ms):
-    return Daemon(directory / "d", env={"LD_PRELOAD": str(BUILD / "tests/fakevmm/slowsync.so"), "SLOW_SYNC_MS": str(ms)})
+def slow_daemon(directory, ms=0):
+    """Beside its directory may be a file `hold`: as long as it is there, no record of a VM that runs gets onto the disk."""
+    return Daemon(directory / "d", env={"LD_PRELOAD": str(BUILD / "tests/fakevmm/slowsync.so"), "SLOW_SYNC_MS": str(ms),
+                                        "SLOW_SYNC_HOLD": str(directory / "hold")})
 
 
 @pytest.fixture
@@ -96,23 +98,23 @@ def test_a_guest_that_powers_off(store, tmp_path):
         assert "last_error" not in d.client.node(vm) and "error:" not in d.log_text()
 
 
-def test_a_vmm_that_ends_while_the_record_of_its_launch_is_written(slow):
+def test_a_vmm_that_ends_while_the_record_of_its_launch_is_written(store, tmp_path):
     """Why it ended is told as at any other time."""
-    d = slow
-    vm = f"{d.group}-1"
-
-    def vmm_of():
-        mine = [p for p in proc.pids() if proc.cmdline(p)[:1] == [str(FAKE_VMM)] and f"name={vm}" in proc.cmdline(p)]
-        return next((p for p in mine if proc.parents().get(p) not in mine), None)
-    with concurrent.futures.ThreadPoolExecutor() as pool:
+    hold = tmp_path / "hold"
+    hold.touch()
+    with slow_daemon(tmp_path) as d, concurrent.futures.ThreadPoolExecutor() as pool:
+        vm = f"{d.group}-1"
         made = pool.submit(d.client.post, f"/hostgroup/{d.group}/nodes", json={"persistent": True})
-        vmm = until(vmm_of, what="the VMM is there")
-        until(lambda: is_shown(d, vm, "Running"), 30, pause=0)  # its record takes no longer than a few fsync()
+        until(lambda: is_shown(d, vm, "Running"), 30)
+        mine = [p for p in proc.pids() if proc.cmdline(p)[:1] == [str(FAKE_VMM)] and f"name={vm}" in proc.cmdline(p)]
+        vmm, = (p for p in mine if proc.parents().get(p) not in mine)
         os.kill(vmm, signal.SIGKILL)
+        until(lambda: f"[{vm}] its VMM was killed" in d.log_text(), what="its monitor tells")
+        hold.unlink()
         answer = made.result()
-    until(lambda: is_shown(d, vm, "Stopped"), 30)
-    assert answer.status == 500 and "killed by SIGKILL" in answer.error
-    assert "killed by SIGKILL" in d.client.node(vm)["last_error"]
+        until(lambda: is_shown(d, vm, "Stopped"), 30)
+        assert answer.status == 500 and "killed by SIGKILL" in answer.error
+        assert "killed by SIGKILL" in d.client.node(vm)["last_error"]
 
 
 def test_a_panic_while_a_record_is_written(store, tmp_path):

@@ -235,6 +235,17 @@ def test_a_panic_of_an_earlier_run_is_not_of_this_one(daemon):
     assert alive(vmm) and "last_error" not in d.client.node(vm)
 
 
+def test_a_panic_that_the_monitor_gets_to_late(fake, victim):
+    with standing_still(fake, victim, "monitor") as there:
+        with open(f"/proc/{there['guest'][0]}/fd/1", "wb", buffering=0) as console:
+            console.write(b"x" * 40000 + b"\nKernel panic - not syncing: now\n")
+        send(signal.SIGKILL, there["guest"])
+        time.sleep(1)
+    until(lambda: fake.client.node(victim)["status"] == "Stopped", 15)
+    assert "panic - not syncing: now" in fake.client.node(victim)["last_error"]
+    assert fake.client.post(f"/vm/{victim}/relaunch").status == 200
+
+
 @contextlib.contextmanager
 def read_only(path):
     subprocess.run(["mount", "--bind", path, path], check=True)

@@ -230,6 +230,14 @@ class Daemon:
         return [p for p in proc.descendants(self.vmm_pid(vm)) if "slicer-agent" in " ".join(proc.cmdline(p)[:1])
                 or proc.name_of(p).startswith("slicer-agent")]
 
+    def agent_server(self, vm):
+        """Of those the one that serves, which has the sessions and the memory: what it forks has its name, too, and ends at any time."""
+        def look():
+            parents = proc.parents()
+            named = {p for p in proc.descendants(self.vmm_pid(vm)) if proc.name_of(p) == "slicer-server" and proc.alive(p)}
+            return [p for p in named if parents.get(p) not in (None, *named)]
+        return until(look, what=f"the agent of {vm} serves")[0]
+
     def console(self, vm):
         try:
             return (LOG / f"{vm}.txt").read_bytes()

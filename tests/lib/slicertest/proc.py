@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Processes as /proc shows them."""
+import contextlib
 import os
 import pathlib
 import re
@@ -106,12 +107,12 @@ def fd_count(pid):
 
 
 def open_files(pid):
+    """None of a process that ends meanwhile."""
     found = []
-    for fd in sorted(os.listdir(f"/proc/{pid}/fd"), key=int):
-        try:
-            found.append((int(fd), os.readlink(f"/proc/{pid}/fd/{fd}")))
-        except FileNotFoundError:
-            pass
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for fd in sorted(os.listdir(f"/proc/{pid}/fd"), key=int):
+            with contextlib.suppress(FileNotFoundError):
+                found.append((int(fd), os.readlink(f"/proc/{pid}/fd/{fd}")))
     return found
 
 
