@@ -326,6 +326,33 @@ def test_running_vms_have_their_rules_back_at_once(space, daemon, mode, harm):
     until(lambda: d.log_text().count("they are back") == 1, 10, "it is told")
 
 
+# Where `hold` is, it stays when it has done what a script says, until `go` is there.
+NFT = """#!/bin/sh
+/usr/sbin/nft "$@" || exit
+[ "$1" = -f ] && mv HERE/hold HERE/held 2>/dev/null || exit 0
+until [ -e HERE/go ]; do sleep 0.02; done
+"""
+
+
+@pytest.mark.parametrize("mode", LAUNCHED)
+def test_rules_that_are_removed_while_they_come_back(space, daemon, tmp_path, mode):
+    """A firewall that is reloaded may flush more than once: what a look has just made is gone again, and the next one far away."""
+    nft = tmp_path / "bin/nft"
+    nft.parent.mkdir()
+    nft.write_text(NFT.replace("HERE", str(tmp_path)))
+    nft.chmod(0o755)
+    d = daemon(env={"SLICER_RECONCILE_MS": "3600000", "PATH": f"{nft.parent}:{os.environ['PATH']}"}, prefix=space.prefix,
+               group={"network": LAUNCHED[mode]})
+    d.client.create(d.group)
+    good = space.rules()
+    (tmp_path / "hold").touch()
+    space.run("nft", "flush", "ruleset")
+    until((tmp_path / "held").exists, what="the daemon makes them anew")
+    space.run("nft", "flush", "ruleset")
+    (tmp_path / "go").touch()
+    until(lambda: sorted(space.rules().splitlines()) == sorted(good.splitlines()), what="the rules are back")
+
+
 def test_another_uplink(space, daemon):
     """What comes in by it is passed on from the next look on, not only from the tenth; that look is one for which rules were removed."""
     d = daemon(env={"SLICER_RECONCILE_MS": "3600000"}, prefix=space.prefix, group={"network": LAUNCHED["bridge"]})
