@@ -37,20 +37,21 @@ def cgroup_top():
     return next(r for r in CGROUPS if (r / "cgroup.controllers").exists()) / "slicer"
 
 
-def is_made(group):
-    """What is above it goes with the last group below, which may be that of another part of the tests."""
-    with contextlib.suppress(FileNotFoundError):
+def joins(process, group):
+    """What is above the group goes with the last one below, which may be that of another part of the tests; and the group itself, as
+    long as nobody is in it, when the daemon looks."""
+    with contextlib.suppress(OSError):
         group.mkdir(parents=True, exist_ok=True)
-    return group.exists()
+        (group / "cgroup.procs").write_text(str(process.pid))
+        return True
 
 
 @contextlib.contextmanager
 def stray_process(group):
     """A process in a control group of its own."""
-    until(lambda: is_made(group))
     with subprocess.Popen(["sleep", "1000"]) as process:
         try:
-            (group / "cgroup.procs").write_text(str(process.pid))
+            until(lambda: joins(process, group))
             yield process
         finally:
             process.kill()
@@ -61,12 +62,20 @@ def stray_process(group):
                 group.parent.rmdir()
 
 
+def put(place, path, name):
+    """A directory with a file of that name, there at once: an empty one is removed when the daemon looks. place: of the same
+    filesystem, at which it does not look."""
+    (place / "coming").mkdir()
+    (place / "coming" / name).write_text("precious")
+    path.parent.mkdir(exist_ok=True)
+    (place / "coming").rename(path)
+
+
 def test_orphans_of_ours_go(daemon):
     d = daemon(env=OFTEN)
     vm = d.client.create(d.group)["hostname"]
     name = f"{d.group}-77"
-    (d.run_dir / name).mkdir()
-    (d.run_dir / name / "leftover").write_text("x")
+    put(d.run_dir.parent, d.run_dir / name, "leftover")
     (d.state_dir / "vms" / name).mkdir()
     with stray_process(cgroup_top() / d.id / name) as process:
         assert process.wait(60) == -signal.SIGKILL
@@ -102,9 +111,8 @@ def test_what_is_not_ours_stays(daemon):
     try:
         (other / f"{d.group}-5").mkdir(parents=True)
         foreign.mkdir()
-        for path, file in ((precious, "disk.qcow2"), (record, "record.json")):
-            path.mkdir(parents=True)
-            (path / file).write_text("precious")
+        put(d.dir, precious, "disk.qcow2")
+        put(d.dir, record, "record.json")
         with stray_process(cgroup_top() / "other-123456" / f"{d.group}-5") as process:
             looks(d)
             assert process.poll() is None
@@ -125,7 +133,8 @@ def test_a_record_that_was_removed_is_written_again(daemon):
     d = daemon(env=OFTEN)
     vm = d.client.create(d.group)["hostname"]
     before = d.record(vm)
-    shutil.rmtree(d.state_dir / "vms" / vm)
+    (d.state_dir / "vms" / vm).rename(d.dir / "away")  # at once: what is half removed would be written into
+    shutil.rmtree(d.dir / "away")
     path = d.state_dir / "vms" / vm / "record.json"
     until(path.exists, 10)
     assert json.loads(path.read_text()) == {k: v for k, v in before.items() if k in json.loads(path.read_text())}
