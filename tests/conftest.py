@@ -85,7 +85,7 @@ def nothing_left_by_test(request):
 
 
 def build_image(name, store):
-    done = subprocess.run([IMAGE, "build", name, "--store", store, "--agent", AGENT], capture_output=True, timeout=600)
+    done = subprocess.run([IMAGE, "build", name, "--store", store, "--agent", AGENT], capture_output=True, timeout=3000)
     assert done.returncode == 0, done.stdout + done.stderr
     return [json.loads(line) for line in done.stdout.splitlines()]
 
