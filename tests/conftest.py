@@ -89,9 +89,13 @@ def nothing_left_by_test(request):
 
 
 def build_image(name, store):
-    done = subprocess.run([IMAGE, "build", name, "--store", store, "--agent", AGENT], capture_output=True, timeout=600)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    with subprocess.Popen([IMAGE, "build", name, "--store", store, "--agent", AGENT], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as helper:
+        try:
+            said, errors = helper.communicate(timeout=3000)
+        finally:
+            helper.terminate()  # should it have taken too long: it removes what it has half made, in which there are devices
+    assert helper.returncode == 0, said + errors
+    return [json.loads(line) for line in said.splitlines()]
 
 
 @pytest.fixture(scope="session")

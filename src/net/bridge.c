@@ -87,17 +87,36 @@ static int bridge_up(struct net_plan *p, struct nfset *sets, struct net_port *re
 	return 0;
 }
 
+static int mend_tap(struct netlink *nl, const struct net_plan *p, struct nfset *sets, int index, struct error **err)
+{
+	if (add_rules(p, sets, net_limits_mend, err) < 0 || net_sysctls_apply(p->sysctls, err) < 0)
+		return -1;
+	return join_bridge(nl, p, index, err);
+}
+
+/* A VM that is looked at may end meanwhile: its rules, which came after they had been removed, would be left. While the lock is held
+ * none of that name is about to come, see make_tap(). */
+static void take_back(struct netlink *nl, const struct net_plan *p, struct nfset *sets)
+{
+	cleanup_close int lock = net_lock(NULL);
+
+	if (lock >= 0 && net_find_own_link(nl, p, NULL) == 0)
+		remove_rules(p, sets, NULL);
+}
+
 static int bridge_mend(struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
-	int index = nl ? net_find_own_link(nl, p, err) : -1;
+	int index = nl ? net_find_own_link(nl, p, err) : -1, r;
 
 	if (index == 0)
 		error_set(err, ERR_NOT_FOUND, "its interface %s is gone: " NET_STARTED_ANEW, p->links[0].name);
-	if (index > 0 && add_rules(p, sets, net_limits_mend, err) == 0 && net_sysctls_apply(p->sysctls, err) == 0 &&
-	    join_bridge(nl, p, index, err) == 0)
-		return 0;
-	return -1;
+	if (index <= 0)
+		return -1;
+	r = mend_tap(nl, p, sets, index, err);
+	if (net_find_own_link(nl, p, NULL) == 0)
+		take_back(nl, p, sets);
+	return r;
 }
 
 static int bridge_down(const struct net_plan *p, struct nfset *sets, struct error **err)

@@ -245,16 +245,29 @@ static int mend_namespace(struct net_plan *p, struct error **err)
 	return r;
 }
 
+/* A VM that is looked at may end meanwhile: its elements, which came after they had been removed, would be left. While the lock is
+ * held none of that name is about to come without its namespace, see configure(). */
+static void take_back(const struct net_plan *p, struct nfset *sets)
+{
+	cleanup_close int lock = net_lock(NULL);
+
+	if (lock >= 0 && !net_space_exists(p->netns))
+		change_elements(p, sets, false, NULL);
+}
+
 static int isolated_mend(struct net_plan *p, struct nfset *sets, struct error **err)
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
-	int index = nl ? find_veth(nl, p, err) : -1;
+	int index = nl ? find_veth(nl, p, err) : -1, r;
 
 	if (index == 0)
 		return error_set(err, ERR_NOT_FOUND, "its interface %s is gone: " NET_STARTED_ANEW, p->links[0].name);
 	if (index < 0 || mend_namespace(p, err) < 0)
 		return -1;
-	return configure_host(nl, p, sets, index, err);
+	r = configure_host(nl, p, sets, index, err);
+	if (!net_space_exists(p->netns))
+		take_back(p, sets);
+	return r;
 }
 
 static int isolated_from_record(struct net_plan *p, struct error **err)

@@ -59,6 +59,7 @@ struct manager {
 	int rules_fd;	    /* tells of rules that somebody removes; -1: nobody does */
 	struct watch *rules_watch;
 	bool hurry;		 /* somebody did: the next look is at once, and at all VMs' networks */
+	bool rules_removed;	 /* during the look under way, which may have been past them: there is another one */
 	size_t looks, mend_next; /* how many there were; the VM whose network is next */
 	char **idle_bridges;	 /* that the last look found of use to nobody */
 	char *look_error, *groups_error, *services_error,

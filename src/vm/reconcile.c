@@ -78,6 +78,8 @@ static struct look *look_new(struct manager *m)
 	}
 	m->mend_next += RECONCILE_MENDS;
 	m->hurry = false;
+	l->again = m->rules_removed;
+	m->rules_removed = false;
 	net_bridge_names(l->options->config, l->options->daemon_id, &l->bridges);
 	net_subnet_names(l->options->config, l->options->daemon_id, &l->subnets);
 	if (l->options->coming) {
@@ -204,12 +206,27 @@ static void reconcile_services(struct manager *m)
 	tell(&m->services_error, error, "services");
 }
 
+static void reconcile_hurry(struct manager *m)
+{
+	m->hurry = true;
+	timer_set(m->look_timer, RECONCILE_HURRY_MS);
+}
+
+/* A look that has made rules anew has removed those of before itself, or somebody else did: one more look tells, and not a third. */
+static void reconcile_next(struct manager *m, const struct look *l)
+{
+	m->rules_removed = (rules_removed(m) || m->rules_removed) && !(l->made && l->again);
+	if (m->rules_removed)
+		reconcile_hurry(m);
+	else
+		timer_set(m->look_timer, m->look_ms);
+}
+
 static void reconcile_done(void *arg, const struct error *error)
 {
 	cleanup_look struct look *l = arg;
 	struct manager *m = l->manager;
 
-	rules_removed(m); /* by the look itself */
 	m->look = NULL;
 	if (m->stopping)
 		return;
@@ -242,7 +259,7 @@ static void reconcile_done(void *arg, const struct error *error)
 			reconcile_unknown(m, *name);
 	}
 	reconcile_services(m);
-	timer_set(m->look_timer, m->look_ms);
+	reconcile_next(m, l);
 }
 
 static void reconcile_begin(void *arg)
@@ -255,16 +272,17 @@ static void reconcile_begin(void *arg)
 	worker_submit(m->pool, reconcile_work, reconcile_done, m->look);
 }
 
-/* A reload of a firewall may flush everybody's rules, and VMs run on without. During a look it is the look that removes some, when
- * it makes them anew. */
+/* A reload of a firewall may flush everybody's rules, and VMs run on without. */
 static void reconcile_rules_changed(void *arg, int what)
 {
 	struct manager *m = arg;
 
-	if (!rules_removed(m) || m->look || m->hurry || m->stopping)
+	if (!rules_removed(m) || m->hurry || m->stopping)
 		return;
-	m->hurry = true;
-	timer_set(m->look_timer, RECONCILE_HURRY_MS);
+	if (m->look)
+		m->rules_removed = true;
+	else
+		reconcile_hurry(m);
 }
 
 /* Without it they are found by the next look. */

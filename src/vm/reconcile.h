@@ -37,6 +37,7 @@ struct look {
 	struct manager *manager;	       /* for the loop only */
 	const struct manager_options *options; /* do not change */
 	bool all_groups;
+	bool again; /* rules were removed during the look before */
 	struct look_vm *vms;
 	size_t nvms;
 	char **known;	    /* names of all VMs, and those that are left alone */
@@ -45,6 +46,7 @@ struct look {
 	char **bridges;	    /* of the configuration, and of one that is about to be taken over */
 	char **subnets;	    /* the same, of those */
 	char **idle_before; /* bridges that the look before found of use to nobody */
+	bool made;	    /* rules of groups, anew: those of before are removed with that */
 	/* What was found. */
 	char **mended;	      /* those of them of which something had been removed, and is back */
 	char **swept;	      /* interfaces that were gone and named by rules, which are gone as well now */

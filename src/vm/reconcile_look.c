@@ -126,6 +126,7 @@ static void look_mend(struct look *l, struct look_vm *vm)
 		return;
 	if (!strv_contains(l->tried, vm->group->name)) {
 		strv_append(&l->tried, vm->group->name);
+		l->made = true;
 		net_group_up(vm->group, l->options->daemon_id, NULL, NULL);
 	}
 	error_free(&vm->broken);
@@ -156,8 +157,10 @@ static void look_for_bridges(struct look *l, const struct config_group *g, const
 		struct net_bridged one;
 
 		net_bridged_get(g, l->options->daemon_id, i, &one);
-		if (!strv_contains(f->bridges, one.group.network.bridge))
-			net_group_up(&part, l->options->daemon_id, NULL, &l->groups);
+		if (strv_contains(f->bridges, one.group.network.bridge))
+			continue;
+		l->made = true;
+		net_group_up(&part, l->options->daemon_id, NULL, &l->groups);
 	}
 }
 
@@ -166,6 +169,7 @@ static void look_at_groups(struct look *l, const struct found *f)
 {
 	const struct config *cfg = l->options->config;
 
+	l->made = l->all_groups;
 	if (!l->all_groups)
 		net_uplinks_up(cfg, &l->groups);
 	for (size_t i = 0; i < cfg->ngroups && !l->groups; i++)

@@ -16,7 +16,7 @@
 
 enum {
 	DESTROY_ASK_MS = 3000,
-	DESTROY_KILL_MS = 2000,
+	DESTROY_KILL_MS = 20 * 1000, /* it gives its memory back: on a busy host a second for each GiB */
 	DESTROY_CHILDREN_MAX = 16,
 	DESTROY_PROC_MAX = 8192, /* bytes read of a file in /proc */
 };

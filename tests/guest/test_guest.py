@@ -152,7 +152,8 @@ def test_a_command_has_a_control_group_of_its_own(api, vm):
     with api.raw() as raw:
         raw.head("POST", f"/vm/{vm}/exec", {"cmd": "sh", "args": ["-c", "setsid sleep 4321 & sleep 4321"]}, Content_Length=0)
         raw.read_head()
-        until(lambda: sleepers(api, vm) == 3, 10)
+        # Of their own, by then: before, they are copies of the shell.
+        until(lambda: len(run(api, vm, "pidof", "sleep", uid=0, gid=0).stdout.split()) == 2, 10)
         groups = sh(api, vm, "cat /proc/self/cgroup $(printf '/proc/%s/cgroup ' $(pidof sleep))").split()
         assert all(re.fullmatch(r"0::/slicer/task-\d+-\d+", g) for g in groups), groups
         assert len(groups) == 3 and groups[0] != groups[1] == groups[2], groups
@@ -341,6 +342,7 @@ def test_poweroff_from_inside_and_relaunch_keep_the_disk(qemu, api):
     until(lambda: api.node(vm)["status"] == "Stopped", 120)
     assert not alive(vmm)
     assert api.post(f"/vm/{vm}/relaunch").status in (200, 201)
+    until(lambda: boot_id(api, vm), 180, "it answers")  # for which a command would wait half a minute
     assert sh(api, vm, "cat /root/kept") == "kept"
     assert api.post(f"/vm/{vm}/shutdown", timeout=90).status == 200
     assert api.node(vm)["status"] == "Stopped"

@@ -58,6 +58,7 @@ def test_asan_reboot_and_relaunch(asan):
     until(lambda: boot_id(c, vm) not in (None, first), 240)
     assert c.post(f"/vm/{vm}/shutdown", timeout=90).status == 200
     assert c.post(f"/vm/{vm}/relaunch").status in (200, 201)
+    until(lambda: boot_id(c, vm), 240, "it answers")  # for which a command would wait half a minute
     assert run(c, vm, "echo", "up").stdout == b"up\n"
     c.remove(vm)
 

@@ -28,7 +28,7 @@ def home(store):
     """A directory of that user, with a store of its own in it; pytest's are root's alone."""
     top = pathlib.Path(tempfile.mkdtemp(prefix="slicer-user."))
     try:
-        shutil.copytree(store, top / "store", ignore=shutil.ignore_patterns("lock", "templates"))
+        shutil.copytree(store, top / "store", ignore=shutil.ignore_patterns("lock", "templates", "tmp"))
         for name in ("run", "state", "work"):
             (top / name).mkdir(mode=0o700)
         for path in (top, *top.rglob("*")):

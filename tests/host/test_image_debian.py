@@ -16,7 +16,7 @@ from slicertest import AGENT, IMAGE, find_processes, until
 
 def build(store, *prefix, **kwargs):
     done = subprocess.run([*prefix, IMAGE, "build", "debian", "--store", store, "--agent", AGENT], text=True,
-                          stdout=subprocess.PIPE, timeout=600, **kwargs)
+                          stdout=subprocess.PIPE, timeout=3000, **kwargs)
     return done.returncode, [json.loads(line) for line in done.stdout.splitlines()]
 
 
@@ -209,7 +209,7 @@ def own(copied):
 def test_a_user_without_privilege_builds_the_same_bytes(own, result):
     path, as_user = own
     done = subprocess.run([*as_user, path / "slicer-image", "build", "debian", "--store", path / "store", "--agent",
-                           path / "slicer-agent"], stdout=subprocess.PIPE, text=True, timeout=600, cwd=path)
+                           path / "slicer-agent"], stdout=subprocess.PIPE, text=True, timeout=3000, cwd=path)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert (done.returncode, lines[-1].get("digest")) == (0, result["digest"]), lines[-1]
     check_progress(lines)

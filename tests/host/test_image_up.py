@@ -131,7 +131,7 @@ def test_a_bar_on_a_terminal(empty, squash):
     env, _ = squash(f"sleep 1; {squash.real}")
     drawn, code = on_terminal([str(SLICER), "image", "build", "micro"], {**os.environ, **env, "SLICER_STORE": str(empty)})
     assert code == 0, drawn
-    assert re.search(r"\r\x1b\[Kmicro \[[=> ]{30}\] +\d+% 0:\d\d packing the root", drawn), drawn
+    assert re.search(r"\r\x1b\[Kmicro \[[=> ]{30}\] +\d+% \d+:\d\d packing the root", drawn), drawn
     assert drawn.endswith("Image micro is ready: slicer new vm --image micro\r\n")
 
 

@@ -373,7 +373,7 @@ def test_a_former_range_of_a_daemon_with_other_groups(world):
 
 
 def many(world, config, group, n):
-    lines = world.netrun(config, "a-1", "many", group, n).stdout.splitlines()
+    lines = world.netrun(config, "a-1", "many", group, n, timeout=550).stdout.splitlines()
     return [tuple(int(word) / 1000 for word in line.split()) for line in lines]
 
 

@@ -3,12 +3,15 @@
 what they need. Nothing is left of them, and no VM is there without the rules that hold for it, not for a moment."""
 import contextlib
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import time
 
 import pytest
 
+from slicertest import until
 from slicertest.cni import PTP_LIST, state_directories
 from slicertest.netspace import ENV, INTERNET, NETRUN, World
 
@@ -227,6 +230,44 @@ def test_what_is_connected_is_guarded(world, mode):
         assert world.host.state() == before, when
         when += 1
     assert seen and when > 10
+
+
+@contextlib.contextmanager
+def mend_stopped_at(world, when, config, plan):
+    """netrun, stopped behind its nth request to the kernel, which goes on to its end afterwards; False when there is no nth one."""
+    log = world.dir / "strace"
+    log.write_text("")
+    argv = world.host.argv("strace", "-qq", "-o", log, "-e", "trace=sendto", "-e", f"inject=sendto:signal=STOP:when={when}",
+                           NETRUN, config, DAEMON, "mend")
+    with subprocess.Popen(argv, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL, env=ENV) as process:
+        process.stdin.write(plan.encode())
+        process.stdin.close()
+        until(lambda: "stopped by SIGSTOP" in log.read_text() or process.poll() is not None)
+        running = process.poll() is None
+        pids = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split() if running else []
+        try:
+            yield running
+        finally:
+            for pid in pids:
+                os.kill(int(pid), signal.SIGCONT)
+
+
+def test_a_vm_that_ends_while_it_is_mended(world, mode):
+    """The VMM is killed and the network taken down after each step of a look that has found both there: nothing is left."""
+    config, when, more = configure(world, mode), 1, True
+    world.netrun(config, DAEMON, "up", "vm")
+    before = world.host.state()
+    while more:
+        with subprocess.Popen(world.host.argv(NETRUN, config, DAEMON, *vm_words(mode)), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              text=True, env=ENV) as vm:
+            plan = vm.stdout.readline()
+            with mend_stopped_at(world, when, config, plan) as more:
+                vm.kill()
+                vm.wait()
+                world.netrun(config, DAEMON, "vmdown", input=plan)
+        assert world.host.state() == before, when
+        when += 1
+    assert when > 5
 
 
 FLUSHES = [("bridge", "ruleset"), *(("bridge", f"table {family} slicer_a-1") for family in ("bridge", "ip")),

@@ -370,9 +370,9 @@ def test_check_finds_what_is_missing(clean, grouped, kind):
         with standing_still(d):
             sh(command.format(**words))
             found = check()
+            assert check(d.file) != []
         for sentence in expected:
             assert any(sentence.format(**words) in f for f in found), (command, found)
-        assert check(d.file) != []
         mended(d, vm, tap)
         until(lambda: check() == [], 10, f"mended after {command}")
     # A firewall that came later: the next start lets the bridge pass it.

@@ -37,20 +37,21 @@ def cgroup_top():
     return next(r for r in CGROUPS if (r / "cgroup.controllers").exists()) / "slicer"
 
 
-def is_made(group):
-    """What is above it goes with the last group below, which may be that of another part of the tests."""
-    with contextlib.suppress(FileNotFoundError):
+def joins(process, group):
+    """What is above the group goes with the last one below, which may be that of another part of the tests; and the group itself, as
+    long as nobody is in it, when the daemon looks."""
+    with contextlib.suppress(OSError):
         group.mkdir(parents=True, exist_ok=True)
-    return group.exists()
+        (group / "cgroup.procs").write_text(str(process.pid))
+        return True
 
 
 @contextlib.contextmanager
 def stray_process(group):
     """A process in a control group of its own."""
-    until(lambda: is_made(group))
     with subprocess.Popen(["sleep", "1000"]) as process:
         try:
-            (group / "cgroup.procs").write_text(str(process.pid))
+            until(lambda: joins(process, group))
             yield process
         finally:
             process.kill()
@@ -61,12 +62,20 @@ def stray_process(group):
                 group.parent.rmdir()
 
 
+def put(place, path, name):
+    """A directory with a file of that name, there at once: an empty one is removed when the daemon looks. place: of the same
+    filesystem, at which it does not look."""
+    (place / "coming").mkdir()
+    (place / "coming" / name).write_text("precious")
+    path.parent.mkdir(exist_ok=True)
+    (place / "coming").rename(path)
+
+
 def test_orphans_of_ours_go(daemon):
     d = daemon(env=OFTEN)
     vm = d.client.create(d.group)["hostname"]
     name = f"{d.group}-77"
-    (d.run_dir / name).mkdir()
-    (d.run_dir / name / "leftover").write_text("x")
+    put(d.run_dir.parent, d.run_dir / name, "leftover")
     (d.state_dir / "vms" / name).mkdir()
     with stray_process(cgroup_top() / d.id / name) as process:
         assert process.wait(60) == -signal.SIGKILL
@@ -102,9 +111,8 @@ def test_what_is_not_ours_stays(daemon):
     try:
         (other / f"{d.group}-5").mkdir(parents=True)
         foreign.mkdir()
-        for path, file in ((precious, "disk.qcow2"), (record, "record.json")):
-            path.mkdir(parents=True)
-            (path / file).write_text("precious")
+        put(d.dir, precious, "disk.qcow2")
+        put(d.dir, record, "record.json")
         with stray_process(cgroup_top() / "other-123456" / f"{d.group}-5") as process:
             looks(d)
             assert process.poll() is None
@@ -125,7 +133,8 @@ def test_a_record_that_was_removed_is_written_again(daemon):
     d = daemon(env=OFTEN)
     vm = d.client.create(d.group)["hostname"]
     before = d.record(vm)
-    shutil.rmtree(d.state_dir / "vms" / vm)
+    (d.state_dir / "vms" / vm).rename(d.dir / "away")  # at once: what is half removed would be written into
+    shutil.rmtree(d.dir / "away")
     path = d.state_dir / "vms" / vm / "record.json"
     until(path.exists, 10)
     assert json.loads(path.read_text()) == {k: v for k, v in before.items() if k in json.loads(path.read_text())}
@@ -324,6 +333,33 @@ def test_running_vms_have_their_rules_back_at_once(space, daemon, mode, harm):
         os.kill(d.pid, signal.SIGCONT)
     until(lambda: sorted(space.rules().splitlines()) == sorted(good.splitlines()), 20, "the rules are back")
     until(lambda: d.log_text().count("they are back") == 1, 10, "it is told")
+
+
+# Where `hold` is, it stays when it has done what a script says, until `go` is there.
+NFT = """#!/bin/sh
+/usr/sbin/nft "$@" || exit
+[ "$1" = -f ] && mv HERE/hold HERE/held 2>/dev/null || exit 0
+until [ -e HERE/go ]; do sleep 0.02; done
+"""
+
+
+@pytest.mark.parametrize("mode", LAUNCHED)
+def test_rules_that_are_removed_while_they_come_back(space, daemon, tmp_path, mode):
+    """A firewall that is reloaded may flush more than once: what a look has just made is gone again, and the next one far away."""
+    nft = tmp_path / "bin/nft"
+    nft.parent.mkdir()
+    nft.write_text(NFT.replace("HERE", str(tmp_path)))
+    nft.chmod(0o755)
+    d = daemon(env={"SLICER_RECONCILE_MS": "3600000", "PATH": f"{nft.parent}:{os.environ['PATH']}"}, prefix=space.prefix,
+               group={"network": LAUNCHED[mode]})
+    d.client.create(d.group)
+    good = space.rules()
+    (tmp_path / "hold").touch()
+    space.run("nft", "flush", "ruleset")
+    until((tmp_path / "held").exists, what="the daemon makes them anew")
+    space.run("nft", "flush", "ruleset")
+    (tmp_path / "go").touch()
+    until(lambda: sorted(space.rules().splitlines()) == sorted(good.splitlines()), what="the rules are back")
 
 
 def test_another_uplink(space, daemon):

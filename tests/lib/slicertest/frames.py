@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: MIT
 """What root in a guest may put on the wire: frames of all kinds that are not its own, and where they are heard."""
 import contextlib
-import json
 import pathlib
 import re
 import socket
 import struct
 import subprocess
 import sys
+import threading
 
 from .execs import run
+from .wait import until
 
 MAGIC = b"slicer frame"
 EVERYBODY, NOBODY = "ff:ff:ff:ff:ff:ff", "02:00:00:00:00:99"
@@ -18,8 +19,8 @@ SENDER = pathlib.Path(__file__).parents[2] / "guest/frame_send.c"
 
 # Prints the numbers behind the magic bytes in what passes an interface, with these, until its input has ended and none comes.
 EAR = """
-import json, select, socket, sys
-magic, heard = bytes.fromhex(sys.argv[1]), {}
+import select, socket, sys
+magic, heard = bytes.fromhex(sys.argv[1]), set()
 s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
 s.settimeout(1)
 print("ready", flush=True)
@@ -27,13 +28,42 @@ while True:
     try:
         frame, (link, *_) = s.recvfrom(2000)
         at = frame.find(magic)
-        if at >= 0:
-            heard.setdefault(frame[at + len(magic)], set()).add(link)
+        if at >= 0 and (what := (frame[at + len(magic)], link)) not in heard:
+            heard.add(what)
+            print(*what, flush=True)
     except TimeoutError:
         if select.select([sys.stdin], [], [], 0)[0]:
             break
-print(json.dumps({n: sorted(links) for n, links in heard.items()}))
 """
+
+
+class Ears:
+    """Listeners for frames with the magic bytes, in network namespaces: of each, words before a command."""
+
+    def __init__(self, stack, spaces):
+        self.heard = set()  # (which of the spaces, the number behind the magic bytes, the interface), as they come
+        self.ears = [stack.enter_context(subprocess.Popen([*space, sys.executable, "-c", EAR, MAGIC.hex()], text=True,
+                                                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)) for space in spaces]
+        for ear in self.ears:
+            assert ear.stdout.readline() == "ready\n"
+        self.threads = [threading.Thread(target=self._take, args=one, daemon=True) for one in enumerate(self.ears)]
+        for thread in self.threads:
+            thread.start()
+
+    def _take(self, which, ear):
+        for line in ear.stdout:
+            number, link = line.split()
+            self.heard.add((which, int(number), link))
+
+    def end(self, enough):
+        """Once enough(heard), for which a busy machine is given its time, and nothing comes any more: what was heard."""
+        with contextlib.suppress(AssertionError):  # the caller says better what is missing
+            until(lambda: enough(set(self.heard)))
+        for ear in self.ears:
+            ear.stdin.close()
+        for thread in self.threads:
+            thread.join()
+        return self.heard
 
 
 def _mac(text):
@@ -85,6 +115,10 @@ def lies(mac, own, gateway, victim, target):
     }
 
 
+def names():
+    return list(lies("", "", "", ("", ""), ""))
+
+
 def inside(daemon, vm, script):
     return run(daemon.client, vm, "timeout", "60", "sh", "-c", script, uid=0, gid=0, timeout=90)
 
@@ -94,9 +128,10 @@ def take_sender(daemon, vm, directory):
     daemon.cli.ok("vm", "cp", directory / "frame_send", f"{vm}:/tmp/frame_send")
 
 
-def told(daemon, vm, spaces, gateway, victim, target, own_port=None):
+def told(daemon, vm, spaces, gateway, victim, target, wanted, own_port=None):
     """Sends all of them to everybody and to the gateway; {name: interfaces that heard it}, of the network namespaces `spaces` (words
-    before a command), but for the VM's own port, which its record has unless it is given. The sender is in the guest (take_sender)."""
+    before a command), but for the VM's own port, which its record has unless it is given. wanted: where which of them should be
+    heard, in the same form; None: anywhere. The sender is in the guest (take_sender)."""
     node = next(n for n in daemon.client.nodes() if n["hostname"] == vm)
     own_port = own_port or daemon.record(vm)["network"]["links"][0]["name"]
     shown = inside(daemon, vm, f"for i in $(seq 20); do ping -c 1 -W 1 {gateway} >/dev/null; ip neigh show {gateway} | grep lladdr && "
@@ -104,17 +139,18 @@ def told(daemon, vm, spaces, gateway, victim, target, own_port=None):
     frames = lies(node["mac"], node["ip"].partition("/")[0], gateway, victim, target)
     to = EVERYBODY, re.search(r"lladdr (\S+)", shown)[1]
     hexes = [make(MAGIC + bytes([n, i * len(frames)]), to[i]).hex() for n, make in enumerate(frames.values()) for i in (0, 1)]
-    heard = {name: set() for name in frames}
+
+    def by_name(heard):
+        found = {name: set() for name in frames}
+        for _, number, link in heard:
+            list(found.values())[number].update({link} - {own_port})
+        return found
+
+    def enough(heard):
+        found = by_name(heard)
+        return all(found[name] if links is None else links <= found[name] for name, links in wanted.items())
     with contextlib.ExitStack() as stack:
-        ears = [stack.enter_context(subprocess.Popen([*space, sys.executable, "-c", EAR, MAGIC.hex()], text=True,
-                                                     stdin=subprocess.PIPE, stdout=subprocess.PIPE)) for space in spaces]
-        for ear in ears:
-            assert ear.stdout.readline() == "ready\n"
+        ears = Ears(stack, spaces)
         done = inside(daemon, vm, f"/tmp/frame_send eth0 {' '.join(hexes)}")
         assert done.exit_code == 0, done
-        for ear in ears:
-            ear.stdin.close()
-        for ear in ears:
-            for number, links in json.loads(ear.stdout.read()).items():
-                list(heard.values())[int(number)].update(set(links) - {own_port})
-    return heard
+        return by_name(ears.end(enough))

@@ -57,7 +57,7 @@ class Lan:
         self.dnsmasq = subprocess.Popen(
             ["ip", "netns", "exec", self.router, "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv",
              "--interface=wire", "--bind-interfaces", "--user=root", "--pid-file", "--log-dhcp", f"--log-facility={self.log}",
-             f"--dhcp-leasefile={self.leases}", f"--dhcp-range={SUBNET}.50,{SUBNET}.99,2m", f"--address=/lan.test/{ROUTER}",
+             f"--dhcp-leasefile={self.leases}", f"--dhcp-range={SUBNET}.50,{SUBNET}.99,12h", f"--address=/lan.test/{ROUTER}",
              "--enable-ra", f"--dhcp-range={PREFIX6}::,ra-only"], stdin=subprocess.DEVNULL)
         until(lambda: self.log.exists() and "started" in self.log.read_text(), 60)
 
