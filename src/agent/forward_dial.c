@@ -272,7 +272,7 @@ struct dial *dial_new(struct loop *loop, struct task_factory *tasks, const struc
 	d->arg = arg;
 	d->report = timer_new(loop, dial_report, d);
 	d->limit = timer_new(loop, dial_expired, d);
-	timer_set(d->limit, DIAL_TIMEOUT_MS);
+	timer_set_deadline(d->limit, DIAL_TIMEOUT_MS);
 	dial_start(d);
 	return d;
 }
