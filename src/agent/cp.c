@@ -23,18 +23,25 @@ struct copy {
 	int body_fd;
 	struct watch *ctl;
 	int ctl_fd;
+	int task_fd, task_ctl_fd; /* the worker's ends, until it has begun */
 	bool responded, exited;
 	int status;
 };
 
 static void copy_free(struct copy *c)
 {
+	if (task_is_beginning(c->task)) { /* on_begun() comes back to it */
+		http_exchange_free(&c->x);
+		return;
+	}
 	feed_free(&c->feed);
 	watch_free(&c->body);
 	fd_closep(&c->body_fd);
 	/* Without a commit the worker sees both ends close, removes its temporary file and exits. */
 	watch_free(&c->ctl);
 	fd_closep(&c->ctl_fd);
+	fd_closep(&c->task_fd);
+	fd_closep(&c->task_ctl_fd);
 	if (c->task && !c->request.upload)
 		task_kill(c->task);
 	task_free(&c->task);
@@ -203,8 +210,10 @@ static const struct stream_events copy_events = {
 
 /* ---- the start ---- */
 
-static int start_worker(struct copy *c, int pipe_fd, int ctl_fd, struct error **err)
+/* In a thread. */
+static int begin(void *arg, struct task *t, struct error **err)
 {
+	struct copy *c = arg;
 	cleanup_user struct user *u = users_lookup(c->request.id.uid);
 	char *path = path_expand(c->request.path, u->home);
 	size_t n = strlen(path);
@@ -214,7 +223,7 @@ static int start_worker(struct copy *c, int pipe_fd, int ctl_fd, struct error **
 		.fds = {-1, -1, -1},
 		.work = cp_worker,
 		.arg = &c->request,
-		.ctl_fd = ctl_fd,
+		.ctl_fd = c->task_ctl_fd,
 	};
 
 	free(c->request.path);
@@ -222,56 +231,72 @@ static int start_worker(struct copy *c, int pipe_fd, int ctl_fd, struct error **
 	/* "dir/." names the contents of dir; files below it are the same. */
 	if (c->request.upload && n > 2 && str_eq(path + n - 2, "/."))
 		path[n - 2] = '\0';
-	spec.fds[c->request.upload ? 0 : 1] = pipe_fd;
-	c->task = task_start(c->server->tasks, &spec, on_exited, c, err);
-	return c->task ? 0 : -1;
+	spec.fds[c->request.upload ? 0 : 1] = c->task_fd;
+	return task_exec(t, &spec, err);
 }
 
-static int start(struct copy *c, struct error **err)
+static void connect_ends(struct copy *c)
 {
-	int ends[2], ctl[2], ours;
+	struct loop *loop = c->server->loop;
 	struct stream *s = http_exchange_stream(c->x);
-	int rc;
+
+	if (c->request.upload) {
+		c->feed = feed_new(loop, s, TAKE_FD(c->body_fd), on_fed, c);
+	} else {
+		c->feed = feed_new(loop, s, -1, NULL, NULL);
+		c->body = watch_new(loop, c->body_fd, on_body, c);
+	}
+	c->ctl = watch_new(loop, c->ctl_fd, on_ctl, c);
+	watch_set(c->ctl, WATCH_IN);
+}
+
+static void on_begun(void *arg, const struct error *error)
+{
+	struct copy *c = arg;
+
+	if (!c->x) { /* the client has left meanwhile */
+		copy_free(c);
+		return;
+	}
+	if (error) {
+		fail(c, error);
+		return;
+	}
+	fd_closep(&c->task_fd);
+	fd_closep(&c->task_ctl_fd);
+	connect_ends(c);
+	stream_set_events(http_exchange_stream(c->x), &copy_events, c);
+}
+
+static int make_ends(struct copy *c, struct error **err)
+{
+	int ends[2], ctl[2];
 
 	if (pipe2(ends, O_CLOEXEC) < 0)
 		return error_errno(err, errno, "cannot make a pipe");
-	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ctl) < 0) {
-		close(ends[0]);
-		close(ends[1]);
+	c->body_fd = ends[c->request.upload ? 1 : 0];
+	c->task_fd = ends[c->request.upload ? 0 : 1];
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ctl) < 0)
 		return error_errno(err, errno, "cannot make a socket");
-	}
-	ours = c->request.upload ? 1 : 0;
-	rc = fd_set_nonblock(ends[ours], true, err);
-	if (rc == 0)
-		rc = fd_set_nonblock(ctl[0], true, err);
-	if (rc == 0)
-		rc = start_worker(c, ends[!ours], ctl[1], err);
-	close(ends[!ours]);
-	close(ctl[1]);
 	c->ctl_fd = ctl[0];
-	if (c->request.upload) {
-		c->feed = feed_new(c->server->loop, s, ends[ours], on_fed, c);
-	} else {
-		c->feed = feed_new(c->server->loop, s, -1, NULL, NULL);
-		c->body_fd = ends[ours];
-		c->body = watch_new(c->server->loop, c->body_fd, on_body, c);
-	}
-	c->ctl = watch_new(c->server->loop, c->ctl_fd, on_ctl, c);
-	watch_set(c->ctl, WATCH_IN);
-	return rc;
+	c->task_ctl_fd = ctl[1];
+	return fd_set_nonblock(c->body_fd, true, err) < 0 ? -1 : fd_set_nonblock(c->ctl_fd, true, err);
 }
 
 void cp_handle(struct server *server, struct http_exchange *take, const struct http_query *q)
 {
+	static const struct stream_events beginning_events = {.on_closed = on_closed};
+	static const struct task_calls calls = {.begin = begin, .begun = on_begun, .exited = on_exited};
 	struct copy *c = NEW(struct copy);
 	cleanup_error struct error *error = NULL;
 
 	c->server = server;
 	c->x = take;
-	c->body_fd = c->ctl_fd = -1;
-	if (cp_request_parse(http_exchange_request(take), q, &c->request, &error) < 0 || start(c, &error) < 0) {
+	c->body_fd = c->ctl_fd = c->task_fd = c->task_ctl_fd = -1;
+	if (cp_request_parse(http_exchange_request(take), q, &c->request, &error) < 0 || make_ends(c, &error) < 0) {
 		fail(c, error);
 		return;
 	}
-	stream_set_events(http_exchange_stream(c->x), &copy_events, c);
+	stream_set_events(http_exchange_stream(c->x), &beginning_events, c);
+	c->task = task_start(server->tasks, &calls, c);
 }

@@ -25,6 +25,7 @@ struct exec {
 	struct http_exchange *x;
 	struct exec_request request;
 	struct task *task;
+	int pipes[3][2]; /* until it has begun */
 	struct feed *stdin_feed;
 	struct output *out[2]; /* stdout, stderr */
 	struct timer *timer;   /* silence after the exit; then lingering */
@@ -35,8 +36,21 @@ struct exec {
 	bool exited, finished;
 };
 
+static void close_pipes(struct exec *e)
+{
+	for (int i = 0; i < 3; i++) {
+		fd_closep(&e->pipes[i][0]);
+		fd_closep(&e->pipes[i][1]);
+	}
+}
+
 static void exec_free(struct exec *e)
 {
+	if (task_is_beginning(e->task)) { /* on_begun() comes back to it */
+		http_exchange_free(&e->x);
+		return;
+	}
+	close_pipes(e);
 	if (e->task && !e->finished)
 		task_kill(e->task);
 	task_free(&e->task);
@@ -217,8 +231,10 @@ static const struct stream_events exec_events = {
 
 /* ---- the start ---- */
 
-static int spawn(struct exec *e, int pipes[3][2], struct error **err)
+/* In a thread. */
+static int begin(void *arg, struct task *t, struct error **err)
 {
+	struct exec *e = arg;
 	cleanup_user struct user *u = users_lookup(e->request.id.uid);
 	cleanup_strv char **env = exec_environment_of(u, e->request.env);
 	cleanup_free char *cwd = cwd_expand(e->request.cwd, u->home, err);
@@ -228,22 +244,19 @@ static int spawn(struct exec *e, int pipes[3][2], struct error **err)
 		.argv = e->request.argv,
 		.env = env,
 		.cwd = cwd,
-		.fds = {pipes[0][0], pipes[1][1], pipes[2][1]},
+		.fds = {e->pipes[0][0], e->pipes[1][1], e->pipes[2][1]},
 	};
 
-	if (!cwd)
-		return -1;
-	e->task = task_start(e->server->tasks, &spec, on_exited, e, err);
-	return e->task ? 0 : -1;
+	return cwd ? task_exec(t, &spec, err) : -1;
 }
 
 /* Our ends are non-blocking, the child's are not. */
-static int make_pipes(bool with_stdin, int pipes[3][2], struct error **err)
+static int make_pipes(struct exec *e, struct error **err)
 {
-	for (int i = with_stdin ? 0 : 1; i < 3; i++) {
-		if (pipe2(pipes[i], O_CLOEXEC) < 0)
+	for (int i = e->request.with_stdin ? 0 : 1; i < 3; i++) {
+		if (pipe2(e->pipes[i], O_CLOEXEC) < 0)
 			return error_errno(err, errno, "cannot make a pipe");
-		if (fd_set_nonblock(pipes[i][i == 0 ? 1 : 0], true, err) < 0)
+		if (fd_set_nonblock(e->pipes[i][i == 0 ? 1 : 0], true, err) < 0)
 			return -1;
 	}
 	return 0;
@@ -286,24 +299,47 @@ static void reply_failed(struct exec *e, const struct error *error)
 	exec_free(e);
 }
 
-static void connect_pipes(struct exec *e, int pipes[3][2])
+static void connect_pipes(struct exec *e)
 {
 	struct stream *s = http_exchange_stream(e->x);
 	struct stream *to = e->request.buffered ? NULL : s;
 
-	e->stdin_feed = feed_new(e->server->loop, s, TAKE_FD(pipes[0][1]), NULL, NULL);
-	e->out[0] = output_new(e->server->loop, TAKE_FD(pipes[1][0]), "stdout", to, e->request.base64);
-	e->out[1] = output_new(e->server->loop, TAKE_FD(pipes[2][0]), "stderr", to, e->request.base64);
+	e->stdin_feed = feed_new(e->server->loop, s, TAKE_FD(e->pipes[0][1]), NULL, NULL);
+	e->out[0] = output_new(e->server->loop, TAKE_FD(e->pipes[1][0]), "stdout", to, e->request.base64);
+	e->out[1] = output_new(e->server->loop, TAKE_FD(e->pipes[2][0]), "stderr", to, e->request.base64);
 	output_start(e->out[0], on_output, e);
 	output_start(e->out[1], on_output, e);
 }
 
+static void on_begun(void *arg, const struct error *error)
+{
+	struct exec *e = arg;
+
+	if (!e->x) { /* the client has left meanwhile */
+		exec_free(e);
+		return;
+	}
+	if (error) {
+		reply_failed(e, error);
+		return;
+	}
+	connect_pipes(e);
+	close_pipes(e);
+	if (!e->request.buffered) {
+		respond_stream(e);
+		write_line(e, frame_started(task_pid(e->task), e->started_at));
+	}
+	stream_set_events(http_exchange_stream(e->x), &exec_events, e);
+}
+
 void exec_handle(struct server *server, struct http_exchange *take, const struct http_query *q)
 {
+	static const struct stream_events beginning_events = {.on_closed = on_closed};
+	static const struct task_calls calls = {.begin = begin, .begun = on_begun, .exited = on_exited};
 	struct exec *e = NEW(struct exec);
-	int pipes[3][2] = {{-1, -1}, {-1, -1}, {-1, -1}};
 	cleanup_error struct error *error = NULL;
 
+	memset(e->pipes, -1, sizeof(e->pipes));
 	e->server = server;
 	e->x = take;
 	if (exec_request_parse(q, &e->request, &error) < 0) {
@@ -312,18 +348,10 @@ void exec_handle(struct server *server, struct http_exchange *take, const struct
 		return;
 	}
 	e->started_at = time_now();
-	if (make_pipes(e->request.with_stdin, pipes, &error) == 0 && spawn(e, pipes, &error) == 0) {
-		connect_pipes(e, pipes);
-		if (!e->request.buffered) {
-			respond_stream(e);
-			write_line(e, frame_started(task_pid(e->task), e->started_at));
-		}
-		stream_set_events(http_exchange_stream(e->x), &exec_events, e);
-	} else {
+	if (make_pipes(e, &error) < 0) {
 		reply_failed(e, error);
+		return;
 	}
-	for (int i = 0; i < 3; i++) {
-		fd_closep(&pipes[i][0]);
-		fd_closep(&pipes[i][1]);
-	}
+	stream_set_events(http_exchange_stream(e->x), &beginning_events, e);
+	e->task = task_start(server->tasks, &calls, e);
 }

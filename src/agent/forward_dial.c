@@ -24,7 +24,8 @@ struct dial {
 	struct task_factory *tasks;
 	struct upstream to;
 	struct task *getent;
-	int answer_fd; /* its stdout */
+	int answer_fd, task_fd; /* its stdout, and its end of that until it has begun */
+	bool given_up;		/* freed by its owner, but getent is still beginning */
 	int fd;
 	struct watch *watch; /* while connecting */
 	struct timer *limit;
@@ -183,32 +184,54 @@ static void dial_resolved(void *arg, int status)
 	dial_done(d);
 }
 
+/* In a thread. */
+static int dial_begin(void *arg, struct task *t, struct error **err)
+{
+	static const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
+	const struct dial *d = arg;
+	const char *argv[] = {"getent", "ahostsv4", d->to.host, NULL};
+	cleanup_user struct user *root = users_lookup(0);
+	const struct task_spec spec = {
+		.user = root,
+		.gid = USERS_DEFAULT_ID,
+		.argv = (char *const *)argv,
+		.env = (char *const *)env,
+		.cwd = "/",
+		.fds = {-1, d->task_fd, -1},
+	};
+
+	return task_exec(t, &spec, err);
+}
+
+static void dial_begun(void *arg, const struct error *error)
+{
+	struct dial *d = arg;
+
+	fd_closep(&d->task_fd);
+	if (d->given_up) {
+		dial_free(&d);
+	} else if (d->error) { /* it took too long */
+		if (!error)
+			task_kill(d->getent);
+	} else if (error) {
+		d->error = error_copy(error);
+		error_wrap(&d->error, "look up \"%s\" in the guest (an IP address needs no lookup)", d->to.host);
+		dial_done(d);
+	}
+}
+
 static int dial_resolve(struct dial *d)
 {
-	static const char *const argv[] = {"getent", "ahostsv4", NULL, NULL};
-	static const char *const env[] = {"PATH=/usr/sbin:/usr/bin:/sbin:/bin", NULL};
-	const char *args[] = {argv[0], argv[1], d->to.host, NULL};
-	cleanup_user struct user *root = users_lookup(0);
-	cleanup_close int out = -1;
+	static const struct task_calls calls = {.begin = dial_begin, .begun = dial_begun, .exited = dial_resolved};
 	int fds[2];
 
 	if (pipe2(fds, O_CLOEXEC) < 0)
 		return error_errno(&d->error, errno, "make a pipe");
 	d->answer_fd = fds[0];
-	out = fds[1];
+	d->task_fd = fds[1];
 	fcntl(d->answer_fd, F_SETFL, O_NONBLOCK);
-	const struct task_spec spec = {
-		.user = root,
-		.gid = USERS_DEFAULT_ID,
-		.argv = (char *const *)args,
-		.env = (char *const *)env,
-		.cwd = "/",
-		.fds = {-1, out, -1},
-	};
-	d->getent = task_start(d->tasks, &spec, dial_resolved, d, &d->error);
-	return d->getent ? 0
-			 : error_wrap(&d->error, "look up \"%s\" in the guest (an IP address needs no lookup)",
-				      d->to.host);
+	d->getent = task_start(d->tasks, &calls, d);
+	return 0;
 }
 
 /* ---- the object ---- */
@@ -218,7 +241,7 @@ static void dial_expired(void *arg)
 	struct dial *d = arg;
 	cleanup_free char *shown = dial_shown(d);
 
-	if (d->getent)
+	if (d->getent && !task_is_beginning(d->getent))
 		task_kill(d->getent);
 	error_set(&d->error, ERR_TIMEOUT, "the guest cannot connect to %s: no answer within %d s", shown,
 		  DIAL_TIMEOUT_MS / 1000);
@@ -244,12 +267,12 @@ struct dial *dial_new(struct loop *loop, struct task_factory *tasks, const struc
 	d->loop = loop;
 	d->tasks = tasks;
 	d->to = (struct upstream){.host = str_dup(u->host), .path = str_dup(u->path), .port = u->port};
-	d->answer_fd = d->fd = -1;
+	d->answer_fd = d->task_fd = d->fd = -1;
 	d->fn = fn;
 	d->arg = arg;
 	d->report = timer_new(loop, dial_report, d);
 	d->limit = timer_new(loop, dial_expired, d);
-	timer_set(d->limit, DIAL_TIMEOUT_MS);
+	timer_set_deadline(d->limit, DIAL_TIMEOUT_MS);
 	dial_start(d);
 	return d;
 }
@@ -263,8 +286,12 @@ void dial_free(struct dial **dp)
 	watch_free(&d->watch);
 	timer_free(&d->report);
 	timer_free(&d->limit);
+	d->given_up = task_is_beginning(d->getent);
+	if (d->given_up)
+		return;
 	task_free(&d->getent);
 	fd_closep(&d->answer_fd);
+	fd_closep(&d->task_fd);
 	fd_closep(&d->fd);
 	error_free(&d->error);
 	upstream_clear(&d->to);

@@ -72,12 +72,12 @@ struct server *server_new(struct loop *loop, const struct server_options *option
 	s->loop = loop;
 	s->options = options;
 	s->started_ns = clock_ns();
-	s->tasks = task_factory_new(loop, options->table, !options->fake);
+	s->tasks = task_factory_new(loop, options->table, !options->fake, err);
 	s->events = events_new(s);
 	s->shutdown = timer_new(loop, on_shutdown, s);
 	if (boot_id)
 		snprintf(s->boot_id, sizeof(s->boot_id), "%s", boot_id);
-	s->session = boot_id ? session_new(s, err) : NULL;
+	s->session = s->tasks && boot_id ? session_new(s, err) : NULL;
 	if (!s->session)
 		server_free(&s);
 	return s;
@@ -111,6 +111,8 @@ int server_main(const struct server_options *options)
 		signals[1] = loop_signal_new(loop, SIGUSR2, on_poweroff_signal, s);
 		if (loop_run(loop, &error) == 0)
 			status = s->exit_status;
+		if (task_factory_is_busy(s->tasks))
+			_exit(status); /* a thread that hangs is not waited for; the kernel and the supervisor end the rest */
 		loop_signal_free(&signals[0]);
 		loop_signal_free(&signals[1]);
 		server_free(&s);

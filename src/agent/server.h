@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The agent's server process: its context, passed down to all handlers, and the endpoints. One thread, one loop. */
+/* The agent's server process: its context, passed down to all handlers, and the endpoints. One loop; tasks begin in threads. */
 #ifndef SLICER_AGENT_SERVER_H
 #define SLICER_AGENT_SERVER_H
 

@@ -22,6 +22,8 @@ struct shell {
 	struct server *server;
 	struct http_exchange *x;
 	struct task *task;
+	struct identity id;
+	char *program, *cwd; /* as asked for; NULL: the user's */
 	int master;
 	struct watch *watch;
 	struct shell_reader reader;
@@ -32,6 +34,10 @@ struct shell {
 
 static void shell_free(struct shell *sh)
 {
+	if (task_is_beginning(sh->task)) { /* on_begun() comes back to it */
+		http_exchange_free(&sh->x);
+		return;
+	}
 	if (sh->task && !sh->exited)
 		task_kill(sh->task);
 	task_free(&sh->task);
@@ -41,6 +47,8 @@ static void shell_free(struct shell *sh)
 	if (sh->pending)
 		evbuffer_free(sh->pending);
 	http_exchange_free(&sh->x);
+	free(sh->program);
+	free(sh->cwd);
 	free(sh);
 }
 
@@ -261,26 +269,21 @@ static int open_terminal(const struct user *u, int *ret_master, struct error **e
 	return TAKE_FD(slave);
 }
 
-static int start(struct shell *sh, const struct http_query *q, struct error **err)
+/* In a thread. */
+static int begin(void *arg, struct task *t, struct error **err)
 {
-	const char *shell = http_query_get(q, "shell");
-	struct identity id;
-	cleanup_user struct user *u = NULL;
+	struct shell *sh = arg;
+	cleanup_user struct user *u = users_lookup(sh->id.uid);
 	cleanup_strv char **env = NULL, **extra = NULL, **argv = NULL;
-	cleanup_free char *cwd = NULL;
+	cleanup_free char *cwd = cwd_expand(sh->cwd, u->home, err);
+	const char *shell = sh->program && *sh->program ? sh->program : u->shell;
 	cleanup_close int slave = -1;
 
-	if (identity_parse(q, &id, err) < 0)
-		return -1;
-	u = users_lookup(id.uid);
-	cwd = cwd_expand(http_query_get(q, "cwd"), u->home, err);
 	if (!cwd)
 		return -1;
 	slave = open_terminal(u, &sh->master, err);
 	if (slave < 0)
 		return -1;
-	if (!shell || !*shell)
-		shell = u->shell;
 	strv_append(&extra, "TERM=xterm-256color");
 	strv_append_fmt(&extra, "SHELL=%s", shell);
 	env = exec_environment_of(u, extra);
@@ -288,38 +291,64 @@ static int start(struct shell *sh, const struct http_query *q, struct error **er
 	strv_append(&argv, "-l");
 	struct task_spec spec = {
 		.user = u,
-		.gid = id.gid,
+		.gid = sh->id.gid,
 		.argv = argv,
 		.env = env,
 		.cwd = cwd,
 		.fds = {slave, slave, slave},
 		.tty = true,
 	};
-	sh->task = task_start(sh->server->tasks, &spec, on_exited, sh, err);
-	return sh->task ? 0 : -1;
+	return task_exec(t, &spec, err);
 }
 
-void shell_handle(struct server *server, struct http_exchange *take, const struct http_query *q)
+static void refuse(struct shell *sh, const struct error *error)
 {
-	struct shell *sh = NEW(struct shell);
-	cleanup_error struct error *error = NULL;
+	struct error said = *error;
+
+	if (said.code == ERR_NOT_FOUND) /* of the shell or its directory, not of the VM */
+		said.code = ERR_INVALID;
+	http_reply_error(&sh->x, &said);
+	shell_free(sh);
+}
+
+static void on_begun(void *arg, const struct error *error)
+{
+	struct shell *sh = arg;
 	struct http_head *head;
 
-	sh->server = server;
-	sh->x = take;
-	sh->master = -1;
-	if (start(sh, q, &error) < 0) {
-		if (error->code == ERR_NOT_FOUND) /* of the shell or its directory, not of the VM */
-			error->code = ERR_INVALID;
-		http_reply_error(&sh->x, error);
+	if (!sh->x) { /* the client has left meanwhile */
 		shell_free(sh);
 		return;
 	}
+	if (error) {
+		refuse(sh, error);
+		return;
+	}
 	sh->pending = evbuffer_new();
-	sh->watch = watch_new(server->loop, sh->master, on_terminal, sh);
+	sh->watch = watch_new(sh->server->loop, sh->master, on_terminal, sh);
 	head = http_head_new_response(200);
 	http_head_add(head, "content-type", "application/octet-stream");
 	http_exchange_respond(sh->x, head);
 	stream_set_events(http_exchange_stream(sh->x), &shell_events, sh);
 	update_watch(sh);
+}
+
+void shell_handle(struct server *server, struct http_exchange *take, const struct http_query *q)
+{
+	static const struct stream_events beginning_events = {.on_closed = on_closed};
+	static const struct task_calls calls = {.begin = begin, .begun = on_begun, .exited = on_exited};
+	struct shell *sh = NEW(struct shell);
+	cleanup_error struct error *error = NULL;
+
+	sh->server = server;
+	sh->x = take;
+	sh->master = -1;
+	if (identity_parse(q, &sh->id, &error) < 0) {
+		refuse(sh, error);
+		return;
+	}
+	sh->program = str_dup(http_query_get(q, "shell"));
+	sh->cwd = str_dup(http_query_get(q, "cwd"));
+	stream_set_events(http_exchange_stream(sh->x), &beginning_events, sh);
+	sh->task = task_start(server->tasks, &calls, sh);
 }

@@ -4,39 +4,39 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <sys/mman.h>
 #include <sys/pidfd.h>
 #include <sys/queue.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include "base/fs.h"
 #include "base/str.h"
+#include "io/worker.h"
 #include "agent/task_cgroup.h"
 #include "agent/task_child.h"
 #include "agent/vfork.h"
 
-enum { DETACHED_GRACE_MS = 5000 };
+enum { DETACHED_GRACE_MS = 5000, THREADS = 64 /* tasks that can hang at their beginning before others have to wait */ };
 
 struct task {
 	struct task_factory *factory;
 	LIST_ENTRY(task) link;
 	struct child *child;
-	struct timer *grace; /* detached: time left to end by itself */
-	child_fn *exited;
+	struct timer *grace;		/* detached: time left to end by itself */
+	const struct task_calls *calls; /* NULL: detached */
 	void *arg;
 	struct task_cgroup *cgroup; /* NULL: none */
 	pid_t pid;
-	bool tty, ended;
+	bool tty, beginning, ended;
 	int slot; /* in the table; -1: none */
 };
 
 struct task_factory {
 	struct loop *loop;
+	struct worker_pool *pool;
 	struct task_table *table;
 	LIST_HEAD(, task) tasks;
 	struct cgroup_pool *cgroups; /* NULL: tasks have none */
 	sigset_t ignored;	     /* what children must not inherit */
-	void *stack;		     /* of children that share our memory; NULL: no memory for one */
 };
 
 static void find_ignored(sigset_t *ret)
@@ -50,14 +50,18 @@ static void find_ignored(sigset_t *ret)
 	}
 }
 
-struct task_factory *task_factory_new(struct loop *loop, struct task_table *table, bool cgroups)
+struct task_factory *task_factory_new(struct loop *loop, struct task_table *table, bool cgroups, struct error **err)
 {
-	struct task_factory *f = NEW(struct task_factory);
+	struct worker_pool *pool = worker_pool_new(loop, THREADS, err);
+	struct task_factory *f;
 
+	if (!pool)
+		return NULL;
+	f = NEW(struct task_factory);
 	f->loop = loop;
+	f->pool = pool;
 	f->table = table;
 	f->cgroups = cgroups ? cgroup_pool_new() : NULL;
-	f->stack = vfork_stack_new();
 	find_ignored(&f->ignored);
 	return f;
 }
@@ -103,8 +107,8 @@ static void on_exit_of_child(void *arg, int status)
 	if (t->slot >= 0)
 		t->factory->table->pids[t->slot] = 0;
 	t->slot = -1;
-	if (t->exited)
-		t->exited(t->arg, status);
+	if (t->calls)
+		t->calls->exited(t->arg, status);
 	else
 		destroy(t);
 }
@@ -125,14 +129,14 @@ static pid_t start_shared(struct task *t, struct task_start *start)
 	pid_t pid;
 
 	errno = ENOSYS;
-	if (start->spec->work || !t->factory->stack)
+	if (start->spec->work)
 		return -1;
 	start->ignored = &t->factory->ignored;
-	pid = vfork_into(t->cgroup ? cgroup_dir(t->cgroup) : -1, t->factory->stack, task_child_run, start);
+	pid = vfork_into(t->cgroup ? cgroup_dir(t->cgroup) : -1, task_child_run, start);
 	if (pid >= 0 || !t->cgroup || !group_is_unfit(errno))
 		return pid;
 	cgroup_replace(t->factory->cgroups, &t->cgroup);
-	return vfork_into(t->cgroup ? cgroup_dir(t->cgroup) : -1, t->factory->stack, task_child_run, start);
+	return vfork_into(t->cgroup ? cgroup_dir(t->cgroup) : -1, task_child_run, start);
 }
 
 /* Everywhere, and for what goes on running in our memory. */
@@ -177,35 +181,67 @@ static pid_t start_child(struct task *t, const struct task_spec *spec, struct er
 	return error_errno(err, start.failure.number, "%s", task_failure_text(&start.failure, spec));
 }
 
-struct task *task_start(struct task_factory *f, const struct task_spec *spec, child_fn *exited, void *arg,
-			struct error **err)
+int task_exec(struct task *t, const struct task_spec *spec, struct error **err)
 {
-	struct task *t = NEW(struct task);
-	int pidfd;
-
-	t->factory = f;
-	t->exited = exited;
-	t->arg = arg;
 	t->tty = spec->tty;
-	t->slot = -1;
-	t->cgroup = f->cgroups ? cgroup_take(f->cgroups) : NULL;
-	LIST_INSERT_HEAD(&f->tasks, t, link);
+	t->cgroup = t->factory->cgroups ? cgroup_take(t->factory->cgroups) : NULL;
 	t->pid = start_child(t, spec, err);
-	if (t->pid < 0) {
-		destroy(t);
-		return NULL;
-	}
-	pidfd = pidfd_open(t->pid, 0);
+	return t->pid < 0 ? -1 : 0;
+}
+
+static int begin(void *arg, struct error **err)
+{
+	struct task *t = arg;
+
+	return t->calls->begin(t->arg, t, err);
+}
+
+/* The loop hears of its end from now on. */
+static int watch(struct task *t, struct error **err)
+{
+	int pidfd = pidfd_open(t->pid, 0);
+
 	if (pidfd < 0) {
 		error_errno(err, errno, "cannot watch process %d", t->pid);
 		kill(-t->pid, SIGKILL);
 		waitpid(t->pid, NULL, 0);
-		destroy(t);
-		return NULL;
+		return -1;
 	}
-	t->slot = table_add(f->table, t->pid);
-	t->child = child_new(f->loop, pidfd, on_exit_of_child, t);
+	t->slot = table_add(t->factory->table, t->pid);
+	t->child = child_new(t->factory->loop, pidfd, on_exit_of_child, t);
+	return 0;
+}
+
+static void begun(void *arg, const struct error *error)
+{
+	struct task *t = arg;
+	cleanup_error struct error *failure = error_copy(error);
+
+	t->beginning = false;
+	if (failure || watch(t, &failure) < 0) {
+		t->pid = -1;
+		t->ended = true;
+	}
+	t->calls->begun(t->arg, failure);
+}
+
+struct task *task_start(struct task_factory *f, const struct task_calls *calls, void *arg)
+{
+	struct task *t = NEW(struct task);
+
+	t->factory = f;
+	t->calls = calls;
+	t->arg = arg;
+	t->slot = t->pid = -1;
+	t->beginning = true;
+	LIST_INSERT_HEAD(&f->tasks, t, link);
+	worker_submit(f->pool, begin, begun, t);
 	return t;
+}
+
+bool task_is_beginning(const struct task *t)
+{
+	return t && t->beginning;
 }
 
 pid_t task_pid(const struct task *t)
@@ -215,6 +251,8 @@ pid_t task_pid(const struct task *t)
 
 void task_kill(struct task *t)
 {
+	if (t->pid <= 0)
+		return;
 	if (t->cgroup && cgroup_kill(t->cgroup))
 		return;
 	/* A shell gives its jobs process groups of their own: the session is what they share. */
@@ -239,9 +277,43 @@ void task_free(struct task **t)
 		destroy(task);
 		return;
 	}
-	task->exited = NULL;
+	task->calls = NULL;
 	task->grace = timer_new(task->factory->loop, on_grace_over, task);
 	timer_set(task->grace, DETACHED_GRACE_MS);
+}
+
+bool task_factory_is_busy(const struct task_factory *f)
+{
+	const struct task *t;
+
+	LIST_FOREACH(t, &f->tasks, link)
+	{
+		if (t->beginning)
+			return true;
+	}
+	return false;
+}
+
+static void end_now(struct task *t)
+{
+	if (t->pid <= 0 || t->ended)
+		return;
+	task_kill(t);
+	kill(t->pid, SIGKILL);
+	waitpid(t->pid, NULL, 0);
+	if (t->slot >= 0)
+		t->factory->table->pids[t->slot] = 0;
+}
+
+/* Its owner, who waits for begun(), frees it. */
+static void cancel(struct task *t)
+{
+	cleanup_error struct error *error = NULL;
+
+	error_set(&error, ERR_CANCELLED, "the agent ends");
+	t->beginning = false;
+	t->ended = true;
+	t->calls->begun(t->arg, error);
 }
 
 void task_factory_free(struct task_factory **f)
@@ -250,16 +322,14 @@ void task_factory_free(struct task_factory **f)
 
 	if (!*f)
 		return;
+	worker_pool_free(&(*f)->pool);
 	while ((t = LIST_FIRST(&(*f)->tasks))) {
-		task_kill(t);
-		kill(t->pid, SIGKILL);
-		waitpid(t->pid, NULL, 0);
-		if (t->slot >= 0)
-			(*f)->table->pids[t->slot] = 0;
-		destroy(t);
+		end_now(t);
+		if (t->beginning)
+			cancel(t);
+		else
+			destroy(t);
 	}
-	if ((*f)->stack)
-		munmap((*f)->stack, VFORK_STACK);
 	cgroup_pool_free(&(*f)->cgroups);
 	free(TAKE_PTR(*f));
 }

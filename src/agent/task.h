@@ -28,16 +28,31 @@ struct task_spec {
 
 /* Where tasks are counted and their cgroups are. */
 struct task_factory;
-struct task_factory *task_factory_new(struct loop *loop, struct task_table *table, bool cgroups);
-void task_factory_free(struct task_factory **f); /* its tasks must be gone */
+struct task_factory *task_factory_new(struct loop *loop, struct task_table *table, bool cgroups, struct error **err);
+/* Waits for the threads; what is still beginning is told that it is cancelled. */
+void task_factory_free(struct task_factory **f);
+bool task_factory_is_busy(
+	const struct task_factory *f); /* some task is beginning: task_factory_free() might wait for long */
 
 struct task;
-/* exited(arg, status) comes once, status as waitpid's. On failure of exec sys_errno tells why (ENOENT, EACCES...). */
-struct task *task_start(struct task_factory *f, const struct task_spec *spec, child_fn *exited, void *arg,
-			struct error **err);
+/* What its owner does for a task. */
+struct task_calls {
+	/* In a thread, because files may be slow, or never come: works out what the task is and calls task_exec(). Touches nothing
+	 * that the loop does. */
+	int (*begin)(void *arg, struct task *t, struct error **err);
+	/* On the loop, once: it runs; or the error (borrowed) says why not, and there is nothing to be done but task_free(). */
+	void (*begun)(void *arg, const struct error *error);
+	child_fn *exited; /* on the loop, once after begun() without an error; status as waitpid's */
+};
+
+struct task *task_start(struct task_factory *f, const struct task_calls *calls, void *arg);
+/* For begin(). On failure of exec sys_errno tells why (ENOENT, EACCES...). */
+int task_exec(struct task *t, const struct task_spec *spec, struct error **err);
+bool task_is_beginning(const struct task *t); /* begun() is still to come: `arg` must stay. NULL-safe */
 pid_t task_pid(const struct task *t);
 void task_kill(struct task *t); /* SIGKILL to all that runs for it */
-/* Does not kill at once: a process still running has 5 s to end by itself, and is reaped in the background. NULL-safe. */
+/* Does not kill at once: a process still running has 5 s to end by itself, and is reaped in the background. Not while it is
+ * beginning. NULL-safe. */
 void task_free(struct task **t);
 
 /* SIGKILL to a process group and to every process of the session of that leader. */

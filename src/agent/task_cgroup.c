@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/queue.h>
 #include <sys/stat.h>
 #include <sys/vfs.h>
@@ -25,6 +26,7 @@ struct task_cgroup {
 };
 
 struct cgroup_pool {
+	pthread_mutex_t lock; /* guards all of it: tasks begin in threads */
 	LIST_HEAD(, task_cgroup) idle;
 	unsigned idle_count;
 	unsigned made; /* names */
@@ -33,7 +35,10 @@ struct cgroup_pool {
 
 struct cgroup_pool *cgroup_pool_new(void)
 {
-	return NEW(struct cgroup_pool);
+	struct cgroup_pool *pool = NEW(struct cgroup_pool);
+
+	pthread_mutex_init(&pool->lock, NULL);
+	return pool;
 }
 
 static void cgroup_free(struct task_cgroup *cgroup)
@@ -64,6 +69,7 @@ void cgroup_pool_free(struct cgroup_pool **pool)
 		return;
 	while ((cgroup = pop_idle(*pool)))
 		cgroup_free(cgroup);
+	pthread_mutex_destroy(&(*pool)->lock);
 	free(TAKE_PTR(*pool));
 }
 
@@ -153,7 +159,7 @@ static bool is_idle(const struct task_cgroup *cgroup)
 	return !strstr(events, "populated 1") && !strstr(events, "frozen 1");
 }
 
-struct task_cgroup *cgroup_take(struct cgroup_pool *pool)
+static struct task_cgroup *take(struct cgroup_pool *pool)
 {
 	struct task_cgroup *cgroup;
 
@@ -165,10 +171,22 @@ struct task_cgroup *cgroup_take(struct cgroup_pool *pool)
 	return make(pool);
 }
 
+struct task_cgroup *cgroup_take(struct cgroup_pool *pool)
+{
+	struct task_cgroup *cgroup;
+
+	pthread_mutex_lock(&pool->lock);
+	cgroup = take(pool);
+	pthread_mutex_unlock(&pool->lock);
+	return cgroup;
+}
+
 void cgroup_replace(struct cgroup_pool *pool, struct task_cgroup **cgroup)
 {
+	pthread_mutex_lock(&pool->lock);
 	cgroup_free(*cgroup);
 	*cgroup = make(pool);
+	pthread_mutex_unlock(&pool->lock);
 }
 
 void cgroup_release(struct cgroup_pool *pool, struct task_cgroup **take)
@@ -177,12 +195,14 @@ void cgroup_release(struct cgroup_pool *pool, struct task_cgroup **take)
 
 	if (!cgroup)
 		return;
+	pthread_mutex_lock(&pool->lock);
 	if (cgroup->killed || pool->idle_count == IDLE_MAX || !is_idle(cgroup)) {
 		cgroup_free(cgroup);
-		return;
+	} else {
+		LIST_INSERT_HEAD(&pool->idle, cgroup, link);
+		pool->idle_count++;
 	}
-	LIST_INSERT_HEAD(&pool->idle, cgroup, link);
-	pool->idle_count++;
+	pthread_mutex_unlock(&pool->lock);
 }
 
 int cgroup_dir(const struct task_cgroup *cgroup)

@@ -103,7 +103,8 @@ static void set_limits(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Puts the spec's fds at 0, 1, 2 (and 3); everything else closes at exec, or now when there is none. */
+/* Puts the spec's fds at 0, 1, 2 (and 3). All others close at once, since a directory may keep the child waiting and what others
+ * read from is to end; with the report, at exec. */
 static int place_fds(const struct task_spec *spec, int *report)
 {
 	int moved[4] = {-1, -1, -1, -1};
@@ -124,7 +125,7 @@ static int place_fds(const struct task_spec *spec, int *report)
 			return -1;
 	}
 	/* Since Linux 5.11; elsewhere it has to do that all fds of the agent are close-on-exec. */
-	close_range((unsigned)(spec->ctl_fd > 0 ? TASK_CTL_FD + 1 : 3), ~0U, CLOSE_RANGE_CLOEXEC);
+	close_range((unsigned)(spec->ctl_fd > 0 ? TASK_CTL_FD + 1 : 3), ~0U, *report >= 0 ? CLOSE_RANGE_CLOEXEC : 0);
 	return 0;
 }
 

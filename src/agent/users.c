@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 #include <errno.h>
-#include <grp.h>
+#include <sys/syscall.h>
 #include <sys/types.h>
 #include <unistd.h>
 #include "base/fs.h"
@@ -204,9 +204,10 @@ int user_become(const struct user *u, uint32_t gid)
 
 	if (geteuid() != 0)
 		return u->uid == geteuid() && target == getegid() ? 0 : EPERM;
-	if (setgroups(u->ngroups, u->groups) < 0)
+	/* Not libc's functions of these names: they have all threads follow, and the child may share its memory with ours. */
+	if (syscall(SYS_setgroups, u->ngroups, u->groups) < 0)
 		return errno;
-	if (setresgid(target, target, target) < 0 || setresuid(u->uid, u->uid, u->uid) < 0)
+	if (syscall(SYS_setresgid, target, target, target) < 0 || syscall(SYS_setresuid, u->uid, u->uid, u->uid) < 0)
 		return errno;
 	return 0;
 }

@@ -2,26 +2,12 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdint.h>
-#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 #include <linux/sched.h>
 #include "agent/vfork.h"
 
-enum { GUARD = 4096 };
-
-void *vfork_stack_new(void)
-{
-	char *stack = mmap(NULL, VFORK_STACK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_STACK, -1, 0);
-
-	if (stack == MAP_FAILED)
-		return NULL;
-	if (mprotect(stack, GUARD, PROT_NONE) < 0) {
-		munmap(stack, VFORK_STACK);
-		return NULL;
-	}
-	return stack;
-}
+enum { CHILD_STACK = 128 * 1024 }; /* of the 8 MiB that a thread has */
 
 /* A sanitizer keeps accounts of stacks, and knows nothing of this one. */
 #if defined(__x86_64__) && !defined(__SANITIZE_ADDRESS__)
@@ -45,13 +31,14 @@ static long clone3_call(struct clone_args *args, void (*fn)(void *), void *arg)
 	return ret;
 }
 
-pid_t vfork_into(int cgroup, void *stack, void (*fn)(void *arg), void *arg)
+pid_t vfork_into(int cgroup, void (*fn)(void *arg), void *arg)
 {
+	_Alignas(16) char stack[CHILD_STACK];
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
 		.exit_signal = SIGCHLD,
-		.stack = (uintptr_t)stack + GUARD,
-		.stack_size = VFORK_STACK - GUARD,
+		.stack = (uintptr_t)stack,
+		.stack_size = sizeof(stack),
 		.cgroup = cgroup >= 0 ? (uint64_t)cgroup : 0,
 	};
 	long pid = clone3_call(&args, fn, arg);
@@ -64,7 +51,7 @@ pid_t vfork_into(int cgroup, void *stack, void (*fn)(void *arg), void *arg)
 
 #else
 
-pid_t vfork_into(int cgroup, void *stack, void (*fn)(void *arg), void *arg)
+pid_t vfork_into(int cgroup, void (*fn)(void *arg), void *arg)
 {
 	errno = ENOSYS;
 	return -1;

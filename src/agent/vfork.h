@@ -5,21 +5,15 @@
 #ifndef SLICER_AGENT_VFORK_H
 #define SLICER_AGENT_VFORK_H
 
-#include <stddef.h>
 #include <sys/types.h>
 
-enum { VFORK_STACK = 128 * 1024 };
-
-/* The stack that children use, with a page below it that cannot be touched. NULL: no memory. Its
- * owner's, for munmap() of VFORK_STACK bytes. One child at a time uses it: the parent stands still
- * meanwhile. */
-void *vfork_stack_new(void);
-
-/* Runs fn(arg) in a child on that stack, and returns when it has execed or ended. fn must not
- * return. What it allocates and does not free stays in the parent. The child's signals are at their
- * defaults, except those that are ignored. `cgroup` is a directory of cgroup2; -1: the parent's. -1
- * with errno: ENOSYS where this kernel (before Linux 5.7), this machine or a sanitizer does not
- * have it. The caller must have one thread. */
-pid_t vfork_into(int cgroup, void *stack, void (*fn)(void *arg), void *arg);
+/* Runs fn(arg) in a child on a part of the calling thread's stack, and returns when it has execed or ended: until then the calling
+ * thread stands still, and no other. fn must not return. What it allocates and does not free stays in the parent. The child's
+ * signals are at their defaults, except those that are ignored. `cgroup` is a directory of cgroup2; -1: the parent's. -1 with errno:
+ * ENOSYS where this kernel (before Linux 5.7), this machine or a sanitizer does not have it.
+ *
+ * To libc the child is still the thread that called: it must not use what reaches for the other threads (setuid(3) and its like; the
+ * system calls do not). */
+pid_t vfork_into(int cgroup, void (*fn)(void *arg), void *arg);
 
 #endif

@@ -123,7 +123,7 @@ static void conn_ready(void *arg, const struct error *error)
 		conn_fail(c, error_message(gone));
 		return;
 	}
-	timer_set(c->limit, FORWARDS_ANSWER_MS);
+	timer_set_deadline(c->limit, FORWARDS_ANSWER_MS);
 	http_exchange_on_response(c->agent, conn_answered, c);
 	stream_set_events(http_exchange_stream(c->agent), &agent_events, c);
 }

@@ -304,7 +304,7 @@ void gateway_start(struct vm *vm, struct http_exchange *take_client, struct http
 	}
 	if (limit_ms) {
 		g->limit = timer_new(vm_loop(vm), gateway_expired, g);
-		timer_set(g->limit, limit_ms);
+		timer_set_deadline(g->limit, limit_ms);
 	}
 	http_exchange_on_response(g->agent, gateway_answered, g);
 	stream_set_events(http_exchange_stream(g->agent), &agent_events, g);

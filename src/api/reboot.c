@@ -57,7 +57,7 @@ static void reboot_send(struct call *call, struct vm *vm)
 		return;
 	}
 	call->timer = timer_new(call->api->loop, reboot_expired, call);
-	timer_set(call->timer, REBOOT_ANSWER_MS);
+	timer_set_deadline(call->timer, REBOOT_ANSWER_MS);
 	http_exchange_on_response(call->agent, reboot_answered, call);
 	stream_write(http_exchange_stream(call->agent), body, sizeof(body) - 1);
 	stream_end(http_exchange_stream(call->agent));

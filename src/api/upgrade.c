@@ -97,7 +97,7 @@ void upgrade_start(struct vm *vm, struct http_exchange *take_client, struct http
 		return;
 	}
 	u->limit = timer_new(u->of.loop, upgrade_expired, u);
-	timer_set(u->limit, ANSWER_LIMIT_MS);
+	timer_set_deadline(u->limit, ANSWER_LIMIT_MS);
 	http_exchange_on_response(u->agent, upgrade_answered, u);
 	stream_set_events(http_exchange_stream(u->client), &client_events, u);
 }

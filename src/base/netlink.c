@@ -114,15 +114,16 @@ static ssize_t receive_length(struct netlink *nl, int64_t deadline)
 		int64_t left = deadline - clock_ms();
 		ssize_t n;
 
-		if (left <= 0)
-			return -ETIMEDOUT;
-		if (poll(&pfd, 1, (int)left) < 0 && errno != EINTR)
+		/* The kernel has answered, also when we come too late to see it in time. */
+		if (poll(&pfd, 1, left > 0 ? (int)left : 0) < 0 && errno != EINTR)
 			return -errno;
 		n = recv(nl->fd, NULL, 0, MSG_PEEK | MSG_TRUNC);
 		if (n >= 0)
 			return n > RECEIVE_MAX ? -EMSGSIZE : n;
 		if (errno != EAGAIN && errno != EINTR)
 			return -errno;
+		if (left <= 0)
+			return -ETIMEDOUT;
 	}
 }
 

@@ -8,11 +8,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/deadline.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "base/units.h"
 
 #define ERROUT_KEEP ((size_t)4096)
+
+enum { REST_MS = 1000 };
 
 struct run {
 	const char *name;
@@ -20,7 +23,8 @@ struct run {
 	pid_t pid;
 	int pidfd, out_fd, err_fd; /* -1 when at their end */
 	size_t out_limit, out_room, err_len;
-	int64_t deadline, timeout_ms;
+	int64_t timeout_ms;
+	struct deadline deadline;
 	struct proc_result result;
 };
 
@@ -84,6 +88,19 @@ static int read_errout(struct run *r, struct error **err)
 	return 1;
 }
 
+/* What it left in the pipes. A child of its own may go on writing: to stdout up to the limit, to stderr for as long as we care. */
+static int read_rest(struct run *r, struct error **err)
+{
+	struct deadline rest = deadline_in(REST_MS);
+	int more;
+
+	while ((more = read_out(r, err)) > 0)
+		;
+	while (read_errout(r, NULL) > 0 && deadline_left(&rest) > 0)
+		;
+	return more;
+}
+
 /* Until the program has ended; a child of its own that keeps the pipes open does not hold us up. */
 static int pump(struct run *r, struct error **err)
 {
@@ -93,29 +110,17 @@ static int pump(struct run *r, struct error **err)
 		struct pollfd fds[] = {{.fd = r->pidfd, .events = POLLIN},
 				       {.fd = r->out_fd, .events = POLLIN},
 				       {.fd = r->err_fd, .events = POLLIN}};
-		int64_t left = r->deadline - clock_ms();
-		int n = left <= 0 ? 0 : poll(fds, ARRAY_LEN(fds), left < 60000 ? (int)left : 60000);
+		int n = deadline_poll(&r->deadline, fds, ARRAY_LEN(fds));
 
-		if (n < 0 && errno != EINTR)
+		if (n < 0)
 			return error_errno(err, errno, "cannot wait");
-		if (left <= 0)
+		if (n == 0)
 			return error_set(err, ERR_TIMEOUT, "no end within %lld ms", (long long)r->timeout_ms);
-		if (n <= 0)
-			continue;
 		ended = fds[0].revents != 0;
 		if ((fds[1].revents && read_out(r, err) < 0) || (fds[2].revents && read_errout(r, err) < 0))
 			return -1;
 	}
-	for (int more = 1; more;) {
-		more = read_out(r, err);
-		if (more < 0)
-			return -1;
-		if (clock_ms() > r->deadline)
-			return error_set(err, ERR_TIMEOUT, "no end within %lld ms", (long long)r->timeout_ms);
-	}
-	while (read_errout(r, NULL) > 0 && clock_ms() <= r->deadline)
-		;
-	return 0;
+	return read_rest(r, err);
 }
 
 /* The last line of stderr that says something. */
@@ -213,7 +218,7 @@ int proc_call(const struct proc_call *call, struct proc_result *ret, struct erro
 			.out_limit = call->out_limit,
 			.out_room = 1,
 			.timeout_ms = call->timeout_ms,
-			.deadline = clock_ms() + call->timeout_ms};
+			.deadline = deadline_in(call->timeout_ms)};
 	int result;
 
 	r.result.out = mem_alloc(1);

@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/deadline.h"
 #include "base/fs.h"
 #include "base/str.h"
 #include "base/units.h"
@@ -209,22 +210,15 @@ static int report_failure(const struct plan *p, const struct failure *f, struct 
 static int await_exec(const struct plan *p, int pipe_fd, struct error **err)
 {
 	struct pollfd pfd = {.fd = pipe_fd, .events = POLLIN};
-	int64_t deadline = clock_ms() + EXEC_DEADLINE_MS;
+	struct deadline deadline = deadline_in(EXEC_DEADLINE_MS);
 	struct failure f;
+	int r = deadline_poll(&deadline, &pfd, 1);
 	ssize_t n;
 
-	for (;;) {
-		int64_t left = deadline - clock_ms();
-		int r = poll(&pfd, 1, left > 0 ? (int)left : 0);
-
-		if (r == 0)
-			return error_set(err, ERR_TIMEOUT, "cannot start %s: no exec within %d ms", p->exe,
-					 EXEC_DEADLINE_MS);
-		if (r > 0)
-			break;
-		if (errno != EINTR)
-			return error_errno(err, errno, "cannot start %s", p->exe);
-	}
+	if (r == 0)
+		return error_set(err, ERR_TIMEOUT, "cannot start %s: no exec within %d ms", p->exe, EXEC_DEADLINE_MS);
+	if (r < 0)
+		return error_errno(err, errno, "cannot start %s", p->exe);
 	n = read(pipe_fd, &f, sizeof(f));
 	if (n == 0)
 		return 0;

@@ -149,7 +149,7 @@ struct http1_link *http1_link_new(struct http1_client *client, struct http1_call
 	l->fd = -1;
 	l->kick = timer_new(client->loop, on_kick, l);
 	l->timeout = timer_new(client->loop, on_timeout, l);
-	timer_set(l->timeout, HTTP1_CONNECT_TIMEOUT_MS);
+	timer_set_deadline(l->timeout, HTTP1_CONNECT_TIMEOUT_MS);
 	connect_next(l);
 	return l;
 }

@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include <sys/socket.h>
 
+#include "base/deadline.h"
 #include "base/units.h"
 #include "io/http1_server.h"
 
@@ -12,8 +13,19 @@ enum {
 
 static void start_tick(struct http1_server *s)
 {
-	if (!timer_pending(s->tick))
-		timer_set(s->tick, s->tick_ms);
+	if (timer_pending(s->tick))
+		return;
+	s->tick_at = clock_ms() + s->tick_ms;
+	timer_set(s->tick, s->tick_ms);
+}
+
+/* We stood still, perhaps for longer than any of them may take (base/deadline.h): that time does not count. */
+static void forgive(struct http1_server *s, int64_t ms)
+{
+	for (struct http1_conn *c = s->conns; c; c = c->next) {
+		c->deadline += c->deadline ? ms : 0;
+		c->stalled_since += c->stalled_since ? ms : 0;
+	}
 }
 
 static void on_tick(void *arg)
@@ -22,6 +34,8 @@ static void on_tick(void *arg)
 	int64_t now = clock_ms();
 	struct http1_conn *c, *next;
 
+	if (now - s->tick_at > DEADLINE_LATE_MS)
+		forgive(s, now - s->tick_at);
 	for (c = s->conns; c; c = next) {
 		next = c->next;
 		http1_conn_tick(c, now);

@@ -16,7 +16,7 @@ struct http1_server {
 	struct loop *loop;
 	struct acceptor *acceptor; /* NULL: stopped */
 	struct timer *tick;	   /* looks at all deadlines: cheaper than timers per request */
-	int64_t tick_ms;
+	int64_t tick_ms, tick_at;  /* the next one, by clock_ms() */
 	struct http1_limits limits;
 	http_request_fn *request;
 	void *arg;

@@ -23,7 +23,8 @@ void http2_session_free(struct http2_session **s); /* open exchanges fail with E
 struct http_exchange *http2_client_open(struct http2_session *s, struct http_head *take_request); /* never NULL */
 void http2_session_goaway(struct http2_session *s); /* no new streams; done when the open ones have ended */
 unsigned http2_session_streams(const struct http2_session *s);
-/* Sends a PING now and then; no answer within deadline_ms ends the session with ERR_TIMEOUT. 0 turns it off. */
+/* Sends a PING now and then; when for deadline_ms neither an answer comes nor any byte moves in either direction, the session ends
+ * with ERR_TIMEOUT. 0 turns it off. */
 void http2_session_keepalive(struct http2_session *s, int64_t interval_ms, int64_t deadline_ms);
 
 #endif

@@ -65,7 +65,9 @@ struct http2_session {
 	unsigned open; /* streams nghttp2 knows */
 	unsigned busy; /* frames of ours on the stack: the memory must stay */
 	bool server;
+	uint64_t ping_sent_bytes; /* stream_fd_sent() when the deadline was set */
 	bool ping_sent, we_goaway, peer_goaway;
+	bool heard;    /* bytes came since the deadline was set */
 	bool draining; /* the transport's end was requested */
 	bool over;     /* no more frames; done was or is being called */
 	bool freed;    /* http2_session_free was called while busy */

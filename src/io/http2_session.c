@@ -121,6 +121,7 @@ static void session_receive(struct http2_session *s)
 			break;
 		}
 		evbuffer_drain(in, (size_t)n);
+		s->heard = true;
 	}
 	if (nghttp2_session_get_outbound_queue_size(s->ng) > MAX_QUEUED_FRAMES) {
 		error_set(&error, ERR_PROTOCOL, "the peer lets more than %d answers wait", MAX_QUEUED_FRAMES);
@@ -244,19 +245,34 @@ void h2_on_transport_closed(void *arg, const struct error *error)
 
 /* ---- keepalive ---- */
 
+static void set_ping_deadline(struct http2_session *s)
+{
+	s->heard = false;
+	s->ping_sent_bytes = stream_fd_sent(s->transport);
+	timer_set_deadline(s->ping, s->ping_deadline_ms);
+}
+
+/* The ping may wait behind what we have to send, and its answer behind what the peer has: where bytes move, somebody is there. */
+static bool bytes_move(const struct http2_session *s)
+{
+	return s->heard || stream_fd_sent(s->transport) != s->ping_sent_bytes;
+}
+
 void h2_on_ping(void *arg)
 {
 	struct http2_session *s = arg;
 	struct error *error = NULL;
 
-	if (s->ping_sent) {
+	if (s->ping_sent && bytes_move(s)) {
+		set_ping_deadline(s);
+	} else if (s->ping_sent) {
 		error_set(&error, ERR_TIMEOUT, "the peer did not answer a ping within %lld ms",
 			  (long long)s->ping_deadline_ms);
 		h2_break(s, error);
 	} else {
 		s->ping_sent = true;
 		nghttp2_submit_ping(s->ng, NGHTTP2_FLAG_NONE, NULL);
-		timer_set(s->ping, s->ping_deadline_ms);
+		set_ping_deadline(s);
 	}
 	session_run(s);
 }

@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <event2/event_struct.h>
 
+#include "base/deadline.h"
 #include "base/log.h"
 #include "io/loop.h"
 
@@ -17,6 +18,8 @@ struct loop {
 
 struct timer {
 	struct event event;
+	bool judges;
+	struct deadline deadline; /* if it does */
 	loop_fn *fn;
 	void *arg;
 };
@@ -134,11 +137,25 @@ struct event_base *loop_base(struct loop *loop)
 	return loop->base;
 }
 
+static void arm(struct timer *t, int64_t ms)
+{
+	struct timeval tv = {};
+
+	if (ms > 0) {
+		tv.tv_sec = ms / 1000;
+		tv.tv_usec = (ms % 1000) * 1000;
+	}
+	event_add(&t->event, &tv);
+}
+
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
 	struct timer *t = arg;
 
-	t->fn(t->arg);
+	if (t->judges && deadline_put_off(&t->deadline))
+		arm(t, deadline_left(&t->deadline));
+	else
+		t->fn(t->arg);
 }
 
 struct timer *timer_new(struct loop *loop, loop_fn *fn, void *arg)
@@ -153,13 +170,15 @@ struct timer *timer_new(struct loop *loop, loop_fn *fn, void *arg)
 
 void timer_set(struct timer *t, int64_t ms)
 {
-	struct timeval tv = {};
+	t->judges = false;
+	arm(t, ms);
+}
 
-	if (ms > 0) {
-		tv.tv_sec = ms / 1000;
-		tv.tv_usec = (ms % 1000) * 1000;
-	}
-	event_add(&t->event, &tv);
+void timer_set_deadline(struct timer *t, int64_t ms)
+{
+	t->judges = true;
+	t->deadline = deadline_in(ms);
+	arm(t, ms);
 }
 
 void timer_cancel(struct timer *t)

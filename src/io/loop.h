@@ -20,6 +20,9 @@ typedef void loop_fn(void *arg);
 struct timer;
 struct timer *timer_new(struct loop *loop, loop_fn *fn, void *arg); /* not armed */
 void timer_set(struct timer *t, int64_t ms); /* from now; 0: in the next round, never from within the caller */
+/* The same as a deadline of somebody else: should it come late, it is put off once more, so that what has arrived meanwhile is read
+ * first and who stood still as we did can still act (base/deadline.h). What judges somebody is set so. */
+void timer_set_deadline(struct timer *t, int64_t ms);
 void timer_cancel(struct timer *t);
 bool timer_pending(const struct timer *t);
 void timer_free(struct timer **t);

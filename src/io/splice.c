@@ -37,7 +37,7 @@ static void end_both(struct side *first)
 	stream_end(peer_of(first)->stream);
 	stream_end(first->stream);
 	sp->unsent = unsent(sp);
-	timer_set(sp->linger, SPLICE_LINGER_MS);
+	timer_set_deadline(sp->linger, SPLICE_LINGER_MS);
 }
 
 static void move(struct side *from)
@@ -114,7 +114,7 @@ static void on_linger(void *arg)
 
 	if (left < sp->unsent) {
 		sp->unsent = left;
-		timer_set(sp->linger, SPLICE_LINGER_MS);
+		timer_set_deadline(sp->linger, SPLICE_LINGER_MS);
 		return;
 	}
 	if (!sp->error)

@@ -20,14 +20,15 @@ struct queue {
 };
 
 struct worker_pool {
-	pthread_mutex_t lock; /* guards todo, finished and stop */
+	pthread_mutex_t lock; /* guards todo, finished, stop and the numbers */
 	pthread_cond_t wake;
 	struct queue todo, finished;
 	bool stop;
 	int eventfd; /* readable: jobs have finished */
 	struct watch *watch;
-	bool *freed; /* set when a done callback frees the pool */
-	unsigned nthreads;
+	bool *freed;	       /* set when a done callback frees the pool */
+	unsigned queued, idle; /* jobs in todo; threads that wait for one */
+	unsigned nthreads, max;
 	pthread_t threads[];
 };
 
@@ -79,11 +80,14 @@ static void *worker_main(void *arg)
 	for (;;) {
 		struct job *job;
 
+		pool->idle++;
 		while (!pool->stop && !pool->todo.first)
 			pthread_cond_wait(&pool->wake, &pool->lock);
+		pool->idle--;
 		if (pool->stop)
 			break;
 		job = queue_pop(&pool->todo);
+		pool->queued--;
 		pthread_mutex_unlock(&pool->lock);
 
 		if (job->work(job->arg, &job->error) == 0)
@@ -132,23 +136,19 @@ static void on_finished(void *arg, int what)
 }
 
 /* Signals are the loop's; the threads block them all. */
-static int start_threads(struct worker_pool *pool, unsigned n, struct error **err)
+static int start_thread(struct worker_pool *pool, struct error **err)
 {
 	sigset_t all, before;
-	int rc = 0;
+	int e;
 
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
-	while (rc == 0 && pool->nthreads < n) {
-		int e = pthread_create(&pool->threads[pool->nthreads], NULL, worker_main, pool);
-
-		if (e)
-			rc = error_errno(err, e, "cannot start a worker thread");
-		else
-			pool->nthreads++;
-	}
+	e = pthread_create(&pool->threads[pool->nthreads], NULL, worker_main, pool);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
-	return rc;
+	if (e)
+		return error_errno(err, e, "cannot start a worker thread");
+	pool->nthreads++;
+	return 0;
 }
 
 struct worker_pool *worker_pool_new(struct loop *loop, unsigned threads, struct error **err)
@@ -167,7 +167,8 @@ struct worker_pool *worker_pool_new(struct loop *loop, unsigned threads, struct 
 	}
 	pool->watch = watch_new(loop, pool->eventfd, on_finished, pool);
 	watch_set(pool->watch, WATCH_IN);
-	if (start_threads(pool, threads, err) < 0) {
+	pool->max = threads;
+	if (start_thread(pool, err) < 0) {
 		worker_pool_free(&pool);
 		return NULL;
 	}
@@ -206,6 +207,9 @@ void worker_submit(struct worker_pool *pool, job_work_fn *work, job_done_fn *don
 	job->arg = arg;
 	pthread_mutex_lock(&pool->lock);
 	queue_push(&pool->todo, job);
+	pool->queued++;
+	if (pool->queued > pool->idle && pool->nthreads < pool->max)
+		start_thread(pool, NULL); /* without it the job waits for one of those that there are */
 	pthread_cond_signal(&pool->wake);
 	pthread_mutex_unlock(&pool->lock);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* A fixed pool of threads for the blocking steps of operations. A job works on its own copy of data, never on what the loop
- * owns, and never waits for another job. */
+/* A pool of threads for what blocks. A job works on its own copy of data, never on what the loop owns, and never waits for
+ * another job. Threads are started as there is work for them, up to the given number, and stay. */
 #ifndef SLICER_IO_WORKER_H
 #define SLICER_IO_WORKER_H
 

@@ -39,7 +39,7 @@ static void end_transport(struct ws_conn *c)
 {
 	stream_end(c->transport);
 	if (!timer_pending(c->limit))
-		timer_set(c->limit, WS_CLOSE_MS);
+		timer_set_deadline(c->limit, WS_CLOSE_MS);
 }
 
 void ws_conn_close(struct ws_conn *c, unsigned code, const char *reason)
@@ -48,7 +48,7 @@ void ws_conn_close(struct ws_conn *c, unsigned code, const char *reason)
 		return;
 	ws_frames_send_close(&c->frames, code, reason);
 	c->close_sent = true;
-	timer_set(c->limit, WS_CLOSE_MS);
+	timer_set_deadline(c->limit, WS_CLOSE_MS);
 	if (c->close_received || c->broken)
 		end_transport(c);
 }
@@ -209,7 +209,7 @@ static void on_limit(void *arg)
 	struct ws_conn *c = arg;
 
 	if (reads_frames(c) && !c->view->wants(c->arg, false)) {
-		timer_set(c->limit, WS_CLOSE_MS);
+		timer_set_deadline(c->limit, WS_CLOSE_MS);
 		return;
 	}
 	c->busy++;

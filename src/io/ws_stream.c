@@ -89,7 +89,7 @@ static void view_pulled(void *arg)
 
 	/* We have ended, the peer still sends what it had: that is no refusal to close. */
 	if (ws->conn->close_sent && !ws->conn->close_received && !ws->conn->broken)
-		timer_set(ws->conn->limit, WS_CLOSE_MS);
+		timer_set_deadline(ws->conn->limit, WS_CLOSE_MS);
 	stream_did_read(&ws->base);
 }
 

@@ -68,7 +68,7 @@ static const struct session_events session_events = {
 
 static void attach_arm_boot_timer(struct vm *vm)
 {
-	timer_set(vm->boot_timer, BOOT_SIGN_MS);
+	timer_set_deadline(vm->boot_timer, BOOT_SIGN_MS);
 }
 
 /* A guest that has not said a word is started once more: under emulation a boot may hang in the kernel's calibration. */

@@ -132,7 +132,7 @@ static void op_begin_wait(struct op *op)
 	struct error *error = NULL;
 
 	op->waiting = op->beginning = true;
-	timer_set(op->timer, step->deadline_ms);
+	timer_set_deadline(op->timer, step->deadline_ms);
 	if (step->run(op->ctx, op, &error) == 0)
 		op_inject_fault(op, &error);
 	op->beginning = false;

@@ -163,7 +163,7 @@ static void session_begin_reset(struct session *s)
 	stream_set_events(s->agent, &agent_events, s);
 	memcpy(line.nonce, s->nonce, sizeof(line.nonce));
 	s->phase = SESSION_RESET;
-	timer_set(s->timer, SESSION_HANDSHAKE_MS);
+	timer_set_deadline(s->timer, SESSION_HANDSHAKE_MS);
 	session_send(s, &line);
 }
 

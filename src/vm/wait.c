@@ -150,7 +150,7 @@ struct vm_waiter *vm_wait(struct vm *vm, enum vm_wait_for what, int64_t timeout_
 	w->fn = fn;
 	w->arg = arg;
 	w->timer = timer_new(vm->manager->loop, waiter_expired, w);
-	timer_set(w->timer, timeout_ms);
+	timer_set_deadline(w->timer, timeout_ms);
 	w->next = vm->waiters;
 	vm->waiters = w;
 	vm_changed(vm);

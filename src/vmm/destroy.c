@@ -40,16 +40,14 @@ static void destroy_learn(const char *line, size_t n, struct vmm_process *ret)
 /* Reads its answers until it ends, which closes the connection. Returns whether it has ended. */
 static bool destroy_listen(int fd, struct vmm_process *ret)
 {
-	int64_t deadline = clock_ms() + DESTROY_ASK_MS, left;
+	struct deadline deadline = deadline_in(DESTROY_ASK_MS);
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 	char buf[4096], *end;
 	size_t have = 0;
 
-	while ((left = deadline - clock_ms()) > 0) {
+	while (deadline_poll(&deadline, &p, 1) > 0) {
 		ssize_t n;
 
-		if (poll(&p, 1, (int)left) <= 0)
-			continue;
 		n = read(fd, buf + have, sizeof(buf) - have);
 		if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
 			return true;
@@ -124,12 +122,13 @@ static int destroy_process(pid_t pid, uint64_t start, const char *what, struct e
 	cleanup_error struct error *gone = NULL;
 	cleanup_close int pidfd = proc_pidfd(pid, start, &gone);
 	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+	struct deadline deadline = deadline_in(DESTROY_KILL_MS);
 
 	if (pidfd < 0)
 		return gone->code == ERR_NOT_FOUND ? 0 : error_move(err, &gone);
 	if (syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0) < 0 && errno != ESRCH)
 		return error_errno(err, errno, "cannot kill the %s (pid %d)", what, (int)pid);
-	if (poll(&p, 1, DESTROY_KILL_MS) > 0)
+	if (deadline_poll(&deadline, &p, 1) > 0)
 		return 0;
 	return error_set(
 		err, ERR_TIMEOUT,
@@ -168,14 +167,13 @@ static void children_kill(pid_t monitor, struct children *ret)
 
 static int children_wait(struct children *c, struct error **err)
 {
-	int64_t deadline = clock_ms() + DESTROY_KILL_MS;
+	struct deadline deadline = deadline_in(DESTROY_KILL_MS);
 	bool left = false;
 
 	for (size_t i = 0; i < c->n; i++) {
 		struct pollfd p = {.fd = c->fds[i], .events = POLLIN};
-		int64_t ms = deadline - clock_ms();
 
-		left = poll(&p, 1, ms > 0 ? (int)ms : 0) <= 0 || left;
+		left = deadline_poll(&deadline, &p, 1) <= 0 || left;
 		close(c->fds[i]);
 	}
 	return left ? error_set(err, ERR_TIMEOUT, "what a monitor has started does not end") : 0;

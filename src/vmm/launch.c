@@ -43,19 +43,16 @@ static int launch_monitor(const struct vmm_spec *spec, const struct launch_fds *
 	return 0;
 }
 
-static int launch_read_ready(int fd, int64_t deadline, char *line, size_t size, struct error **err)
+static int launch_read_ready(int fd, struct deadline *deadline, char *line, size_t size, struct error **err)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 	size_t have = 0;
 
 	for (;;) {
-		int64_t left = deadline - clock_ms();
 		ssize_t n;
 
-		if (left <= 0)
+		if (deadline_poll(deadline, &p, 1) <= 0)
 			return error_set(err, ERR_TIMEOUT, "the monitor did not get ready in time");
-		if (poll(&p, 1, (int)left) <= 0)
-			continue;
 		n = read(fd, line + have, size - 1 - have);
 		if (n < 0 && errno == EINTR)
 			continue;
@@ -124,7 +121,7 @@ static void launch_add_last_words(const struct vmm_spec *spec, const struct vmm_
 	vmm_exit_clear(&record);
 }
 
-static int launch_await(const struct vmm_ops *ops, const struct vmm_spec *spec, int64_t deadline, int ready,
+static int launch_await(const struct vmm_ops *ops, const struct vmm_spec *spec, struct deadline *deadline, int ready,
 			struct vmm_process *ret, struct error **err)
 {
 	char line[READY_LINE_MAX] = "";
@@ -167,7 +164,7 @@ static int launch_start(const struct vmm_ops *ops, const struct vmm_spec *spec, 
 static int launch_all(const struct vmm_ops *ops, const struct vmm_spec *spec, struct vmm_process *ret,
 		      struct error **err)
 {
-	int64_t deadline = clock_ms() + LAUNCH_DEADLINE_MS;
+	struct deadline deadline = deadline_in(LAUNCH_DEADLINE_MS);
 	struct launch_fds fds;
 	int rc;
 
@@ -178,7 +175,7 @@ static int launch_all(const struct vmm_ops *ops, const struct vmm_spec *spec, st
 	if (rc == 0) {
 		rc = launch_start(ops, spec, &fds, ret, err);
 		if (rc == 0)
-			rc = launch_await(ops, spec, deadline, fds.ready, ret, err);
+			rc = launch_await(ops, spec, &deadline, fds.ready, ret, err);
 		launch_fds_clear(&fds);
 	}
 	if (rc == 0)

@@ -132,7 +132,7 @@ static void monitor_arm(struct monitor_client *c)
 		return;
 	}
 	left = deadline - clock_ms();
-	timer_set(c->timer, left > 0 ? left : 0);
+	timer_set_deadline(c->timer, left > 0 ? left : 0);
 }
 
 static bool monitor_on_answer(struct monitor_client *c, struct json_object *obj)

@@ -75,7 +75,7 @@ static void qmp_arm(struct qmp *q)
 		return;
 	}
 	left = first - clock_ms();
-	timer_set(q->timer, left > 0 ? left : 0);
+	timer_set_deadline(q->timer, left > 0 ? left : 0);
 }
 
 /* The connection is of no use any more. Calls the owner; true when the client is gone. */

@@ -8,7 +8,7 @@
 
 enum { QMP_GREETING_MS = 10 * 1000 }; /* an emulated guest's boot keeps QEMU's main loop busy */
 
-int qmp_await_up(const char *run_dir, int64_t deadline, struct error **err);
+int qmp_await_up(const char *run_dir, struct deadline *deadline, struct error **err);
 struct vmm_client *qmp_attach(struct loop *loop, const char *run_dir, struct error **err);
 void qmp_pause(struct vmm_client *c, vmm_done_fn *done, void *arg);
 void qmp_resume(struct vmm_client *c, vmm_done_fn *done, void *arg);

@@ -15,18 +15,15 @@
 enum { QMP_AWAIT_MAX = 16 * 1024 };
 
 /* One read before the deadline; 0 at the end of the connection. */
-static ssize_t qmp_read_until(int fd, char *buf, size_t n, int64_t deadline, struct error **err)
+static ssize_t qmp_read_until(int fd, char *buf, size_t n, struct deadline *deadline, struct error **err)
 {
 	struct pollfd p = {.fd = fd, .events = POLLIN};
 
 	for (;;) {
-		int64_t left = deadline - clock_ms();
 		ssize_t got;
 
-		if (left <= 0)
+		if (deadline_poll(deadline, &p, 1) <= 0)
 			return error_set(err, ERR_TIMEOUT, "its control channel did not answer in time");
-		if (poll(&p, 1, (int)left) <= 0)
-			continue;
 		got = read(fd, buf, n);
 		if (got >= 0)
 			return got;
@@ -38,7 +35,7 @@ static ssize_t qmp_read_until(int fd, char *buf, size_t n, int64_t deadline, str
 }
 
 /* Replies and events until `replies` commands have been answered, a line at a time. */
-static int qmp_read_replies(int fd, int replies, int64_t deadline, struct error **err)
+static int qmp_read_replies(int fd, int replies, struct deadline *deadline, struct error **err)
 {
 	char buf[QMP_AWAIT_MAX];
 	size_t have = 0;
@@ -76,7 +73,7 @@ static int qmp_read_replies(int fd, int replies, int64_t deadline, struct error 
 
 /* The greeting proves nothing: a thread of its own sends it before the machine is made. Commands
  * are answered after that. */
-int qmp_await_up(const char *run_dir, int64_t deadline, struct error **err)
+int qmp_await_up(const char *run_dir, struct deadline *deadline, struct error **err)
 {
 	static const char ask[] = "{\"execute\":\"qmp_capabilities\"}\n{\"execute\":\"query-status\"}\n";
 	cleanup_free char *path = fs_join(run_dir, "qmp.sock");

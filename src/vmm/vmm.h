@@ -9,6 +9,7 @@
 #ifndef SLICER_VMM_VMM_H
 #define SLICER_VMM_VMM_H
 
+#include "base/deadline.h"
 #include <sys/types.h>
 #include "base/error.h"
 #include "vmm/jail_spec.h"
@@ -118,7 +119,7 @@ struct vmm_ops {
 		       struct error **err);
 	/* Is its control channel RUN/<vm>/qmp.sock up? Blocking, until the deadline (clock_ms).
 	 * ERR_TIMEOUT, ERR_IO. */
-	int (*await_up)(const char *run_dir, int64_t deadline, struct error **err);
+	int (*await_up)(const char *run_dir, struct deadline *deadline, struct error **err);
 	/* On the loop. attach connects to a running VMM; the rest is commands with a deadline each:
 	 * see vmm_client.h. */
 	struct vmm_client *(*attach)(struct loop *loop, const char *run_dir, struct error **err);

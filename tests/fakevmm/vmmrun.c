@@ -101,7 +101,7 @@ static void replace_helper(const char *path, struct vmm_net *net)
 }
 
 /* Of a program that is no hypervisor: it is up when it runs. */
-static int await_nothing(const char *run_dir, int64_t deadline, struct error **err)
+static int await_nothing(const char *run_dir, struct deadline *deadline, struct error **err)
 {
 	return 0;
 }

@@ -71,6 +71,19 @@ static void test_run_limits(void **state)
 	assert_int_equal(fd_count_open(), before);
 }
 
+/* A laptop's lid, kill -STOP: who ended while we stood still has ended, and what it said is there. */
+static void test_run_while_stopped(void **state)
+{
+	cleanup_error struct error *error = NULL;
+	struct proc_result r;
+
+	proc_run(SH("(sleep 5; kill -CONT $PPID) & echo said; kill -STOP $PPID"), NULL, 100, 4000, &r, &error);
+	if (error)
+		fail_msg("%s", error_message(error));
+	assert_string_equal(r.out, "said\n");
+	proc_result_clear(&r);
+}
+
 static void test_run_keeps_the_end_of_stderr(void **state)
 {
 	struct proc_result r;
@@ -132,6 +145,7 @@ int main(void)
 		cmocka_unit_test(test_run_output_and_input),
 		cmocka_unit_test(test_run_failure_tells_last_line),
 		cmocka_unit_test(test_run_limits),
+		cmocka_unit_test(test_run_while_stopped),
 		cmocka_unit_test(test_run_keeps_the_end_of_stderr),
 		cmocka_unit_test(test_run_does_not_wait_for_grandchildren),
 		cmocka_unit_test(test_many_threads),

@@ -332,9 +332,74 @@ static void test_ping_deadline(void **state)
 	start_client();
 	frame(F_SETTINGS, 0, 0, NULL, 0);
 	http2_session_keepalive(t.session, 10, 50);
-	for (int i = 0; i < 3; i++) /* other traffic is no answer, nor is an ACK nobody asked for */
+	for (int i = 0; i < 3; i++) /* other traffic is no answer: it only puts the end off */
 		frame(F_PING, 0, 0, "12345678", 8);
 	expect_session_end(ERR_TIMEOUT);
+}
+
+/* The answer may be behind a lot that comes slowly. */
+static void test_ping_behind_bytes(void **state)
+{
+	double begin = now_s();
+
+	start_client();
+	frame(F_SETTINGS, 0, 0, NULL, 0);
+	http2_session_keepalive(t.session, 10, 1000);
+	while (now_s() - begin < 1.5) {
+		frame(F_PING, 0, 0, "12345678", 8);
+		run_for(20);
+	}
+	assert_false(t.over);
+	expect_session_end(ERR_TIMEOUT);
+}
+
+/* Or the ping itself is behind what the peer takes slowly. */
+static void test_ping_behind_our_bytes(void **state)
+{
+	struct http_head *head = http_head_new_request("POST", "/");
+	struct endpoint end = {.total = 64 * MIB};
+	double begin = now_s();
+	char buf[32 * 1024];
+
+	start_client();
+	frame(F_SETTINGS, 0, 0, "\0\4\x7f\xff\xff\xff", 6);
+	frame(F_WINDOW, 0, 0, "\x7f\xff\0\0", 4);
+	run_for(5);
+	head->content_length = -1;
+	endpoint_start(&end, http_exchange_stream(http2_client_open(t.session, head)));
+	run_for(50);
+	http2_session_keepalive(t.session, 10, 1000);
+	while (now_s() - begin < 1.5) {
+		if (read(t.fd, buf, sizeof(buf)) < 0)
+			assert_int_equal(errno, EAGAIN);
+		run_for(20);
+	}
+	assert_false(t.over);
+	expect_session_end(ERR_TIMEOUT);
+	wait_for(&end.closed);
+}
+
+/* This process stands still beyond the deadline, and the peer did, too: it answers a moment later. */
+static void test_ping_after_standstill(void **state)
+{
+	static const char ping[] = "\0\0\10\6\0";
+	char buf[4096];
+	ssize_t n = 0;
+
+	start_client();
+	frame(F_SETTINGS, 0, 0, NULL, 0);
+	http2_session_keepalive(t.session, 10, 200);
+	while (n <= 0 || !memmem(buf, (size_t)n, ping, 5)) {
+		run_for(1);
+		n = read(t.fd, buf, sizeof(buf));
+	}
+	usleep(1500 * 1000);
+	run_for(100);
+	assert_false(t.over);
+	frame(F_PING, ACK, 0, "\0\0\0\0\0\0\0", 8);
+	run_for(100);
+	assert_false(t.over);
+	expect_session_end(ERR_TIMEOUT); /* by the next one */
 }
 
 /* The peer reads nothing: what we hold for it is bounded, and the writer is told to wait. */
@@ -410,6 +475,9 @@ int main(void)
 		T(test_goaway_for_all),
 		T(test_cut_in_frame),
 		T(test_ping_deadline),
+		T(test_ping_behind_bytes),
+		T(test_ping_behind_our_bytes),
+		T(test_ping_after_standstill),
 		T(test_peer_reads_nothing),
 		T(test_server_preface),
 		T(test_server_bad_requests),

@@ -32,6 +32,32 @@ static void on_timer_free(void *arg)
 	s->done = true;
 }
 
+static void stand_still(void *arg)
+{
+	struct seen *answer = arg;
+
+	usleep(1000 * 1000);
+	timer_set(answer->timer, 100);
+}
+
+/* The loop stands still beyond a deadline: who answers afterwards is not judged by it; who does not, is in the end. */
+static void test_deadline(void **state)
+{
+	struct seen deadline = {}, answer = {};
+	struct timer *still = timer_new(loop, stand_still, &answer);
+
+	deadline.timer = timer_new(loop, on_timer, &deadline);
+	answer.timer = timer_new(loop, on_timer, &answer);
+	timer_set_deadline(deadline.timer, 50);
+	timer_set(still, 0);
+	wait_for(&answer.done);
+	assert_int_equal(deadline.count, 0);
+	wait_for(&deadline.done);
+	timer_free(&still);
+	timer_free(&deadline.timer);
+	timer_free(&answer.timer);
+}
+
 static void test_timers(void **state)
 {
 	struct seen a = {}, b = {}, c = {};
@@ -229,8 +255,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 #define T(f) cmocka_unit_test_setup_teardown(f, setup_loop, teardown_loop)
-		T(test_timers),	    T(test_timeout), T(test_stop),  T(test_watch),
-		T(test_watch_file), T(test_signal),  T(test_child),
+		T(test_timers), T(test_deadline),   T(test_timeout), T(test_stop),
+		T(test_watch),	T(test_watch_file), T(test_signal),  T(test_child),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

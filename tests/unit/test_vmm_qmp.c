@@ -190,14 +190,14 @@ static void test_await(void **state)
 	int64_t start = clock_ms();
 	int fd;
 
-	assert_int_equal(qmp_await_up(dir, clock_ms() + 100, &err), -1);
+	assert_int_equal(qmp_await_up(dir, &(struct deadline){clock_ms() + 100}, &err), -1);
 	assert_int_equal(err->code, ERR_TIMEOUT);
 	assert_in_range(clock_ms() - start, 95, 20000);
 	fd = accept(listener, NULL, NULL);
 	assert_true(fd >= 0);
 	close(fd);
 	error_free(&err);
-	assert_int_equal(qmp_await_up("/nonexistent", clock_ms() + 100, &err), -1);
+	assert_int_equal(qmp_await_up("/nonexistent", &(struct deadline){clock_ms() + 100}, &err), -1);
 }
 
 /* It may be gone before it is asked for the first time: that is its end as well, and its last words are looked for. */
@@ -208,7 +208,7 @@ static void test_await_one_that_is_gone(void **state)
 
 	assert_int_equal(fs_mkdir_p(gone, 0700, NULL), 0);
 	close(fd_listen_unix(path, 0600, NULL));
-	assert_int_equal(qmp_await_up(gone, clock_ms() + 100, &err), -1);
+	assert_int_equal(qmp_await_up(gone, &(struct deadline){clock_ms() + 100}, &err), -1);
 	assert_int_equal(err->code, ERR_IO);
 	assert_non_null(strstr(err->message, "ended"));
 }

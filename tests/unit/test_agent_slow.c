@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: MIT */
+/* Files that are slow, or never come: what a request waits for holds up no other one, nor the session. A file under a lease stands for
+ * a disk that does not answer: whoever opens it waits until the lease is given back (fcntl(2), "Leases"). */
+#include <setjmp.h>
+#include <stddef.h>
+#include <stdarg.h>
+#include <stdint.h>
+#include <cmocka.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include "agent_host.h"
+#include "agent/server.h"
+#include "base/fs.h"
+#include "base/str.h"
+
+struct fixture {
+	struct loop *loop;
+	struct agent_host host;
+	struct guest_config config;
+	struct server_options options;
+	struct server *server;
+	size_t fds;
+	char dir[64], program[96];
+	int lease;
+};
+
+static int setup(void **state)
+{
+	static const char text[] = "#!/bin/sh\necho came\n";
+	struct fixture *f = NEW(struct fixture);
+
+	signal(SIGIO, SIG_IGN); /* somebody wants what is leased */
+	f->fds = fd_count_open();
+	f->loop = loop_new(NULL);
+	agent_host_listen(&f->host, f->loop);
+	strcpy(f->dir, "/tmp/slicer-agent-slow-XXXXXX");
+	assert_non_null(mkdtemp(f->dir));
+	snprintf(f->program, sizeof(f->program), "%s/slow", f->dir);
+	assert_int_equal(fs_write_replace(f->program, text, strlen(text), 0755, NULL), 0);
+	f->lease = open(f->program, O_RDONLY | O_CLOEXEC);
+	if (fcntl(f->lease, F_SETLEASE, F_WRLCK) < 0)
+		fail_msg("no lease on a file in /tmp");
+	f->config.hostname = (char *)(uintptr_t) "vm-1";
+	f->options = (struct server_options){
+		.control = {.path = f->host.control_path, .socket = true},
+		.agent = {.path = f->host.agent_path, .socket = true},
+		.config = &f->config,
+		.fake = true,
+	};
+	f->server = server_new(f->loop, &f->options, NULL);
+	assert_non_null(f->server);
+	agent_host_accept(&f->host);
+	agent_host_session(&f->host);
+	*state = f;
+	return 0;
+}
+
+static void give_back(struct fixture *f)
+{
+	fd_closep(&f->lease);
+}
+
+static int teardown(void **state)
+{
+	struct fixture *f = *state;
+
+	give_back(f);
+	server_free(&f->server);
+	agent_host_free(&f->host);
+	fs_remove_tree(f->dir, NULL);
+	loop_free(&f->loop);
+	assert_int_equal(fd_count_open(), f->fds);
+	free(f);
+	return 0;
+}
+
+static void assert_all_else_goes_on(struct fixture *f)
+{
+	struct agent_call c;
+
+	agent_call_get(&c, &f->host, "GET", "/health");
+	assert_int_equal(c.status, 200);
+	agent_call_free(&c);
+	agent_call_get(&c, &f->host, "POST", "/exec?uid=0&cmd=echo&args=also");
+	assert_non_null(strstr(agent_call_text(&c), "also\\n"));
+	agent_call_free(&c);
+}
+
+static void open_slow(struct agent_call *c, struct fixture *f, const char *method, const char *what)
+{
+	cleanup_free char *target = str_fmt("%s%s", what, f->program);
+
+	agent_call_open(c, &f->host, method, target);
+}
+
+static void test_exec(void **state)
+{
+	struct fixture *f = *state;
+	struct agent_call slow;
+
+	open_slow(&slow, f, "POST", "/exec?uid=0&cmd=");
+	agent_call_send(&slow, "", 0, true);
+	assert_all_else_goes_on(f);
+	assert_int_equal(slow.status, 0);
+	give_back(f);
+	agent_call_wait(&slow);
+	assert_non_null(strstr(agent_call_text(&slow), "came\\n"));
+	assert_non_null(strstr(agent_call_text(&slow), "\"exit_code\":0}\n"));
+	agent_call_free(&slow);
+}
+
+/* More than the threads that there are at first; each hangs by itself. */
+static void test_many(void **state)
+{
+	struct fixture *f = *state;
+	struct agent_call slow[8];
+
+	for (size_t i = 0; i < ARRAY_LEN(slow); i++) {
+		open_slow(&slow[i], f, "POST", "/exec?uid=0&cmd=");
+		agent_call_send(&slow[i], "", 0, true);
+	}
+	assert_all_else_goes_on(f);
+	give_back(f);
+	for (size_t i = 0; i < ARRAY_LEN(slow); i++) {
+		agent_call_wait(&slow[i]);
+		assert_non_null(strstr(agent_call_text(&slow[i]), "\"exit_code\":0}\n"));
+		agent_call_free(&slow[i]);
+	}
+}
+
+static void test_shell(void **state)
+{
+	struct fixture *f = *state;
+	struct agent_call slow;
+
+	open_slow(&slow, f, "GET", "/shell?uid=0&shell=");
+	assert_all_else_goes_on(f);
+	assert_int_equal(slow.status, 0);
+	give_back(f);
+	agent_call_wait_status(&slow);
+	assert_int_equal(slow.status, 200);
+	agent_call_free(&slow);
+}
+
+/* What a child that hangs has inherited keeps nobody waiting for an end. */
+static void test_end_of_input(void **state)
+{
+	struct fixture *f = *state;
+	struct agent_call cat, slow;
+
+	agent_call_open(&cat, &f->host, "POST", "/exec?uid=0&cmd=cat&stdin=true");
+	agent_call_wait_status(&cat);
+	open_slow(&slow, f, "POST", "/exec?uid=0&cmd=");
+	agent_call_send(&slow, "", 0, true);
+	assert_all_else_goes_on(f);
+	agent_call_send(&cat, "text", 4, true);
+	agent_call_wait(&cat);
+	assert_non_null(strstr(agent_call_text(&cat), "\"exit_code\":0}\n"));
+	assert_int_equal(slow.status, 0);
+	agent_call_free(&cat);
+	agent_call_free(&slow);
+}
+
+/* The client leaves before it has begun; the agent may even end. */
+static void test_given_up(void **state)
+{
+	struct fixture *f = *state;
+	struct agent_call slow, shell;
+
+	open_slow(&slow, f, "POST", "/exec?uid=0&cmd=");
+	open_slow(&shell, f, "GET", "/shell?uid=0&shell=");
+	assert_all_else_goes_on(f);
+	agent_call_free(&slow);
+	agent_call_free(&shell);
+	assert_all_else_goes_on(f);
+}
+
+/* A socket whose queue is full: connect(2) would wait until somebody is taken from it. */
+static void test_full_socket(void **state)
+{
+	struct fixture *f = *state;
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	cleanup_free char *target = NULL;
+	struct agent_call c;
+	int waiting;
+
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/full", f->dir);
+	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
+	assert_int_equal(listen(listener, 0), 0);
+	waiting = fd_connect_unix(addr.sun_path, NULL);
+	assert_true(waiting >= 0);
+	target = str_fmt("/forward?upstream=unix:%s", addr.sun_path);
+	agent_call_open(&c, &f->host, "GET", target);
+	assert_all_else_goes_on(f);
+	agent_call_free(&c);
+	close(waiting);
+	close(listener);
+}
+
+int main(void)
+{
+#define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
+	const struct CMUnitTest tests[] = {
+		T(test_exec), T(test_many), T(test_shell), T(test_end_of_input), T(test_given_up), T(test_full_socket),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
