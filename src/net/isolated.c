@@ -2,8 +2,10 @@
 /* Mode `isolated`: a network namespace per VM (netns.h), a pair of interfaces to it, and the host's end of that. What the VM
  * may reach is decided in its namespace; that it is nobody's of this host, on the host as well (nft.h). */
 #include <arpa/inet.h>
+#include <unistd.h>
 
 #include "base/str.h"
+#include "base/units.h"
 #include "net/apply_impl.h"
 #include "net/check.h"
 #include "net/firewall.h"
@@ -14,6 +16,9 @@
 #include "net/policy.h"
 
 #include <linux/netfilter.h> /* after netinet/in.h, or both define the same */
+
+/* For the kernel to remove what goes with a namespace. */
+enum { RETIRED_MS = 1000, RETIRED_POLL_US = 20000 };
 
 /* A configuration is checked for the VMs that it asks for; numbers go on from there. */
 static int check_name(const struct net_vm *vm, struct error **err)
@@ -245,13 +250,27 @@ static int mend_namespace(struct net_plan *p, struct error **err)
 	return r;
 }
 
-/* A VM that is looked at may end meanwhile: its elements, which came after they had been removed, would be left. While the lock is
- * held none of that name is about to come without its namespace, see configure(). */
-static void take_back(const struct net_plan *p, struct nfset *sets)
+/* Whether the kernel is about to remove it: see retire_veth(). */
+static bool is_retired(struct netlink *nl, const struct net_plan *p)
 {
-	cleanup_close int lock = net_lock(NULL);
+	struct link link = {0};
+	bool retired = links_get(nl, p->links[0].name, &link, NULL) == 0 && net_is_ending(&link);
 
-	if (lock >= 0 && !net_space_exists(p->netns))
+	free(link.alias);
+	return retired;
+}
+
+/* A VM that is looked at may end meanwhile: its elements, which came after they had been removed, would be left. The interface tells
+ * it from one whose namespace has lost its name. While the lock is held none of that name is about to come, see configure(). */
+static void take_back(struct netlink *nl, const struct net_plan *p, struct nfset *sets)
+{
+	int64_t deadline = clock_ms() + RETIRED_MS;
+	cleanup_close int lock = -1;
+
+	while (find_veth(nl, p, NULL) > 0 && clock_ms() < deadline)
+		usleep(RETIRED_POLL_US);
+	lock = net_lock(NULL);
+	if (lock >= 0 && find_veth(nl, p, NULL) == 0)
 		change_elements(p, sets, false, NULL);
 }
 
@@ -259,14 +278,15 @@ static int isolated_mend(struct net_plan *p, struct nfset *sets, struct error **
 {
 	cleanup_netlink struct netlink *nl = netlink_open(err);
 	int index = nl ? find_veth(nl, p, err) : -1, r;
+	bool named = net_space_exists(p->netns);
 
-	if (index == 0)
+	if (index == 0 || (index > 0 && !named && is_retired(nl, p)))
 		return error_set(err, ERR_NOT_FOUND, "its interface %s is gone: " NET_STARTED_ANEW, p->links[0].name);
 	if (index < 0 || mend_namespace(p, err) < 0)
 		return -1;
 	r = configure_host(nl, p, sets, index, err);
-	if (!net_space_exists(p->netns))
-		take_back(p, sets);
+	if (named && !net_space_exists(p->netns))
+		take_back(nl, p, sets);
 	return r;
 }
 

@@ -15,7 +15,11 @@
 #include "vmm/launch_spec.h"
 #include "vmm/monitor_client.h"
 
-enum { LAUNCH_DEADLINE_MS = 15 * 1000, READY_LINE_MAX = 8192, LAST_WORDS_MS = 2000 };
+enum {
+	LAUNCH_DEADLINE_MS = 45 * 1000, /* the API gives a launch a minute; many that start at once are slow */
+	READY_LINE_MAX = 8192,
+	LAST_WORDS_MS = 2000,
+};
 
 static char *launch_monitor_exe(const struct vmm_spec *spec)
 {

@@ -188,6 +188,19 @@ def test_again_and_after_a_flush(world, up):
     assert world.host.state() == world.before
 
 
+def test_a_namespace_that_lost_its_name(world, up):
+    """It is told, its VM keeps its network, and goes as any other."""
+    config = up()
+    before = world.host.state()
+    vm = world.guest(config, "a-1", "sandbox", 1)
+    world.host.ip("netns del sandbox-1")
+    told = world.netrun(config, "a-1", "mend", input=vm.text, check=False)
+    assert told.returncode == 1 and "its network namespace /run/netns/sandbox-1 is gone" in told.stderr
+    assert vm.space.ask(INTERNET) == "10.99.0.2"
+    vm.end()
+    assert world.host.state() == before
+
+
 def attempt(world, config, **kwargs):
     return world.netrun(config, "a-1", "vm", "sandbox", 1, check=False, stdin=subprocess.DEVNULL, **kwargs)
 

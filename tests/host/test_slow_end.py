@@ -1,12 +1,13 @@
 # SPDX-License-Identifier: MIT
-"""A VMM that was killed and takes long to be gone, as one of many GiB does: the kernel is made to keep it at its end."""
+"""A VMM that takes long to be there, as many that start at once on a busy host do, or to be gone when it was killed, as one of many GiB:
+the kernel is made to keep it at its end."""
 import concurrent.futures
 import ctypes
 import os
 import time
 
 import pytest
-from slicertest import alive, until
+from slicertest import FAKE_VMM, alive, until
 
 PTRACE_DETACH, PTRACE_SEIZE, PTRACE_O_TRACEEXIT, WALL = 17, 0x4206, 0x40, 0x40000000  # ptrace(2), waitpid(2)
 LONG = 7  # seconds: more than the monitor and the kill are waited for where it is quick
@@ -33,3 +34,12 @@ def test_it_is_waited_for(daemon, persistent):
         ptrace(PTRACE_DETACH, vmm)
         assert asked.result().status == 200, asked.result()
     assert not alive(vmm) and (d.client.node(vm) or {}).get("last_error") is None
+
+
+@pytest.mark.full
+def test_one_that_starts_slowly_is_waited_for(daemon, tmp_path):
+    hypervisor = tmp_path / "hypervisor"
+    hypervisor.write_text(f'#!/bin/sh\nsleep 20\nexec {FAKE_VMM} "$@"\n')
+    hypervisor.chmod(0o755)
+    d = daemon(env={"SLICER_FAKE_VMM": str(hypervisor)})
+    assert d.client.create(d.group)["hostname"] == f"{d.group}-1"
