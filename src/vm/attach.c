@@ -188,7 +188,7 @@ static void attach_look_at_reset(void *arg)
 	cleanup_free char *last = console_find_last(path, "Kernel panic - not syncing", vm->console_seen);
 
 	if (vm_is_settling(vm)) { /* it goes on after that */
-		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
+		timer_set_deadline(vm->reset_timer, CONSOLE_SETTLE_MS);
 		return;
 	}
 	if (vm->op || attach_was_announced(vm))
@@ -210,7 +210,7 @@ static void attach_on_reset(struct vm *vm)
 	attach_arm_boot_timer(vm);
 	/* One that resets faster than that is looked at all the same. */
 	if (!attach_was_announced(vm) && !timer_pending(vm->reset_timer))
-		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
+		timer_set_deadline(vm->reset_timer, CONSOLE_SETTLE_MS);
 }
 
 static void attach_on_vmm_event(void *arg, enum vmm_event event)

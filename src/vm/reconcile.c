@@ -241,7 +241,7 @@ static void reconcile_done(void *arg, const struct error *error)
 			reconcile_unknown(m, *name);
 	}
 	reconcile_services(m);
-	timer_set(m->look_timer, m->look_ms);
+	timer_set_deadline(m->look_timer, m->look_ms);
 }
 
 static void reconcile_begin(void *arg)
@@ -287,7 +287,7 @@ void reconcile_start(struct manager *m)
 	m->look_timer = timer_new(m->loop, reconcile_begin, m);
 	if (!ms)
 		return;
-	timer_set(m->look_timer, m->look_ms);
+	timer_set_deadline(m->look_timer, m->look_ms);
 	reconcile_watch_rules(m);
 }
 
