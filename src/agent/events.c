@@ -4,8 +4,7 @@
 #include <unistd.h>
 #include "base/str.h"
 #include "base/units.h"
-#include "agent/server.h"
-#include "agent/users.h"
+#include "agent/facts.h"
 
 enum { MAX_LISTENERS = 8, LOOK_MS = 500 };
 
@@ -13,13 +12,15 @@ struct listener {
 	struct events *events;
 	struct http_exchange *x;
 	LIST_ENTRY(listener) link;
+	bool greeted; /* nothing comes before that */
 };
 
 struct events {
 	struct server *server;
 	LIST_HEAD(, listener) listeners;
 	unsigned count;
-	struct timer *look; /* userdata's marker and the address have no other way to tell */
+	struct timer *look;		 /* userdata's marker and the address have no other way to tell */
+	struct facts_question *question; /* what it has found is still to come */
 	bool userdata_told;
 	char *ip; /* as last told */
 };
@@ -49,7 +50,10 @@ void events_send(struct events *e, struct json_object *take_event)
 	struct listener *l;
 
 	LIST_FOREACH(l, &e->listeners, link)
-	send_to(l, take_event);
+	{
+		if (l->greeted)
+			send_to(l, take_event);
+	}
 	json_object_put(take_event);
 }
 
@@ -72,28 +76,9 @@ static struct json_object *address_event(const char *ip)
 	return event;
 }
 
-static void on_look(void *arg)
-{
-	struct events *e = arg;
-	cleanup_free char *ip = primary_ip();
-	int exit_code;
-
-	timer_set(e->look, LOOK_MS);
-	if (!e->userdata_told && userdata_ran(&exit_code)) {
-		e->userdata_told = true;
-		events_send(e, userdata_event(exit_code));
-	}
-	if (ip && !str_eq(ip, e->ip)) {
-		free(e->ip);
-		e->ip = TAKE_PTR(ip);
-		events_send(e, address_event(e->ip));
-	}
-}
-
-static struct json_object *ready_event(struct server *s)
+static struct json_object *ready_event(struct server *s, const struct user *u)
 {
 	struct json_object *event = json_object_new_object();
-	cleanup_user struct user *u = users_lookup(USERS_DEFAULT_ID);
 	struct timespec up;
 
 	clock_gettime(CLOCK_BOOTTIME, &up);
@@ -105,6 +90,59 @@ static struct json_object *ready_event(struct server *s)
 	js_add_string(event, "user", u->name);
 	js_add_u64(event, "uid", u->uid);
 	return event;
+}
+
+/* What the others were told before. */
+static void greet(struct listener *l, const struct facts *f)
+{
+	struct events *e = l->events;
+	cleanup_json struct json_object *ready = ready_event(e->server, f->user);
+
+	l->greeted = true;
+	send_to(l, ready);
+	if (e->userdata_told) {
+		cleanup_json struct json_object *event = userdata_event(f->userdata_status);
+
+		send_to(l, event);
+	}
+	if (e->ip) {
+		cleanup_json struct json_object *event = address_event(e->ip);
+
+		send_to(l, event);
+	}
+}
+
+static void on_facts(void *arg, const struct facts *f)
+{
+	struct events *e = arg;
+	struct listener *l;
+
+	e->question = NULL;
+	if (e->count == 0)
+		return;
+	timer_set(e->look, LOOK_MS);
+	if (!e->userdata_told && f->userdata_ran) {
+		e->userdata_told = true;
+		events_send(e, userdata_event(f->userdata_status));
+	}
+	if (f->ip && !str_eq(f->ip, e->ip)) {
+		free(e->ip);
+		e->ip = str_dup(f->ip);
+		events_send(e, address_event(e->ip));
+	}
+	LIST_FOREACH(l, &e->listeners, link)
+	{
+		if (!l->greeted)
+			greet(l, f);
+	}
+}
+
+static void on_look(void *arg)
+{
+	struct events *e = arg;
+
+	if (!e->question)
+		e->question = facts_ask(e->server, on_facts, e);
 }
 
 static void on_readable(void *arg)
@@ -123,29 +161,6 @@ static void on_closed(void *arg, const struct error *error)
 
 static const struct stream_events listener_events = {.on_readable = on_readable, .on_closed = on_closed};
 
-static void greet(struct listener *l)
-{
-	struct events *e = l->events;
-	cleanup_json struct json_object *ready = ready_event(e->server);
-	cleanup_free char *ip = primary_ip();
-	int exit_code;
-
-	send_to(l, ready);
-	if (userdata_ran(&exit_code)) {
-		cleanup_json struct json_object *event = userdata_event(exit_code);
-
-		e->userdata_told = true;
-		send_to(l, event);
-	}
-	if (ip) {
-		cleanup_json struct json_object *event = address_event(ip);
-
-		send_to(l, event);
-		free(e->ip);
-		e->ip = TAKE_PTR(ip);
-	}
-}
-
 void events_handle(struct server *s, struct http_exchange *take, const struct http_query *q)
 {
 	struct listener *l;
@@ -161,12 +176,11 @@ void events_handle(struct server *s, struct http_exchange *take, const struct ht
 	l->events = s->events;
 	l->x = take;
 	LIST_INSERT_HEAD(&s->events->listeners, l, link);
-	if (s->events->count++ == 0)
-		timer_set(s->events->look, LOOK_MS);
+	s->events->count++;
+	timer_set(s->events->look, 0);
 	head = http_head_new_response(200);
 	http_head_add(head, "content-type", "application/x-ndjson");
 	http_exchange_respond(take, head);
-	greet(l);
 	stream_set_events(http_exchange_stream(take), &listener_events, l);
 }
 
@@ -188,6 +202,7 @@ void events_free(struct events **e)
 	while ((l = LIST_FIRST(&(*e)->listeners)))
 		listener_free(l);
 	timer_free(&(*e)->look);
+	facts_withdraw(&(*e)->question);
 	free((*e)->ip);
 	free(*e);
 	*e = NULL;

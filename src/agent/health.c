@@ -1,52 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* GET|HEAD /health and POST /shutdown, and the facts about the system that events tell as well. */
-#include <arpa/inet.h>
-#include <ifaddrs.h>
-#include <net/if.h>
+/* GET|HEAD /health and POST /shutdown. */
 #include <time.h>
 #include <unistd.h>
-#include "base/fs.h"
 #include "base/str.h"
 #include "base/units.h"
-#include "agent/server.h"
-#include "agent/userdata.h"
+#include "agent/facts.h"
 
 enum { SHUTDOWN_BODY_LIMIT = 4096 };
-
-bool userdata_ran(int *ret_exit_code)
-{
-	cleanup_free char *text = NULL;
-	uint64_t code;
-	size_t n;
-
-	*ret_exit_code = -1;
-	if (fs_read_file(USERDATA_MARKER, 64, &text, &n, NULL) < 0)
-		return false;
-	if (str_to_u64(str_trim(text), 0, 255, "exit code", &code, NULL) == 0)
-		*ret_exit_code = (int)code;
-	return true;
-}
-
-/* getifaddrs(3) asks the kernel by netlink; it loads no NSS modules. */
-char *primary_ip(void)
-{
-	struct ifaddrs *list = NULL;
-	char *found = NULL;
-
-	if (getifaddrs(&list) < 0)
-		return NULL;
-	for (struct ifaddrs *i = list; i && !found; i = i->ifa_next) {
-		char text[INET_ADDRSTRLEN];
-		const struct sockaddr_in *in = (const struct sockaddr_in *)i->ifa_addr;
-
-		if (!in || in->sin_family != AF_INET || i->ifa_flags & IFF_LOOPBACK || !(i->ifa_flags & IFF_UP))
-			continue;
-		if (inet_ntop(AF_INET, &in->sin_addr, text, sizeof(text)))
-			found = str_dup(text);
-	}
-	freeifaddrs(list);
-	return found;
-}
 
 static int64_t system_uptime_ns(void)
 {
@@ -56,12 +16,35 @@ static int64_t system_uptime_ns(void)
 	return (int64_t)ts.tv_sec * 1000000000 + ts.tv_nsec;
 }
 
-void health_handle(struct server *s, struct http_exchange *take, const struct http_query *q)
+struct health {
+	struct server *server;
+	struct http_exchange *x;
+	struct facts_question *question;
+};
+
+static void health_free(struct health *h)
 {
+	facts_withdraw(&h->question);
+	http_exchange_free(&h->x);
+	free(h);
+}
+
+static void add_userdata(struct json_object *doc, const struct facts *f)
+{
+	/* Who waits for userdata where there is none waits for nothing. */
+	if (!f->has_userdata || f->userdata_ran)
+		js_add_bool(doc, "userdata_ran", true);
+	if (f->userdata_ran && f->userdata_status >= 0)
+		js_add_i64(doc, "userdata_exit_code", f->userdata_status);
+}
+
+static void health_reply(void *arg, const struct facts *f)
+{
+	struct health *h = arg;
+	struct server *s = h->server;
 	cleanup_json struct json_object *doc = json_object_new_object();
-	cleanup_free char *text = NULL, *ip = primary_ip();
+	cleanup_free char *text = NULL;
 	char hostname[256] = "";
-	int exit_code;
 
 	if (s->options->fake && s->options->config->hostname)
 		snprintf(hostname, sizeof(hostname), "%s", s->options->config->hostname);
@@ -71,17 +54,28 @@ void health_handle(struct server *s, struct http_exchange *take, const struct ht
 	js_add_i64(doc, "agent_uptime", clock_ns() - s->started_ns);
 	js_add_string(doc, "agent_version", SLICER_VERSION);
 	js_add_i64(doc, "system_uptime", system_uptime_ns());
-	/* Who waits for userdata where there is none waits for nothing. */
-	if (!fs_exists(USERDATA_SCRIPT) && !fs_exists(USERDATA_MARKER)) {
-		js_add_bool(doc, "userdata_ran", true);
-	} else if (userdata_ran(&exit_code)) {
-		js_add_bool(doc, "userdata_ran", true);
-		if (exit_code >= 0)
-			js_add_i64(doc, "userdata_exit_code", exit_code);
-	}
-	js_add_string(doc, "ip", ip);
+	add_userdata(doc, f);
+	js_add_string(doc, "ip", f->ip);
 	text = js_to_string(doc);
-	http_reply(&take, 200, "application/json", text, strlen(text));
+	http_reply(&h->x, 200, "application/json", text, strlen(text));
+	h->question = NULL; /* it is being answered */
+	health_free(h);
+}
+
+static void health_closed(void *arg, const struct error *error)
+{
+	health_free(arg);
+}
+
+void health_handle(struct server *s, struct http_exchange *take, const struct http_query *q)
+{
+	static const struct stream_events events = {.on_closed = health_closed};
+	struct health *h = NEW(struct health);
+
+	h->server = s;
+	h->x = take;
+	stream_set_events(http_exchange_stream(take), &events, h);
+	h->question = facts_ask(s, health_reply, h);
 }
 
 static int parse_action(const char *action, bool *ret_reboot, struct error **err)

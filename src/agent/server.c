@@ -6,10 +6,12 @@
 #include "base/proc.h"
 #include "base/str.h"
 #include "base/units.h"
+#include "agent/facts.h"
 #include "agent/session.h"
 
 /* The answer to a shutdown request and the farewell are on their way before anything goes down. */
 enum { SHUTDOWN_DELAY_MS = 100 };
+enum { THREADS = 64 }; /* so much can hang before others have to wait */
 
 static void announce(struct server *s, bool reboot)
 {
@@ -72,12 +74,14 @@ struct server *server_new(struct loop *loop, const struct server_options *option
 	s->loop = loop;
 	s->options = options;
 	s->started_ns = clock_ns();
-	s->tasks = task_factory_new(loop, options->table, !options->fake, err);
+	s->pool = worker_pool_new(loop, THREADS, err);
+	s->tasks = task_factory_new(loop, s->pool, options->table, !options->fake);
+	LIST_INIT(&s->questions);
 	s->events = events_new(s);
 	s->shutdown = timer_new(loop, on_shutdown, s);
 	if (boot_id)
 		snprintf(s->boot_id, sizeof(s->boot_id), "%s", boot_id);
-	s->session = s->tasks && boot_id ? session_new(s, err) : NULL;
+	s->session = s->pool && boot_id ? session_new(s, err) : NULL;
 	if (!s->session)
 		server_free(&s);
 	return s;
@@ -92,9 +96,11 @@ void server_free(struct server **server)
 		return;
 	session_free(&s->session);
 	loop_run_until(s->loop, &never, 10, NULL); /* the exchanges hear of it */
+	worker_pool_free(&s->pool);
 	events_free(&s->events);
 	timer_free(&s->shutdown);
 	task_factory_free(&s->tasks);
+	facts_drop_all(s);
 	free(s);
 }
 
@@ -111,7 +117,7 @@ int server_main(const struct server_options *options)
 		signals[1] = loop_signal_new(loop, SIGUSR2, on_poweroff_signal, s);
 		if (loop_run(loop, &error) == 0)
 			status = s->exit_status;
-		if (task_factory_is_busy(s->tasks))
+		if (task_factory_is_busy(s->tasks) || !LIST_EMPTY(&s->questions))
 			_exit(status); /* a thread that hangs is not waited for; the kernel and the supervisor end the rest */
 		loop_signal_free(&signals[0]);
 		loop_signal_free(&signals[1]);

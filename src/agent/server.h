@@ -3,7 +3,9 @@
 #ifndef SLICER_AGENT_SERVER_H
 #define SLICER_AGENT_SERVER_H
 
+#include <sys/queue.h>
 #include "io/http.h"
+#include "io/worker.h"
 #include "agent/config.h"
 #include "agent/port.h"
 #include "agent/task.h"
@@ -26,7 +28,9 @@ struct events;
 struct server {
 	struct loop *loop;
 	const struct server_options *options;
+	struct worker_pool *pool; /* what waits for files */
 	struct task_factory *tasks;
+	LIST_HEAD(, facts_question) questions;
 	struct session *session;
 	struct events *events;
 	struct timer *shutdown; /* armed once the system is to go down */
@@ -55,8 +59,5 @@ struct events *events_new(struct server *s);
 void events_free(struct events **e);
 /* Sends an event to all that listen; owns the object. */
 void events_send(struct events *e, struct json_object *take_event);
-/* The marker of userdata: its exit code, -1 when it has none (old markers are empty). False: has not ended. */
-bool userdata_ran(int *ret_exit_code);
-char *primary_ip(void); /* first IPv4 address that is not loopback; NULL without one */
 
 #endif

@@ -10,12 +10,11 @@
 #include <unistd.h>
 #include "base/fs.h"
 #include "base/str.h"
-#include "io/worker.h"
 #include "agent/task_cgroup.h"
 #include "agent/task_child.h"
 #include "agent/vfork.h"
 
-enum { DETACHED_GRACE_MS = 5000, THREADS = 64 /* tasks that can hang at their beginning before others have to wait */ };
+enum { DETACHED_GRACE_MS = 5000 };
 
 struct task {
 	struct task_factory *factory;
@@ -50,14 +49,11 @@ static void find_ignored(sigset_t *ret)
 	}
 }
 
-struct task_factory *task_factory_new(struct loop *loop, struct task_table *table, bool cgroups, struct error **err)
+struct task_factory *task_factory_new(struct loop *loop, struct worker_pool *pool, struct task_table *table,
+				      bool cgroups)
 {
-	struct worker_pool *pool = worker_pool_new(loop, THREADS, err);
-	struct task_factory *f;
+	struct task_factory *f = NEW(struct task_factory);
 
-	if (!pool)
-		return NULL;
-	f = NEW(struct task_factory);
 	f->loop = loop;
 	f->pool = pool;
 	f->table = table;
@@ -322,7 +318,6 @@ void task_factory_free(struct task_factory **f)
 
 	if (!*f)
 		return;
-	worker_pool_free(&(*f)->pool);
 	while ((t = LIST_FIRST(&(*f)->tasks))) {
 		end_now(t);
 		if (t->beginning)

@@ -4,6 +4,7 @@
 #define SLICER_AGENT_TASK_H
 
 #include "io/loop.h"
+#include "io/worker.h"
 #include "agent/users.h"
 
 enum { TASK_TABLE_SIZE = 4096, TASK_CTL_FD = 3 };
@@ -28,11 +29,12 @@ struct task_spec {
 
 /* Where tasks are counted and their cgroups are. */
 struct task_factory;
-struct task_factory *task_factory_new(struct loop *loop, struct task_table *table, bool cgroups, struct error **err);
-/* Waits for the threads; what is still beginning is told that it is cancelled. */
+struct task_factory *task_factory_new(struct loop *loop, struct worker_pool *pool, struct task_table *table,
+				      bool cgroups);
+/* After the end of the pool. What was still beginning is told that it is cancelled. */
 void task_factory_free(struct task_factory **f);
 bool task_factory_is_busy(
-	const struct task_factory *f); /* some task is beginning: task_factory_free() might wait for long */
+	const struct task_factory *f); /* some task is beginning: the end of the pool may wait for it */
 
 struct task;
 /* What its owner does for a task. */

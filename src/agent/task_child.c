@@ -11,6 +11,7 @@
 #include "base/str.h"
 #include "agent/task_child.h"
 
+enum { REPORT_FD = TASK_CTL_FD + 1 };
 enum { NOFILE_SOFT = 65536, NOFILE_HARD = 1048576 };
 enum step { STEP_NONE, STEP_FDS, STEP_TTY, STEP_USER, STEP_CWD, STEP_EXEC };
 
@@ -103,8 +104,8 @@ static void set_limits(void)
 	setrlimit(RLIMIT_NOFILE, &limit);
 }
 
-/* Puts the spec's fds at 0, 1, 2 (and 3). All others close at once, since a directory may keep the child waiting and what others
- * read from is to end; with the report, at exec. */
+/* Puts the spec's fds at 0, 1, 2 (and 3), and the report behind them. All others close at once, not only at exec: a directory or the
+ * program may keep the child waiting, and what others read from is to end. */
 static int place_fds(const struct task_spec *spec, int *report)
 {
 	int moved[4] = {-1, -1, -1, -1};
@@ -124,8 +125,14 @@ static int place_fds(const struct task_spec *spec, int *report)
 		if (moved[i] >= 0 && dup2(moved[i], i) < 0)
 			return -1;
 	}
-	/* Since Linux 5.11; elsewhere it has to do that all fds of the agent are close-on-exec. */
-	close_range((unsigned)(spec->ctl_fd > 0 ? TASK_CTL_FD + 1 : 3), ~0U, *report >= 0 ? CLOSE_RANGE_CLOEXEC : 0);
+	if (spec->ctl_fd <= 0)
+		close(TASK_CTL_FD);
+	if (*report < 0)
+		close(REPORT_FD);
+	else
+		*report = dup3(*report, REPORT_FD, O_CLOEXEC);
+	/* Since Linux 5.9; elsewhere it has to do that all fds of the agent are close-on-exec. */
+	close_range(REPORT_FD + 1, ~0U, 0);
 	return 0;
 }
 

@@ -33,7 +33,7 @@ static long clone3_call(struct clone_args *args, void (*fn)(void *), void *arg)
 
 pid_t vfork_into(int cgroup, void (*fn)(void *arg), void *arg)
 {
-	_Alignas(16) char stack[CHILD_STACK];
+	char stack[CHILD_STACK] __attribute__((aligned(16)));
 	struct clone_args args = {
 		.flags = CLONE_VM | CLONE_VFORK | CLONE_CLEAR_SIGHAND | (cgroup >= 0 ? CLONE_INTO_CGROUP : 0),
 		.exit_signal = SIGCHLD,

@@ -33,6 +33,11 @@ bool deadline_put_off(struct deadline *d)
 	return true;
 }
 
+bool deadline_over(struct deadline *d)
+{
+	return deadline_left(d) == 0 && !deadline_put_off(d);
+}
+
 int deadline_poll(struct deadline *d, struct pollfd *fds, nfds_t n)
 {
 	for (;;) {
@@ -41,7 +46,7 @@ int deadline_poll(struct deadline *d, struct pollfd *fds, nfds_t n)
 
 		if (r > 0 || (r < 0 && errno != EINTR))
 			return r;
-		if (r == 0 && deadline_left(d) == 0 && !deadline_put_off(d))
+		if (r == 0 && deadline_over(d))
 			return 0;
 	}
 }

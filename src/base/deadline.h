@@ -24,6 +24,7 @@ struct deadline deadline_in(int64_t ms);
 int64_t deadline_left(const struct deadline *d); /* ms; 0: it has passed */
 /* For who finds that it has passed: puts it off by as long as that is noticed too late. False: it stands. */
 bool deadline_put_off(struct deadline *d);
+bool deadline_over(struct deadline *d); /* it has passed, and is not put off */
 /* poll(2) until then: the number of descriptors that are ready, 0 when it has passed and none is, -1 with errno (never EINTR). */
 int deadline_poll(struct deadline *d, struct pollfd *fds, nfds_t n);
 

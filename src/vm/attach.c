@@ -215,10 +215,10 @@ static void attach_on_reset_timer(void *arg)
 
 	vm->console_asked = false;
 	if (vm_is_settling(vm)) { /* it goes on after that */
-		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
+		timer_set_deadline(vm->reset_timer, CONSOLE_SETTLE_MS);
 	} else if (vm->monitor && !asked) {
 		vm->console_asked = true;
-		timer_set(vm->reset_timer, MONITOR_ANSWER_MS);
+		timer_set_deadline(vm->reset_timer, MONITOR_ANSWER_MS);
 		monitor_client_status(vm->monitor, attach_console_is_out, vm);
 	} else {
 		attach_look_at_reset(vm);
@@ -232,7 +232,7 @@ static void attach_on_reset(struct vm *vm)
 	attach_arm_boot_timer(vm);
 	/* One that resets faster than that is looked at all the same. */
 	if (!attach_was_announced(vm) && !timer_pending(vm->reset_timer))
-		timer_set(vm->reset_timer, CONSOLE_SETTLE_MS);
+		timer_set_deadline(vm->reset_timer, CONSOLE_SETTLE_MS);
 }
 
 static void attach_on_vmm_event(void *arg, enum vmm_event event)

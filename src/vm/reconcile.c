@@ -219,7 +219,7 @@ static void reconcile_next(struct manager *m, const struct look *l)
 	if (m->rules_removed)
 		reconcile_hurry(m);
 	else
-		timer_set(m->look_timer, m->look_ms);
+		timer_set_deadline(m->look_timer, m->look_ms);
 }
 
 static void reconcile_done(void *arg, const struct error *error)
@@ -306,7 +306,7 @@ void reconcile_start(struct manager *m)
 	m->look_timer = timer_new(m->loop, reconcile_begin, m);
 	if (!ms)
 		return;
-	timer_set(m->look_timer, m->look_ms);
+	timer_set_deadline(m->look_timer, m->look_ms);
 	reconcile_watch_rules(m);
 }
 

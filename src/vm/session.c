@@ -64,6 +64,7 @@ void session_event_ready(struct session *s)
 	timer_cancel(s->timer);
 	s->phase = SESSION_READY;
 	s->backoff_ms = SESSION_RETRY_MIN_MS;
+	s->handshake_ms = SESSION_HANDSHAKE_MS;
 	s->ready_count++;
 	timer_set(s->notify, 0);
 	session_touch(s);
@@ -163,7 +164,7 @@ static void session_begin_reset(struct session *s)
 	stream_set_events(s->agent, &agent_events, s);
 	memcpy(line.nonce, s->nonce, sizeof(line.nonce));
 	s->phase = SESSION_RESET;
-	timer_set_deadline(s->timer, SESSION_HANDSHAKE_MS);
+	timer_set_deadline(s->timer, s->handshake_ms);
 	session_send(s, &line);
 }
 
@@ -280,6 +281,15 @@ static void session_connect(struct session *s)
 	session_ask(s);
 }
 
+/* It may just be that slow: with no more than the same time again it would never get there. */
+static void session_late(struct session *s)
+{
+	s->handshake_ms *= 2;
+	if (s->handshake_ms > SESSION_HANDSHAKE_MAX_MS)
+		s->handshake_ms = SESSION_HANDSHAKE_MAX_MS;
+	session_restart(s, "no answer to the handshake");
+}
+
 /* What the timer means depends on the phase: connect again, ask who is there again, or give a handshake up. */
 static void session_on_timer(void *arg)
 {
@@ -292,7 +302,7 @@ static void session_on_timer(void *arg)
 	else if (s->phase == SESSION_QUIET)
 		session_ask(s);
 	else if (s->phase != SESSION_READY)
-		session_restart(s, "no answer to the handshake");
+		session_late(s);
 }
 
 struct session *session_new(struct loop *loop, const char *control_path, const char *agent_path,
@@ -306,6 +316,7 @@ struct session *session_new(struct loop *loop, const char *control_path, const c
 	s->events = events;
 	s->arg = arg;
 	s->backoff_ms = SESSION_RETRY_MIN_MS;
+	s->handshake_ms = SESSION_HANDSHAKE_MS;
 	s->timer = timer_new(loop, session_on_timer, s);
 	s->notify = timer_new(loop, session_on_notify, s);
 	timer_set(s->timer, 0);

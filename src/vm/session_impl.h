@@ -9,7 +9,8 @@
 #include "vmm/lines.h"
 
 enum {
-	SESSION_HANDSHAKE_MS = 5000,
+	SESSION_HANDSHAKE_MS = 5000, /* doubled after one that took too long: so slow is this guest now */
+	SESSION_HANDSHAKE_MAX_MS = 30 * 1000,
 	SESSION_RETRY_MIN_MS = 100,
 	SESSION_RETRY_MAX_MS = 2000,
 	SESSION_CONNECT_RETRY_MS = 20, /* the VMM listens from its start; this covers a relaunch */
@@ -34,7 +35,7 @@ struct session {
 	enum session_phase phase;
 	bool heard, paused;
 	struct timer *timer; /* connect retry (CLOSED), handshake deadline (RESET..MUX) or retry (QUIET) */
-	int64_t backoff_ms;
+	int64_t backoff_ms, handshake_ms;
 	int64_t reset_at; /* clock_ms() of the last reset: a guest cannot make us begin more often than backoff */
 	struct stream *control;
 	struct control_reader reader;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Stop and delete, and the one-step operation that only writes the record. */
+#include "base/deadline.h"
 #include "base/fs.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -16,7 +17,7 @@ struct stop {
 	bool ask;		       /* the guest first */
 	struct http_exchange *request; /* to its agent */
 	struct timer *look;	       /* whether its agent is there by now; NULL: not waited for */
-	int64_t look_until;	       /* clock_ms() */
+	struct deadline look_until;
 	enum vm_state before, then;
 	/* Copies for the workers. */
 	char *state_dir, *run_dir, *console, *cgroup;
@@ -78,7 +79,7 @@ static void stop_await_agent(struct stop *s)
 {
 	if (!s->look) {
 		s->look = timer_new(s->vm->manager->loop, stop_look, s);
-		s->look_until = clock_ms() + AGENT_MS;
+		s->look_until = deadline_in(AGENT_MS);
 	}
 	timer_set(s->look, AGENT_LOOK_MS);
 }
@@ -121,7 +122,7 @@ static void stop_look(void *arg)
 
 	if (session_is_ready(s->vm->session) && stop_send(s, &error) < 0)
 		op_continue(s->vm->op, error);
-	else if (!s->request && clock_ms() >= s->look_until && !s->vm->guest_said_bye)
+	else if (!s->request && !s->vm->guest_said_bye && deadline_over(&s->look_until))
 		op_continue(s->vm->op, NULL);
 	else if (!s->request)
 		stop_await_agent(s);

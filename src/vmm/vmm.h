@@ -147,7 +147,7 @@ struct vmm_process {
 	char note[1024]; /* of a launch: what this host does not give to any VM of its group and jail; else empty */
 };
 /* Blocking, for worker threads: returns when the VMM's control channel is up (the guest runs),
- * within 15 s. On failure nothing is left: no process, no socket. ERR_NOT_FOUND names a missing
+ * within 50 s. On failure nothing is left: no process, no socket. ERR_NOT_FOUND names a missing
  * file, ERR_IO has the VMM's last words. */
 int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *spec, struct vmm_process *ret, struct error **err);
 /* Kills what is left of VMM and monitor, removes their control group and the sockets; idempotent. Blocking up to 9 s.

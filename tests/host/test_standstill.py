@@ -9,7 +9,7 @@ import subprocess
 import time
 
 import pytest
-from slicertest import Daemon, descendants, exec_stream, until
+from slicertest import FAKE_VMM, Daemon, descendants, exec_stream, until
 
 STILL_S = 12  # longer than the daemon gives monitors, hypervisors and handshakes
 
@@ -67,3 +67,12 @@ def test_all_that_is_under_way_goes_on(own):
     assert "exit" not in {f["type"] for f in seen}
     assert d.client.get(f"/vm/{vm}/health").status == 200
     assert "agent lost" not in d.log_text() and "no sign of life" not in d.log_text()
+
+
+def test_hypervisor_that_takes_long_to_start(store, tmp_path):
+    """As on a machine with no time for it: it has not ended, so that it is still to come."""
+    slow = tmp_path / "slow-vmm"
+    slow.write_text(f'#!/bin/sh\nsleep 20\nexec {FAKE_VMM} "$@"\n')
+    slow.chmod(0o755)
+    with Daemon(tmp_path / "d", env={"SLICER_FAKE_VMM": str(slow)}) as d:
+        assert d.client.node(d.client.create(d.group)["hostname"])["status"] == "Running"

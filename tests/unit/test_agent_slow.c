@@ -7,7 +7,9 @@
 #include <stdint.h>
 #include <cmocka.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
+#include <sys/mount.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -61,6 +63,8 @@ static int setup(void **state)
 
 static void give_back(struct fixture *f)
 {
+	if (f->lease >= 0)
+		fcntl(f->lease, F_SETLEASE, F_UNLCK);
 	fd_closep(&f->lease);
 }
 
@@ -165,6 +169,32 @@ static void test_end_of_input(void **state)
 	agent_call_free(&slow);
 }
 
+/* A list of users that does not come: the session is there, and says that it is ready once it knows the default user. */
+static void test_users(void **state)
+{
+	struct fixture *f = *state;
+	struct agent_call events, health, c;
+	bool never = false;
+
+	assert_int_equal(mount(f->program, "/etc/passwd", NULL, MS_BIND, NULL), 0);
+	agent_call_open(&events, &f->host, "GET", "/v1/events");
+	agent_call_wait_status(&events);
+	agent_call_open(&health, &f->host, "GET", "/health");
+	agent_call_get(&c, &f->host, "GET", "/nothing");
+	assert_int_equal(c.status, 404);
+	agent_call_free(&c);
+	assert_int_equal(evbuffer_get_length(events.body), 0);
+	assert_int_equal(health.status, 0);
+	give_back(f);
+	agent_call_wait_status(&health);
+	while (evbuffer_get_length(events.body) == 0)
+		loop_run_until(f->loop, &never, 5, NULL);
+	assert_non_null(strstr(agent_call_text(&events), "{\"event\":\"ready\","));
+	agent_call_free(&events);
+	agent_call_free(&health);
+	assert_int_equal(umount2("/etc/passwd", MNT_DETACH), 0);
+}
+
 /* The client leaves before it has begun; the agent may even end. */
 static void test_given_up(void **state)
 {
@@ -206,8 +236,12 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
 	const struct CMUnitTest tests[] = {
-		T(test_exec), T(test_many), T(test_shell), T(test_end_of_input), T(test_given_up), T(test_full_socket),
+		T(test_users),	      T(test_exec),	T(test_many),	     T(test_shell),
+		T(test_end_of_input), T(test_given_up), T(test_full_socket),
 	};
 
+	/* Before there are threads: all see what test_users puts in the place of /etc/passwd. */
+	if (unshare(CLONE_NEWNS) < 0 || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) < 0)
+		return 1; /* root is needed */
 	return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -15,6 +15,7 @@
 struct mischief {
 	unsigned mute, garbage, long_line, wrong_echo, bad_http, refuse_events, close_agent;
 	bool stale, flood, twice;
+	struct timer *slow; /* `await` comes when it is over */
 };
 
 static struct guest {
@@ -165,10 +166,19 @@ static void agent_closed(void *arg, const struct error *error)
 	guest_drop_agent();
 }
 
+static void guest_await(void *arg)
+{
+	struct control_line await = {.verb = CONTROL_AWAIT};
+	cleanup_free char *answer = NULL;
+
+	memcpy(await.nonce, g.nonce, sizeof(g.nonce));
+	answer = control_format(&await);
+	guest_say(answer);
+}
+
 static void guest_line(const char *text, size_t n)
 {
-	struct control_line line, await = {.verb = CONTROL_AWAIT};
-	cleanup_free char *answer = NULL;
+	struct control_line line;
 
 	assert_int_equal(control_parse(text, n, &line, NULL), 0);
 	if (line.verb == CONTROL_HELLO_HOST) {
@@ -183,9 +193,10 @@ static void guest_line(const char *text, size_t n)
 	memcpy(g.nonce, line.nonce, sizeof(g.nonce));
 	if (!g.first_nonce[0])
 		memcpy(g.first_nonce, line.nonce, sizeof(g.nonce));
-	memcpy(await.nonce, line.nonce, sizeof(g.nonce));
-	answer = control_format(&await);
-	guest_say(answer);
+	if (g.does.slow)
+		timer_set(g.does.slow, 6000);
+	else
+		guest_await(NULL);
 	if (g.does.twice)
 		guest_hello();
 	if (g.does.close_agent) {
@@ -506,6 +517,15 @@ static void test_wrong_nonce(void **state)
 	assert_true(now_s() - start > 4.5);
 }
 
+/* It needs longer than the first handshake has, each time. */
+static void test_slow_guest(void **state)
+{
+	g.does.slow = timer_new(loop, guest_await, NULL);
+	become_ready();
+	assert_int_equal(g.resets, 2);
+	timer_free(&g.does.slow);
+}
+
 static void test_garbage_on_the_control_port(void **state)
 {
 	g.does.garbage = 2;
@@ -661,6 +681,7 @@ int main(void)
 		TEST(test_event_stream_refused_or_ended),
 		TEST(test_stale_bytes_before_the_echo),
 		TEST(test_wrong_nonce),
+		TEST(test_slow_guest),
 		TEST(test_garbage_on_the_control_port),
 		TEST(test_a_line_that_is_too_long),
 		TEST(test_garbage_in_place_of_http2),
