@@ -19,7 +19,7 @@ int f(void)
 
 
 def check(build):
-    return subprocess.run(["/usr/bin/python3", CHECK, build], capture_output=True, text=True, timeout=600, check=False)
+    return subprocess.run(["/usr/bin/python3", CHECK, build], capture_output=True, text=True, timeout=3600, check=False)
 
 
 def test_this_tree():
