@@ -132,7 +132,7 @@ def api(fake):
 @pytest.fixture(scope="module")
 def vm(fake):
     """The name of a running VM of that daemon."""
-    return fake.client.create(fake.group)["hostname"]
+    return fake.create_whole()
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ def tcp(store, tmp_path_factory):
     with daemon:
         service = daemon.group + "-1"
         until(lambda: daemon.client.get(f"/vm/{service}/health").status == 200, 30, "the service's agent")
+        until(lambda: daemon.console(service), what="its log")
         yield daemon
 
 

@@ -590,7 +590,7 @@ def evil(store, tmp_path_factory):
     (top / "real").write_text(str(FAKE_VMM))
     daemon = Daemon(top / "d", env={"SLICER_FAKE_VMM": str(top / "evilvmm")})
     with daemon:
-        daemon.honest = daemon.client.create(daemon.group)["hostname"]
+        daemon.honest = daemon.create_whole()
         number = int(daemon.honest.rpartition("-")[2])
 
         def make(mode):

@@ -25,7 +25,7 @@ def statuses(d):
 @pytest.fixture(scope="module")
 def well(fake):
     """A VM that nothing happens to."""
-    return fake.client.create(fake.group)["hostname"]
+    return fake.create_whole()
 
 
 @pytest.fixture

@@ -230,6 +230,13 @@ class Daemon:
         return [p for p in proc.descendants(self.vmm_pid(vm)) if "slicer-agent" in " ".join(proc.cmdline(p)[:1])
                 or proc.name_of(p).startswith("slicer-agent")]
 
+    def create_whole(self, **body):
+        """A VM that a module's tests share, with its console's log: that comes from its monitor, at a time of its own, and would be
+        something new to a test that looks for what it has left."""
+        vm = self.client.create(self.group, **body)["hostname"]
+        until(lambda: self.console(vm), what=f"the log of {vm}")
+        return vm
+
     def agent_server(self, vm):
         """Of those the one that serves, which has the sessions and the memory: what it forks has its name, too, and ends at any time."""
         def look():

@@ -73,6 +73,14 @@ KINDS = {
 }
 
 
+def _more(kind, before, now):
+    """A process stays the same when it has become another program, as passt does when it begins."""
+    if kind != "processes":
+        return now - before
+    known = {(pid, start) for pid, start, _ in before}
+    return {one for one in now if one[:2] not in known}
+
+
 def snapshot():
     return {kind: look() for kind, look in KINDS.items()}
 
@@ -85,7 +93,7 @@ def compare(before, seconds=PATIENCE):
         now = snapshot()
         found = []
         for kind in KINDS:
-            more = now[kind] - before[kind]
+            more = _more(kind, before[kind], now[kind])
             less = before[kind] - now[kind] if kind == "mounts" else set()
             found += [f"{kind}: new {sorted(map(str, more))}"] if more else []
             found += [f"{kind}: missing {sorted(map(str, less))}"] if less else []
