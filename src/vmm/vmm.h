@@ -150,9 +150,10 @@ struct vmm_process {
  * within 50 s. On failure nothing is left: no process, no socket. ERR_NOT_FOUND names a missing
  * file, ERR_IO has the VMM's last words. */
 int vmm_launch(const struct vmm_ops *ops, const struct vmm_spec *spec, struct vmm_process *ret, struct error **err);
-/* Kills what is left of VMM and monitor, removes their control group and the sockets; idempotent. Blocking up to 9 s.
- * `process` may be NULL: who listens in the run directory is found out. ERR_TIMEOUT when something does not end, or does not
- * answer and is no monitor: then it is not touched, nor its sockets removed. */
+/* Kills what is left of VMM and monitor, removes their control group and the sockets; idempotent. Blocking, for
+ * a minute at most: a VMM of many GiB takes seconds to be gone. `process` may be NULL: who listens in the run directory is found
+ * out. ERR_TIMEOUT when something does not end, or does not answer and is no monitor: then it is not touched, nor its sockets
+ * removed. */
 int vmm_destroy(const char *run_dir, const struct vmm_process *process, struct error **err);
 
 #endif
