@@ -8,59 +8,25 @@
 #include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
-#include "agent_host.h"
-#include "agent/server.h"
-#include "base/fs.h"
-#include "base/str.h"
-
-struct fixture {
-	struct loop *loop;
-	struct agent_host host;
-	struct guest_config config;
-	struct server_options options;
-	struct server *server;
-	size_t fds;
-	char dir[64]; /* for files */
-};
+#include "agent_fixture.h"
 
 static int setup(void **state)
 {
-	struct fixture *f = NEW(struct fixture);
+	struct agent_fixture *f = NEW(struct agent_fixture);
 
-	f->fds = fd_count_open();
-	f->loop = loop_new(NULL);
-	agent_host_listen(&f->host, f->loop);
-	strcpy(f->dir, "/tmp/slicer-agent-files-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	f->config.hostname = (char *)(uintptr_t) "vm-1";
-	f->options = (struct server_options){
-		.control = {.path = f->host.control_path, .socket = true},
-		.agent = {.path = f->host.agent_path, .socket = true},
-		.config = &f->config,
-		.fake = true,
-	};
-	f->server = server_new(f->loop, &f->options, NULL);
-	assert_non_null(f->server);
-	agent_host_accept(&f->host);
-	agent_host_session(&f->host);
+	agent_fixture_init(f);
 	*state = f;
 	return 0;
 }
 
 static int teardown(void **state)
 {
-	struct fixture *f = *state;
-
-	server_free(&f->server);
-	agent_host_free(&f->host);
-	fs_remove_tree(f->dir, NULL);
-	loop_free(&f->loop);
-	assert_int_equal(fd_count_open(), f->fds);
-	free(f);
+	agent_fixture_clear(*state);
+	free(*state);
 	return 0;
 }
 
-static void pass_time(struct fixture *f, int64_t ms)
+static void pass_time(struct agent_fixture *f, int64_t ms)
 {
 	bool never = false;
 
@@ -79,7 +45,7 @@ static bool is_running(pid_t pid)
 	return running;
 }
 
-static void assert_gone(struct fixture *f, pid_t pid)
+static void assert_gone(struct agent_fixture *f, pid_t pid)
 {
 	for (int i = 0; i < 3000 && is_running(pid); i++)
 		pass_time(f, 10);
@@ -96,7 +62,7 @@ static pid_t pid_of(const char *frames)
 
 static void test_health(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 
 	agent_call_get(&c, &f->host, "GET", "/health");
@@ -112,7 +78,7 @@ static void test_health(void **state)
 
 static void test_unknown(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 
 	agent_call_get(&c, &f->host, "GET", "/nothing");
@@ -131,7 +97,7 @@ static void test_unknown(void **state)
 
 static void test_exec_frames(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 	const char *text;
 
@@ -149,7 +115,7 @@ static void test_exec_frames(void **state)
 
 static void test_exec_killed(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 
 	agent_call_get(&c, &f->host, "POST", "/exec?uid=0&cmd=sh&args=-c&args=kill+-KILL+$$");
@@ -159,7 +125,7 @@ static void test_exec_killed(void **state)
 
 static void test_exec_not_there(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 	const char *text;
 
@@ -177,7 +143,7 @@ static void test_exec_not_there(void **state)
 
 static void test_exec_binary(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 
 	agent_call_get(&c, &f->host, "POST", "/exec?uid=0&cmd=printf&args=%5C377");
@@ -191,7 +157,7 @@ static void test_exec_binary(void **state)
 
 static void test_exec_identity(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 
 	if (geteuid() != 0)
@@ -204,7 +170,7 @@ static void test_exec_identity(void **state)
 
 static void test_exec_shell_and_cwd(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 
 	agent_call_get(&c, &f->host, "POST",
@@ -222,7 +188,7 @@ static void test_exec_shell_and_cwd(void **state)
 /* A grandchild that keeps the pipes open does not keep the exec open, and lives on. */
 static void test_exec_grandchild(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 	const char *p;
 	pid_t pid;
@@ -240,7 +206,7 @@ static void test_exec_grandchild(void **state)
 /* What it writes after the end goes nowhere. */
 static void test_exec_late_output(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 
 	agent_call_open(&c, &f->host, "POST",
@@ -259,7 +225,7 @@ static void test_exec_late_output(void **state)
 /* Both ways at once, base64 in frames; more than any buffer on the way. */
 static void test_exec_cat(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 
 	agent_call_open(&c, &f->host, "POST", "/exec?uid=0&cmd=cat&stdin=true&stdio=base64");
@@ -273,7 +239,7 @@ static void test_exec_cat(void **state)
 
 static void test_exec_large_end(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 	size_t x = 0;
 
@@ -289,7 +255,7 @@ static void test_exec_large_end(void **state)
 
 static void test_exec_buffered_limit(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 
 	agent_call_get(&c, &f->host, "POST", "/exec?uid=0&buffered=1&cmd=cat&args=/dev/zero");
@@ -300,7 +266,7 @@ static void test_exec_buffered_limit(void **state)
 /* A client that leaves ends the process group. */
 static void test_exec_reset(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 	pid_t pid;
 
@@ -319,7 +285,7 @@ static void test_exec_reset(void **state)
 
 static void test_many_resets(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	size_t before = fd_count_open();
 
 	for (int i = 0; i < 100; i++) {
@@ -338,7 +304,7 @@ static void test_many_resets(void **state)
 
 static void test_reset_of_session(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c, d;
 	pid_t pid;
 
@@ -360,7 +326,7 @@ static void test_reset_of_session(void **state)
 
 static void test_events(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c, d;
 
 	agent_call_open(&c, &f->host, "GET", "/v1/events");
@@ -394,7 +360,7 @@ static void send_frame(struct agent_call *c, unsigned type, const void *data, un
 
 static void test_shell(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 	const unsigned char size[8] = {0, 0, 0, 100, 0, 0, 0, 40};
 	static const char typed[] = "stty size; echo done-$((1+1)); exit\n";
@@ -424,7 +390,7 @@ static void test_shell(void **state)
 
 static void test_shell_bad(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 
 	agent_call_get(&c, &f->host, "GET", "/shell?uid=0&shell=/no/such/shell");
@@ -434,7 +400,7 @@ static void test_shell_bad(void **state)
 
 /* ---- cp ---- */
 
-static void upload(struct fixture *f, const char *query, const void *data, size_t n, int status, const char *text)
+static void upload(struct agent_fixture *f, const char *query, const void *data, size_t n, int status, const char *text)
 {
 	char *target = str_fmt("/cp?%s", query);
 	struct agent_call c;
@@ -450,7 +416,7 @@ static void upload(struct fixture *f, const char *query, const void *data, size_
 
 static void test_cp_binary(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	char *path = str_fmt("%s/a/b/file", f->dir), *q;
 	struct agent_call c;
 	struct stat st;
@@ -480,7 +446,7 @@ static void test_cp_binary(void **state)
 
 static void test_cp_errors(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 	char *q;
 
@@ -510,7 +476,7 @@ static void test_cp_errors(void **state)
 /* What a user may not write, cp does not write for him. */
 static void test_cp_credentials(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 	struct stat st;
 	char *q, *path = str_fmt("%s/mine", f->dir);
@@ -541,7 +507,7 @@ static size_t count_entries(const char *dir)
 
 static void test_cp_abort(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 	char *q = str_fmt("/cp?uid=0&path=%s/file", f->dir);
 
@@ -559,7 +525,7 @@ static void test_cp_abort(void **state)
 
 static void test_cp_tar(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 	char *q, *command;
 	struct stat st;
@@ -615,7 +581,7 @@ static void test_cp_tar(void **state)
 
 static void test_cp_large(void **state)
 {
-	struct fixture *f = *state;
+	struct agent_fixture *f = *state;
 	struct agent_call c;
 	char *q = str_fmt("/cp?uid=0&path=%s/large", f->dir);
 	const size_t size = 16 * 1024 * 1024;

@@ -14,54 +14,31 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
-#include "agent_host.h"
-#include "agent/server.h"
-#include "base/fs.h"
-#include "base/str.h"
+#include "agent_fixture.h"
 
-struct fixture {
-	struct loop *loop;
-	struct agent_host host;
-	struct guest_config config;
-	struct server_options options;
-	struct server *server;
-	size_t fds;
-	char dir[64], program[96];
+struct slow_fixture {
+	struct agent_fixture agent;
+	char program[96];
 	int lease;
 };
 
 static int setup(void **state)
 {
 	static const char text[] = "#!/bin/sh\necho came\n";
-	struct fixture *f = NEW(struct fixture);
+	struct slow_fixture *f = NEW(struct slow_fixture);
 
 	signal(SIGIO, SIG_IGN); /* somebody wants what is leased */
-	f->fds = fd_count_open();
-	f->loop = loop_new(NULL);
-	agent_host_listen(&f->host, f->loop);
-	strcpy(f->dir, "/tmp/slicer-agent-slow-XXXXXX");
-	assert_non_null(mkdtemp(f->dir));
-	snprintf(f->program, sizeof(f->program), "%s/slow", f->dir);
+	agent_fixture_init(&f->agent);
+	snprintf(f->program, sizeof(f->program), "%s/slow", f->agent.dir);
 	assert_int_equal(fs_write_replace(f->program, text, strlen(text), 0755, NULL), 0);
 	f->lease = open(f->program, O_RDONLY | O_CLOEXEC);
 	if (fcntl(f->lease, F_SETLEASE, F_WRLCK) < 0)
 		fail_msg("no lease on a file in /tmp");
-	f->config.hostname = (char *)(uintptr_t) "vm-1";
-	f->options = (struct server_options){
-		.control = {.path = f->host.control_path, .socket = true},
-		.agent = {.path = f->host.agent_path, .socket = true},
-		.config = &f->config,
-		.fake = true,
-	};
-	f->server = server_new(f->loop, &f->options, NULL);
-	assert_non_null(f->server);
-	agent_host_accept(&f->host);
-	agent_host_session(&f->host);
 	*state = f;
 	return 0;
 }
 
-static void give_back(struct fixture *f)
+static void give_back(struct slow_fixture *f)
 {
 	if (f->lease >= 0)
 		fcntl(f->lease, F_SETLEASE, F_UNLCK);
@@ -70,40 +47,36 @@ static void give_back(struct fixture *f)
 
 static int teardown(void **state)
 {
-	struct fixture *f = *state;
+	struct slow_fixture *f = *state;
 
 	give_back(f);
-	server_free(&f->server);
-	agent_host_free(&f->host);
-	fs_remove_tree(f->dir, NULL);
-	loop_free(&f->loop);
-	assert_int_equal(fd_count_open(), f->fds);
+	agent_fixture_clear(&f->agent);
 	free(f);
 	return 0;
 }
 
-static void assert_all_else_goes_on(struct fixture *f)
+static void assert_all_else_goes_on(struct slow_fixture *f)
 {
 	struct agent_call c;
 
-	agent_call_get(&c, &f->host, "GET", "/health");
+	agent_call_get(&c, &f->agent.host, "GET", "/health");
 	assert_int_equal(c.status, 200);
 	agent_call_free(&c);
-	agent_call_get(&c, &f->host, "POST", "/exec?uid=0&cmd=echo&args=also");
+	agent_call_get(&c, &f->agent.host, "POST", "/exec?uid=0&cmd=echo&args=also");
 	assert_non_null(strstr(agent_call_text(&c), "also\\n"));
 	agent_call_free(&c);
 }
 
-static void open_slow(struct agent_call *c, struct fixture *f, const char *method, const char *what)
+static void open_slow(struct agent_call *c, struct slow_fixture *f, const char *method, const char *what)
 {
 	cleanup_free char *target = str_fmt("%s%s", what, f->program);
 
-	agent_call_open(c, &f->host, method, target);
+	agent_call_open(c, &f->agent.host, method, target);
 }
 
 static void test_exec(void **state)
 {
-	struct fixture *f = *state;
+	struct slow_fixture *f = *state;
 	struct agent_call slow;
 
 	open_slow(&slow, f, "POST", "/exec?uid=0&cmd=");
@@ -120,7 +93,7 @@ static void test_exec(void **state)
 /* More than the threads that there are at first; each hangs by itself. */
 static void test_many(void **state)
 {
-	struct fixture *f = *state;
+	struct slow_fixture *f = *state;
 	struct agent_call slow[8];
 
 	for (size_t i = 0; i < ARRAY_LEN(slow); i++) {
@@ -138,7 +111,7 @@ static void test_many(void **state)
 
 static void test_shell(void **state)
 {
-	struct fixture *f = *state;
+	struct slow_fixture *f = *state;
 	struct agent_call slow;
 
 	open_slow(&slow, f, "GET", "/shell?uid=0&shell=");
@@ -153,10 +126,10 @@ static void test_shell(void **state)
 /* What a child that hangs has inherited keeps nobody waiting for an end. */
 static void test_end_of_input(void **state)
 {
-	struct fixture *f = *state;
+	struct slow_fixture *f = *state;
 	struct agent_call cat, slow;
 
-	agent_call_open(&cat, &f->host, "POST", "/exec?uid=0&cmd=cat&stdin=true");
+	agent_call_open(&cat, &f->agent.host, "POST", "/exec?uid=0&cmd=cat&stdin=true");
 	agent_call_wait_status(&cat);
 	open_slow(&slow, f, "POST", "/exec?uid=0&cmd=");
 	agent_call_send(&slow, "", 0, true);
@@ -172,15 +145,15 @@ static void test_end_of_input(void **state)
 /* A list of users that does not come: the session is there, and says that it is ready once it knows the default user. */
 static void test_users(void **state)
 {
-	struct fixture *f = *state;
+	struct slow_fixture *f = *state;
 	struct agent_call events, health, c;
 	bool never = false;
 
 	assert_int_equal(mount(f->program, "/etc/passwd", NULL, MS_BIND, NULL), 0);
-	agent_call_open(&events, &f->host, "GET", "/v1/events");
+	agent_call_open(&events, &f->agent.host, "GET", "/v1/events");
 	agent_call_wait_status(&events);
-	agent_call_open(&health, &f->host, "GET", "/health");
-	agent_call_get(&c, &f->host, "GET", "/nothing");
+	agent_call_open(&health, &f->agent.host, "GET", "/health");
+	agent_call_get(&c, &f->agent.host, "GET", "/nothing");
 	assert_int_equal(c.status, 404);
 	agent_call_free(&c);
 	assert_int_equal(evbuffer_get_length(events.body), 0);
@@ -188,7 +161,7 @@ static void test_users(void **state)
 	give_back(f);
 	agent_call_wait_status(&health);
 	while (evbuffer_get_length(events.body) == 0)
-		loop_run_until(f->loop, &never, 5, NULL);
+		loop_run_until(f->agent.loop, &never, 5, NULL);
 	assert_non_null(strstr(agent_call_text(&events), "{\"event\":\"ready\","));
 	agent_call_free(&events);
 	agent_call_free(&health);
@@ -198,7 +171,7 @@ static void test_users(void **state)
 /* The client leaves before it has begun; the agent may even end. */
 static void test_given_up(void **state)
 {
-	struct fixture *f = *state;
+	struct slow_fixture *f = *state;
 	struct agent_call slow, shell;
 
 	open_slow(&slow, f, "POST", "/exec?uid=0&cmd=");
@@ -212,20 +185,20 @@ static void test_given_up(void **state)
 /* A socket whose queue is full: connect(2) would wait until somebody is taken from it. */
 static void test_full_socket(void **state)
 {
-	struct fixture *f = *state;
+	struct slow_fixture *f = *state;
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	int listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 	cleanup_free char *target = NULL;
 	struct agent_call c;
 	int waiting;
 
-	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/full", f->dir);
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/full", f->agent.dir);
 	assert_int_equal(bind(listener, (struct sockaddr *)&addr, sizeof(addr)), 0);
 	assert_int_equal(listen(listener, 0), 0);
 	waiting = fd_connect_unix(addr.sun_path, NULL);
 	assert_true(waiting >= 0);
 	target = str_fmt("/forward?upstream=unix:%s", addr.sun_path);
-	agent_call_open(&c, &f->host, "GET", target);
+	agent_call_open(&c, &f->agent.host, "GET", target);
 	assert_all_else_goes_on(f);
 	agent_call_free(&c);
 	close(waiting);
