@@ -12,8 +12,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/deadline.h"
 #include "base/str.h"
-#include "base/units.h"
 
 enum { LOCK_POLL_US = 5000 };
 
@@ -42,12 +42,12 @@ int fd_set_cloexec(int fd, bool on, struct error **err)
 
 int fd_lock(int fd, int how, int timeout_ms, struct error **err)
 {
-	int64_t deadline = clock_ms() + timeout_ms;
+	struct deadline deadline = deadline_in(timeout_ms);
 
 	while (flock(fd, how | LOCK_NB) < 0) {
 		if (errno != EWOULDBLOCK && errno != EINTR)
 			return error_errno(err, errno, "flock");
-		if (clock_ms() > deadline)
+		if (deadline_over(&deadline))
 			return error_set(err, ERR_TIMEOUT, "another process has held the lock for %d s",
 					 timeout_ms / 1000);
 		usleep(LOCK_POLL_US);
