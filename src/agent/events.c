@@ -132,17 +132,24 @@ static void on_facts(void *arg, const struct facts *f)
 	}
 	LIST_FOREACH(l, &e->listeners, link)
 	{
-		if (!l->greeted)
+		if (!l->greeted && f->user)
 			greet(l, f);
+		else if (!l->greeted) /* it came after the question */
+			timer_set(e->look, 0);
 	}
 }
 
 static void on_look(void *arg)
 {
 	struct events *e = arg;
+	const struct listener *l;
+	bool all = false;
 
-	if (!e->question)
-		e->question = facts_ask(e->server, on_facts, e);
+	if (e->question)
+		return;
+	LIST_FOREACH(l, &e->listeners, link)
+	all = all || !l->greeted;
+	e->question = facts_ask(e->server, all, on_facts, e);
 }
 
 static void on_readable(void *arg)

@@ -12,6 +12,7 @@
 struct facts_question {
 	LIST_ENTRY(facts_question) link;
 	struct facts facts;
+	bool all;
 	facts_fn *fn; /* NULL: withdrawn */
 	void *arg;
 };
@@ -54,7 +55,8 @@ static int look(void *arg, struct error **err)
 {
 	struct facts_question *q = arg;
 
-	q->facts.user = users_lookup(USERS_DEFAULT_ID);
+	if (q->all)
+		q->facts.user = users_lookup(USERS_DEFAULT_ID);
 	q->facts.ip = find_ip();
 	find_userdata(&q->facts);
 	return 0;
@@ -77,10 +79,11 @@ static void looked(void *arg, const struct error *error)
 	question_free(q);
 }
 
-struct facts_question *facts_ask(struct server *s, facts_fn *fn, void *arg)
+struct facts_question *facts_ask(struct server *s, bool all, facts_fn *fn, void *arg)
 {
 	struct facts_question *q = NEW(struct facts_question);
 
+	q->all = all;
 	q->fn = fn;
 	q->arg = arg;
 	LIST_INSERT_HEAD(&s->questions, q, link);

@@ -8,7 +8,7 @@
 #include "agent/users.h"
 
 struct facts {
-	struct user *user;   /* the default one */
+	struct user *user;   /* the default one; NULL unless all was asked for */
 	char *ip;	     /* the first IPv4 address that is not loopback; NULL without one */
 	bool has_userdata;   /* a script, or the marker of one that ran */
 	bool userdata_ran;   /* it has ended */
@@ -16,9 +16,10 @@ struct facts {
 };
 
 struct facts_question;
-/* fn(arg, facts) comes once, on the loop, unless it is withdrawn; facts are borrowed. */
 typedef void facts_fn(void *arg, const struct facts *facts);
-struct facts_question *facts_ask(struct server *s, facts_fn *fn, void *arg);
+/* fn(arg, facts) comes once, on the loop, unless it is withdrawn; facts are borrowed. `all`: the user, too, of whom only those hear
+ * who are new. */
+struct facts_question *facts_ask(struct server *s, bool all, facts_fn *fn, void *arg);
 void facts_withdraw(struct facts_question **q); /* NULL-safe */
 void facts_drop_all(struct server *s);		/* after the end of the threads */
 

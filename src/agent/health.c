@@ -75,7 +75,7 @@ void health_handle(struct server *s, struct http_exchange *take, const struct ht
 	h->server = s;
 	h->x = take;
 	stream_set_events(http_exchange_stream(take), &events, h);
-	h->question = facts_ask(s, health_reply, h);
+	h->question = facts_ask(s, true, health_reply, h);
 }
 
 static int parse_action(const char *action, bool *ret_reboot, struct error **err)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From any thread. Control groups of tasks, /sys/fs/cgroup/slicer/task-PID-N: what a task starts is in one and ends with it. A group that a task left
- * empty is given to the next one: the kernel takes longer to make one and to free it than to start a process. */
+/* Control groups of tasks, /sys/fs/cgroup/slicer/task-PID-N: what a task starts is in one and ends with it. A group that a task left
+ * empty is given to the next one: the kernel takes longer to make one and to free it than to start a process. For all threads. */
 #ifndef SLICER_AGENT_TASK_CGROUP_H
 #define SLICER_AGENT_TASK_CGROUP_H
 
